@@ -1,0 +1,41 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One tree of exceptions. ``_module.run()`` is the only place that turns one into ``fail_json``."""
+from __future__ import annotations
+
+from typing import Optional
+
+
+class OncallError(Exception):
+    """What was tried and what came back (``msg``), and what to do next (``hint``); one line when printed.
+
+    ``sqlstate`` is the five-character code where PostgreSQL gave one, else None.
+    """
+
+    def __init__(self, msg: str, hint: str = "", sqlstate: Optional[str] = None) -> None:
+        super().__init__(msg)
+        self.msg = msg
+        self.hint = hint
+        self.sqlstate = sqlstate
+
+    def __str__(self) -> str:
+        code = " (SQLSTATE %s)" % self.sqlstate if self.sqlstate else ""
+        hint = " %s" % self.hint if self.hint else ""
+        return "%s%s.%s" % (self.msg.rstrip("."), code, hint)
+
+
+class OptionsError(OncallError):
+    """The options contradict each other, or something they need is missing on this host."""
+
+
+class TargetError(OncallError):
+    """The target cannot be looked at: no engine, no permission, no such project or service."""
+
+
+class SessionError(OncallError):
+    """SQL did not get through: no connection, or the statement failed (``sqlstate`` says which)."""
+
+
+class DeadlineError(OncallError):
+    """A step did not answer before its deadline."""

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the server process is seen and driven. A runtime reads and acts; it never judges.
+
+To add one (systemd is next): a file here with a class of this shape, its name in ``_options.RUNTIMES`` and in
+``_target.open_target``.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+
+from .._deadline import Deadline
+from .._facts import ClientFacts, ServerFacts, WireAnswer
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A finished command: exit code, standard output and error as text."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Login:
+    """How a client logs in. The password is in no repr."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    ssl_mode: str = "prefer"
+    password: Optional[str] = field(default=None, repr=False)
+    source: str = "options"
+
+
+@dataclass(frozen=True)
+class ClientOption:
+    """One entry of the option ``clients``; ``login`` holds only what was given."""
+
+    service: str
+    health_url: Optional[str] = None
+    application_name: Optional[str] = None
+    login: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class Client(Protocol):
+    """One client, seen from its own place (made by ``Runtime.clients``)."""
+
+    login: Optional[Login]  # resolved: options first, then the container's environment; None when nothing says how
+
+    def examine(self, deadline: Deadline) -> ClientFacts:
+        """Resolve, reach, start-up packet, login, health, side by side where they do not depend on each other."""
+
+
+class Runtime(Protocol):
+    name: str
+
+    def server(self, deadline: Deadline) -> ServerFacts:
+        """Question 1. Raises TargetError where there is nothing to look at (no engine, no such project)."""
+
+    def wire(self, deadline: Deadline) -> List[WireAnswer]:
+        """The start-up probe at the server's own place: socket, its own network address(es), published addresses."""
+
+    def clients(self) -> Sequence[Client]:
+        """One for each container of each declared client (one for a service that has none: state ``missing``)."""
+
+    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
+                   environment: Optional[Dict[str, str]] = None) -> Completed:
+        """Run a command beside the live server as its OS user. Raises TargetError where there is no such place."""
+
+    def session_settings(self) -> Dict[str, Any]:
+        """For the psql session: {data_directory, bin_directory, user, database} as far as the runtime knows them."""
+
+    def close(self) -> None:
+        ...

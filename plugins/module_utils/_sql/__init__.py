@@ -1,0 +1,25 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SQL by subject. A Query holds its text by minimum server version; the highest one not above the server's is sent."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict
+
+OLDEST = 130000  # PostgreSQL 13, as server_version_num
+
+
+@dataclass(frozen=True)
+class Query:
+    """Constant text by minimum ``server_version_num``. Parameters are written ``%(name)s``, a per cent sign ``%%``."""
+
+    name: str
+    texts: Dict[int, str]
+
+    def text(self, version_num: int) -> str:
+        """The text for that server. Raises KeyError below the lowest version the query knows."""
+        fitting = [least for least in self.texts if least <= version_num]
+        if not fitting:
+            raise KeyError("%s has no text for server version %s" % (self.name, version_num))
+        return self.texts[max(fitting)]
