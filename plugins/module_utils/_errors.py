@@ -39,3 +39,7 @@ class SessionError(OncallError):
 
 class DeadlineError(OncallError):
     """A step did not answer before its deadline."""
+
+
+class VersionError(OncallError):
+    """The server is older than the oldest PostgreSQL this collection knows."""

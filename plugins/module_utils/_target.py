@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options in, a Target out: the runtime and the session that they describe. Nothing is asked of the server yet."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List
+
+from ._answers import Thresholds
+from ._options import check_target, thresholds
+from ._runtime import ClientOption, Runtime
+from ._session import Session
+
+
+@dataclass(frozen=True)
+class Target:
+    """One PostgreSQL server and the ways to it."""
+
+    host: str
+    runtime: Runtime
+    session: Session
+    thresholds: Thresholds
+    deadline_seconds: float
+    connect_timeout_seconds: float
+
+    def close(self) -> None:
+        self.session.close()
+        self.runtime.close()
+
+
+def open_target(options: Dict[str, Any], host: str) -> Target:
+    """Build the target that ``options`` (validated by ``_options.TARGET``) describe.
+
+    Raises OptionsError for contradictions and missing libraries, TargetError where the engine cannot be reached.
+    """
+    check_target(options)
+    runtime = _open_runtime(options)
+    return Target(host, runtime, _open_session(options, runtime), thresholds(options),
+                  options["deadline_seconds"], options["connect_timeout_seconds"])
+
+
+def client_options(options: Dict[str, Any]) -> List[ClientOption]:
+    return [
+        ClientOption(
+            service=client["service"],
+            health_url=client.get("health_url"),
+            application_name=client.get("application_name"),
+            login={key: value for key, value in (client.get("login") or {}).items() if value is not None},
+        )
+        for client in options["clients"] or []
+    ]
+
+
+def _open_runtime(options: Dict[str, Any]) -> Runtime:
+    # Imports are lazy: a target pays for what it uses. A systemd runtime takes its place here.
+    raise NotImplementedError
+
+
+def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
+    raise NotImplementedError
