@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets out of a text: a query, a log line, a message. In doubt too much is masked, never too little.
+
+The text may be cut anywhere (``track_activity_query_size``), so a literal without an end reaches to the end.
+Mask first, shorten afterwards.
+"""
+from __future__ import annotations
+
+import re
+from typing import Match, Sequence
+from urllib.parse import quote
+
+MASK = "********"
+
+_GAP = r"(?:\s|/\*.*?(?:\*/|\Z)|--[^\n]*(?:\n|\Z))*"
+# A literal inside another one has its quotes doubled, so runs of quotes are tried first. A backslash always escapes:
+# right for E'', and where it is wrong it only masks more.
+_LITERAL = (
+    r"(?:(?:U&|[ENBX])?(?:(?P<run>'{2,})[^']+(?:(?P=run)|\Z)|'(?:[^'\\]|\\.|''|\\\Z)*(?:'|\Z))"
+    r"|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)"
+    r'|"(?:[^"\\]|\\.|\\\Z)*(?:"|\Z))'
+)
+_ROLE_STATEMENT = re.compile(r"\b(?:create|alter)\b%s\b(?:role|user|group)\b" % _GAP, re.I | re.S)
+_ROLE_PASSWORD = re.compile(r"(?P<head>\bpassword\b(?P<gap>%s))(?P<literal>%s)?" % (_GAP, _LITERAL), re.I | re.S)
+# What may follow the password in a statement about a role. Anything else means that the statement is put together from
+# pieces ('... PASSWORD ' || quote_literal('...'), format('... PASSWORD %L', '...')), and then the rest goes.
+_AFTER_PASSWORD = re.compile(
+    r"\s*(?:\Z|[;,)])|\s+(?:(?:no)?(?:superuser|createdb|createrole|inherit|login|replication|bypassrls)|connection\s+limit"
+    r"|valid\s+until|in\s+(?:role|group)|role|admin|user|sysid)\b", re.I)
+_NO_PASSWORD = re.compile(r"null\b", re.I)
+
+_URL = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@\['\"]*:)(?:[^\s'\"]*(?P<at>@)|(?!\d+(?:/|\Z))[^\s'\"]+\Z)", re.I)
+# A conninfo inside a statement's literal has its quotes doubled; an unquoted value ends at a blank, a quote or a URL's "&".
+_ASSIGNED = re.compile(
+    r"(?P<head>(?:password|passwd|pwd)[\"']?\s*(?:=>|:=|[:=])\s*)(?P<value>%s|(?:\\.|[^\s'\"&;,)\\])+)" % _LITERAL, re.I | re.S)
+_LITERAL_PASSWORD = re.compile(r"(?P<head>(?<![\"'])password%s)(?P<value>%s)" % (_GAP, _LITERAL), re.I | re.S)
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^\s'\"]+|\bmd5[0-9a-f]{32}\b", re.I)
+
+
+def mask(text: str, secrets: Sequence[str] = ()) -> str:
+    """``text`` without passwords, verifiers and the given ``secrets`` (also as a URL or a literal would write them)."""
+    spellings = {form for secret in secrets if secret
+                 for form in (secret, quote(secret, safe=""), quote(secret), secret.replace("'", "''"))}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, MASK)
+    text = _VERIFIER.sub(MASK, text)
+    text = _URL.sub(lambda found: found.group("head") + MASK + (found.group("at") or ""), text)
+    text = _mask_role_statement(text)
+    text = _LITERAL_PASSWORD.sub(_masked, text)
+    return _ASSIGNED.sub(_masked, text)
+
+
+def _masked(found: Match[str]) -> str:
+    value = found.group("value")
+    marks = re.search("['\"]+", value) if value[:1] in "'\"" or "'" in value[:3] else None
+    return "%s%s%s%s" % (found.group("head"), marks.group() if marks else "", MASK, marks.group() if marks else "")
+
+
+def _mask_role_statement(text: str) -> str:
+    statement = _ROLE_STATEMENT.search(text)
+    if not statement:
+        return text
+    done, at = text[:statement.end()], statement.end()
+    for found in _ROLE_PASSWORD.finditer(text, at):
+        if found.start() < at or _NO_PASSWORD.match(text, found.end()):
+            continue
+        done += text[at:found.end("head")]
+        if not found.group("literal") or not _AFTER_PASSWORD.match(text, found.end()):
+            return done + ("'%s'" % MASK if found.end("head") < len(text) else "")
+        done, at = "%s'%s'" % (done, MASK), found.end()
+    return done + text[at:]
