@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where triage runs: in this worker for a target that the controller reaches by itself, else as a module on the host."""
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Optional
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+
+from ..module_utils import _questions
+from ..module_utils._errors import OncallError
+from ..module_utils._module import TRIAGE, call
+
+
+def _reached_from_here(arguments: Mapping[str, Any]) -> bool:
+    """Nothing needs to run on the inventory host: only the wire is used, or an engine at another address."""
+    engine = str(arguments.get("docker_host") or "")
+    return arguments.get("runtime") == "remote" or engine.startswith(("ssh://", "tcp://", "http://", "https://"))
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        arguments.setdefault("host", (task_vars or {}).get("inventory_hostname"))
+        # A delegated task has been told where to run: a bastion, say.
+        if self._task.delegate_to or not _reached_from_here(arguments):
+            result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        else:
+            result.update(_examine(arguments))
+        return result
+
+
+def _examine(arguments: Mapping[str, Any]) -> Dict[str, Any]:
+    validated = ArgumentSpecValidator(**TRIAGE.arguments()).validate(dict(arguments))
+    if validated.error_messages:
+        raise AnsibleActionFail("; ".join(validated.error_messages))
+    try:
+        result = call(_questions.triage, validated.validated_parameters)
+    except OncallError as error:
+        result = {"failed": True, "msg": str(error), "sqlstate": error.sqlstate}
+    masked: Dict[str, Any] = remove_values(result, validated._no_log_values)
+    return masked
