@@ -9,7 +9,8 @@
         connect(server.host, server.port)         # TCP on 127.0.0.1
         connect(server.socket)                    # the socket's path; the superuser "postgres" is trusted there
 
-Runs as an unprivileged user when we are root. The wheel's builds have no TLS: ``tls=True`` takes the newest Debian build.
+Runs as an unprivileged user when we are root. The wheel's builds have no TLS:
+``tls=True`` takes the newest Debian build.
 """
 from __future__ import annotations
 
@@ -58,10 +59,11 @@ def _as_user(argv: Sequence[Union[str, pathlib.Path]], cwd: Union[str, pathlib.P
              environment: Optional[Mapping[str, str]] = None, stdin: str = "") -> "subprocess.CompletedProcess[str]":
     user = _unprivileged()
     identity: Dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
-    done = subprocess.run([str(word) for word in argv], check=False, cwd=str(cwd), text=True, capture_output=True, input=stdin,
-                          env={**os.environ, "LC_ALL": "C", **(environment or {})}, **identity)
+    done = subprocess.run([str(word) for word in argv], check=False, cwd=str(cwd), text=True, capture_output=True,
+                          input=stdin, env={**os.environ, "LC_ALL": "C", **(environment or {})}, **identity)
     if check and done.returncode:
-        raise RuntimeError("%s: exit code %d: %s" % (" ".join(map(str, argv)), done.returncode, done.stderr or done.stdout))
+        command = " ".join(map(str, argv))
+        raise RuntimeError("%s: exit code %d: %s" % (command, done.returncode, done.stderr or done.stdout))
     return done
 
 
@@ -90,12 +92,14 @@ class Certificates:
     """A certificate authority (``authority``) and a server certificate for localhost and 127.0.0.1, by openssl."""
 
     def __init__(self, directory: pathlib.Path) -> None:
-        self.authority, self.certificate, self.key = (directory / name for name in ("ca.crt", "server.crt", "server.key"))
+        self.authority, self.certificate = directory / "ca.crt", directory / "server.crt"
+        self.key = directory / "server.key"
         request, extensions = directory / "server.csr", directory / "server.ext"
         extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
         new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         for argv in (
-            [*new, "-x509", "-days", "30", "-subj", "/CN=oncall test CA", "-keyout", directory / "ca.key", "-out", self.authority],
+            [*new, "-x509", "-days", "30", "-subj", "/CN=oncall test CA", "-keyout", directory / "ca.key",
+             "-out", self.authority],
             [*new, "-subj", "/CN=localhost", "-keyout", self.key, "-out", request],
             ["openssl", "x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", directory / "ca.key",
              "-CAcreateserial", "-days", "30", "-extfile", extensions, "-out", self.certificate],
@@ -142,7 +146,8 @@ class Server:
 
     def start(self, wait: bool = True) -> "Server":
         """With ``wait``: until it accepts connections, RuntimeError with the log's end when it does not."""
-        done = self.run("pg_ctl", "start", "-D", self.data, "-l", self.log_file, "-w" if wait else "-W", "-t", "60", check=False)
+        done = self.run("pg_ctl", "start", "-D", self.data, "-l", self.log_file, "-w" if wait else "-W", "-t", "60",
+                        check=False)
         if done.returncode:
             raise RuntimeError("the server did not start: %s" % self.log[-2000:])
         return self
@@ -180,7 +185,8 @@ class Server:
     def background(self, text: str, database: str = "postgres", user: str = SUPERUSER) -> "subprocess.Popen[str]":
         """A psql that stays connected: runs ``text``, then waits for more on its standard input. Close it yourself."""
         client = subprocess.Popen(
-            [str(self.bin / "psql"), "-X", "-qAt", "-h", str(self.directory), "-p", str(self.port), "-U", user, "-d", database],
+            [str(self.bin / "psql"), "-X", "-qAt", "-h", str(self.directory), "-p", str(self.port), "-U", user,
+             "-d", database],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert client.stdin is not None
         client.stdin.write(text + "\n")
