@@ -13,7 +13,8 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils import _questions
 from ..module_utils._errors import OncallError
-from ..module_utils._module import TRIAGE, call
+from ..module_utils._module import call
+from ..module_utils._options import TRIAGE, telling
 
 
 def _reached_from_here(arguments: Mapping[str, Any]) -> bool:
@@ -46,5 +47,6 @@ def _examine(arguments: Mapping[str, Any]) -> Dict[str, Any]:
         result = call(_questions.triage, validated.validated_parameters)
     except OncallError as error:
         result = {"failed": True, "msg": str(error), "sqlstate": error.sqlstate}
-    masked: Dict[str, Any] = remove_values(result, validated._no_log_values)
+    secrets = telling(validated._no_log_values, validated.validated_parameters, TRIAGE.options)
+    masked: Dict[str, Any] = remove_values(result, secrets)
     return masked

@@ -4,20 +4,24 @@
 """One tree of exceptions. ``_module.run()`` is the only place that turns one into ``fail_json``."""
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Mapping, Optional
 
 
 class OncallError(Exception):
     """What was tried and what came back (``msg``), and what to do next (``hint``); one line when printed.
 
-    ``sqlstate`` is the five-character code where PostgreSQL gave one, else None.
+    ``sqlstate`` is the five-character code where PostgreSQL gave one, else None. ``details`` is what had been
+    gathered or done when it went wrong; the module returns it, so that nothing is lost.
     """
 
-    def __init__(self, msg: str, hint: str = "", sqlstate: Optional[str] = None) -> None:
+    def __init__(
+        self, msg: str, hint: str = "", sqlstate: Optional[str] = None, details: Optional[Mapping[str, Any]] = None
+    ) -> None:
         super().__init__(msg)
         self.msg = msg
         self.hint = hint
         self.sqlstate = sqlstate
+        self.details = dict(details or {})
 
     def __str__(self) -> str:
         code = " (SQLSTATE %s)" % self.sqlstate if self.sqlstate else ""
@@ -43,3 +47,11 @@ class DeadlineError(OncallError):
 
 class VersionError(OncallError):
     """The server is older than the oldest PostgreSQL this collection knows."""
+
+
+class RefusedError(OncallError):
+    """A change that is not safe now; nothing was touched. The message says why, the hint what would make it safe."""
+
+
+class UnprovenError(OncallError):
+    """A change was made but its proof failed; the message says what was put back and what was not."""

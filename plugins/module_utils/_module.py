@@ -5,31 +5,45 @@
 from __future__ import annotations
 
 import platform
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ._change import Change
 from ._errors import OncallError
-from ._options import Spec
+from ._options import Spec, hide, telling
 from ._target import Target, open_target
 
-Function = Callable[[Target], Dict[str, Any]]
+Reader = Callable[[Target], Dict[str, Any]]
+# Target, the module's options, check mode -> what was or would be changed
+Changer = Callable[[Target, Mapping[str, Any], bool], Change]
 
 
-def run(spec: Spec, function: Function) -> None:
-    """Run a module: validate by ``spec``, open the target, call ``function``, exit with what it returns."""
-    module = AnsibleModule(supports_check_mode=True, **spec.arguments())
-    try:
-        result = call(function, module.params)
-    except OncallError as error:
-        module.fail_json(msg=str(error), sqlstate=error.sqlstate)
-    module.exit_json(**result)
+def run(spec: Spec, read: Reader) -> None:
+    """Run a module that only reads: validate by ``spec``, open the target, exit with what ``read`` returns."""
+    _run(spec, lambda options, check_mode: call(read, options))
 
 
-def call(function: Function, options: Dict[str, Any]) -> Dict[str, Any]:
+def run_change(spec: Spec, change: Changer) -> None:
+    """Run a module that changes something. ``change`` plans the same in check mode, and then does not apply."""
+    _run(spec, lambda options, check_mode: call(lambda target: change(target, options, check_mode).result(), options))
+
+
+def call(read: Reader, options: Dict[str, Any]) -> Dict[str, Any]:
     """Open the target that validated ``options`` describe, call, close. Raises OncallError."""
     target = open_target(options, options.get("host") or platform.node())
     try:
-        return dict(function(target), changed=False)
+        return dict({"changed": False}, **read(target))
     finally:
         target.close()
+
+
+def _run(spec: Spec, work: Callable[[Dict[str, Any], bool], Dict[str, Any]]) -> None:
+    module = AnsibleModule(supports_check_mode=True, **spec.arguments())
+    invocation = {"module_args": hide(module.params, spec.options)}
+    module.no_log_values = telling(module.no_log_values, module.params, spec.options)
+    try:
+        result = work(module.params, module.check_mode)
+    except OncallError as error:
+        module.fail_json(msg=str(error), sqlstate=error.sqlstate, invocation=invocation, **error.details)
+    module.exit_json(invocation=invocation, **result)

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 from ._answers import Thresholds
 from ._errors import OptionsError
@@ -100,6 +101,8 @@ TARGET = Spec(
     mutually_exclusive=(("login_host", "login_unix_socket"),),
 ) + THRESHOLDS
 
+TRIAGE = TARGET + Spec({"host": {"type": "str"}})
+
 # What only one runtime can use: given to another it is a mistake, and a silent one would cost minutes at night.
 _ONLY = {
     "project": ("compose",),
@@ -139,3 +142,30 @@ def check_target(options: Dict[str, Any]) -> None:
 
 def thresholds(options: Dict[str, Any]) -> Thresholds:
     return Thresholds(**{name: options[name] for name in THRESHOLDS.options})
+
+
+def hide(options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Dict[str, Any]:
+    """A copy of ``options`` in which no secret is left, to be shown as the task's arguments."""
+    shown: Dict[str, Any] = {}
+    for name, value in options.items():
+        rule = spec.get(name, {})
+        if value is not None and rule.get("no_log"):
+            shown[name] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+        elif isinstance(value, dict) and "options" in rule:
+            shown[name] = hide(value, rule["options"])
+        elif isinstance(value, list) and "options" in rule:
+            shown[name] = [hide(item, rule["options"]) for item in value]
+        else:
+            shown[name] = value
+    return shown
+
+
+def telling(secrets: Set[str], options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Set[str]:
+    """Those of ``secrets`` that Ansible may replace wherever they occur in a result.
+
+    No result holds a secret in the first place; this is the net below. But a password such as ``postgres`` is also a
+    role, a path and half of this collection's name: replaced everywhere it would make the verdict unreadable, and
+    tell the secret by what is missing.
+    """
+    plain = json.dumps(hide(options, spec)).lower() + " oncall.postgresql"
+    return {secret for secret in secrets if secret.lower() not in plain}

@@ -177,11 +177,11 @@ elapsed_ms:
 
 from ..module_utils import _questions
 from ..module_utils._module import run
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._options import TRIAGE
 
 
 def main() -> None:
-    run(TARGET + Spec({"host": {"type": "str"}}), _questions.triage)
+    run(TRIAGE, _questions.triage)
 
 
 if __name__ == "__main__":
