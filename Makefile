@@ -1,0 +1,47 @@
+# `make help` lists the targets; the logic is in scripts/.
+SHELL := /bin/bash
+export PYTHON ?=
+PYTEST = .venv/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint unit sanity integration playbooks molecule lab benchmark clean dev
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+install: ## A virtualenv (.venv) with Ansible, and this checkout linked into it as the collection
+	@scripts/venv.sh .venv run
+	@echo 'Ready: .venv/bin/ansible-playbook oncall.postgresql.triage -i INVENTORY'
+
+demo: ## A real PostgreSQL, a program that leaks its connections, and what triage says about it (no Docker)
+	@scripts/venv.sh .venv run demo
+	@.venv/bin/python demo/demo.py
+
+test: ## Everything CI runs
+	@scripts/test.sh
+
+dev: ## The virtualenv with all that the tests use
+	@scripts/venv.sh .venv run demo dev
+
+lint: dev ## ansible-lint, ruff, mypy, antsibull, galaxy-importer
+	@scripts/lint.sh
+
+unit: dev ## Unit tests
+	@$(PYTEST) tests/unit
+
+sanity: dev ## ansible-test sanity
+	@scripts/sanity.sh
+
+integration: dev ## The SQL and the wire against real servers
+	@$(PYTEST) tests/integration
+
+lab: dev ## Real faults on a real Compose stack (Docker)
+	@scripts/lab.sh $(PYTEST) tests/lab
+
+benchmark: dev ## Time to verdict, beside what other collections take (Docker)
+	@scripts/venv.sh .venv-benchmark benchmark
+	@scripts/lab.sh .venv/bin/python -m tests.benchmark
+
+clean: ## Remove what the targets above made in this checkout
+	@rm -rf .venv .venv-* build demo-report .mypy_cache .ruff_cache .pytest_cache .ansible
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,20 @@
+# Shared by the scripts beside it; sourced, not run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CHECKOUT=$(pwd -P)
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# apt PACKAGES...: install them where we may (Debian or Ubuntu; root, or sudo without a question or at a terminal).
+apt() {
+    local sudo=()
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; } || return 1
+        sudo=(sudo)
+    fi
+    say "installing by apt: $*"
+    "${sudo[@]}" apt-get update -q </dev/null >/dev/null || return 1
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" </dev/null >/dev/null
+}
