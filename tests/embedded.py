@@ -55,8 +55,10 @@ def _within_reach(installation: pathlib.Path) -> pathlib.Path:
     except PermissionError:
         copy = _directory("oncall-bin-")
         atexit.register(shutil.rmtree, copy, ignore_errors=True)
-        shutil.copytree(installation, copy / installation.name, symlinks=True)
-        return copy / installation.name
+        package = installation.parent
+        libraries = package.with_name(package.name + ".libs")  # found by a path relative to the programs
+        shutil.copytree(libraries, copy / libraries.name)
+        return pathlib.Path(shutil.copytree(installation, copy / package.name / installation.name, symlinks=True))
 
 
 def free_port() -> int:
