@@ -8,12 +8,14 @@ here: a deadline for every read, standard input that ends, output that is not lo
 """
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import sys
 import threading
 import time
 import uuid
+from email.utils import mktime_tz, parsedate_tz
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from .._deadline import Deadline
@@ -79,20 +81,22 @@ def connect(docker_host: Optional[str], deadline: Deadline) -> "Engine":
 
 
 class Engine:
-    """One engine, shared by all threads. ``host`` is its address, ``local`` whether that is a socket of this machine."""
+    """One engine, shared by all threads. ``local``: it is reached by a socket of this machine."""
 
     def __init__(self, client: Any, host: str, said: Callable[[], str], on_close: Callable[[], str]) -> None:
         self._client = client
         self._said = said
         self._on_close = on_close
         self._prefix = ""
+        self._ahead = 0.0
         self.host = host
         self.local = host.startswith("unix://")
 
     def negotiate(self, deadline: Deadline) -> None:
         """Agree on the API's version: one that this file knows, unless the engine is too new to speak it."""
         try:
-            version = self.get("/version", deadline)
+            answer = self._request("GET", "/version", deadline)
+            version = answer.json()
         except (EngineError, ValueError) as error:
             raise TargetError("What answers at %s is no Docker engine: %s" % (self.host, error),
                               "Check docker_host.") from error
@@ -101,6 +105,13 @@ class Engine:
             raise TargetError("The engine at %s is %s (API %d.%d)" % ((self.host, version.get("Version")) + newest),
                               "Docker Engine 20.10 or newer is needed.")
         self._prefix = "/v%d.%d" % max(min(newest, NEWEST_API), oldest)
+        date = parsedate_tz(answer.headers.get("Date") or "")
+        if date and not self.local:
+            self._ahead = mktime_tz(date) - time.time()
+
+    def now(self) -> float:
+        """Seconds of the epoch by the engine's clock."""
+        return time.time() + self._ahead
 
     def get(self, path: str, deadline: Deadline, **params: Any) -> Any:
         return self._request("GET", path, deadline, params).json()
@@ -172,7 +183,7 @@ class Engine:
                 "VolumesFrom": [volumes_from + ":ro"] if volumes_from else [],
                 "Mounts": self._covers(image, volumes_from, deadline),
                 "CapDrop": ["ALL"], "CapAdd": list(capabilities),
-                "SecurityOpt": ["no-new-privileges", "label=disable"],  # SELinux: volumes labelled for another container
+                "SecurityOpt": ["no-new-privileges", "label=disable"],  # SELinux: another container's volumes
                 "LogConfig": {"Type": "none"},  # what it prints is for us, not for the engine's disk
                 "PidsLimit": 256, "ExtraHosts": list(hosts),
             },
@@ -234,7 +245,7 @@ class Engine:
 
     def containers(self, deadline: Deadline, *labels: str) -> List[Dict[str, Any]]:
         """All containers (stopped ones too) that carry all ``labels``."""
-        filters = '{"label":[%s]}' % ",".join('"%s"' % label for label in labels)
+        filters = json.dumps({"label": labels})
         found: List[Dict[str, Any]] = self.get("/containers/json", deadline, all=1, filters=filters)
         return found
 

@@ -46,7 +46,7 @@ class Tunnel:
         with theirs, open(self._stderr, "ab") as stderr:
             self._processes.append(subprocess.Popen(
                 ["ssh"] + self._options + ["--", self._host, "docker system dial-stdio"],
-                stdin=theirs, stdout=theirs, stderr=stderr, start_new_session=True,
+                stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=stderr, start_new_session=True,
             ))
         return ours
 
