@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as one page that needs nothing else: no script, no font, no picture from anywhere."""
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Type
+
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
+from markupsafe import Markup
+
+from . import pictures, words
+from .model import STATUSES, UNSEEN, Host, file_names
+
+HERE = Path(__file__).parent
+FEW = 6  # up to so many servers, a healthy one's details are open too
+SESSION_TABLES = (
+    ("Long-running queries", "activity", "long_queries"),
+    ("Idle in transaction, longest first", "connections", "idle_in_transaction"),
+    ("Idle the longest", "connections", "idle"),
+)
+
+
+def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = ChainableUndefined) -> str:
+    """The page for ``hosts`` (worst first), made ``at`` (text, UTC).
+
+    A reading that is missing leaves its place empty: a page with a gap is worth more than none. The tests are stricter.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(str(HERE)),
+        autoescape=True,
+        undefined=undefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # What a stranger may choose (an application_name, say) can hold characters that no document may.
+        finalize=_shown,
+    )
+    environment.filters.update(
+        duration=words.duration, milliseconds=words.milliseconds, size=words.size, question=words.question
+    )
+    style = (HERE / "page.css").read_text("utf-8")
+    names = file_names([host.name for host in hosts])
+    return environment.get_template("page.html.j2").render(
+        at=at,
+        # The policy allows this style sheet by its hash, and nothing else at all.
+        style=Markup(style),
+        style_hash=base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii"),
+        hosts=[_view(host, names[host.name], open_=len(hosts) <= FEW) for host in hosts],
+        counts=[
+            (status, words.STATUS_TITLES[status], sum(host.status == status for host in hosts)) for status in STATUSES
+        ],
+        headline=_headline(hosts),
+        answers=words.ANSWERS,
+        titles=words.STATUS_TITLES,
+    )
+
+
+def _shown(value: Any) -> Any:
+    if value is None:
+        return ""
+    return value if isinstance(value, (Markup, int, float)) else words.printable(value)
+
+
+def _headline(hosts: Sequence[Host]) -> str:
+    urgent = sum(host.status in ("emergency", "critical") for host in hosts)
+    unseen = sum(host.status in UNSEEN for host in hosts)
+    total = len(hosts)
+    if urgent:
+        said = "%d of %d servers need somebody now" % (urgent, total) if total > 1 else "This server needs somebody now"
+        if urgent == 1 and total > 1:
+            said = "1 of %d servers needs somebody now" % total
+    elif unseen:
+        said = "%d of %d servers could not be examined" % (unseen, total)
+    elif any(host.status == "warning" for host in hosts):
+        said = "No server is in trouble, some have warnings" if total > 1 else "The server works, with a warning"
+    else:
+        said = "All %d servers are healthy" % total if total > 1 else "The server is healthy"
+    return said
+
+
+def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
+    """Everything the template shows of a host."""
+    view: Dict[str, Any] = {
+        "name": host.name,
+        "id": "host-" + name,
+        "file": name + ".json",
+        "status": host.status,
+        "title": words.STATUS_TITLES[host.status],
+        "summary": host.summary,
+        "seen": bool(host.result),
+        "open": open_ or host.status != "ok",
+    }
+    if not host.result:
+        return view
+    result = host.result
+    facts: Dict[str, Any] = result["facts"] or {}
+    snapshot: Dict[str, Any] = facts.get("snapshot") or {}
+    held = snapshot.get("connections")
+    view.update(
+        verdict=result["verdict"],
+        code=words.verdict_code(result["verdict"]),
+        about=words.about(result),
+        escalation=words.escalation(result["verdict"]),
+        path=result["path"] or [],
+        findings=result["findings"] or [],
+        elapsed=_elapsed(result["elapsed_ms"] or {}),
+        server=facts.get("server"),
+        clients=facts.get("clients") or [],
+        errors=facts.get("errors") or {},
+        connections=held,
+        segments=pictures.connections(held) if held else [],
+        groups=_groups(held) if held else [],
+        processes=_titles(facts) if not held else [],
+        tree=pictures.blocking(snapshot["activity"]) if snapshot else None,
+        sessions=[(title, snapshot[part][key]) for title, part, key in SESSION_TABLES if snapshot and snapshot[part][key]],
+        prepared=snapshot["activity"]["prepared"] if snapshot else [],
+    )
+    return view
+
+
+def _elapsed(elapsed_ms: Dict[str, float]) -> List[Dict[str, Any]]:
+    longest = max(list(elapsed_ms.values()) + [0.1])
+    steps = sorted(elapsed_ms.items(), key=lambda step: (step[0] == "total", step[1]))
+    return [{"step": name, "ms": took, "width": round(200.0 * took / longest, 1)} for name, took in steps]
+
+
+def _groups(held: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Who holds the slots: the twelve largest groups."""
+    groups: List[Dict[str, Any]] = sorted(held["groups"], key=lambda group: -int(group["sessions"]))
+    return groups[:12]
+
+
+def _titles(facts: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Without SQL the process titles say who holds the slots."""
+    processes: List[Dict[str, Any]] = (facts.get("server") or {}).get("processes") or []
+    return processes[:120]

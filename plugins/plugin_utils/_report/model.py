@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What came back from every host, in one shape, worst first: looked at, or why not."""
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from .words import printable
+
+# Worst first. A server that nobody could look at may be in any state: worse than a warning, not as bad as what is proved.
+STATUSES = ("emergency", "critical", "unreachable", "failed", "warning", "ok")
+UNSEEN = ("unreachable", "failed")
+KEYS = ("schema", "target", "verdict", "path", "findings", "facts", "elapsed_ms")
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host's outcome. ``result`` has triage's keys and is empty where the host was not examined; then ``message`` says why."""
+
+    name: str
+    status: str
+    result: Dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+
+    @property
+    def summary(self) -> str:
+        return printable(self.result["verdict"]["summary"]) if self.result else self.message
+
+
+def worst_first(results: Mapping[str, Optional[Mapping[str, Any]]]) -> List[Host]:
+    """``results`` are what was registered for each host, None where nothing was. Within a status the order given stays."""
+    return sorted((_host(name, got) for name, got in results.items()), key=lambda host: STATUSES.index(host.status))
+
+
+def _host(name: str, got: Optional[Mapping[str, Any]]) -> Host:
+    if got is None:
+        return Host(name, "failed", message="It was not looked at.")
+    if got.get("unreachable"):
+        return Host(name, "unreachable", message=_message(got))
+    if got.get("failed") or not isinstance(got.get("verdict"), Mapping):
+        return Host(name, "failed", message=_message(got))
+    # By way of JSON: plain values, whatever Ansible has wrapped them in.
+    result = json.loads(json.dumps({key: got.get(key) for key in KEYS}))
+    severity = result["verdict"].get("severity")
+    return Host(name, severity if severity in STATUSES and severity not in UNSEEN else "critical", result)
+
+
+def _message(got: Mapping[str, Any]) -> str:
+    return " ".join(printable(got.get("msg") or "No result came back.").split())
+
+
+def document(host: Host) -> Dict[str, Any]:
+    """What ``<host>.json`` holds: triage's result, or the same keys with null and why nothing could be seen."""
+    if host.result:
+        return host.result
+    empty: Dict[str, Any] = dict.fromkeys(KEYS)
+    empty.update(schema=SCHEMA, target={"host": host.name}, error={"kind": host.status, "message": host.message})
+    return empty
+
+
+def summary(hosts: Sequence[Host]) -> Dict[str, Any]:
+    """``hosts`` worst first -> {worst, counts, hosts}."""
+    counts = {status: 0 for status in STATUSES}
+    for host in hosts:
+        counts[host.status] += 1
+    verdicts = [(host, host.result.get("verdict") or {}) for host in hosts]
+    return {
+        "worst": hosts[0].status if hosts else None,
+        "counts": counts,
+        "hosts": [
+            {
+                "host": host.name,
+                "status": host.status,
+                "code": verdict.get("code"),
+                "cause": verdict.get("cause"),
+                "summary": host.summary,
+            }
+            for host, verdict in verdicts
+        ],
+    }
+
+
+def file_names(names: Sequence[str]) -> Dict[str, str]:
+    """A file name (without suffix) for each host: the host's own name where that is harmless, else made so, and unique."""
+    made: Dict[str, str] = {}
+    taken = set()
+    for name in names:
+        safe = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")[:100]
+        if safe != name or safe.lower() in taken:
+            safe = "%s-%s" % (safe or "host", hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
+        taken.add(safe.lower())  # some file systems do not tell a from A
+        made[name] = safe
+    return made

@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as lines for a terminal: each host that is not healthy with its path and evidence, the fleet at the end."""
+from __future__ import annotations
+
+import textwrap
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from . import words
+from .model import STATUSES, Host
+
+Span = Tuple[str, Optional[str]]  # text, and the status whose colour it has (or "skip"; None: plain)
+Line = List[Span]
+
+MARKS = {"yes": ("✓", "ok"), "no": ("✗", "critical"), "not_asked": ("·", "skip")}
+SYMBOLS = {"emergency": "‼", "critical": "✗", "unreachable": "?", "failed": "?", "warning": "!", "ok": "✓"}
+SMALL = 3  # up to so many hosts, a healthy one shows its path too
+MANY = 12  # from so many hosts in trouble on, only the question that was answered with no is shown
+ROWS = 4  # of names of healthy hosts
+WIDEST = 120
+
+
+def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None) -> List[Line]:
+    """``hosts`` worst first; ``report`` is the path of the page, where one was written."""
+    width = max(40, min(width, WIDEST))
+    troubled = [host for host in hosts if not _quiet(host)]
+    shown = hosts if len(hosts) <= SMALL else troubled
+    lines: List[Line] = []
+    # The last thing on a terminal is what is seen: the worst host comes last, next to the summary.
+    for host in reversed(shown):
+        lines += _host(host, width, brief=len(troubled) >= MANY)
+    if len(hosts) > 1:
+        lines += _fleet(hosts, width)
+    if report:
+        lines += [[], [("Report: ", None), (report, None)]]
+    return lines
+
+
+def plain(lines: Sequence[Line]) -> str:
+    return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
+
+
+def _quiet(host: Host) -> bool:
+    """Nothing to tell but that all is well."""
+    return host.status == "ok" and not any(found.get("severity") != "ok" for found in host.result["findings"] or [])
+
+
+def _host(host: Host, width: int, brief: bool) -> List[Line]:
+    title = words.STATUS_TITLES[host.status].upper()
+    name = words.printable(host.name)
+    rule = "─" * max(3, width - len(name) - len(title) - 7)
+    lines: List[Line] = [[], [("── ", None), (name, None), (" %s " % rule, None), (title, host.status), (" ─", None)]]
+    if not host.result:
+        return lines + _wrapped(host.message, width, "  ")
+    verdict = host.result["verdict"]
+    lines.append([("  " + words.about(host.result), "skip")])
+    lines.append([])
+    lines += _path(host.result["path"] or [], width, brief)
+    lines.append([])
+    lines += _wrapped(words.printable(verdict["summary"]), width, "  ", host.status)
+    if verdict["code"] != "healthy":
+        lines.append([("  " + words.verdict_code(verdict), "skip")])
+    for proof in verdict.get("evidence") or []:
+        lines += _wrapped(words.printable(proof), width, "    - ", indent="      ")
+    lines += _findings(host.result["findings"] or [], width)
+    lines += _unknown((host.result["facts"] or {}).get("errors") or {}, width)
+    remedy = verdict.get("remedy")
+    if remedy and remedy.get("command"):
+        # Never wrapped: it is there to be copied.
+        lines += [[], [("  Mend it:  ", None), (words.printable(remedy["command"]), "warning")]]
+    escalation = words.escalation(verdict)
+    if escalation:
+        lines += [[]] + _wrapped(escalation, width, "  ", "emergency" if verdict["escalation"]["to"] == "emergency" else None)
+    return lines
+
+
+def _path(steps: Sequence[Mapping[str, Any]], width: int, brief: bool) -> List[Line]:
+    lines: List[Line] = []
+    column = max([len(words.question(step["question"])) for step in steps] + [0])
+    longest = max([len(words.printable(step.get("detail") or "")) for step in steps] + [0])
+    beside = longest <= width - column - 7
+    for step in steps:
+        if brief and step["answer"] != "no":
+            continue
+        mark, status = MARKS.get(step["answer"], ("?", "skip"))
+        question = words.question(step["question"])
+        detail = words.printable(step.get("detail") or "") if step["answer"] != "not_asked" else ""
+        emphasis = "critical" if step["answer"] == "no" else None
+        if beside and detail:
+            lines.append([("  %s " % mark, status), (question.ljust(column + 2), None), (detail, emphasis)])
+            continue
+        lines.append([("  %s " % mark, status), (question, "skip" if step["answer"] == "not_asked" else None)])
+        if detail:
+            lines += _wrapped(detail, width, "      ", emphasis)
+    return lines
+
+
+def _findings(findings: Sequence[Mapping[str, Any]], width: int) -> List[Line]:
+    lines: List[Line] = []
+    for found in findings:
+        severity = found.get("severity") if found.get("severity") in SYMBOLS else "warning"
+        lines.append([])
+        lines += _wrapped(words.printable(found["summary"]), width, "  %s " % SYMBOLS[str(severity)], severity, "    ")
+        for proof in found.get("evidence") or []:
+            lines += _wrapped(words.printable(proof), width, "    - ", indent="      ")
+    return lines
+
+
+def _unknown(errors: Mapping[str, Any], width: int) -> List[Line]:
+    lines: List[Line] = []
+    for step, why in errors.items():
+        lines += _wrapped("Not seen (%s): %s" % (words.printable(step), words.printable(why)), width, "  ? ", "skip", "    ")
+    return [[]] + lines if lines else []
+
+
+def _fleet(hosts: Sequence[Host], width: int) -> List[Line]:
+    groups: Dict[str, List[Host]] = {
+        status: [host for host in hosts if host.status == status] for status in STATUSES
+    }
+    counts: Line = [("%d servers: " % len(hosts), None)]
+    for status in STATUSES:
+        if groups[status]:
+            separator = ", " if len(counts) > 1 else ""
+            counts += [(separator, None), ("%d %s" % (len(groups[status]), words.STATUS_TITLES[status].lower()), status)]
+    lines: List[Line] = [[], [("═" * width, None)], counts, []]
+    troubled = [host for host in hosts if host.status != "ok"]
+    column = min(max([len(words.printable(host.name)) for host in troubled] + [0]), width // 3)
+    for host in troubled:
+        # One line a host: what it is, where, and the verdict; the words in full stand above.
+        head = "  %s %-12s " % (SYMBOLS[host.status], words.STATUS_TITLES[host.status])
+        what = words.verdict_code(host.result["verdict"]) if host.result else host.message
+        if host.result and host.result["verdict"]["code"] == "healthy":
+            what = host.summary
+        name = words.printable(host.name).ljust(column)
+        lines.append([(head, host.status), (name + "  ", None), (_cut(what, width - len(head) - len(name) - 2), None)])
+    if groups["ok"]:
+        names = ", ".join(words.printable(host.name) for host in groups["ok"])
+        listed = _wrapped(names, width, "  ✓ Healthy      ", "ok", " " * 17, lead_only=True)
+        if len(listed) > ROWS:
+            listed = listed[:ROWS] + [[(" " * 17 + "... %d in all" % len(groups["ok"]), None)]]
+        lines += listed
+    return lines
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(1, width - 1)].rstrip() + "…"
+
+
+def _wrapped(
+    text: str, width: int, lead: str, status: Optional[str] = None, indent: Optional[str] = None, lead_only: bool = False
+) -> List[Line]:
+    """``text`` in lines of ``width``, the first after ``lead``, the others after ``indent``."""
+    after = " " * len(lead) if indent is None else indent
+    pieces = textwrap.wrap(text, max(20, width - len(lead)), break_on_hyphens=False) or [""]
+    return [
+        [(lead if number == 0 else after, status), (piece, None if lead_only else status)]
+        for number, piece in enumerate(pieces)
+    ]

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of the report: questions as a person asks them, times and sizes as a person reads them."""
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, Mapping, Optional
+
+QUESTIONS = {
+    "running": "Is PostgreSQL running?",
+    "accepting": "Is it accepting connections?",
+    "network": "Can its clients reach it?",
+    "reachable": "Can its clients reach it?",
+    "connections": "Is there room for one more connection?",
+    "login": "May the clients log in?",
+    "activity": "Are queries getting through?",
+    "soundness": "Is it sound?",
+}
+STATUS_TITLES = {
+    "emergency": "Emergency",
+    "critical": "Critical",
+    "unreachable": "Unreachable",
+    "failed": "Not examined",
+    "warning": "Warning",
+    "ok": "Healthy",
+}
+ANSWERS = {"yes": "yes", "no": "no", "not_asked": "not asked"}
+ESCALATIONS = {"dba": "DBA", "emergency": "emergency contacts"}
+
+
+def printable(value: Any) -> str:
+    """``value`` as text that can neither steer a terminal nor turn its reading direction: such characters are spelled out."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        character if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else " " if character in "\n\r\t"
+        else "\\x%02x" % ord(character)
+        for character in text
+    )
+
+
+def question(key: Any) -> str:
+    return QUESTIONS.get(str(key), printable(key).replace("_", " ").capitalize())
+
+
+def duration(seconds: Optional[float]) -> str:
+    """``None`` -> "", 0.12 -> "0.1 s", 95 -> "1 min 35 s", 5423 -> "1 h 30 min", 90000 -> "1 d 1 h"."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return "%.1f s" % seconds
+    whole = int(seconds)
+    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return "%d %s %d %s" % (whole // size, unit, rest, smaller) if rest else "%d %s" % (whole // size, unit)
+    return "%d s" % whole
+
+
+def milliseconds(value: Optional[float]) -> str:
+    if value is None:
+        return ""
+    return "%.2f s" % (value / 1000) if value >= 1000 else "%d ms" % round(value) if value >= 10 else "%.1f ms" % value
+
+
+def size(count: Optional[int]) -> str:
+    """Bytes in binary units: "60.0 GiB"."""
+    if count is None:
+        return ""
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return "%d B" % count if unit == "B" else "%.1f %s" % (value, unit)
+
+
+def verdict_code(verdict: Mapping[str, Any]) -> str:
+    """``pool_exhausted / idle_connections``"""
+    return " / ".join(printable(verdict[key]) for key in ("code", "cause") if verdict.get(key))
+
+
+def escalation(verdict: Mapping[str, Any]) -> str:
+    """Whom to tell, when and why, as one sentence; empty when nobody has to be told."""
+    to = verdict.get("escalation") or {}
+    if to.get("to") in (None, "none"):
+        return ""
+    minutes = to.get("after_minutes")
+    when = "if it is not resolved after %d minutes" % minutes if minutes else "now"
+    why = printable(to["reason"]).rstrip(".") if to.get("reason") else ""
+    return "Tell the %s %s%s." % (ESCALATIONS.get(to["to"], printable(to["to"])), when, ": " + why if why else "")
+
+
+def about(result: Mapping[str, Any]) -> str:
+    """``PostgreSQL 17.5 · primary · compose · 0.12 s``"""
+    target = result.get("target") or {}
+    recovery = target.get("in_recovery")
+    total = (result.get("elapsed_ms") or {}).get("total")
+    parts = [
+        "PostgreSQL %s" % printable(target["version"]) if target.get("version") else "version unknown",
+        {True: "standby", False: "primary"}.get(recovery, "") if recovery is not None else "",
+        printable(target.get("runtime") or ""),
+        "looked at for %s" % milliseconds(total) if total is not None else "",
+    ]
+    return " · ".join(part for part in parts if part)
