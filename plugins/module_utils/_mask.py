@@ -31,10 +31,12 @@ _AFTER_PASSWORD = re.compile(
     r"|valid\s+until|in\s+(?:role|group)|role|admin|user|sysid)\b", re.I)
 _NO_PASSWORD = re.compile(r"null\b", re.I)
 
-_URL = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@\['\"]*:)(?:[^\s'\"]*(?P<at>@)|(?!\d+(?:/|\Z))[^\s'\"]+\Z)", re.I)
-# A conninfo inside a statement's literal has its quotes doubled; an unquoted value ends at a blank, a quote or a URL's "&".
+_URL = re.compile(
+    r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@\['\"]*:)(?:[^\s'\"]*(?P<at>@)|(?!\d+(?:/|\Z))[^\s'\"]+\Z)", re.I)
+# A conninfo inside a statement's literal has its quotes doubled; an unquoted value ends at a blank, a quote or an "&".
 _ASSIGNED = re.compile(
-    r"(?P<head>(?:password|passwd|pwd)[\"']?\s*(?:=>|:=|[:=])\s*)(?P<value>%s|(?:\\.|[^\s'\"&;,)\\])+)" % _LITERAL, re.I | re.S)
+    r"(?P<head>(?:password|passwd|pwd)[\"']?\s*(?:=>|:=|[:=])\s*)(?P<value>%s|(?:\\.|[^\s'\"&;,)\\])+)" % _LITERAL,
+    re.I | re.S)
 _LITERAL_PASSWORD = re.compile(r"(?P<head>(?<![\"'])password%s)(?P<value>%s)" % (_GAP, _LITERAL), re.I | re.S)
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^\s'\"]+|\bmd5[0-9a-f]{32}\b", re.I)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.oncall.postgresql.plugins.module_utils._mask import MASK, mask
 
 S = "hunter2"
@@ -91,7 +92,8 @@ def test_what_follows_a_password_stays_readable() -> None:
 def test_given_secrets_are_masked_however_they_are_spelt() -> None:
     secret = "p'w/d é"
     for text in ("got p'w/d é", "got 'p''w/d é'", "u:p%27w%2Fd%20%C3%A9@h", "u:p%27w/d%20%C3%A9@h"):
-        assert MASK in mask(text, [secret, ""]) and "w/d" not in mask(text, [secret]) and "w%2F" not in mask(text, [secret])
+        masked = mask(text, [secret, ""])
+        assert MASK in masked and "w/d" not in masked and "w%2F" not in masked
 
 
 def test_a_long_text_takes_no_time() -> None:

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the sessions do and wait for: long queries, the blocking tree, prepared transactions, conflicts."""
+from __future__ import annotations
+
+from .connections import SESSION
+
+# pg_locks shows who waits to every role, pg_stat_activity only to pg_read_all_stats.
+WAITING = """
+locks AS MATERIALIZED (SELECT l.*, (to_jsonb(l) ->> 'waitstart')::timestamptz AS since FROM pg_locks l),
+waiting AS MATERIALIZED (
+  SELECT DISTINCT ON (l.pid)
+         l.pid, l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid, l.objid,
+         l.objsubid, l.mode, s.is_client,
+         round(greatest(extract(epoch FROM now() - coalesce(l.since, s.state_change, s.query_start, now())), 0)::numeric,
+               3) AS seconds
+    FROM locks l JOIN sessions s ON s.pid = l.pid
+   WHERE NOT l.granted AND coalesce(s.wait_event_type, 'Lock') = 'Lock'
+)"""
+
+# PostgreSQL, "Explicit Locking", table 13.2.
+_CONFLICTS = """(VALUES
+  ('AccessShareLock', '{AccessExclusiveLock}'),
+  ('RowShareLock', '{ExclusiveLock,AccessExclusiveLock}'),
+  ('RowExclusiveLock', '{ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
+  ('ShareUpdateExclusiveLock',
+   '{ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
+  ('ShareLock',
+   '{RowExclusiveLock,ShareUpdateExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
+  ('ShareRowExclusiveLock',
+   '{RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
+  ('ExclusiveLock',
+   '{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
+  ('AccessExclusiveLock',
+   '{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}')
+)"""
+
+# pg_blocking_pids says 0 for a prepared transaction: which one is found by the lock that it holds on what the blocked
+# session waits for. Its virtualtransaction is -1/XID. In a long queue everyone waits for all who came before: of them
+# five are kept, first those who wait for nobody, then those who have waited the longest, so every root stays reachable.
+EDGES = """
+edges AS MATERIALIZED (
+  SELECT * FROM (
+    SELECT e.*, row_number() OVER (PARTITION BY e.blocked_pid
+                                   ORDER BY other.pid IS NOT NULL, other.seconds DESC, e.blocking_pid, e.gid) AS rank
+      FROM (SELECT DISTINCT w.pid AS blocked_pid, b.pid AS blocking_pid, w.is_client, w.seconds, w.mode, p.gid
+              FROM waiting w
+             CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b(pid)
+              LEFT JOIN LATERAL (
+                SELECT x.gid
+                  FROM locks h
+                  JOIN pg_prepared_xacts x ON h.virtualtransaction = '-1/' || x.transaction
+                  JOIN {conflicts} AS c(wanted, held) ON c.wanted = w.mode AND h.mode = ANY (c.held::text[])
+                 WHERE h.granted AND h.pid IS NULL AND b.pid = 0
+                   AND (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid,
+                        h.objid, h.objsubid)
+                       IS NOT DISTINCT FROM
+                       (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid,
+                        w.objid, w.objsubid)) p ON true
+             WHERE b.pid <> pg_backend_pid()) e
+      LEFT JOIN waiting other ON other.pid = e.blocking_pid) ranked
+   WHERE rank <= 5
+)""".replace("{conflicts}", _CONFLICTS)
+
+# A waiting autovacuum hurts nobody unless somebody waits for it in turn. Only our own database's relations have names
+# here. Who waits for a row waits for a transaction, and holds a lock on the tuple: that names the relation.
+ACTIVITY = r"""json_build_object(
+  'long_queries', (
+    SELECT coalesce(json_agg({session}), '[]')
+      FROM (SELECT * FROM clients WHERE query_seconds >= %(long_query_seconds)s
+             ORDER BY query_start, pid LIMIT 50) s),
+  'blocking', (
+    SELECT coalesce(json_agg(json_build_object(
+             'blocked_pid', e.blocked_pid, 'blocking_pid', e.blocking_pid, 'blocking_gid', e.gid,
+             'blocked_seconds', e.seconds, 'lock_mode', e.mode, 'relation', (
+               SELECT CASE WHEN l.database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+                           THEN l.relation::regclass::text
+                           ELSE format('oid %%s in database %%s', l.relation,
+                                       (SELECT datname FROM pg_database WHERE oid = l.database)) END
+                 FROM locks l
+                WHERE l.pid = e.blocked_pid AND l.relation IS NOT NULL AND (NOT l.granted OR l.locktype = 'tuple')
+                ORDER BY l.granted LIMIT 1))
+             ORDER BY e.seconds DESC, e.blocked_pid, e.rank), '[]')
+      FROM edges e WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges)),
+  'involved', (
+    SELECT coalesce(json_agg({session} ORDER BY s.pid), '[]')
+      FROM sessions s
+     WHERE s.pid IN (SELECT unnest(ARRAY[e.blocked_pid, e.blocking_pid]) FROM edges e
+                      WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges))),
+  'prepared', (
+    SELECT coalesce(json_agg(json_build_object('gid', x.gid, 'owner', x.owner, 'database', x.database, 'age_seconds',
+             round(greatest(extract(epoch FROM now() - x.prepared), 0)::numeric, 3))), '[]')
+      FROM (SELECT * FROM pg_prepared_xacts ORDER BY prepared LIMIT 50) x),
+  'wait_events', (
+    SELECT coalesce(json_agg(json_build_object(
+             'type', e.wait_event_type, 'event', e.wait_event, 'sessions', e.sessions)), '[]')
+      FROM (SELECT wait_event_type, wait_event, count(*) AS sessions
+              FROM clients WHERE state = 'active' AND wait_event IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2) e),
+  'deadlocks', (
+    SELECT coalesce(json_agg(json_build_object('database', d.datname, 'count', d.deadlocks) ORDER BY d.datname), '[]')
+      FROM pg_stat_database d WHERE d.deadlocks > 0),
+  'conflicts', (
+    SELECT coalesce(json_agg(json_build_object(
+             'database', d.datname, 'kind', substr(k.key, 7), 'count', k.value::bigint) ORDER BY d.datname, k.key), '[]')
+      FROM pg_stat_database_conflicts d CROSS JOIN LATERAL jsonb_each_text(to_jsonb(d)) k
+     WHERE pg_is_in_recovery() AND k.key LIKE 'confl\_%%' AND k.value <> '0')
+)""".replace("{session}", SESSION)

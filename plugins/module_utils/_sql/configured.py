@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the server was told: the settings that matter, errors in its files, what waits for a restart, pg_hba.conf."""
+from __future__ import annotations
+
+# To read pg_file_settings marks, in our backend, what a restart would change: so it has to be read before pg_settings.
+# A condition on a sub-select alone is evaluated before anything under it.
+SETTINGS = """
+files AS MATERIALIZED (SELECT * FROM pg_file_settings WHERE error IS NOT NULL),
+settings AS MATERIALIZED (
+  SELECT name, setting, pending_restart FROM pg_settings WHERE (SELECT count(*) FROM files) >= 0
+)"""
+SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, pending_restart FROM pg_settings)"
+
+# A changed setting that needs a restart has an "error" in pg_file_settings, too; it is no error.
+_FILE_ERRORS = """(
+    SELECT coalesce(json_agg(json_build_object(
+             'file', f.sourcefile, 'line', f.sourceline, 'name', f.name, 'error', f.error) ORDER BY f.seqno), '[]')
+      FROM files f
+     WHERE NOT EXISTS (SELECT FROM settings s WHERE s.name = f.name AND s.pending_restart))"""
+
+# file_name and rule_number came with PostgreSQL 16.
+_HBA_RULES = """(
+    SELECT coalesce(json_agg(json_build_object(
+             'rule_number', to_jsonb(h) -> 'rule_number',
+             'file_name', coalesce(to_jsonb(h) ->> 'file_name', (SELECT setting FROM settings WHERE name = 'hba_file')),
+             'line_number', h.line_number, 'type', h.type, 'database', h.database, 'user_name', h.user_name,
+             'address', h.address, 'netmask', h.netmask, 'auth_method', h.auth_method, 'options', h.options,
+             'error', h.error) ORDER BY h.ordinality), '[]')
+      FROM (SELECT *, row_number() OVER () AS ordinality FROM pg_hba_file_rules) h)"""
+
+# Settings that only superusers may see are missing in pg_settings for the others, where current_setting() would fail.
+_CONFIGURED = """json_build_object(
+  'listen_addresses', (SELECT setting FROM settings WHERE name = 'listen_addresses'),
+  'port', (SELECT setting::int FROM settings WHERE name = 'port'),
+  'socket_directories', (SELECT setting FROM settings WHERE name = 'unix_socket_directories'),
+  'ssl', (SELECT setting = 'on' FROM settings WHERE name = 'ssl'),
+  'password_encryption', (SELECT setting FROM settings WHERE name = 'password_encryption'),
+  'log_destination', (SELECT setting FROM settings WHERE name = 'log_destination'),
+  'load_time', pg_conf_load_time(),
+  'file_errors', {file_errors},
+  'pending_restart', (
+    SELECT coalesce(json_agg(json_build_object('name', s.name, 'setting', s.setting) ORDER BY s.name), '[]')
+      FROM settings s WHERE s.pending_restart),
+  'hba_rules', {hba_rules},
+  'hba_file', (SELECT setting FROM settings WHERE name = 'hba_file')
+)"""
+
+CONFIGURED = _CONFIGURED.replace("{file_errors}", _FILE_ERRORS).replace("{hba_rules}", _HBA_RULES)
+CONFIGURED_LIMITED = _CONFIGURED.replace("{file_errors}", "'[]'::json").replace("{hba_rules}", "null")

@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who holds the slots: client backends by state, the long idle ones, and the limits of roles and databases.
+
+Used by several subjects: ``SESSIONS`` (every backend but ours) and ``CLIENTS`` (the client backends among them).
+"""
+from __future__ import annotations
+
+# Without pg_read_all_stats other roles' rows have no backend_type: then what has a role and a database is taken for a
+# client (a parallel worker would be, too). Our own sessions are never counted.
+SESSIONS = """
+sessions AS MATERIALIZED (
+  SELECT a.pid, a.backend_start, a.usename AS user_name, a.datname AS database, a.usesysid, a.datid,
+         coalesce(a.application_name, '') AS application, host(a.client_addr) AS client_address,
+         a.state, a.state_change, a.xact_start, a.query_start, a.wait_event_type, a.wait_event,
+         coalesce(r.rolsuper, false) AS superuser,
+         left(nullif(a.query, '<insufficient privilege>'), 4000) AS query,
+         round(greatest(extract(epoch FROM now() - a.state_change), 0)::numeric, 3) AS state_seconds,
+         round(greatest(extract(epoch FROM now() - a.xact_start), 0)::numeric, 3) AS transaction_seconds,
+         CASE WHEN a.state = 'active'
+              THEN round(greatest(extract(epoch FROM now() - a.query_start), 0)::numeric, 3) END AS query_seconds,
+         coalesce(a.backend_type = 'client backend', a.usesysid IS NOT NULL AND a.datid IS NOT NULL) AS is_client
+    FROM pg_stat_activity a
+    LEFT JOIN pg_roles r ON r.oid = a.usesysid
+   WHERE a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') <> 'oncall'
+)"""
+
+CLIENTS = "clients AS (SELECT * FROM sessions WHERE is_client)"
+
+# The JSON of one session; ``s`` is a row of SESSIONS.
+SESSION = """json_build_object(
+  'pid', s.pid, 'backend_start', s.backend_start, 'user', s.user_name, 'database', s.database,
+  'application', s.application, 'client_address', s.client_address, 'state', s.state,
+  'state_seconds', s.state_seconds, 'transaction_seconds', s.transaction_seconds, 'query_seconds', s.query_seconds,
+  'wait_event_type', s.wait_event_type, 'wait_event', s.wait_event, 'superuser', s.superuser, 'query', s.query)"""
+
+CONNECTIONS = """json_build_object(
+  'max_connections', (SELECT setting::int FROM settings WHERE name = 'max_connections'),
+  'superuser_reserved', (SELECT setting::int FROM settings WHERE name = 'superuser_reserved_connections'),
+  'reserved', coalesce((SELECT setting::int FROM settings WHERE name = 'reserved_connections'), 0),
+  'used', (SELECT count(*) FROM clients),
+  'groups', (
+    SELECT coalesce(json_agg(json_build_object(
+             'state', g.state, 'database', g.database, 'user', g.user_name, 'application', g.application,
+             'client_address', g.client_address, 'sessions', g.sessions, 'longest_state_seconds', g.longest)), '[]')
+      FROM (SELECT state, database, user_name, application, client_address,
+                   count(*) AS sessions, max(state_seconds) AS longest
+              FROM clients GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4, 5) g),
+  'idle', (
+    SELECT coalesce(json_agg({session}), '[]')
+      FROM (SELECT * FROM clients WHERE state = 'idle' ORDER BY state_change, pid LIMIT 50) s),
+  'idle_in_transaction', (
+    SELECT coalesce(json_agg({session}), '[]')
+      FROM (SELECT * FROM clients WHERE state LIKE 'idle in transaction%%' ORDER BY state_change, pid LIMIT 50) s),
+  'long_idle', (
+    SELECT count(*) FROM clients WHERE state = 'idle' AND state_seconds >= %(idle_minutes)s * 60),
+  'long_idle_in_transaction', (
+    SELECT count(*) FROM clients
+     WHERE state LIKE 'idle in transaction%%' AND state_seconds >= %(idle_in_transaction_seconds)s)
+)""".replace("{session}", SESSION)
+
+# Superusers are not held to their role's limit (PostgreSQL, CREATE ROLE: "CONNECTION LIMIT").
+LIMITS = """json_build_object(
+  'roles', (
+    SELECT coalesce(json_agg(json_build_object('name', r.rolname, 'limit', r.rolconnlimit, 'used', (
+             SELECT count(*) FROM clients c WHERE c.usesysid = r.oid)) ORDER BY r.rolname), '[]')
+      FROM pg_roles r WHERE r.rolconnlimit >= 0 AND r.rolcanlogin AND NOT r.rolsuper),
+  'databases', (
+    SELECT coalesce(json_agg(json_build_object('name', d.datname, 'limit', d.datconnlimit, 'used', (
+             SELECT count(*) FROM clients c WHERE c.datid = d.oid)) ORDER BY d.datname), '[]')
+      FROM pg_database d WHERE d.datconnlimit >= 0 AND d.datallowconn)
+)"""
