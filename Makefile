@@ -43,5 +43,5 @@ benchmark: dev ## Time to verdict, beside what other collections take (Docker)
 	@scripts/lab.sh .venv/bin/python -m tests.benchmark
 
 clean: ## Remove what the targets above made in this checkout
-	@rm -rf .venv .venv-* build demo-report .mypy_cache .ruff_cache .pytest_cache .ansible
+	@rm -rf .venv .venv-* build .mypy_cache .ruff_cache .pytest_cache .ansible
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

