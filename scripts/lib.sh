@@ -1,7 +1,8 @@
+# shellcheck shell=bash
 # Shared by the scripts beside it; sourced, not run.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-CHECKOUT=$(pwd -P)
+cd "$(dirname "${BASH_SOURCE[0]}")/.." && cd "$(pwd -P)"
+export CHECKOUT=$PWD
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -30,6 +30,6 @@ for bin in "${PYENV_ROOT:-$REAL_HOME/.pyenv}"/versions/*/bin; do
     [ ! -d "$bin" ] || PATH=$bin:$PATH
 done
 PATH=$CHECKOUT/.venv/bin:$PATH
-cd "$copy"
+cd "$copy" || exit
 test ! -e tests/sanity/ignore-2.19.txt || fail "tests/sanity holds an ignore file; there is to be none"
 exec ansible-test sanity --color no --truncate 0 --requirements --python default "$@"
