@@ -46,7 +46,9 @@ unset uid ppid pm pm_uid cwd line version owner entries exe log run_uid run_gid 
 section() { printf '\n%s %s\n' "$T" "$1"; }
 result() { printf '\n%s = %s\n' "$T" "$1"; }
 first_line() { line=; [ -f "$1" ] && [ -r "$1" ] && IFS= read -r line <"$1"; }
-is_server() { comm=; read -r comm <"/proc/$1/comm" && case $comm in postgres|postmaster) ;; *) false ;; esac; } 2>/dev/null
+is_server() {
+    comm=; read -r comm <"/proc/$1/comm" && case $comm in postgres|postmaster) ;; *) false ;; esac
+} 2>/dev/null
 identity() { # of a process: uid, ppid
     uid=; ppid=
     while read -r key value _; do
@@ -149,7 +151,10 @@ if [ -n "$D" ]; then
         first_line "$D/postmaster.pid"; pid=${line#-}
         case $pid in
             ''|*[!0-9]*) ;;
-            *) section alive; if [ -d "/proc/$pid" ] || kill -0 "$pid" 2>/dev/null; then echo 1; else echo 0; fi; result 0 ;;
+            *)
+                section alive
+                if [ -d "/proc/$pid" ] || kill -0 "$pid" 2>/dev/null; then echo 1; else echo 0; fi
+                result 0 ;;
         esac
     fi
 fi
@@ -168,7 +173,9 @@ if ! has "$B"; then
         exe=$(readlink "/proc/$pm/exe" 2>/dev/null); exe=${exe% (deleted)}; has "${exe%/*}"
     fi
     if [ -z "$B" ]; then
-        for f in /usr/local/bin /usr/local/pgsql/bin /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do has "$f" && break; done
+        for f in /usr/local/bin /usr/local/pgsql/bin /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
+            has "$f" && break
+        done
     fi
 fi
 
@@ -222,7 +229,11 @@ if [ -n "$pm" ]; then
     if [ $code != 0 ] && [ "$me" = 0 ]; then find_group; said=$(as_server "ls -l /proc/$pm/fd"); code=$?; fi
     printf '%s\n' "$said"; result $code
     section limits
-    { while read -r line; do case $line in 'Max open files'*) printf '%s\n' "$line" ;; esac; done </proc/$pm/limits; } 2>&1
+    {
+        while read -r line; do
+            case $line in 'Max open files'*) printf '%s\n' "$line" ;; esac
+        done <"/proc/$pm/limits"
+    } 2>&1
     result $?
 fi
 
