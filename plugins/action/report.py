@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On the controller: gather what every host of the play registered, show it, write it."""
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Mapping, Optional
+
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.color import stringc
+
+from ..plugin_utils._report import files, text
+from ..plugin_utils._report.model import Host, summary, worst_first
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    BYPASS_HOST_LOOP = True  # once for the whole play, whoever forgets run_once
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super().run(tmp, task_vars)
+        options = self.validate_argument_spec(
+            argument_spec={
+                "variable": {"type": "str", "default": "oncall_triage"},
+                "hosts": {"type": "list", "elements": "str"},
+                "report_dir": {"type": "path"},
+            }
+        )[1]
+        variables = task_vars or {}
+        names = options["hosts"] if options["hosts"] is not None else variables["ansible_play_hosts_all"]
+        hosts = worst_first(_registered(variables["hostvars"], names, options["variable"]))
+        failure, report = None, None
+        if options["report_dir"]:
+            try:
+                report = files.write(hosts, options["report_dir"], _now())
+            except OSError as error:
+                failure = "The report cannot be written to %s: %s. Give another directory with report_dir." % (
+                    options["report_dir"],
+                    error.strerror or error,
+                )
+        self._show(hosts, report)
+        if failure:
+            raise AnsibleActionFail(failure)
+        result.update(changed=False, summary=summary(hosts), report=report)
+        # The screen has it already; with -v it is not to come again.
+        result["_ansible_verbose_override"] = True
+        return result
+
+    def _show(self, hosts: List[Host], report: Optional[str]) -> None:
+        if constants.DEFAULT_STDOUT_CALLBACK.rpartition(".")[2] in ("json", "jsonl", "null"):
+            return  # its output is read by a program
+        lines = text.render(hosts, self._display.columns, report)
+        coloured = "\n".join("".join(_coloured(span) for span in line).rstrip() for line in lines)
+        plain = text.plain(lines)
+        if coloured == plain:
+            self._display.display(plain)
+        else:
+            self._display.display(coloured, screen_only=True)
+            self._display.display(plain, log_only=True)
+
+
+def _registered(hostvars: Any, names: List[str], variable: str) -> Dict[str, Optional[Mapping[str, Any]]]:
+    """What each host registered; raw, since results are data and hold nothing to template."""
+    found: Dict[str, Optional[Mapping[str, Any]]] = {}
+    for name in names:
+        variables = hostvars.raw_get(name)
+        value = variables.get(variable) if isinstance(variables, Mapping) else None
+        found[str(name)] = value if isinstance(value, Mapping) else None
+    return found
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _coloured(span: text.Span) -> str:
+    words, status = span
+    colours = {
+        "ok": constants.COLOR_OK,
+        "warning": "yellow",
+        "critical": constants.COLOR_ERROR,
+        "emergency": "bright purple",
+        "unreachable": constants.COLOR_UNREACHABLE,
+        "failed": constants.COLOR_UNREACHABLE,
+        "skip": constants.COLOR_SKIP,
+    }
+    colour = colours.get(status) if status else None
+    return str(stringc(words, colour)) if colour and words.strip() else words

@@ -1,0 +1,127 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Show and write what M(oncall.postgresql.triage) saw
+version_added: 0.1.0
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+description:
+  - Prints, for every host of the play, the path through the questions with its answers, the evidence, the verdict, the
+    command that mends it and who must be told; the fleet's summary stands at the end. The worst comes first in the
+    summary and last among the hosts, next to it.
+  - Writes the same as files, if O(report_dir) is given.
+  - Hosts that could not be looked at, or not be reached, are reported as such.
+  - Runs once for the whole play, on the controller, without any connection.
+options:
+  variable:
+    description: Name of the variable that the results of M(oncall.postgresql.triage) are registered in.
+    type: str
+    default: oncall_triage
+  hosts:
+    description: The hosts to report on. When not given, all hosts of the play, the failed and unreachable ones too.
+    type: list
+    elements: str
+  report_dir:
+    description:
+      - Directory on the controller, made if it does not exist.
+      - One file C(<host>.json) for every host holds what M(oncall.postgresql.triage) returned. Characters of the host's
+        name that are unsafe in a file's name are replaced, and eight hexadecimal digits are added then.
+      - One page C(index.html) shows all hosts. It needs nothing else, holds no script and can be sent by mail.
+      - The files are replaced one by one, each of them at once. Files of other hosts stay.
+      - If it cannot be written, the task fails after everything has been printed.
+    type: path
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    support: full
+  bypass_host_loop:
+    description: Runs once for all hosts of the play.
+    support: full
+  check_mode:
+    support: full
+    details:
+      - The files are written in check mode too. They are an output that was asked for, not a change of the target.
+  diff_mode:
+    support: N/A
+    details:
+      - Nothing is changed.
+  platform:
+    support: full
+    platforms: all
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+seealso:
+  - module: oncall.postgresql.triage
+"""
+
+EXAMPLES = r"""
+- name: Look at every server
+  oncall.postgresql.triage:
+  register: oncall_triage
+
+- name: Say what is wrong, and keep it for the morning
+  oncall.postgresql.report:
+    report_dir: /srv/reports/postgresql
+"""
+
+RETURN = r"""
+summary:
+  description: The fleet in short.
+  returned: success
+  type: dict
+  contains:
+    worst:
+      description:
+        - The state of the host that is worst off. From bad to good V(emergency), V(critical), V(unreachable), V(failed)
+          (it could not be looked at), V(warning), V(ok).
+      type: str
+      returned: success
+      sample: critical
+    counts:
+      description: How many hosts are in each of these states.
+      type: dict
+      returned: success
+      sample: {emergency: 0, critical: 1, unreachable: 0, failed: 0, warning: 0, ok: 7}
+    hosts:
+      description: One entry a host, worst first.
+      type: list
+      elements: dict
+      returned: success
+      contains:
+        host:
+          description: Its name in the inventory.
+          type: str
+          returned: success
+          sample: db2
+        status:
+          description: Its state, as in RV(summary.worst).
+          type: str
+          returned: success
+          sample: critical
+        code:
+          description: The verdict's code, null where the host was not looked at.
+          type: str
+          returned: success
+          sample: pool_exhausted
+        cause:
+          description: The verdict's cause.
+          type: str
+          returned: success
+          sample: idle_connections
+        summary:
+          description: The verdict in words, or why there is none.
+          type: str
+          returned: success
+          sample: "No ordinary slot is left: 90 of 97 are held by idle sessions, most of them of api."
+report:
+  description: Path of the page, null without O(report_dir).
+  returned: success
+  type: str
+  sample: /srv/reports/postgresql/index.html
+"""
