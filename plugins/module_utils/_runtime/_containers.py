@@ -72,7 +72,7 @@ def arguments(inspected: Mapping[str, Any]) -> List[str]:
 
 
 def setting(words: Sequence[str], option: str, name: str) -> Optional[str]:
-    """The value that a command line of postgres gives: ``-p 1``, ``-p1``, ``-c port=1``, ``--port=1``; the last wins."""
+    """The value that a command line of postgres gives: ``-p 1``, ``-p1``, ``-c port=1``, ``--port=1``; last wins."""
     found = None
     following: Optional[str] = None
     for word in words:

@@ -12,11 +12,12 @@ import json
 import socket
 import struct
 import sys
+import tarfile
 import threading
 import time
 import uuid
 from email.utils import mktime_tz, parsedate_tz
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._deadline import Deadline
 from .._errors import DeadlineError, OncallError, OptionsError, TargetError
@@ -78,6 +79,14 @@ def connect(docker_host: Optional[str], deadline: Deadline) -> "Engine":
         engine.close()
         raise
     return engine
+
+
+class File(NamedTuple):
+    """A file of a container: its permission bits, its owner, and what is in it (at most 64 KiB)."""
+
+    mode: int
+    uid: int
+    text: str
 
 
 class Engine:
@@ -248,6 +257,33 @@ class Engine:
         filters = json.dumps({"label": labels})
         found: List[Dict[str, Any]] = self.get("/containers/json", deadline, all=1, filters=filters)
         return found
+
+    def volumes(self, deadline: Deadline, label: str) -> List[Dict[str, Any]]:
+        answer = self.get("/volumes", deadline, filters=json.dumps({"label": [label]}))
+        return list(answer.get("Volumes") or [])
+
+    def networks(self, deadline: Deadline, label: str) -> List[Dict[str, Any]]:
+        return list(self.get("/networks", deadline, filters=json.dumps({"label": [label]})))
+
+    def file(self, container: str, path: str, deadline: Deadline) -> Optional[File]:
+        """A file or directory of a container that may be stopped; None when it is not there."""
+        try:
+            answer = self._request("GET", "/containers/%s/archive" % container, deadline, {"path": path}, stream=True)
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+        try:
+            head = answer.raw.read(512)  # the first entry is the thing itself; a directory's content is not read
+            entry = tarfile.TarInfo.frombuf(head, "utf-8", "replace")
+            text = _text(answer.raw.read(min(entry.size, 65536))) if entry.isfile() else ""
+            return File(entry.mode, entry.uid, text)
+        except tarfile.TarError as error:
+            raise TargetError("The engine at %s gave no archive of %s" % (self.host, path)) from error
+        except Exception as error:
+            raise self._explain(error, "read %s of %s" % (path, container[:12])) from error
+        finally:
+            answer.close()
 
     def _hijack(self, path: str, deadline: Deadline, params: Dict[str, Any], body: Any, what: str) -> "_Stream":
         answer = self._request("POST", path, deadline, params, body, stream=True, headers=_HIJACK)
