@@ -35,6 +35,7 @@ _CSV_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^\s,]+,("|,|[^,
 # what writes to a container's log without a severity before and beside the server
 _PROGRAM = re.compile(r"^(?:\S*/)?(?:postgres|postmaster|initdb|pg_ctl|mkdir|chmod|chown|find|ls|cat|touch|"
                       r"docker-entrypoint\.sh|docker-ensure-initdb\.sh)(?:\[\d+\])?: ")
+_SERVER = re.compile(r"^(?:\S*/)?(?:postgres|postmaster|initdb): ")  # of these, what it says before its log is up
 
 
 @dataclass
@@ -112,6 +113,7 @@ def _json_records(lines: Sequence[str]) -> Iterator[_Record]:
 
 def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
     records: List[_Record] = []
+    early = 0
     part: Optional[str] = None  # which part of the last record a continuation line belongs to
     for line in lines:
         engine = _ENGINE_TIME.match(line)
@@ -131,6 +133,11 @@ def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
                 records[-1].parts[part] = line[label.end():]
             continue
         part = None
+        if label is None and early and not _PROGRAM.match(line):
+            records[-1].message += " " + line.strip()
+            early -= 1
+            continue
+        early = 2 if label is None and _SERVER.match(line) else 0  # such a complaint may go on for two more lines
         prefix = line[:label.start()] if label else ""
         at = _time(prefix) or (_time(engine.group(1)) if engine else None)
         records.append(_Record(name, line[label.end():] if label else line, at, prefix=prefix))
@@ -161,17 +168,17 @@ _SQLSTATE = re.compile(r"^(?:00|0[1-9A-Z]|2[0-9A-F]|3[4-9BDF]|4[024]|5[3-8]|72|F
 
 def _set_sqlstates(records: Sequence[_Record]) -> None:
     """Where %e stands in the prefix: five digits may also be a pid, so a letter or 00000 must have shown the place."""
-    tokens = [re.findall(r"[0-9A-Za-z]+", record.prefix) for record in records]
-    place = None
+    tokens = [re.findall(r"[0-9A-Za-z]+", re.sub(r"\(\d+\)", "", record.prefix)) for record in records]  # (port)
+    places: List[int] = []  # from the left, and from the right (negative), for either side of it may vary in length
     for each in tokens:
         for at, token in enumerate(each):
             if token == "00000" or (_SQLSTATE.match(token) and re.search("[A-Z]", token)):
-                place = at - len(each)  # from the right: what stands before (a name with blanks) may vary
-    if place is None:
-        return
+                places += [place for place in (at, at - len(each)) if place not in places]
     for record, each in zip(records, tokens):
-        if len(each) >= -place and _SQLSTATE.match(each[place]):
-            record.sqlstate = each[place]
+        for place in sorted(places, reverse=True):
+            if -len(each) <= place < len(each) and _SQLSTATE.match(each[place]):
+                record.sqlstate = each[place]
+                break
 
 
 def _entry(record: _Record) -> Optional[LogEntry]:
@@ -180,7 +187,7 @@ def _entry(record: _Record) -> Optional[LogEntry]:
         severity = "OTHER"  # a fault in a language that the tables do not know
     elif record.severity in ("FATAL", "PANIC", "ERROR"):
         severity = record.severity
-    elif cause is not None:
+    elif cause is not None or (record.severity is None and _SERVER.match(record.message)):
         severity = "OTHER"
     else:
         return None
@@ -200,10 +207,10 @@ _BY_SQLSTATE = {"53100": "disk_full", "XX001": "data_corruption", "XX002": "data
                 "F0000": "invalid_configuration"}
 _MARKS = "\u00ab\u00bb\u201c\u201d\u201e\u300c\u300d\u300e\u300f"
 # quoted by whatever marks the language uses; "no pg_hba.conf entry for ..." names the file without quotes or a path
-_FILES = re.compile("[\"'/" + _MARKS + r"]\s?(?:[^\"" + _MARKS + r"]*/)?(?:postgresql(?:\.auto)?|pg_hba|pg_ident)\.conf", re.IGNORECASE)
-_NO_HBA = re.compile(r"(?<![/\w])pg_(?:hba|ident)\.conf")
+_FILES = re.compile("[\"'/%s]\\s?(?:[^\"%s]*/)?(?:postgresql(?:\\.auto)?|pg_hba|pg_ident)\\.conf" % (_MARKS, _MARKS))
+_NO_HBA = re.compile(r"(?<![/\w])pg_(?:hba|ident)\.conf", re.ASCII)
 _QUOTES = re.compile("[\"" + _MARKS + "]")
-_LOCK = re.compile(r"(?<![\w-])postmaster\.pid(?!\w)")
+_LOCK = re.compile(r"(?<![\w-])postmaster\.pid(?!\w)", re.ASCII)
 _SOCKET_LOCK = re.compile(r"\.s\.PGSQL\.\d+\.lock")
 
 
