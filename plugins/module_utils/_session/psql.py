@@ -30,7 +30,7 @@ class RunBeside(Protocol):
 
 
 # Where the live server listens stands in its postmaster.pid: port (line 4), socket directory (5), address (6); where
-# its programs are in postmaster.opts. What was given goes first. The shell's own commands only: images have little else.
+# its programs are in postmaster.opts. What was given goes first. Only the shell's own commands: images have few others.
 _PRELUDE = r"""
 data=${1:-$PGDATA} bin=$2 host=$3 port=$4; shift 4
 unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
@@ -74,7 +74,7 @@ _SCRIPT_TAIL = r"""
 
 
 class PsqlSession:
-    """See ``Session``. ``given``: data_directory, bin_directory, user, database, socket_directory, port; None: unknown."""
+    """See ``Session``. ``given``: data_directory, bin_directory, user, database, socket_directory, port; or None."""
 
     def __init__(self, run_beside: RunBeside, given: Mapping[str, Any]) -> None:
         self._run_beside = run_beside
@@ -100,7 +100,8 @@ class PsqlSession:
             return "" if value is None else str(value)
 
         argv = ["sh", "-c", _PRELUDE, "oncall", given("data_directory"), given("bin_directory"),
-                given("socket_directory"), given("port"), "-v", "VERBOSITY=verbose", "-d", given("database") or "postgres"]
+                given("socket_directory"), given("port"), "-v", "VERBOSITY=verbose",
+                "-d", given("database") or "postgres"]
         return argv + (["-U", given("user")] if given("user") else [])
 
 

@@ -13,8 +13,8 @@ waiting AS MATERIALIZED (
   SELECT DISTINCT ON (l.pid)
          l.pid, l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid, l.objid,
          l.objsubid, l.mode, s.is_client,
-         round(greatest(extract(epoch FROM now() - coalesce(l.since, s.state_change, s.query_start, now())), 0)::numeric,
-               3) AS seconds
+         round(greatest(extract(epoch FROM now() - coalesce(l.since, s.state_change, s.query_start)), 0)::numeric, 3)
+           AS seconds
     FROM locks l JOIN sessions s ON s.pid = l.pid
    WHERE NOT l.granted AND coalesce(s.wait_event_type, 'Lock') = 'Lock'
 )"""
@@ -102,7 +102,7 @@ ACTIVITY = r"""json_build_object(
       FROM pg_stat_database d WHERE d.deadlocks > 0),
   'conflicts', (
     SELECT coalesce(json_agg(json_build_object(
-             'database', d.datname, 'kind', substr(k.key, 7), 'count', k.value::bigint) ORDER BY d.datname, k.key), '[]')
+             'database', d.datname, 'kind', substr(k.key, 7), 'count', k.value::int) ORDER BY d.datname, k.key), '[]')
       FROM pg_stat_database_conflicts d CROSS JOIN LATERAL jsonb_each_text(to_jsonb(d)) k
      WHERE pg_is_in_recovery() AND k.key LIKE 'confl\_%%' AND k.value <> '0')
 )""".replace("{session}", SESSION)
