@@ -1,6 +1,8 @@
 # `make help` lists the targets; the logic is in scripts/.
 SHELL := /bin/bash
 export PYTHON ?=
+# Not the user's own: a copy of the collection there would be found before this checkout.
+export ANSIBLE_HOME ?= $(CURDIR)/build/ansible
 PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -18,7 +20,7 @@ demo: ## A real PostgreSQL, a program that leaks its connections, and what triag
 	@.venv/bin/python demo/demo.py
 
 test: ## Everything CI runs
-	@scripts/test.sh
+	@scripts/with-docker.sh scripts/test.sh
 
 dev: ## The virtualenv with all that the tests use
 	@scripts/venv.sh .venv run demo dev
@@ -35,12 +37,18 @@ sanity: dev ## ansible-test sanity
 integration: dev ## The SQL and the wire against real servers
 	@$(PYTEST) tests/integration
 
+playbooks: dev ## The playbooks as a user runs them
+	@$(PYTEST) tests/playbooks
+
+molecule: dev ## The Molecule scenarios
+	@scripts/molecule.sh
+
 lab: dev ## Real faults on a real Compose stack (Docker)
-	@scripts/lab.sh $(PYTEST) tests/lab
+	@scripts/with-docker.sh $(PYTEST) tests/lab
 
 benchmark: dev ## Time to verdict, beside what other collections take (Docker)
 	@scripts/venv.sh .venv-benchmark benchmark
-	@scripts/lab.sh .venv/bin/python -m tests.benchmark
+	@scripts/with-docker.sh .venv/bin/python -m tests.benchmark
 
 clean: ## Remove what the targets above made in this checkout
 	@rm -rf .venv .venv-* build .mypy_cache .ruff_cache .pytest_cache .ansible

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The tests want one PostgreSQL with TLS on this machine (the wheel's builds have none), and openssl for its certificates.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+missing=()
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+command -v openssl >/dev/null || missing+=(openssl)
+[ ${#missing[@]} -gt 0 ] || exit 0
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+    # Only its programs: no cluster is made, and none is started.
+    apt postgresql-common || fail "PostgreSQL with TLS is needed: apt-get install ${missing[*]}"
+    [ -w /etc/postgresql-common ] || fail "PostgreSQL's programs are needed: apt-get install ${missing[*]}"
+    grep -q '^create_main_cluster' /etc/postgresql-common/createcluster.conf 2>/dev/null ||
+        echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf
+fi
+apt "${missing[@]}" || fail "needed for the tests: apt-get install ${missing[*]}"
