@@ -17,6 +17,6 @@ if ! docker info >/dev/null 2>&1 || ! command -v mmdebstrap >/dev/null; then
     docker info >/dev/null 2>&1 && running=yes || running=no
     scripts/install-docker.sh
     # One that systemd looks after is the machine's own from now on.
-    [ $running = yes ] || systemctl is-active --quiet docker 2>/dev/null || trap stop_engine EXIT
+    [ "$running" = yes ] || systemctl is-active --quiet docker 2>/dev/null || trap stop_engine EXIT
 fi
 "$@"
