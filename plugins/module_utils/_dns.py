@@ -19,6 +19,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ._deadline import Deadline
 from ._facts import Resolution
+from ._place import inside
 
 A, AAAA = 1, 28
 TRY_SECONDS = 1.5  # how long one name server may think (resolv.conf's default of 5 is past our deadlines)
@@ -209,15 +210,9 @@ def _resolution(name: str, addresses: List[str], server: Optional[str], error: O
 
 
 def _read(root: str, path: str) -> str:
-    """A file below ``root``, followed there if it is a link; "" when there is none."""
+    """A file of the container; "" when there is none."""
     try:
-        full = os.path.join(root, path)
-        for _ in range(10):  # an absolute link means the container's root, not ours
-            if not os.path.islink(full):
-                break
-            target = os.readlink(full)
-            full = root + target if target.startswith("/") else os.path.join(os.path.dirname(full), target)
-        with open(full, encoding="utf-8", errors="replace") as file:
+        with open(inside(root, path), encoding="utf-8", errors="replace") as file:
             return file.read(1 << 20)
     except OSError:
         return ""
