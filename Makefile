@@ -35,7 +35,7 @@ sanity: dev ## ansible-test sanity
 	@scripts/sanity.sh
 
 integration: dev ## The SQL and the wire against real servers
-	@$(PYTEST) tests/integration
+	@scripts/with-docker.sh $(PYTEST) tests/integration
 
 playbooks: dev ## The playbooks as a user runs them
 	@$(PYTEST) tests/playbooks
