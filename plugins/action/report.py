@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 
@@ -44,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 )
         self._show(hosts, report)
         if failure:
-            raise AnsibleActionFail(failure)
+            return dict(result, failed=True, msg=failure)
         result.update(changed=False, summary=summary(hosts), report=report)
         # The screen has it already; with -v it is not to come again.
         result["_ansible_verbose_override"] = True

@@ -52,7 +52,9 @@ def _host(name: str, got: Optional[Mapping[str, Any]]) -> Host:
 
 
 def _message(got: Mapping[str, Any]) -> str:
-    return " ".join(printable(got.get("msg") or "No result came back.").split())
+    # "Task failed: " is what ansible-core 2.19 puts before it, once or more.
+    said = re.sub(r"^(Task failed: )+", "", str(got.get("msg") or "No result came back."))
+    return " ".join(printable(said).split())
 
 
 def document(host: Host) -> Dict[str, Any]:
