@@ -21,6 +21,7 @@ from ._engine import Engine, EngineError, connect
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
+_SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class ComposeRuntime:
 
     def _logs(self, text: Optional[str], look: Optional[_look.Look]) -> Tuple[List[LogEntry], int, Optional[str]]:
         """The container's log, and after it the collector's file where there is one: the server writes there later."""
-        own = (look or {}).get("log_text")
+        own = look["log_text"] if look is not None else None
         entries = _log.classify(text, self._log_lines) if text else []
         read = min(text.count("\n"), self._log_lines) if text else 0
         if own:
@@ -188,28 +189,31 @@ class ComposeRuntime:
         view = self._view(deadline)
         if view.server is None or view.server["State"]["Status"] not in _LIVE:
             return []
+        # Silence is an answer too: it must be in before those who wait for it give up.
+        probing = deadline.sooner(max(0.2, min(_SILENT_SECONDS, deadline.left() - 0.5)))
         inspected = view.server
         pid = self._enterable(view, inspected)
         steps: Dict[str, Callable[[], List[WireAnswer]]] = {}
-        port = _containers.port(inspected)
+        port, user = _containers.port(inspected), self._user(inspected)
         sockets = _socket_directories(inspected)
         if pid is not None:
             found = _beside.postmaster(pid)
             directory = self._directory(inspected, found)
             noted = _beside.lock_file(pid, directory) if directory else (None, None)
             port, sockets = noted[0] or port, [noted[1]] if noted[1] else sockets
-            steps["inside"] = lambda: self._probe_inside(pid, inspected, port, deadline)
+            steps["inside"] = lambda: self._probe_inside(pid, inspected, port, probing, deadline)
             for number, each in enumerate(sockets):
-                steps["socket %d" % number] = _probe_socket(pid, each, port, deadline)
+                steps["socket %d" % number] = _probe_socket(pid, each, port, user, probing)
         else:
             steps["inside"] = lambda: _ready.ask(
-                self._readiness_run(view, inspected), self._directory(inspected, None), port, sockets,
+                self._readiness_run(view, inspected), self._directory(inspected, None), port, user,
+                sockets if inspected["State"]["Status"] == "running" else [],  # a toolbox has a /tmp of its own
                 [network["address"] for network in _containers.networks(inspected) if network["address"]], deadline)
         if view.engine.local:
             for binding in _containers.published(inspected):
                 if binding["port"] == port:
                     steps["published %s %d" % (binding["host_address"], binding["host_port"])] = _probe_published(
-                        binding["host_address"], binding["host_port"], deadline)
+                        binding["host_address"], binding["host_port"], user, probing)
         outcome = side_by_side(steps, deadline)
         self._note({"wire." + name: error for name, error in outcome.errors.items()})
         if not outcome.values and outcome.errors:
@@ -221,10 +225,11 @@ class ComposeRuntime:
             answers = kept + [one for one in answers if one["kind"] != "socket"]
         return sorted(answers, key=lambda one: ("socket", "loopback", "network", "published").index(one["kind"]))
 
-    def _probe_inside(self, pid: int, inspected: Dict[str, Any], port: int, deadline: Deadline) -> List[WireAnswer]:
+    def _probe_inside(self, pid: int, inspected: Dict[str, Any], port: int, probing: Deadline,
+                      deadline: Deadline) -> List[WireAnswer]:
         addresses = [("loopback", "127.0.0.1")] + [
             ("network", network["address"]) for network in _containers.networks(inspected) if network["address"]]
-        steps = {address: _probe(kind, (address, port), deadline) for kind, address in addresses}
+        steps = {address: _probe(kind, (address, port), self._user(inspected), probing) for kind, address in addresses}
         # Threads that are started inside a namespace are born into it.
         outcome = _place.in_namespace(pid, lambda: side_by_side(steps, deadline), deadline)
         self._note({"wire." + name: error for name, error in outcome.errors.items()})
@@ -246,8 +251,8 @@ class ComposeRuntime:
         view = self._view(Deadline(self._connect_timeout_seconds))
         found: List[Client] = []
         for option in self._options:
-            containers: Sequence[Optional[Dict[str, Any]]] = view.clients.get(option.service) or [None]
-            found += [_ComposeClient(self, view, option, inspected) for inspected in containers]
+            containers: List[Optional[Dict[str, Any]]] = [*view.clients.get(option.service, [])]
+            found += [_ComposeClient(self, view, option, inspected) for inspected in containers or [None]]
         return found
 
     def default_login(self, view: _View) -> Dict[str, Any]:
@@ -301,7 +306,7 @@ class ComposeRuntime:
         return {
             "data_directory": self._directory(view.server, found),
             "bin_directory": self._bin_directory or (found.bin_directory if found else None) or _programs(env),
-            "user": self._login_user or env.get("POSTGRES_USER") or "postgres",
+            "user": self._user(view.server),
             "database": self._login_db or "postgres",  # the one that is always there, whatever POSTGRES_DB made
         }
 
@@ -394,6 +399,9 @@ class ComposeRuntime:
             return int(pid)
         return None
 
+    def _user(self, inspected: Dict[str, Any]) -> str:
+        return self._login_user or _containers.environment(inspected).get("POSTGRES_USER") or "postgres"
+
     def _directory(self, inspected: Dict[str, Any], found: Optional[_beside.Postmaster]) -> Optional[str]:
         return (self._data_directory or (found.data_directory if found else None)
                 or _containers.data_directory(inspected))
@@ -477,25 +485,26 @@ def _defined_services(listed: Sequence[Mapping[str, Any]]) -> Optional[List[str]
     return services or None
 
 
-def _probe(kind: str, address: _wire.Address, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
-    return lambda: [_wire.probe(address, deadline, kind)]
+def _probe(kind: str, address: _wire.Address, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+    return lambda: [_wire.probe(address, deadline, kind, user)]
 
 
-def _probe_socket(pid: int, directory: str, port: int, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+def _probe_socket(pid: int, directory: str, port: int, user: str,
+                  deadline: Deadline) -> Callable[[], List[WireAnswer]]:
     """The address that is shown is the one inside the container."""
     name = "%s/.s.PGSQL.%d" % (directory.rstrip("/"), port)
 
     def probe() -> List[WireAnswer]:
-        answer = _wire.probe(_beside.inside(pid, name), deadline, "socket")
+        answer = _wire.probe(_beside.inside(pid, name), deadline, "socket", user)
         answer["address"] = name
         return [answer]
 
     return probe
 
 
-def _probe_published(address: str, port: int, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+def _probe_published(address: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)
-    return _probe("published", (reachable, port), deadline)
+    return _probe("published", (reachable, port), user, deadline)
 
 
 def _socket_directories(inspected: Dict[str, Any]) -> List[str]:
