@@ -29,7 +29,10 @@ _LABEL = re.compile(r"(?<!\w)(%s) ?:  " % "|".join(sorted(map(re.escape, _NAMES)
 _STRANGE_LABEL = re.compile(r"(?<!\S)([^\W\d_]{2,20}) ?:  ")  # a language that the tables do not know
 _ENGINE_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)? ?"
-                   r"(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?(?!\w)")
+                   r"(Z|[+-]\d\d(?::?\d\d)?|[A-Z]{3,4})?(?!\w)")
+# hours east of UTC of the abbreviations that mean one zone only
+_ZONES = {"Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3, "JST": 9,
+          "KST": 9, "EST": -5, "EDT": -4, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8, "HST": -10}
 _EPOCH = re.compile(r"(?<![\d.])(1\d{9})\.(\d{3})(?!\d)")
 _CSV_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^\s,]+,("|,|[^,]*,)')
 # what writes to a container's log without a severity before and beside the server
@@ -57,10 +60,14 @@ def classify(text: str, limit: int) -> List[LogEntry]:
     """
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")[-limit:] if limit > 0 else []
     entries: Dict[Tuple[str, Optional[str], str], Tuple[LogEntry, int]] = {}
+    before = None
     for record in _records(lines):
         entry = _entry(record)
         if entry is None:
             continue
+        if before == "port_conflict" and entry["cause"] is None and re.search("TCP/IP|Unix", entry["text"]):
+            entry["cause"] = before  # "could not create any TCP/IP sockets": the end of what it began with
+        before = entry["cause"]
         key = (entry["severity"], entry["sqlstate"], entry["text"])
         _earlier, count = entries.pop(key, (entry, 0))
         entries[key] = (entry, count + 1)
@@ -146,21 +153,27 @@ def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
 
 
 def _time(text: str) -> Optional[str]:
-    """UTC, ISO 8601; None where the zone is a name that only the server's own zone table explains."""
+    """UTC, ISO 8601; None where the zone's abbreviation has several meanings."""
     match = _TIME.search(text)
-    if match and match.group(4):
-        zone = match.group(4)
+    if match is None:
+        epoch = _EPOCH.search(text)
+        return _iso(datetime.fromtimestamp(int(epoch.group(1)), timezone.utc), epoch.group(2)) if epoch else None
+    zone = match.group(4)
+    if zone in _ZONES:
+        minutes = _ZONES[zone] * 60
+    elif zone and zone[0] in "+-":
+        minutes = (int(zone[1:3]) * 60 + (int(zone[-2:]) if len(zone) > 3 else 0)) * (1 if zone[0] == "+" else -1)
+    else:
+        return None
+    try:
         moment = datetime.strptime(match.group(1) + " " + match.group(2), "%Y-%m-%d %H:%M:%S")
-        if zone[0] in "+-":
-            minutes = int(zone[1:3]) * 60 + (int(zone[-2:]) if len(zone) > 3 else 0)
-            moment -= timedelta(minutes=minutes if zone[0] == "+" else -minutes)
-        fraction = "." + match.group(3).ljust(3, "0") if match.group(3) else ""
-        return moment.strftime("%Y-%m-%dT%H:%M:%S") + fraction + "Z"
-    epoch = _EPOCH.search(text)
-    if epoch and not match:
-        return "%s.%sZ" % (datetime.fromtimestamp(int(epoch.group(1)), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"),
-                           epoch.group(2))
-    return None
+    except ValueError:
+        return None
+    return _iso(moment - timedelta(minutes=minutes), match.group(3))
+
+
+def _iso(moment: datetime, fraction: Optional[str]) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + ("." + fraction.ljust(3, "0") if fraction else "") + "Z"
 
 
 _SQLSTATE = re.compile(r"^(?:00|0[1-9A-Z]|2[0-9A-F]|3[4-9BDF]|4[024]|5[3-8]|72|F0|HV|P0|XX)[0-9A-Z]{3}$")
