@@ -46,7 +46,8 @@ for address in $addresses; do
       for number in 1 2 3 4 5 6 7 8 9 10; do
         (
           text=$(timeout 0.9 bash -c '
-            begin=$EPOCHREALTIME; exec 3<>"/dev/tcp/$0/$1"; echo "$begin $EPOCHREALTIME"' "$address" "$port" 2>&1)
+            begin=$EPOCHREALTIME; exec 3<>"/dev/tcp/$0/$1" || exit 1; echo "$begin $EPOCHREALTIME"
+            ' "$address" "$port" 2>&1)
           code=$?
           printf 'probe\t%s %s\n' "$code" "$(printf %s "$text" | tr '\n\t' '  ')"
         ) &
@@ -72,7 +73,9 @@ if [ "$open" = yes ] && command -v bash > /dev/null; then
       body=$(timeout 1 head -c "$length" <&3 | od -An -v -tx1 | tr -d " \n")
     fi
     echo "$header$body"' "$address" "$port" "$7" 2> /dev/null)
-  say startup "$? $hex"
+  code=$?
+  [ "$code" -eq 0 ] || seconds=2
+  say startup "$code $hex"
   mark answered
 fi
 if [ "$8" = yes ] && { [ -n "$addresses" ] || [ "${host#/}" != "$host" ]; }; then

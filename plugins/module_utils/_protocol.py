@@ -67,13 +67,13 @@ class ScramError(Exception):
 class Scram:
     """One SCRAM-SHA-256 exchange: ``first()``, ``final(server_first)``, ``check(server_final)``.
 
-    The user's name stays empty: PostgreSQL takes the start-up packet's.
+    The user's name stays empty: PostgreSQL takes the start-up packet's. (Tests give it and the nonce: RFC 7677's.)
     """
 
-    def __init__(self, password: str, nonce: Optional[str] = None) -> None:
+    def __init__(self, password: str, nonce: Optional[str] = None, user: str = "") -> None:
         self._password = password
         self._nonce = nonce or base64.b64encode(os.urandom(18)).decode()
-        self._bare = "n=,r=" + self._nonce
+        self._bare = "n=%s,r=%s" % (user, self._nonce)
         self._signature = b""
 
     def first(self) -> bytes:

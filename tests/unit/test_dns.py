@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names resolved the way a container would: files and packets."""
+from __future__ import annotations
+
+import pathlib
+import struct
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.module_utils import _dns
+from ansible_collections.oncall.postgresql.plugins.module_utils._dns import ResolvConf, candidates, in_hosts
+from ansible_collections.oncall.postgresql.plugins.module_utils._place import inside
+
+HOSTS = """
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost
+# 10.0.0.9 gone
+172.18.0.5 api-1 DB.internal   # two names
+nonsense db.internal
+172.18.0.5 db.internal
+"""
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("localhost", ["127.0.0.1", "::1"]), ("db.internal", ["172.18.0.5"]), ("API-1.", ["172.18.0.5"]),
+    ("gone", []), ("172.18.0.5", []), ("two", []),
+])
+def test_hosts_file(name: str, expected: "list[str]") -> None:
+    assert in_hosts(HOSTS, name) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("", ResolvConf([], [], 1)),
+    ("nameserver 127.0.0.11\noptions ndots:0\n", ResolvConf(["127.0.0.11"], [], 0)),
+    ("search a.b c.d\nnameserver 1.1.1.1 # us\nnameserver ::1\n; x\noptions edns0 ndots:5 trust-ad\n",
+     ResolvConf(["1.1.1.1", "::1"], ["a.b", "c.d"], 5)),
+    ("domain old\nsearch .\nnameserver a\nnameserver b\nnameserver c\nnameserver d", ResolvConf(["a", "b", "c"], [], 1)),
+])
+def test_resolv_conf(text: str, expected: ResolvConf) -> None:
+    assert _dns.parse_resolv_conf(text) == expected
+
+
+@pytest.mark.parametrize(("name", "search", "ndots", "expected"), [
+    ("db", [], 1, ["db"]),
+    ("db", ["a.b", "c"], 1, ["db.a.b", "db.c", "db"]),
+    ("db", ["a.b"], 0, ["db", "db.a.b"]),
+    ("db.x", ["a.b"], 1, ["db.x", "db.x.a.b"]),
+    ("db.x", ["a.b"], 5, ["db.x.a.b", "db.x"]),
+    ("db.", ["a.b"], 5, ["db"]),
+])
+def test_search_list(name: str, search: "list[str]", ndots: int, expected: "list[str]") -> None:
+    assert candidates(name, ResolvConf([], search, ndots)) == expected
+
+
+def test_query() -> None:
+    assert _dns.build_query(0x1234, "my_db.x", _dns.AAAA) == (
+        b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + b"\x05my_db\x01x\x00" + b"\x00\x1c\x00\x01")
+
+
+@pytest.mark.parametrize("name", ["", "a..b", "x" * 64, "\udcff"])
+def test_what_cannot_be_a_name_is_not_asked(name: str) -> None:
+    with pytest.raises(ValueError, match="no host name"):
+        _dns.build_query(1, name, _dns.A)
+
+
+def record(kind: int, data: bytes, owner: bytes = b"\xc0\x0c") -> bytes:
+    return owner + struct.pack("!HHIH", kind, 1, 600, len(data)) + data
+
+
+def reply(answers: "list[bytes]", code: int = 0, flags: int = 0x8180) -> bytes:
+    question = _dns.build_query(7, "db.x", _dns.A)[12:]
+    return struct.pack("!HHHHHH", 7, flags | code, 1, len(answers), 0, 0) + question + b"".join(answers)
+
+
+@pytest.mark.parametrize(("packet", "expected"), [
+    (reply([]), (7, 0, [])),
+    (reply([], code=3), (7, 3, [])),
+    (reply([record(1, bytes([172, 18, 0, 2]))]), (7, 0, ["172.18.0.2"])),
+    (reply([record(28, b"\xfd" + b"\0" * 14 + b"\x02")]), (7, 0, ["fd00::2"])),
+    # an alias, then the address of what it stands for, its name in full
+    (reply([record(5, b"\x04real\xc0\x0f"), record(1, bytes([10, 0, 0, 1]), b"\x04real\x01x\x00")]),
+     (7, 0, ["10.0.0.1"])),
+])
+def test_reply(packet: bytes, expected: "tuple[object, ...]") -> None:
+    assert _dns.parse_reply(packet) == expected
+
+
+@pytest.mark.parametrize("packet", [
+    b"", b"\0" * 11, reply([], flags=0x0100), reply([record(1, b"\1\2\3\4")])[:30],
+    struct.pack("!HHHHHH", 7, 0x8180, 1, 0, 0, 0) + b"\x3fshort",
+])
+def test_no_reply(packet: bytes) -> None:
+    with pytest.raises(ValueError, match=r"truncated|not a reply"):
+        _dns.parse_reply(packet)
+
+
+def test_links_stay_inside_the_root(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "run").symlink_to("/run")
+    (tmp_path / "etc" / "up").symlink_to("../../../../run")
+    (tmp_path / "loop").symlink_to("loop")
+    root = str(tmp_path)
+    assert inside(root, "/var/run/postgresql/s") == root + "/run/postgresql/s"
+    assert inside(root, "etc/up/../x") == root + "/x"
+    assert inside(root, "../../etc/passwd") == root + "/etc/passwd"
+    assert inside(root, "loop").startswith(root)  # and it ends
