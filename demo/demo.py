@@ -23,7 +23,7 @@ from typing import Any
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
-from tests.embedded import Server  # noqa: E402
+from tests.embedded import Server
 
 REPORT = CHECKOUT / "build" / "demo"
 PASSWORD = "not-a-secret"
@@ -46,7 +46,9 @@ def shop_api(server: Server) -> Iterator[str]:
     """The leaking program, from its first failure on: what it said."""
     where = {"PGHOST": server.host, "PGPORT": str(server.port), "PGUSER": "shop", "PGDATABASE": "shop"}
     argv = [sys.executable, str(CHECKOUT / "demo" / "shop_api.py")]
-    program = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env={**os.environ, **where, "PGPASSWORD": PASSWORD})
+    program = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, text=True, env={**os.environ, **where, "PGPASSWORD": PASSWORD}
+    )
     impatient = threading.Timer(20, program.kill)
     impatient.start()
     try:

@@ -12,7 +12,7 @@ check() { say "lint: $1"; shift; "$@"; }
 
 check "ruff" ruff check --quiet
 check "ruff format" ruff format --check --quiet
-check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo
+check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo scripts molecule/default
 check "shellcheck" shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run
 check "antsibull-changelog" antsibull-changelog lint
 ANSIBLE_COLLECTIONS_PATH=$CHECKOUT/$tree check "antsibull-docs" \

@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from tests.embedded import Server  # noqa: E402
+from tests.embedded import Server
 
 PASSWORD = "not-a-secret"
 
@@ -36,7 +36,7 @@ def start(file: pathlib.Path) -> None:
         "clients": [{"service": "shop-api", "login": login}],
     }
     file.write_text(json.dumps(target))
-    atexit._clear()  # type: ignore[attr-defined]  # the server and its programs stay until "stop"
+    atexit._clear()  # the server and its programs stay until "stop"
 
 
 def stop(file: pathlib.Path) -> None:

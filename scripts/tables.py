@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables of verdicts in README.md and docs/verdicts.md, made from ``_verdicts.py``. A unit test holds them true.
+
+python -m scripts.tables     # write them anew, between their markers
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import string
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS, Row
+
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+QUESTIONS = {
+    "server_down": "1. Is PostgreSQL running?",
+    "not_accepting": "2. Is it accepting connections?",
+    "network_unreachable": "3. Can its clients reach it?",
+    "pool_exhausted": "4. Is there room for one more connection?",
+    "authentication_failed": "5. May the clients log in?",
+    "queries_hanging": "6. Are queries getting through?",
+    "data_corruption": "7. Is it sound?",
+    "storage_full": "7. Is it sound?",
+    "wraparound_risk": "7. Is it sound?",
+    "replication_lag": "7. Is it sound?",
+    "healthy": "all yes",
+    "unknown": "a client fails, and no question says why",
+}
+
+
+def _prose(template: str) -> str:
+    """A summary with its placeholders as words: ``{role}`` -> _role_; ``{loop}`` says nothing here."""
+    words = []
+    for text, field, _, _ in string.Formatter().parse(template):
+        words += [text, "_%s_" % field if field and field != "loop" else ""]
+    return "".join(words).replace("|", "\\|")
+
+
+def _mended_by(row: Row) -> str:
+    if row.remedy is None:
+        return "a person, as said here"
+    name = "`%s`" % row.remedy.playbook.rpartition(".")[2]
+    return name + (", where it helps" if row.remedy.when else "")
+
+
+def _told(row: Row) -> str:
+    if row.escalation.to == "none":
+        return "nobody"
+    who = {"dba": "DBA", "emergency": "emergency contacts"}[row.escalation.to]
+    return "%s, %s" % (
+        who,
+        "after %d min" % row.escalation.after_minutes if row.escalation.after_minutes else "at once",
+    )
+
+
+def overview() -> str:
+    """One line a verdict code."""
+    lines = ["| question | verdict | causes |", "|---|---|---|"]
+    for code in dict.fromkeys(code for code, _ in VERDICTS):
+        causes = ", ".join("`%s`" % cause for key, cause in VERDICTS if key == code and cause)
+        lines.append("| %s | `%s` | %s |" % (QUESTIONS[code], code, causes))
+    return "\n".join(lines)
+
+
+def details() -> str:
+    """One table a verdict code, one line a cause."""
+    parts = []
+    for code in dict.fromkeys(code for code, _ in VERDICTS):
+        parts.append("## `%s`\n\n%s\n" % (code, QUESTIONS[code]))
+        parts.append("| cause | severity | what it says | mended by | told |\n|---|---|---|---|---|")
+        for (key, cause), row in VERDICTS.items():
+            if key == code:
+                says = "; or: ".join(_prose(text) for text in (row.summary, row.otherwise) if text)
+                name = "`%s`" % cause if cause else "-"
+                parts.append("| %s | %s | %s | %s | %s |" % (name, row.severity, says, _mended_by(row), _told(row)))
+        parts.append("")
+    return "\n".join(parts).strip()
+
+
+def renewed() -> dict[pathlib.Path, str]:
+    """Each file that holds a table, as it should read."""
+    tables = {CHECKOUT / "README.md": overview(), CHECKOUT / "docs" / "verdicts.md": details()}
+    made = re.compile(r"(?<=<!-- made by scripts/tables.py -->\n).*?(?=<!-- end -->)", re.DOTALL)
+    texts = {}
+    for file, table in tables.items():
+        before, after = made.split(file.read_text())
+        texts[file] = "%s\n%s\n\n%s" % (before, table, after)
+    return texts
+
+
+if __name__ == "__main__":
+    for file, text in renewed().items():
+        file.write_text(text)
