@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where triage runs: in this worker for a target that the controller reaches by itself, else as a module on the host."""
+"""Where triage runs: in this worker for a target that the controller reaches by itself, else on the host."""
+
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Optional

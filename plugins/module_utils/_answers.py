@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What checks give back: frozen values, no I/O, no Ansible."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

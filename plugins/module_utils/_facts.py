@@ -7,6 +7,7 @@ Plain JSON values only. A key is always there; null means "could not be known" a
 in ``Facts["errors"]``. Times are UTC, ISO 8601; durations and sizes carry their unit in the name.
 No fact holds a secret: passwords and verifiers are compared where they are read, and only the answer is kept.
 """
+
 from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, TypedDict
@@ -186,7 +187,8 @@ class LoginAttempt(TypedDict):
     """A real login with the client's own settings from the client's own place."""
 
     succeeded: bool
-    outcome: str  # ok | rejected | timeout | no_tls (server offers none, client demands it) | bad_certificate | closed | failed
+    # ok | rejected | timeout | no_tls (demanded, and not offered) | bad_certificate | closed | failed
+    outcome: str
     severity: Optional[str]
     sqlstate: Optional[str]
     message: Optional[str]
@@ -403,7 +405,8 @@ class Soundness(TypedDict):
     autovacuum_freeze_max_age: int
     standbys: List[Standby]
     slots: List[Slot]
-    receiver: Optional[Dict[str, Any]]  # standby: {status, sender_host, replay_lag_seconds (null when caught up or unknown)}
+    # of a standby: {status, sender_host, replay_lag_seconds (null when caught up or unknown)}
+    receiver: Optional[Dict[str, Any]]
 
 
 class Snapshot(TypedDict):

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Target in, facts out: every step side by side, none longer than the deadline, none losing what the others saw."""
+
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -70,9 +71,7 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
         if facts is None:
             continue
         if client.login and client.login.password is not None and client.login.user in verifiers:
-            facts["password_matches"] = matches(
-                client.login.password, verifiers[client.login.user], client.login.user
-            )
+            facts["password_matches"] = matches(client.login.password, verifiers[client.login.user], client.login.user)
         examined.append(facts)
     return {
         "target": {
@@ -86,7 +85,7 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
         "clients": examined,
         "snapshot": snapshot,
         "snapshot_error": _snapshot_error(outcome.errors.get(SNAPSHOT)),
-        "errors": {name: str(error) for name, error in sorted(outcome.errors.items())},
+        "errors": {**target.runtime.errors, **{name: str(error) for name, error in sorted(outcome.errors.items())}},
     }
 
 

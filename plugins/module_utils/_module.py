@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Between Ansible and the code: arguments in, a result out. The only ``fail_json`` is here."""
+
 from __future__ import annotations
 
 import platform

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The options that modules share, and how they merge. The doc fragment ``target`` says the same in words."""
+
 from __future__ import annotations
 
 import copy
@@ -28,8 +29,11 @@ class Spec:
         twice = sorted(set(self.options) & set(other.options))
         if twice:
             raise ValueError("options defined twice: %s" % ", ".join(twice))
-        return Spec({**self.options, **other.options}, self.required_if + other.required_if,
-                    self.mutually_exclusive + other.mutually_exclusive)
+        return Spec(
+            {**self.options, **other.options},
+            self.required_if + other.required_if,
+            self.mutually_exclusive + other.mutually_exclusive,
+        )
 
     def arguments(self) -> Dict[str, Any]:
         """Keyword arguments for AnsibleModule and ArgumentSpecValidator alike."""
@@ -42,16 +46,18 @@ class Spec:
 
 _DEFAULTS = Thresholds()
 
-THRESHOLDS = Spec({
-    "connection_percent": {"type": "float", "default": _DEFAULTS.connection_percent},
-    "idle_minutes": {"type": "float", "default": _DEFAULTS.idle_minutes},
-    "long_query_seconds": {"type": "float", "default": _DEFAULTS.long_query_seconds},
-    "blocked_seconds": {"type": "float", "default": _DEFAULTS.blocked_seconds},
-    "idle_in_transaction_seconds": {"type": "float", "default": _DEFAULTS.idle_in_transaction_seconds},
-    "free_disk_gib": {"type": "float", "default": _DEFAULTS.free_disk_gib},
-    "xid_age": {"type": "int", "default": _DEFAULTS.xid_age},
-    "replication_lag_seconds": {"type": "float", "default": _DEFAULTS.replication_lag_seconds},
-})
+THRESHOLDS = Spec(
+    {
+        "connection_percent": {"type": "float", "default": _DEFAULTS.connection_percent},
+        "idle_minutes": {"type": "float", "default": _DEFAULTS.idle_minutes},
+        "long_query_seconds": {"type": "float", "default": _DEFAULTS.long_query_seconds},
+        "blocked_seconds": {"type": "float", "default": _DEFAULTS.blocked_seconds},
+        "idle_in_transaction_seconds": {"type": "float", "default": _DEFAULTS.idle_in_transaction_seconds},
+        "free_disk_gib": {"type": "float", "default": _DEFAULTS.free_disk_gib},
+        "xid_age": {"type": "int", "default": _DEFAULTS.xid_age},
+        "replication_lag_seconds": {"type": "float", "default": _DEFAULTS.replication_lag_seconds},
+    }
+)
 
 _CLIENT = {
     "service": {"type": "str", "required": True},
@@ -70,36 +76,39 @@ _CLIENT = {
     },
 }
 
-TARGET = Spec(
-    {
-        "runtime": {"type": "str", "choices": list(RUNTIMES), "default": "compose"},
-        "project": {"type": "str"},
-        "service": {"type": "str", "default": "postgres"},
-        "docker_host": {"type": "str"},
-        "data_directory": {"type": "path"},
-        "bin_directory": {"type": "path"},
-        "os_user": {"type": "str"},
-        "log_file": {"type": "path"},
-        "login_host": {"type": "str"},
-        "login_port": {"type": "int"},
-        "login_user": {"type": "str"},
-        "login_password": {"type": "str", "no_log": True},
-        "login_db": {"type": "str"},
-        "login_unix_socket": {"type": "path"},
-        "ssl_mode": {"type": "str", "choices": list(SSL_MODES), "default": "prefer"},
-        "ca_cert": {"type": "path"},
-        "connect_timeout_seconds": {"type": "float", "default": 5},
-        "clients": {"type": "list", "elements": "dict", "default": [], "options": _CLIENT},
-        "log_lines": {"type": "int", "default": 100},
-        "deadline_seconds": {"type": "float", "default": 10},
-    },
-    required_if=(
-        ("runtime", "compose", ("project",)),
-        ("runtime", "pg_ctl", ("data_directory",)),
-        ("runtime", "remote", ("login_host",)),
-    ),
-    mutually_exclusive=(("login_host", "login_unix_socket"),),
-) + THRESHOLDS
+TARGET = (
+    Spec(
+        {
+            "runtime": {"type": "str", "choices": list(RUNTIMES), "default": "compose"},
+            "project": {"type": "str"},
+            "service": {"type": "str", "default": "postgres"},
+            "docker_host": {"type": "str"},
+            "data_directory": {"type": "path"},
+            "bin_directory": {"type": "path"},
+            "os_user": {"type": "str"},
+            "log_file": {"type": "path"},
+            "login_host": {"type": "str"},
+            "login_port": {"type": "int"},
+            "login_user": {"type": "str"},
+            "login_password": {"type": "str", "no_log": True},
+            "login_db": {"type": "str"},
+            "login_unix_socket": {"type": "path"},
+            "ssl_mode": {"type": "str", "choices": list(SSL_MODES), "default": "prefer"},
+            "ca_cert": {"type": "path"},
+            "connect_timeout_seconds": {"type": "float", "default": 5},
+            "clients": {"type": "list", "elements": "dict", "default": [], "options": _CLIENT},
+            "log_lines": {"type": "int", "default": 100},
+            "deadline_seconds": {"type": "float", "default": 10},
+        },
+        required_if=(
+            ("runtime", "compose", ("project",)),
+            ("runtime", "pg_ctl", ("data_directory",)),
+            ("runtime", "remote", ("login_host",)),
+        ),
+        mutually_exclusive=(("login_host", "login_unix_socket"),),
+    )
+    + THRESHOLDS
+)
 
 TRIAGE = TARGET + Spec({"host": {"type": "str"}})
 

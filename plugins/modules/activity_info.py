@@ -9,8 +9,8 @@ module: activity_info
 short_description: Are queries getting through PostgreSQL?
 version_added: 0.1.0
 description:
-  - Reads the long-running queries, who waits for whom and for how long (sessions and prepared transactions), the wait events,
-    the deadlocks, and the conflicts on a standby.
+  - Reads the long-running queries, who waits for whom and for how long (sessions and prepared transactions), the wait
+    events, the deadlocks, and the conflicts on a standby.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:

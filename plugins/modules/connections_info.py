@@ -9,7 +9,7 @@ module: connections_info
 short_description: Is there room for one more connection to PostgreSQL?
 version_added: 0.1.0
 description:
-  - Counts the sessions by state, database, role, application and client address against the slots that ordinary roles can use.
+  - Counts the sessions by state, database, role, application and client address against the slots for ordinary roles.
   - Also counts them against the limits of roles and databases.
   - When no slot is left for SQL, the titles of the server's processes say who holds them.
 author:

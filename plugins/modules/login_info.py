@@ -10,8 +10,8 @@ short_description: May the clients of PostgreSQL log in?
 version_added: 0.1.0
 description:
   - Logs in with each client's own settings from its own place, and when that fails says why.
-  - The cause comes from the catalog - the role, its password's validity, the database and its privileges, and the line of
-    C(pg_hba.conf) that decided.
+  - The cause comes from the catalog - the role, its password's validity, the database and its privileges, and the
+    line of C(pg_hba.conf) that decided.
   - Passwords are compared with the stored verifier where they are read; they are never returned or logged.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)

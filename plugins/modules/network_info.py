@@ -9,7 +9,8 @@ module: network_info
 short_description: Can the clients of PostgreSQL reach it?
 version_added: 0.1.0
 description:
-  - Looks from the network namespace of each client - resolves the server's name, opens ten connections, sends a start-up packet.
+  - Looks from the network namespace of each client - resolves the server's name, opens ten connections, sends a
+    start-up packet.
   - Nothing is needed inside the client's image, neither a shell nor any tool.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)

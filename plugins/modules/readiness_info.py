@@ -10,8 +10,8 @@ short_description: Does PostgreSQL accept connections?
 version_added: 0.1.0
 description:
   - Sends a start-up packet to the server's socket, to its own network address and to each published address.
-  - Reads the version, whether the server is in recovery, its C(listen_addresses) and port, the lines of C(pg_hba.conf), errors in
-    the configuration files, and which settings wait for a restart.
+  - Reads the version, whether the server is in recovery, its C(listen_addresses) and port, the lines of C(pg_hba.conf),
+    errors in the configuration files, and which settings wait for a restart.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:

@@ -3,6 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Documentation of the action plugin of the same name."""
+
 from __future__ import annotations
 
 DOCUMENTATION = r"""
@@ -38,7 +39,7 @@ options:
     type: path
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin so some parts of the options can be executed on the controller.
+    description: There is an action plugin of the same name, and it does all the work, on the controller.
     support: full
   bypass_host_loop:
     description: Runs once for all hosts of the play.

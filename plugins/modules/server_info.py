@@ -9,8 +9,8 @@ module: server_info
 short_description: Is PostgreSQL running, and if not, why?
 version_added: 0.1.0
 description:
-  - Looks at the server's process and at what it stands on - its state, exit code and restarts, the out of memory flag, the
-    log, the disk, the data directory, the lock file, C(pg_controldata), the limits.
+  - Looks at the server's process and at what it stands on - its state, exit code and restarts, the out of memory flag,
+    the log, the disk, the data directory, the lock file, C(pg_controldata), the limits.
   - A stopped server is examined too.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)

@@ -10,12 +10,12 @@ short_description: What is wrong with PostgreSQL, what proves it, what mends it,
 version_added: 0.1.0
 description:
   - Asks all questions of the decision tree in one task and gives one verdict.
-  - Is the server running? Does it accept connections? Can its clients reach it? Is there room for one more connection? May
-    the clients log in? Are queries getting through? Is it sound?
+  - Is the server running? Does it accept connections? Can its clients reach it? Is there room for one more connection?
+    May the clients log in? Are queries getting through? Is it sound?
   - It only looks. It takes one connection, never waits behind a lock, and ends after O(deadline_seconds).
   - A verdict is data. The task fails only when it could not look, and then says what to do.
-  - Targets that the controller itself can reach (O(runtime=remote), or a O(docker_host) that is no local socket) are examined on
-    the controller. Delegate the task to have another host do it.
+  - Targets that the controller itself can reach (O(runtime=remote), or a O(docker_host) that is no local socket) are
+    examined on the controller. Delegate the task to have another host do it.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
@@ -101,7 +101,7 @@ verdict:
       type: list
       elements: str
     remedy:
-      description: The playbook that mends it, its variables, and the command to paste; null when no safe remedy is known.
+      description: The playbook that mends it, its variables, the command to paste; null when no safe one is known.
       type: dict
       contains:
         playbook:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results as ``triage`` returns them, for the tests of what is made of them. Typed, so that they keep the facts' shape."""
+"""Results as ``triage`` returns them, for the tests of what is made of them. Typed, so that they keep their shape."""
+
 from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
@@ -53,7 +54,9 @@ def session(
     }
 
 
-def group(state: str, sessions: int, user: str = "shop", application: str = "api", seconds: float = 60.0) -> SessionGroup:
+def group(
+    state: str, sessions: int, user: str = "shop", application: str = "api", seconds: float = 60.0
+) -> SessionGroup:
     return {
         "state": state,
         "database": "shop",
@@ -300,7 +303,9 @@ def path(no_at: Optional[int] = None, detail: str = "") -> List[Dict[str, str]]:
     return steps
 
 
-def result(of: Facts, verdict: Dict[str, Any], steps: List[Dict[str, str]], findings: Sequence[Dict[str, Any]] = ()) -> Result:
+def result(
+    of: Facts, verdict: Dict[str, Any], steps: List[Dict[str, str]], findings: Sequence[Dict[str, Any]] = ()
+) -> Result:
     return {
         "changed": False,
         "schema": 1,
@@ -313,7 +318,9 @@ def result(of: Facts, verdict: Dict[str, Any], steps: List[Dict[str, str]], find
     }
 
 
-def _verdict(code: str, cause: Optional[str], question: Optional[str], severity: str, summary: str, **more: Any) -> Dict[str, Any]:
+def _verdict(
+    code: str, cause: Optional[str], question: Optional[str], severity: str, summary: str, **more: Any
+) -> Dict[str, Any]:
     return {
         "code": code,
         "cause": cause,
@@ -343,7 +350,9 @@ def pool_exhausted(host: str = "db2", application: str = "api") -> Result:
         session(600 + n, "idle", 5423.0 - 37 * n, application=application) for n in range(50)
     ]
     taken["connections"]["idle_in_transaction"] = [
-        session(700 + n, "idle in transaction", 911.0 - n, application=application, query="UPDATE carts SET touched = now()")
+        session(
+            700 + n, "idle in transaction", 911.0 - n, application=application, query="UPDATE carts SET touched = now()"
+        )
         for n in range(4)
     ]
     taken["connections"]["long_idle"] = 71
@@ -365,7 +374,8 @@ def pool_exhausted(host: str = "db2", application: str = "api") -> Result:
         remedy={
             "playbook": "oncall.postgresql.pool_reset",
             "extra_vars": {"oncall_application": application},
-            "command": "ansible-playbook oncall.postgresql.pool_reset --limit %s -e oncall_application=%s" % (host, application),
+            "command": "ansible-playbook oncall.postgresql.pool_reset --limit %s -e oncall_application=%s"
+            % (host, application),
         },
         escalation={"to": "dba", "after_minutes": 20, "reason": "the pool is exhausted again after a reset"},
     )
@@ -406,14 +416,16 @@ def blocked(host: str = "db3") -> Result:
     taken["activity"]["involved"] = [session(pid, "active", 900.0) for pid in (810, 811, 820, 821, 830, 841)] + [
         session(840, "idle in transaction", 66.0, user="admin", application="psql", query="LOCK TABLE invoices")
     ]
-    taken["activity"]["long_queries"] = [session(810, "active", 904.0, query="UPDATE orders SET paid = true WHERE id = $1")]
+    taken["activity"]["long_queries"] = [
+        session(810, "active", 904.0, query="UPDATE orders SET paid = true WHERE id = $1")
+    ]
     taken["activity"]["wait_events"] = [{"type": "Lock", "event": "transactionid", "sessions": 6}]
     verdict = _verdict(
         "queries_hanging",
         "prepared_transaction",
         "activity",
         "critical",
-        "5 sessions wait behind the prepared transaction payment-2026-11-23-0042 of payments, the longest for 15 minutes.",
+        "5 sessions wait behind the prepared transaction payment-2026-11-23-0042 of payments, the longest for 15 min.",
         evidence=["payment-2026-11-23-0042 was prepared 11 h 27 min ago and holds up pids 810, 811, 820, 821, 830"],
         remedy={
             "playbook": "oncall.postgresql.unblock",
@@ -465,7 +477,10 @@ def server_down(host: str = "db4") -> Result:
         "running",
         "emergency",
         "PostgreSQL is down because its disk is full.",
-        evidence=["/var/lib/postgresql/data: 0 B of 100.0 GiB free", "exited with code 1 at 03:58:12 UTC, 4 minutes ago"],
+        evidence=[
+            "/var/lib/postgresql/data: 0 B of 100.0 GiB free",
+            "exited with code 1 at 03:58:12 UTC, 4 minutes ago",
+        ],
         remedy={
             "playbook": "oncall.postgresql.restart",
             "extra_vars": {},
@@ -499,9 +514,7 @@ def hostile(host: str = "db6") -> Result:
         each.update(relation=HOSTILE, blocking_gid=HOSTILE if each["blocking_gid"] else None)
     of["facts"]["snapshot"]["activity"] = blocks
     of["facts"]["clients"][0].update(service=HOSTILE, name=HOSTILE, error=HOSTILE)
-    of["facts"]["server"]["log"] = [
-        {"at": None, "severity": "OTHER", "sqlstate": None, "cause": None, "text": HOSTILE}
-    ]
+    of["facts"]["server"]["log"] = [{"at": None, "severity": "OTHER", "sqlstate": None, "cause": None, "text": HOSTILE}]
     return of
 
 

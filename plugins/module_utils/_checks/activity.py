@@ -27,7 +27,11 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     activity = snapshot["activity"]
     sessions = _sessions(snapshot)
     hanging = [
-        client["name"] for client in facts["clients"] if client["attempt"] and client["attempt"]["outcome"] == "timeout"
+        client["name"]
+        for client in facts["clients"]
+        if client["attempt"]
+        and client["attempt"]["outcome"] == "timeout"
+        and (client["reach"] is None or client["reach"]["outcome"] == "open")  # otherwise it is the network's doing
     ]
     blockers = [
         root

@@ -6,6 +6,7 @@
 To add one (systemd is next): a file here with a class of this shape, its name in ``_options.RUNTIMES`` and in
 ``_target.open_target``.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Client(Protocol):
 
 class Runtime(Protocol):
     name: str
+    errors: Dict[str, str]  # part of the looking -> why it brought nothing, as far as no exception says it
 
     def server(self, deadline: Deadline) -> ServerFacts:
         """Question 1. Raises TargetError where there is nothing to look at (no engine, no such project)."""
@@ -68,12 +70,12 @@ class Runtime(Protocol):
     def clients(self) -> Sequence[Client]:
         """One for each container of each declared client (one for a service that has none: state ``missing``)."""
 
-    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                   environment: Optional[Dict[str, str]] = None) -> Completed:
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
+    ) -> Completed:
         """Run a command beside the live server as its OS user. Raises TargetError where there is no such place."""
 
     def session_settings(self) -> Dict[str, Any]:
         """For the psql session: {data_directory, bin_directory, user, database} as far as the runtime knows them."""
 
-    def close(self) -> None:
-        ...
+    def close(self) -> None: ...

@@ -42,20 +42,24 @@ _SCRIPT = r"""
 LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL PATH
 nl='
 '
-unset uid ppid pm pm_uid cwd line version owner entries exe log run_uid run_gid run_name
+unset uid ppid state pm pm_uid cwd line version owner entries exe log run_uid run_gid run_name
 section() { printf '\n%s %s\n' "$T" "$1"; }
 result() { printf '\n%s = %s\n' "$T" "$1"; }
 first_line() { line=; [ -f "$1" ] && [ -r "$1" ] && IFS= read -r line <"$1"; }
 is_server() {
     comm=; read -r comm <"/proc/$1/comm" && case $comm in postgres|postmaster) ;; *) false ;; esac
 } 2>/dev/null
-identity() { # of a process: uid, ppid
-    uid=; ppid=
+identity() { # of a process: uid, ppid, state
+    uid=; ppid=; state=
     while read -r key value _; do
-        case $key in PPid:) ppid=$value ;; Uid:) uid=$value; break ;; esac
+        case $key in State:) state=$value ;; PPid:) ppid=$value ;; Uid:) uid=$value; break ;; esac
     done <"/proc/$1/status"
 } 2>/dev/null
-is_postmaster() { is_server "$1" && identity "$1" && ! is_server "$ppid"; }
+is_postmaster() {
+    is_server "$1" && identity "$1" || return 1
+    case $state in Z|X) return 1 ;; esac
+    ! is_server "$ppid"
+}
 as_server() { # run the command string $1 as the user $run_uid, by what this system has for it
     if [ "$me" != 0 ]; then sh -c "$1" 2>&1; return; fi
     for how in setpriv gosu su-exec runuser su chroot; do
@@ -153,7 +157,12 @@ if [ -n "$D" ]; then
             ''|*[!0-9]*) ;;
             *)
                 section alive
-                if [ -d "/proc/$pid" ] || kill -0 "$pid" 2>/dev/null; then echo 1; else echo 0; fi
+                identity "$pid" # a zombie is as good as gone
+                case $state in
+                    Z|X) echo 0 ;;
+                    ?) echo 1 ;;
+                    *) if kill -0 "$pid" 2>/dev/null; then echo 1; else echo 0; fi ;;
+                esac
                 result 0 ;;
         esac
     fi

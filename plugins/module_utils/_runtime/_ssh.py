@@ -31,8 +31,9 @@ class Tunnel:
             raise OptionsError("docker_host=%s names no host" % url, "Write ssh://user@host.")
         # A short path: a Unix socket's name may have 107 bytes, and ssh appends 17 of its own.
         self._directory = tempfile.mkdtemp(prefix="oncall-", dir="/tmp" if os.path.isdir("/tmp") else None)
+        self._control = os.path.join(self._directory, "s")
         self._options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ControlMaster=auto",
-                         "-o", "ControlPersist=30", "-o", "ControlPath=%s/s" % self._directory]
+                         "-o", "ControlPersist=30", "-o", "ControlPath=" + self._control]
         if parts.username:
             self._options += ["-l", parts.username]
         if parts.port:
@@ -54,7 +55,7 @@ class Tunnel:
         """The last line that ssh, or docker over there, has complained with."""
         try:
             with open(self._stderr, encoding="utf-8", errors="replace") as stderr:
-                lines = [line.strip() for line in stderr if line.strip()]
+                lines = [line.strip() for line in stderr if line.strip() and not line.startswith("Warning: ")]
         except OSError:
             return ""
         return lines[-1][:300] if lines else ""
@@ -96,12 +97,15 @@ class Tunnel:
     def close(self) -> str:
         """End the shared session and every process of it; returns what ssh has said last."""
         said = self.said()
-        if self._processes:
-            subprocess.call(["ssh"] + self._options + ["-O", "exit", "--", self._host],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for process in self._processes:
-            if process.poll() is None:
-                process.terminate()
-            process.wait()
+        if os.path.exists(self._control):  # the shared session, which would stay for a while
+            self._processes.append(subprocess.Popen(
+                ["ssh"] + self._options + ["-O", "exit", "--", self._host],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        for process in self._processes[::-1]:
+            try:
+                process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
         return said

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How SQL reaches the server."""
+
 from __future__ import annotations
 
 from typing import Any, Dict, List, Protocol
@@ -14,11 +15,12 @@ class Session(Protocol):
     """SQL by whatever way; both kinds give the same rows and the same errors."""
 
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
-        """The rows of the text that fits the server's version, ``params`` bound (str, int, float, bool, None, list of str).
+        """The rows of the text that fits the server's version.
+
+        ``params`` are bound: str, int, float, bool, None, list of str.
 
         Raises SessionError with the SQLSTATE the server gave (``08001`` when there was no connection at all and the
         server said nothing), DeadlineError when no answer came in time.
         """
 
-    def close(self) -> None:
-        ...
+    def close(self) -> None: ...

@@ -16,6 +16,7 @@ from .._sql import OLDEST, Query
 from ._bind import APPLICATION, TOO_LATE, as_json, rows, settings, too_late, too_old
 
 NO_CONNECTION = "08001"
+LOST = "08006"  # connection_failure; psycopg2 does not pass on the code of a FATAL that ends a polled connection
 
 
 class LibpqSession:
@@ -61,7 +62,7 @@ class LibpqSession:
             if sqlstate == TOO_LATE:
                 raise too_late(query) from None
             raise SessionError("the query %r failed: %s" % (query.name, self._text(error)),
-                               sqlstate=sqlstate or NO_CONNECTION) from None
+                               sqlstate=sqlstate or LOST) from None
         return rows(document)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SQL by subject. A Query holds its text by minimum server version; the highest one not above the server's is sent."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

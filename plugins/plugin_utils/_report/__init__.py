@@ -3,4 +3,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the engineer on call sees: results in, lines for the terminal and a page for the browser out. No Ansible, no I/O
 but the template's. Controller only."""
+
 from __future__ import annotations

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The report as one page that needs nothing else: no script, no font, no picture from anywhere."""
+
 from __future__ import annotations
 
 import base64
@@ -115,7 +116,9 @@ def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
         groups=_groups(held) if held else [],
         processes=_titles(facts) if not held else [],
         tree=pictures.blocking(snapshot["activity"]) if snapshot else None,
-        sessions=[(title, snapshot[part][key]) for title, part, key in SESSION_TABLES if snapshot and snapshot[part][key]],
+        sessions=[(title, snapshot[part][key]) for title, part, key in SESSION_TABLES if snapshot[part][key]]
+        if snapshot
+        else [],
         prepared=snapshot["activity"]["prepared"] if snapshot else [],
     )
     return view

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What came back from every host, in one shape, worst first: looked at, or why not."""
+
 from __future__ import annotations
 
 import hashlib
@@ -12,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .words import printable
 
-# Worst first. A server that nobody could look at may be in any state: worse than a warning, not as bad as what is proved.
+# Worst first. A server that nobody could look at may be in any state: worse than a warning, less bad than what is proved.
 STATUSES = ("emergency", "critical", "unreachable", "failed", "warning", "ok")
 UNSEEN = ("unreachable", "failed")
 KEYS = ("schema", "target", "verdict", "path", "findings", "facts", "elapsed_ms")
@@ -21,7 +22,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Host:
-    """One host's outcome. ``result`` has triage's keys and is empty where the host was not examined; then ``message`` says why."""
+    """One host's outcome. ``result`` has triage's keys; where nothing was seen it is empty and ``message`` says why."""
 
     name: str
     status: str
@@ -34,7 +35,7 @@ class Host:
 
 
 def worst_first(results: Mapping[str, Optional[Mapping[str, Any]]]) -> List[Host]:
-    """``results`` are what was registered for each host, None where nothing was. Within a status the order given stays."""
+    """``results``: what was registered for each host, None where nothing was. Within a status the order given stays."""
     return sorted((_host(name, got) for name, got in results.items()), key=lambda host: STATUSES.index(host.status))
 
 
@@ -68,7 +69,7 @@ def document(host: Host) -> Dict[str, Any]:
 
 def summary(hosts: Sequence[Host]) -> Dict[str, Any]:
     """``hosts`` worst first -> {worst, counts, hosts}."""
-    counts = {status: 0 for status in STATUSES}
+    counts = dict.fromkeys(STATUSES, 0)
     for host in hosts:
         counts[host.status] += 1
     verdicts = [(host, host.result.get("verdict") or {}) for host in hosts]
@@ -89,12 +90,12 @@ def summary(hosts: Sequence[Host]) -> Dict[str, Any]:
 
 
 def file_names(names: Sequence[str]) -> Dict[str, str]:
-    """A file name (without suffix) for each host: the host's own name where that is harmless, else made so, and unique."""
+    """A unique file name (without suffix) for each host: its own name where that is harmless."""
     made: Dict[str, str] = {}
     taken = set()
     for name in names:
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")[:100]
-        if safe != name or safe.lower() in taken:
+        if not safe or safe != name or safe.lower() in taken:
             safe = "%s-%s" % (safe or "host", hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8])
         taken.add(safe.lower())  # some file systems do not tell a from A
         made[name] = safe

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pictures' geometry: numbers for the template to draw with. Nothing is measured, so widths are estimates on the safe side."""
+"""The pictures' geometry: numbers for the template to draw with. Widths of texts are estimates on the safe side."""
+
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
@@ -130,8 +131,8 @@ def _node(
     else:
         row = sessions.get(pid, {})
         title = "pid %d" % pid
-        who = [_short(row.get("application") or ""), _short(row.get("user") or "?") + "@" + _short(row.get("database") or "?")]
-        title += " · " + " · ".join(part for part in who if part)
+        login = "%s@%s" % (_short(row.get("user") or "?"), _short(row.get("database") or "?"))
+        title = " · ".join(part for part in (title, _short(row.get("application") or ""), login) if part)
         detail = _short(row.get("state") or "state unknown")
         if edge is None and row.get("state_seconds") is not None:
             detail += " for %s" % words.duration(row["state_seconds"])

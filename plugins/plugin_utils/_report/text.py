@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report as lines for a terminal: each host that is not healthy with its path and evidence, the fleet at the end."""
+"""The report as lines for a terminal: each host in trouble with its path and evidence, the fleet at the end."""
+
 from __future__ import annotations
 
 import textwrap
@@ -54,7 +55,7 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     if not host.result:
         return lines + _wrapped(host.message, width, "  ")
     verdict = host.result["verdict"]
-    lines.append([("  " + words.about(host.result), "skip")])
+    lines += _wrapped(words.about(host.result), width, "  ", "skip")
     lines.append([])
     lines += _path(host.result["path"] or [], width, brief)
     lines.append([])
@@ -71,7 +72,8 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
         lines += [[], [("  Mend it:  ", None), (words.printable(remedy["command"]), "warning")]]
     escalation = words.escalation(verdict)
     if escalation:
-        lines += [[]] + _wrapped(escalation, width, "  ", "emergency" if verdict["escalation"]["to"] == "emergency" else None)
+        urgent = "emergency" if verdict["escalation"]["to"] == "emergency" else None
+        lines += [[]] + _wrapped(escalation, width, "  ", urgent)
     return lines
 
 
@@ -110,20 +112,21 @@ def _findings(findings: Sequence[Mapping[str, Any]], width: int) -> List[Line]:
 def _unknown(errors: Mapping[str, Any], width: int) -> List[Line]:
     lines: List[Line] = []
     for step, why in errors.items():
-        lines += _wrapped("Not seen (%s): %s" % (words.printable(step), words.printable(why)), width, "  ? ", "skip", "    ")
+        said = "Not seen (%s): %s" % (words.printable(step), words.printable(why))
+        lines += _wrapped(said, width, "  ? ", "skip", "    ")
     return [[]] + lines if lines else []
 
 
 def _fleet(hosts: Sequence[Host], width: int) -> List[Line]:
-    groups: Dict[str, List[Host]] = {
-        status: [host for host in hosts if host.status == status] for status in STATUSES
-    }
-    counts: Line = [("%d servers: " % len(hosts), None)]
+    groups: Dict[str, List[Host]] = {status: [host for host in hosts if host.status == status] for status in STATUSES}
+    lines: List[Line] = [[], [("═" * width, None)], [("%d servers:" % len(hosts), None)]]
     for status in STATUSES:
         if groups[status]:
-            separator = ", " if len(counts) > 1 else ""
-            counts += [(separator, None), ("%d %s" % (len(groups[status]), words.STATUS_TITLES[status].lower()), status)]
-    lines: List[Line] = [[], [("═" * width, None)], counts, []]
+            count = " %d %s" % (len(groups[status]), words.STATUS_TITLES[status].lower())
+            if sum(len(text) for text, _ in lines[-1]) + len(count) + 1 > width:
+                lines.append([])
+            lines[-1] += [(count, status), ("," if status != hosts[-1].status else "", None)]
+    lines.append([])
     troubled = [host for host in hosts if host.status != "ok"]
     column = min(max([len(words.printable(host.name)) for host in troubled] + [0]), width // 3)
     for host in troubled:
@@ -148,7 +151,12 @@ def _cut(text: str, width: int) -> str:
 
 
 def _wrapped(
-    text: str, width: int, lead: str, status: Optional[str] = None, indent: Optional[str] = None, lead_only: bool = False
+    text: str,
+    width: int,
+    lead: str,
+    status: Optional[str] = None,
+    indent: Optional[str] = None,
+    lead_only: bool = False,
 ) -> List[Line]:
     """``text`` in lines of ``width``, the first after ``lead``, the others after ``indent``."""
     after = " " * len(lead) if indent is None else indent

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The words of the report: questions as a person asks them, times and sizes as a person reads them."""
+
 from __future__ import annotations
 
 import unicodedata
@@ -30,13 +31,15 @@ ESCALATIONS = {"dba": "DBA", "emergency": "emergency contacts"}
 
 
 def printable(value: Any) -> str:
-    """``value`` as text that can neither steer a terminal nor turn its reading direction: such characters are spelled out."""
+    """``value`` as text that can steer no terminal and turn no reading direction: such characters are spelled out."""
     text = str(value)
     if text.isprintable():
         return text
     return "".join(
-        character if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        else " " if character in "\n\r\t"
+        character
+        if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else " "
+        if character in "\n\r\t"
         else "\\x%02x" % ord(character)
         for character in text
     )
