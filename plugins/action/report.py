@@ -16,7 +16,7 @@ from ..plugin_utils._report import files, text
 from ..plugin_utils._report.model import Host, summary, worst_first
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True  # once for the whole play, whoever forgets run_once
     TRANSFERS_FILES = False
     _requires_connection = False

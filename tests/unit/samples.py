@@ -450,16 +450,14 @@ def server_down(host: str = "db4") -> Result:
     of["wire"] = []
     of["clients"] = []
     down = server()
-    down.update(
-        state="exited",
-        exit_code=1,
-        started_at="2026-11-24T03:58:10Z",
-        finished_at="2026-11-24T03:58:12Z",
-        uptime_seconds=None,
-        health=None,
-        postmaster_pid=None,
-        postmaster_state=None,
-    )
+    down["state"] = "exited"
+    down["exit_code"] = 1
+    down["started_at"] = "2026-11-24T03:58:10Z"
+    down["finished_at"] = "2026-11-24T03:58:12Z"
+    down["uptime_seconds"] = None
+    down["health"] = None
+    down["postmaster_pid"] = None
+    down["postmaster_state"] = None
     down["disks"][0]["free_bytes"] = 0
     down["log"] = [
         {

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .words import printable
 
-# Worst first. A server that nobody could look at may be in any state: worse than a warning, less bad than what is proved.
+# Worst first. A server that nobody could look at may be in any state: worse than a warning, not as bad as a proof.
 STATUSES = ("emergency", "critical", "unreachable", "failed", "warning", "ok")
 UNSEEN = ("unreachable", "failed")
 KEYS = ("schema", "target", "verdict", "path", "findings", "facts", "elapsed_ms")

@@ -19,12 +19,12 @@ SYMBOLS = {"emergency": "‼", "critical": "✗", "unreachable": "?", "failed": 
 SMALL = 3  # up to so many hosts, a healthy one shows its path too
 MANY = 12  # from so many hosts in trouble on, only the question that was answered with no is shown
 ROWS = 4  # of names of healthy hosts
-WIDEST = 120
+NARROWEST, WIDEST = 50, 120
 
 
 def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None) -> List[Line]:
     """``hosts`` worst first; ``report`` is the path of the page, where one was written."""
-    width = max(40, min(width, WIDEST))
+    width = max(NARROWEST, min(width, WIDEST))
     troubled = [host for host in hosts if not _quiet(host)]
     shown = hosts if len(hosts) <= SMALL else troubled
     lines: List[Line] = []

@@ -1,0 +1,241 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report's page, parsed as a whole: what is in it, and what must never be."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import os
+import re
+import stat
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import pytest
+from jinja2 import StrictUndefined
+
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._report import files, html, pictures
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._report.model import worst_first
+from tests.unit import samples
+
+EVERY: Dict[str, Any] = {
+    "night": samples.night(),
+    "fleet": samples.fleet(40),
+    "hostile": {"db6": samples.hostile(), samples.HOSTILE: samples.failed()},
+    "one": {"db1": samples.healthy()},
+    "nobody answers": {"db7": samples.failed(), "db8": samples.unreachable(), "db9": None},
+    "nobody": {},
+}
+FORBIDDEN = ("script", "link", "img", "iframe", "object", "embed", "base", "form", "foreignObject")
+CSS = (html.HERE / "page.css").read_text("utf-8")
+
+
+def page(results: Dict[str, Any]) -> str:
+    return html.render(worst_first(results), "2026-11-24 04:02 UTC", undefined=StrictUndefined)
+
+
+def tree(results: Dict[str, Any]) -> ElementTree.Element:
+    """Strict: every element closed, every attribute quoted, no identifier twice."""
+    root = ElementTree.fromstring(page(results))
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    return root
+
+
+def words(element: ElementTree.Element) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+@pytest.mark.parametrize("results", EVERY.values(), ids=EVERY.keys())
+def test_no_script_and_nothing_from_outside(results: Dict[str, Any]) -> None:
+    allowed = {"href": "#", "src": None}
+    for element in tree(results).iter():
+        assert element.tag not in FORBIDDEN
+        for name, value in element.attrib.items():
+            assert not name.startswith("on") and name != "style", (element.tag, name)
+            if name in allowed:
+                assert allowed[name] and value.startswith(str(allowed[name]))
+    assert not re.search(r"url\(|@import|@font-face", CSS)
+
+
+@pytest.mark.parametrize("results", EVERY.values(), ids=EVERY.keys())
+def test_the_policy_allows_the_style_sheet_and_nothing_else(results: Dict[str, Any]) -> None:
+    root = tree(results)
+    policy = [meta.get("content") for meta in root.iter("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    styles = [style.text or "" for style in root.iter("style")]
+    digest = base64.b64encode(hashlib.sha256(styles[0].encode()).digest()).decode()
+    assert len(styles) == 1
+    assert policy == ["default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'" % digest]
+
+
+def test_strangers_strings_are_text() -> None:
+    raw = page(EVERY["hostile"])
+    assert "<script" not in raw and "<img" not in raw and "\x1b" not in raw and "\x07" not in raw
+    assert "{{ 7*7 }}" in raw and "&lt;script&gt;alert(1)" in raw
+    assert samples.HOSTILE.split("\x1b")[0] in words(ElementTree.fromstring(raw))
+
+
+@pytest.mark.parametrize("results", EVERY.values(), ids=EVERY.keys())
+def test_every_host_has_its_section_and_a_link_that_leads_to_it(results: Dict[str, Any]) -> None:
+    root = tree(results)
+    hosts = worst_first(results)
+    sections = list(root.iter("section"))
+    assert [section.get("class") for section in sections] == ["card " + host.status for host in hosts]
+    ids = {element.get("id") for element in root.iter()}
+    for link in root.iter("a"):
+        assert link.get("href", "")[1:] in ids
+    if len(hosts) > 1:
+        assert len(list(root.iter("a"))) == len(hosts)
+
+
+def test_the_fleet_table_is_worst_first() -> None:
+    rows = [words(row) for row in next(tree(samples.night()).iter("table")).iter("tr")][1:]
+    assert [row.split()[0] for row in rows] == ["db4", "db2", "db3", "db8", "db7", "db5", "db1", "db9"]
+    assert "Emergency PostgreSQL is down because its disk is full." in rows[0]
+    assert rows[0].endswith("Tell the emergency contacts now")
+
+
+def test_verdict_evidence_path_and_remedy_are_shown() -> None:
+    root = tree({"db2": samples.pool_exhausted("db2")})
+    said = words(root)
+    verdict = samples.pool_exhausted("db2")["verdict"]
+    for proof in [*verdict["evidence"], verdict["summary"], verdict["remedy"]["command"]]:
+        assert proof in said
+    assert "pool_exhausted / idle_connections" in said
+    answers = [step.get("class") for step in root.iter("li") if step.get("class") in ("yes", "no", "not_asked")]
+    assert answers == ["yes"] * 3 + ["no"] + ["not_asked"] * 3
+
+
+def test_headings_do_not_skip_a_level() -> None:
+    levels = [int(element.tag[1]) for element in tree(samples.night()).iter() if re.fullmatch(r"h[1-6]", element.tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+@pytest.mark.parametrize("results", EVERY.values(), ids=EVERY.keys())
+def test_pictures_have_a_text_or_are_hidden(results: Dict[str, Any]) -> None:
+    for picture in tree(results).iter("svg"):
+        assert picture.get("aria-hidden") == "true" or (picture.get("role") == "img" and picture.get("aria-label"))
+
+
+def test_a_reading_that_is_missing_leaves_a_gap_and_not_an_error() -> None:
+    result = samples.healthy()
+    del result["facts"]["server"]["networks"], result["facts"]["clients"][0]["reach"]
+    assert "shop-api-1" in html.render(worst_first({"db1": result}), "now")
+
+
+def test_connections_add_up_to_the_bar() -> None:
+    held = samples.pool_exhausted()["facts"]["snapshot"]["connections"]
+    parts = pictures.connections(held)
+    assert [(part["label"], part["count"]) for part in parts] == [
+        ("idle in transaction", 4),
+        ("idle", 90),
+        ("active", 3),
+        ("reserved", 3),
+    ]
+    assert parts[-1]["x"] + parts[-1]["width"] == pytest.approx(pictures.BAR_WIDTH - pictures.GAP, abs=0.2)
+    by_superusers = dict(held, groups=[samples.group("idle", 100)])
+    assert [(part["label"], part["count"]) for part in pictures.connections(by_superusers)] == [("idle", 100)]
+
+
+def nodes(activity: Dict[str, Any]) -> List[Tuple[int, int]]:
+    drawn = pictures.blocking(activity)
+    assert drawn is not None
+    return [(node["depth"], node["pid"]) for node in drawn["nodes"]]
+
+
+def test_the_blocking_tree_has_its_depth_and_the_worst_root_first() -> None:
+    activity = samples.blocked()["facts"]["snapshot"]["activity"]
+    assert nodes(activity) == [(0, 0), (1, 810), (2, 820), (3, 830), (2, 821), (1, 811), (0, 840), (1, 841)]
+    drawn = pictures.blocking(activity)
+    assert drawn is not None and "holds up 5" in drawn["nodes"][0]["detail"]
+    assert pictures.blocking(samples.healthy()["facts"]["snapshot"]["activity"]) is None
+
+
+def test_a_ring_and_a_second_blocker_are_drawn_once() -> None:
+    def edge(waits: int, holds: int) -> Dict[str, Any]:
+        return {
+            "blocked_pid": waits,
+            "blocking_pid": holds,
+            "blocking_gid": None,
+            "blocked_seconds": 1.0,
+            "relation": None,
+            "lock_mode": None,
+        }
+
+    empty: Dict[str, Any] = {"involved": [], "prepared": []}
+    assert nodes(dict(empty, blocking=[edge(1, 2), edge(2, 1)])) == [(0, 2), (1, 1)]
+    both = dict(empty, blocking=[edge(3, 1), edge(3, 2)])
+    assert nodes(both) == [(0, 1), (1, 3), (0, 2)]
+    drawn = pictures.blocking(both)
+    assert drawn is not None and drawn["nodes"][1]["detail"].endswith("and for 1 more")
+    long = dict(empty, blocking=[edge(n + 1, n) for n in range(1, 500)])
+    drawn = pictures.blocking(long)
+    assert drawn is not None and (len(drawn["nodes"]), drawn["left_out"]) == (pictures.TREE_NODES, 440)
+
+
+# --- colours ---------------------------------------------------------------------------------------------------------
+
+
+def palette(dark: bool) -> Dict[str, str]:
+    blocks = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
+    found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[0]))
+    if dark:
+        found.update(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[1]))
+    return found
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2, 1.4.3."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_contrast(dark: bool) -> None:
+    colours = palette(dark)
+    statuses = ("emergency", "critical", "unreachable", "failed", "warning", "ok")
+    pairs = [(text, back) for text in ("text", "quiet", "link") for back in ("page", "card", "inset")]
+    pairs += [(text, status + "-tint") for status in statuses for text in ("text", "quiet", status)]
+    pairs += [(status, back) for status in statuses for back in ("page", "card")]
+    for text, back in pairs:
+        assert contrast(colours[text], colours[back]) >= 4.5, (text, back)
+    for name in colours:
+        if name.startswith("s-") and name != "s-free":
+            assert contrast(colours[name], colours["card"]) >= 3, name
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_written_whole_and_readable(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "reports"
+    results = dict(samples.night(), **{"../x": samples.healthy()})
+    written = files.write(worst_first(results), str(place), "now")
+    assert written == str(place / "index.html")
+    names = sorted(os.listdir(str(place)))
+    assert len(names) == len(results) + 1 and not [name for name in names if name.startswith(".")]
+    assert json.loads((place / "db2.json").read_text("utf-8"))["verdict"]["code"] == "pool_exhausted"
+    assert json.loads((place / "db8.json").read_text("utf-8"))["error"]["kind"] == "unreachable"
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((place / "index.html").stat().st_mode) == 0o666 & ~mask
+    files.write(worst_first({"db2": samples.healthy()}), str(place), "now")
+    assert json.loads((place / "db2.json").read_text("utf-8"))["verdict"]["code"] == "healthy"
+
+
+def test_a_directory_that_cannot_be_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError):
+        files.write(worst_first(samples.night()), str(tmp_path / "file" / "reports"), "now")

@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._report import text, words
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._report.model import (
+    STATUSES,
+    document,
+    file_names,
+    summary,
+    worst_first,
+)
+from tests.unit import samples
+
+
+def shown(results: Dict[str, Any], width: int = 80) -> str:
+    return text.plain(text.render(worst_first(results), width))
+
+
+def test_a_verdict_shows_path_evidence_remedy_and_escalation() -> None:
+    out = shown({"db2": samples.pool_exhausted("db2")}, 120)
+    assert "✓ Can its clients reach it?" in out
+    assert "✗ Is there room for one more connection?  97 of 97 ordinary slots are taken, 90 by idle sessions" in out
+    assert "· May the clients log in?" in out
+    assert "pool_exhausted / idle_connections" in out
+    assert "- 71 sessions of api are idle for more than 30 minutes" in out
+    assert "! 4 sessions are idle in a transaction" in out
+    assert "Mend it:  ansible-playbook oncall.postgresql.pool_reset --limit db2 -e oncall_application=api" in out
+    assert "Tell the DBA if it is not resolved after 20 minutes: the pool is exhausted again after a reset." in out
+
+
+@pytest.mark.parametrize("width", [text.NARROWEST, 80, text.WIDEST])
+def test_lines_fit_and_only_the_command_is_longer(width: int) -> None:
+    for line in shown(samples.night(), width).splitlines():
+        assert len(line) <= width or "Mend it" in line, line
+
+
+def test_the_command_is_never_broken() -> None:
+    assert "--limit db2 -e oncall_application=api" in shown({"db2": samples.pool_exhausted("db2")}, text.NARROWEST)
+
+
+def test_the_summary_is_worst_first_and_the_details_end_with_the_worst() -> None:
+    out = shown(samples.night())
+    details, _, fleet = out.partition("═" * 80)
+    names = ["db4", "db2", "db3", "db8", "db7", "db5", "db1"]
+    places = [fleet.index(name) for name in names]
+    assert places == sorted(places)
+    assert details.index("── db5") < details.index("── db2") < details.index("── db4")
+    assert "8 servers: 1 emergency, 2 critical, 1 unreachable, 1 not examined, 1 warning, 2 healthy" in " ".join(
+        fleet.split()
+    )
+
+
+def test_healthy_hosts_collapse_in_a_fleet_and_are_counted() -> None:
+    out = shown(samples.fleet(200))
+    assert "── pg-000.example.net" not in out
+    assert "── pg-017.example.net" in out
+    assert "194 healthy" in out and "... 194 in all" in out
+    assert len(out.splitlines()) < 150
+
+
+def test_a_single_healthy_host_shows_its_path_and_no_fleet() -> None:
+    out = shown({"db1": samples.healthy()})
+    assert out.count("✓") == len(samples.QUESTIONS)
+    assert "servers:" not in out
+
+
+def test_why_a_host_was_not_seen_is_shown() -> None:
+    out = shown({"db7": samples.failed(), "db8": samples.unreachable(), "db9": None})
+    assert "No container carries com.docker.compose.project=shopp" in out
+    assert "ssh: connect to host db8 port 22:\n  Connection timed out" in out
+    assert "It was not looked at." in out
+
+
+def test_many_hosts_in_trouble_show_only_the_question_that_was_answered_with_no() -> None:
+    out = shown({"db%d" % n: samples.pool_exhausted("db%d" % n) for n in range(20)})
+    assert out.count("✗ Is there room") == 20
+    assert "Is PostgreSQL running?" not in out
+
+
+def test_a_stranger_cannot_steer_the_terminal() -> None:
+    bad_message = dict(samples.failed(), msg="a\x1b]0;t\x07\nb")
+    results = {"db6": samples.hostile(), "db\x1b[2J": samples.failed(), "db8": bad_message}
+    for out in (shown(results), shown({"db6": samples.hostile()})):
+        assert all(character.isprintable() or character == "\n" for character in out)
+        assert "\\x1b" in out
+
+
+def test_colours_follow_the_status() -> None:
+    spans = [span for line in text.render(worst_first(samples.night()), 80) for span in line]
+    assert ("EMERGENCY", "emergency") in spans and ("UNREACHABLE", "unreachable") in spans
+    assert {status for _, status in spans if status} <= set(STATUSES) | {"skip"}
+
+
+def test_order_within_a_status_is_the_inventorys() -> None:
+    assert [host.name for host in worst_first({name: samples.healthy() for name in "cab"})] == ["c", "a", "b"]
+
+
+def test_summary_counts_and_names_the_worst() -> None:
+    made = summary(worst_first(samples.night()))
+    assert made["worst"] == "emergency"
+    assert made["counts"] == {"emergency": 1, "critical": 2, "unreachable": 1, "failed": 1, "warning": 1, "ok": 2}
+    assert made["hosts"][0]["host"] == "db4" and made["hosts"][0]["cause"] == "disk_full"
+    assert made["hosts"][3] == {
+        "host": "db8",
+        "status": "unreachable",
+        "code": None,
+        "cause": None,
+        "summary": samples.unreachable()["msg"],
+    }
+
+
+def test_ansible_2_19s_prefix_is_dropped() -> None:
+    host = worst_first({"db8": {"unreachable": True, "msg": "Task failed: Task failed: ssh: no route"}})[0]
+    assert host.message == "ssh: no route"
+
+
+def test_a_document_holds_the_results_keys_and_no_other() -> None:
+    keys = {"schema", "target", "verdict", "path", "findings", "facts", "elapsed_ms"}
+    seen, failed = worst_first({"db2": samples.pool_exhausted(), "db7": samples.failed()})
+    assert set(document(seen)) == keys
+    assert document(seen)["facts"] == samples.pool_exhausted()["facts"]
+    assert set(document(failed)) == keys | {"error"}
+    assert document(failed)["target"] == {"host": "db7"} and document(failed)["verdict"] is None
+
+
+def test_file_names_are_safe_and_unique() -> None:
+    names = ["db1", "../../etc/passwd", "a/b", "a_b", "A_B", "", ".", "ü", "x" * 300, "10.0.0.7", "fe80::1"]
+    made = file_names(names)
+    assert made["db1"] == "db1" and made["10.0.0.7"] == "10.0.0.7"
+    assert len({name.lower() for name in made.values()}) == len(names)
+    for name in made.values():
+        assert name and not name.startswith(".") and "/" not in name and ":" not in name and len(name) < 120
+
+
+DURATIONS: List[Any] = [
+    (None, ""),
+    (0.12, "0.1 s"),
+    (59.9, "59 s"),
+    (95, "1 min 35 s"),
+    (5423, "1 h 30 min"),
+    (86400, "1 d"),
+    (90000, "1 d 1 h"),
+]
+
+
+@pytest.mark.parametrize("seconds, said", DURATIONS)
+def test_duration(seconds: Any, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
+@pytest.mark.parametrize("count, said", [(None, ""), (0, "0 B"), (1536, "1.5 KiB"), (64424509440, "60.0 GiB")])
+def test_size(count: Any, said: str) -> None:
+    assert words.size(count) == said
+
+
+@pytest.mark.parametrize(
+    "raw, said", [("a\nb\tc", "a b c"), ("\x9b1m", "\\x9b1m"), ("\u202eabc", "\\x202eabc"), ("é ✓", "é ✓")]
+)
+def test_printable(raw: str, said: str) -> None:
+    assert words.printable(raw) == said
