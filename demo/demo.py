@@ -71,6 +71,7 @@ def inventory(server: Server) -> dict[str, Any]:
         "data_directory": str(server.data),
         "bin_directory": str(server.bin),
         "log_file": str(server.log_file),
+        "login_user": "postgres",
         "clients": [{"service": "shop-api", "application_name": "shop-api", "login": login}],
     }
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "oncall_target": target}

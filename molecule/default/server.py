@@ -33,6 +33,7 @@ def start(file: pathlib.Path) -> None:
         "data_directory": str(server.data),
         "bin_directory": str(server.bin),
         "log_file": str(server.log_file),
+        "login_user": "postgres",
         "clients": [{"service": "shop-api", "login": login}],
     }
     file.write_text(json.dumps(target))
