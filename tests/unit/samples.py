@@ -22,7 +22,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._facts import (
 )
 
 Result = Dict[str, Any]
-QUESTIONS = ("running", "accepting", "reachable", "connections", "login", "activity", "soundness")
+QUESTIONS = ("running", "accepting", "network", "connections", "login", "activity", "soundness")
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}{% raw %}\x1b[31mred\x1b]0;t\x07"
 NETWORK: Network = {"name": "shop_backend", "address": "172.18.0.2", "aliases": ["postgres"], "attached": True}
 
@@ -299,7 +299,8 @@ def path(no_at: Optional[int] = None, detail: str = "") -> List[Dict[str, str]]:
         elif number == no_at:
             steps.append({"question": question, "answer": "no", "detail": detail})
         else:
-            steps.append({"question": question, "answer": "not_asked", "detail": ""})
+            first = "not asked: that of %s comes first" % QUESTIONS[no_at]
+            steps.append({"question": question, "answer": "not_asked", "detail": first})
     return steps
 
 
@@ -333,9 +334,12 @@ def _verdict(
     }
 
 
+def _healthy() -> Dict[str, Any]:
+    return _verdict("healthy", None, None, "ok", "Healthy: all 7 questions answered yes", evidence=list(DETAILS))
+
+
 def healthy(host: str = "db1") -> Result:
-    verdict = _verdict("healthy", None, None, "ok", "PostgreSQL is healthy.")
-    return result(facts(host), verdict, path())
+    return result(facts(host), _healthy(), path())
 
 
 def pool_exhausted(host: str = "db2", application: str = "api") -> Result:
@@ -377,7 +381,11 @@ def pool_exhausted(host: str = "db2", application: str = "api") -> Result:
             "command": "ansible-playbook oncall.postgresql.pool_reset --limit %s -e oncall_application=%s"
             % (host, application),
         },
-        escalation={"to": "dba", "after_minutes": 20, "reason": "the pool is exhausted again after a reset"},
+        escalation={
+            "to": "dba",
+            "after_minutes": 20,
+            "reason": "persists after a pool reset, or unresolved after 20 minutes",
+        },
     )
     findings = [
         {
@@ -497,8 +505,31 @@ def nearly_exhausted(host: str = "db5") -> Result:
         "summary": "82 of 97 ordinary slots are taken (85 %).",
         "evidence": ["70 idle, 12 active"],
     }
-    verdict = _verdict("healthy", None, None, "warning", "PostgreSQL serves its clients; 1 warning.")
-    return result(facts(host, taken), verdict, path(), [found])
+    return result(facts(host, taken), _healthy(), path(), [found])
+
+
+def lagging(host: str = "db10") -> Result:
+    taken = snapshot()
+    taken["soundness"]["standbys"] = [
+        {
+            "application": "standby1",
+            "client_address": "172.18.0.9",
+            "state": "streaming",
+            "sync_state": "async",
+            "replay_lag_seconds": 812.0,
+            "replay_lag_bytes": 4294967296,
+        }
+    ]
+    verdict = _verdict(
+        "replication_lag",
+        "standby_behind",
+        "soundness",
+        "warning",
+        "Replication to standby1 lags: look at its load, its disk and the network",
+        evidence=["standby1 (172.18.0.9) is 812 s and 4.0 GiB behind"],
+        escalation={"to": "dba", "after_minutes": 0, "reason": "replication lag growing"},
+    )
+    return result(facts(host, taken), verdict, path(6, "standby1 is 812 s behind"))
 
 
 def hostile(host: str = "db6") -> Result:
@@ -544,6 +575,7 @@ def night() -> Dict[str, Any]:
         "db7": failed(),
         "db8": unreachable(),
         "db9": healthy("db9"),
+        "db10": lagging("db10"),
     }
 
 

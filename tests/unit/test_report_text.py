@@ -33,7 +33,7 @@ def test_a_verdict_shows_path_evidence_remedy_and_escalation() -> None:
     assert "- 71 sessions of api are idle for more than 30 minutes" in out
     assert "! 4 sessions are idle in a transaction" in out
     assert "Mend it:  ansible-playbook oncall.postgresql.pool_reset --limit db2 -e oncall_application=api" in out
-    assert "Tell the DBA if it is not resolved after 20 minutes: the pool is exhausted again after a reset." in out
+    assert "Tell the DBA if it is not resolved after 20 minutes, or persists after a pool reset." in out
 
 
 @pytest.mark.parametrize("width", [text.NARROWEST, 80, text.WIDEST])
@@ -49,11 +49,11 @@ def test_the_command_is_never_broken() -> None:
 def test_the_summary_is_worst_first_and_the_details_end_with_the_worst() -> None:
     out = shown(samples.night())
     details, _, fleet = out.partition("═" * 80)
-    names = ["db4", "db2", "db3", "db8", "db7", "db5", "db1"]
+    names = ["db4", "db2", "db3", "db8", "db7", "db10", "db5", "db1, db9"]
     places = [fleet.index(name) for name in names]
     assert places == sorted(places)
     assert details.index("── db5") < details.index("── db2") < details.index("── db4")
-    assert "8 servers: 1 emergency, 2 critical, 1 unreachable, 1 not examined, 1 warning, 2 healthy" in " ".join(
+    assert "9 servers: 1 emergency, 2 critical, 1 unreachable, 1 not examined, 1 warning, 3 healthy" in " ".join(
         fleet.split()
     )
 
@@ -62,7 +62,8 @@ def test_healthy_hosts_collapse_in_a_fleet_and_are_counted() -> None:
     out = shown(samples.fleet(200))
     assert "── pg-000.example.net" not in out
     assert "── pg-017.example.net" in out
-    assert "194 healthy" in out and "... 194 in all" in out
+    assert "195 healthy" in out and "... 194 in all" in out
+    assert "✓ Healthy      pg-101.example.net  82 of 97 ordinary slots are taken" in out
     assert len(out.splitlines()) < 150
 
 
@@ -106,7 +107,7 @@ def test_order_within_a_status_is_the_inventorys() -> None:
 def test_summary_counts_and_names_the_worst() -> None:
     made = summary(worst_first(samples.night()))
     assert made["worst"] == "emergency"
-    assert made["counts"] == {"emergency": 1, "critical": 2, "unreachable": 1, "failed": 1, "warning": 1, "ok": 2}
+    assert made["counts"] == {"emergency": 1, "critical": 2, "unreachable": 1, "failed": 1, "warning": 1, "ok": 3}
     assert made["hosts"][0]["host"] == "db4" and made["hosts"][0]["cause"] == "disk_full"
     assert made["hosts"][3] == {
         "host": "db8",
@@ -166,3 +167,29 @@ def test_size(count: Any, said: str) -> None:
 )
 def test_printable(raw: str, said: str) -> None:
     assert words.printable(raw) == said
+
+
+@pytest.mark.parametrize(
+    "to, minutes, reason, said",
+    [
+        ("none", None, "", ""),
+        ("dba", 0, "wraparound risk", "Tell the DBA now: wraparound risk."),
+        ("emergency", 0, "", "Tell the emergency contacts now."),
+        ("dba", 20, "unresolved after 20 minutes", "Tell the DBA if it is not resolved after 20 minutes."),
+    ],
+)
+def test_escalation(to: str, minutes: Any, reason: str, said: str) -> None:
+    verdict = {"escalation": {"to": to, "after_minutes": minutes, "reason": reason}}
+    assert words.escalation(verdict) == said
+
+
+@pytest.mark.parametrize(
+    "answer, detail, said",
+    [
+        ("yes", "running", "running"),
+        ("not_asked", "not asked: server_down/stopped comes first", ""),
+        ("not_asked", "not asked: no client is declared", "no client is declared"),
+    ],
+)
+def test_detail_of_a_question(answer: str, detail: str, said: str) -> None:
+    assert words.detail({"question": "login", "answer": answer, "detail": detail}) == said

@@ -40,7 +40,11 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
         finalize=_shown,
     )
     environment.filters.update(
-        duration=words.duration, milliseconds=words.milliseconds, size=words.size, question=words.question
+        duration=words.duration,
+        milliseconds=words.milliseconds,
+        size=words.size,
+        question=words.question,
+        detail=words.detail,
     )
     style = (HERE / "page.css").read_text("utf-8")
     names = file_names([host.name for host in hosts])
@@ -75,7 +79,7 @@ def _headline(hosts: Sequence[Host]) -> str:
             said = "1 of %d servers needs somebody now" % total
     elif unseen:
         said = "%d of %d servers could not be examined" % (unseen, total)
-    elif any(host.status == "warning" for host in hosts):
+    elif not all(host.quiet for host in hosts):
         said = "No server is in trouble, some have warnings" if total > 1 else "The server works, with a warning"
     else:
         said = "All %d servers are healthy" % total if total > 1 else "The server is healthy"
@@ -92,7 +96,9 @@ def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
         "title": words.STATUS_TITLES[host.status],
         "summary": host.summary,
         "seen": bool(host.result),
-        "open": open_ or host.status != "ok",
+        "healthy": host.healthy,
+        "aside": host.aside,
+        "open": open_ or not host.quiet,
     }
     if not host.result:
         return view

@@ -30,13 +30,36 @@ class Host:
     message: str = ""
 
     @property
+    def healthy(self) -> bool:
+        return bool(self.result) and self.result["verdict"].get("code") == "healthy"
+
+    @property
+    def noted(self) -> List[Dict[str, Any]]:
+        """The findings that say more than that all is well."""
+        return [found for found in self.result.get("findings") or [] if found.get("severity") != "ok"]
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing to tell but that all is well."""
+        return self.status == "ok" and not self.noted
+
+    @property
     def summary(self) -> str:
         return printable(self.result["verdict"]["summary"]) if self.result else self.message
 
+    @property
+    def aside(self) -> str:
+        """For a healthy server that is to be watched all the same: its worst finding, and how many more there are."""
+        if not self.healthy or not self.noted:
+            return ""
+        first = printable(self.noted[0]["summary"]).rstrip(".")
+        return first + (" (and %d more)" % (len(self.noted) - 1) if len(self.noted) > 1 else "")
+
 
 def worst_first(results: Mapping[str, Optional[Mapping[str, Any]]]) -> List[Host]:
-    """``results``: what was registered for each host, None where nothing was. Within a status the order given stays."""
-    return sorted((_host(name, got) for name, got in results.items()), key=lambda host: STATUSES.index(host.status))
+    """``results``: what was registered for each host, None where nothing was. Among equals the order given stays."""
+    hosts = [_host(name, got) for name, got in results.items()]
+    return sorted(hosts, key=lambda host: (STATUSES.index(host.status), host.quiet))
 
 
 def _host(name: str, got: Optional[Mapping[str, Any]]) -> Host:

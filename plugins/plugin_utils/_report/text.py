@@ -25,7 +25,7 @@ NARROWEST, WIDEST = 50, 120
 def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None) -> List[Line]:
     """``hosts`` worst first; ``report`` is the path of the page, where one was written."""
     width = max(NARROWEST, min(width, WIDEST))
-    troubled = [host for host in hosts if not _quiet(host)]
+    troubled = [host for host in hosts if not host.quiet]
     shown = hosts if len(hosts) <= SMALL else troubled
     lines: List[Line] = []
     # The last thing on a terminal is what is seen: the worst host comes last, next to the summary.
@@ -42,11 +42,6 @@ def plain(lines: Sequence[Line]) -> str:
     return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
 
 
-def _quiet(host: Host) -> bool:
-    """Nothing to tell but that all is well."""
-    return host.status == "ok" and not any(found.get("severity") != "ok" for found in host.result["findings"] or [])
-
-
 def _host(host: Host, width: int, brief: bool) -> List[Line]:
     title = words.STATUS_TITLES[host.status].upper()
     name = words.printable(host.name)
@@ -60,10 +55,10 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     lines += _path(host.result["path"] or [], width, brief)
     lines.append([])
     lines += _wrapped(words.printable(verdict["summary"]), width, "  ", host.status)
-    if verdict["code"] != "healthy":
+    if not host.healthy:  # else the path has said it all
         lines.append([("  " + words.verdict_code(verdict), "skip")])
-    for proof in verdict.get("evidence") or []:
-        lines += _wrapped(words.printable(proof), width, "    - ", indent="      ")
+        for proof in verdict.get("evidence") or []:
+            lines += _wrapped(words.printable(proof), width, "    - ", indent="      ")
     lines += _findings(host.result["findings"] or [], width)
     lines += _unknown((host.result["facts"] or {}).get("errors") or {}, width)
     remedy = verdict.get("remedy")
@@ -80,21 +75,22 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
 def _path(steps: Sequence[Mapping[str, Any]], width: int, brief: bool) -> List[Line]:
     lines: List[Line] = []
     column = max([len(words.question(step["question"])) for step in steps] + [0])
-    longest = max([len(words.printable(step.get("detail") or "")) for step in steps] + [0])
+    longest = max([len(words.detail(step)) for step in steps] + [0])
     beside = longest <= width - column - 7
     for step in steps:
         if brief and step["answer"] != "no":
             continue
         mark, status = MARKS.get(step["answer"], ("?", "skip"))
         question = words.question(step["question"])
-        detail = words.printable(step.get("detail") or "") if step["answer"] != "not_asked" else ""
+        detail = words.detail(step)
         emphasis = "critical" if step["answer"] == "no" else None
+        tone = "skip" if step["answer"] == "not_asked" else None
         if beside and detail:
-            lines.append([("  %s " % mark, status), (question.ljust(column + 2), None), (detail, emphasis)])
+            lines.append([("  %s " % mark, status), (question.ljust(column + 2), tone), (detail, emphasis or tone)])
             continue
-        lines.append([("  %s " % mark, status), (question, "skip" if step["answer"] == "not_asked" else None)])
+        lines.append([("  %s " % mark, status), (question, tone)])
         if detail:
-            lines += _wrapped(detail, width, "      ", emphasis)
+            lines += _wrapped(detail, width, "      ", emphasis or tone)
     return lines
 
 
@@ -127,21 +123,22 @@ def _fleet(hosts: Sequence[Host], width: int) -> List[Line]:
                 lines.append([])
             lines[-1] += [(count, status), ("," if status != hosts[-1].status else "", None)]
     lines.append([])
-    troubled = [host for host in hosts if host.status != "ok"]
+    troubled = [host for host in hosts if not host.quiet]
     column = min(max([len(words.printable(host.name)) for host in troubled] + [0]), width // 3)
     for host in troubled:
         # One line a host: what it is, where, and the verdict; the words in full stand above.
         head = "  %s %-12s " % (SYMBOLS[host.status], words.STATUS_TITLES[host.status])
         what = words.verdict_code(host.result["verdict"]) if host.result else host.message
-        if host.result and host.result["verdict"]["code"] == "healthy":
-            what = host.summary
+        if host.healthy:
+            what = host.aside or host.summary
         name = words.printable(host.name).ljust(column)
         lines.append([(head, host.status), (name + "  ", None), (_cut(what, width - len(head) - len(name) - 2), None)])
-    if groups["ok"]:
-        names = ", ".join(words.printable(host.name) for host in groups["ok"])
+    quiet = [host for host in groups["ok"] if host.quiet]
+    if quiet:
+        names = ", ".join(words.printable(host.name) for host in quiet)
         listed = _wrapped(names, width, "  ✓ Healthy      ", "ok", " " * 17, lead_only=True)
         if len(listed) > ROWS:
-            listed = listed[:ROWS] + [[(" " * 17 + "... %d in all" % len(groups["ok"]), None)]]
+            listed = listed[:ROWS] + [[(" " * 17 + "... %d in all" % len(quiet), None)]]
         lines += listed
     return lines
 

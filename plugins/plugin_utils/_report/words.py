@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any, Mapping, Optional
 
@@ -12,7 +13,6 @@ QUESTIONS = {
     "running": "Is PostgreSQL running?",
     "accepting": "Is it accepting connections?",
     "network": "Can its clients reach it?",
-    "reachable": "Can its clients reach it?",
     "connections": "Is there room for one more connection?",
     "login": "May the clients log in?",
     "activity": "Are queries getting through?",
@@ -47,6 +47,15 @@ def printable(value: Any) -> str:
 
 def question(key: Any) -> str:
     return QUESTIONS.get(str(key), printable(key).replace("_", " ").capitalize())
+
+
+def detail(step: Mapping[str, Any]) -> str:
+    """Of a question that was not asked only a reason that the path does not show itself."""
+    said = printable(step.get("detail") or "")
+    if step["answer"] != "not_asked":
+        return said
+    reason = said[len("not asked: ") :] if said.startswith("not asked: ") else said
+    return "" if reason.endswith("comes first") else reason
 
 
 def duration(seconds: Optional[float]) -> str:
@@ -91,10 +100,14 @@ def escalation(verdict: Mapping[str, Any]) -> str:
     to = verdict.get("escalation") or {}
     if to.get("to") in (None, "none"):
         return ""
+    who = ESCALATIONS.get(to["to"], printable(to["to"]))
+    why = printable(to.get("reason") or "").rstrip(".")
     minutes = to.get("after_minutes")
-    when = "if it is not resolved after %d minutes" % minutes if minutes else "now"
-    why = printable(to["reason"]).rstrip(".") if to.get("reason") else ""
-    return "Tell the %s %s%s." % (ESCALATIONS.get(to["to"], printable(to["to"])), when, ": " + why if why else "")
+    if not minutes:
+        return "Tell the %s now%s." % (who, ": " + why if why else "")
+    after = "after %d minutes" % minutes
+    others = [part for part in re.split(r", or |, ", why) if part and after not in part]
+    return "Tell the %s if it is not resolved %s%s." % (who, after, "".join(", or " + part for part in others))
 
 
 def about(result: Mapping[str, Any]) -> str:
