@@ -197,8 +197,10 @@ class Engine:
                 "PidsLimit": 256, "ExtraHosts": list(hosts),
             },
         }
+        created = False
         try:
             container = self.post("/containers/create", deadline, body, name=name)["Id"]
+            created = True
             for network in networks:
                 self.post("/networks/%s/connect" % network, deadline, {"Container": container})
             stream = self._hijack("/containers/%s/attach" % container, deadline,
@@ -212,7 +214,7 @@ class Engine:
             code = self.post("/containers/%s/wait" % container, deadline)["StatusCode"]
             return Completed(code, _text(out), _text(err))
         finally:
-            self._remove(name)
+            self._remove(name, created)
 
     def close(self) -> None:
         self._client.close()
@@ -231,17 +233,21 @@ class Engine:
         covered = {mount["Destination"].rstrip("/") for mount in mounts if mount.get("Type") != "tmpfs"}
         return [{"Type": "tmpfs", "Target": path} for path in declared if path.rstrip("/") not in covered]
 
-    def _remove(self, name: str) -> None:
-        """Remove our own container, never its volumes. What an engine in trouble keeps, the next toolbox sweeps."""
+    def _remove(self, name: str, created: bool = True) -> None:
+        """Remove our own container, never its volumes. What an engine in trouble keeps, the next toolbox sweeps.
+
+        An engine that did not confirm in time that it is ``created`` may still be at it.
+        """
         deadline = Deadline(2)
         while True:
             try:
                 self.delete("/containers/%s" % name, deadline, force="true", v="false")
                 return
             except EngineError as error:
-                if error.status != 409 or deadline.passed():  # 404: never created; 409: removal is under way
+                wait = error.status == 409 or (error.status == 404 and not created)  # 409: removal is under way
+                if not wait or deadline.passed():
                     return
-                time.sleep(0.02)
+                time.sleep(0.05)
             except OncallError:
                 return
 
