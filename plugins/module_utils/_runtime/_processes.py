@@ -36,19 +36,33 @@ def of_directory(data_directory: str) -> List[Running]:
         directory = os.stat(data_directory)
     except OSError:
         return []
-    found = []
+    found, hidden = [], []
     for name in os.listdir("/proc"):
         if not name.isdigit() or _read("/proc/%s/comm" % name).strip() not in _NAMES:
             continue
         try:
             cwd = os.stat("/proc/%s/cwd" % name)
-        except OSError:  # gone, a zombie, or somebody else's
+        except PermissionError:  # somebody else's, or we are root without CAP_SYS_PTRACE (in a container)
+            hidden.append(int(name))
+            continue
+        except OSError:  # gone, or a zombie
             continue
         if (cwd.st_dev, cwd.st_ino) == (directory.st_dev, directory.st_ino):
             process = _process(int(name))
             if process is not None:
                 found.append(process)
+    if not found:
+        found = _named(_read(os.path.join(data_directory, "postmaster.pid")), hidden, directory.st_uid)
     return sorted(found, key=lambda process: process.pid)
+
+
+def _named(lock_file: str, pids: List[int], owner: int) -> List[Running]:
+    """Where the working directories may not be seen: the server that postmaster.pid names, and its children."""
+    processes = [process for process in map(_process, pids) if process is not None and process.uid == owner]
+    named = lock_file.partition("\n")[0].strip()
+    if named not in [str(process.pid) for process in processes]:
+        return []
+    return [process for process in processes if named in (str(process.pid), str(process.parent))]
 
 
 def postmaster(processes: List[Running]) -> Optional[Running]:
