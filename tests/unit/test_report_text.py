@@ -183,13 +183,14 @@ def test_escalation(to: str, minutes: Any, reason: str, said: str) -> None:
     assert words.escalation(verdict) == said
 
 
-@pytest.mark.parametrize(
-    "answer, detail, said",
-    [
-        ("yes", "running", "running"),
-        ("not_asked", "not asked: server_down/stopped comes first", ""),
-        ("not_asked", "not asked: no client is declared", "no client is declared"),
-    ],
-)
-def test_detail_of_a_question(answer: str, detail: str, said: str) -> None:
-    assert words.detail({"question": "login", "answer": answer, "detail": detail}) == said
+def test_a_question_that_was_not_asked_says_why_unless_another_was_answered_with_no() -> None:
+    steps = [
+        {"question": "login", "answer": "not_asked", "detail": "not asked: no client is declared"},
+        {"question": "activity", "answer": "no", "detail": "3 wait"},
+        {"question": "soundness", "answer": "not_asked", "detail": "not asked: queries_hanging/blocked comes first"},
+    ]
+    assert [(step["question"], step["detail"]) for step in words.path(steps)] == [
+        ("May the clients log in?", "no client is declared"),
+        ("Are queries getting through?", "3 wait"),
+        ("Is it sound?", ""),
+    ]

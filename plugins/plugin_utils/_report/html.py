@@ -43,7 +43,6 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
         duration=words.duration,
         milliseconds=words.milliseconds,
         size=words.size,
-        question=words.question,
         detail=words.detail,
     )
     style = (HERE / "page.css").read_text("utf-8")
@@ -111,7 +110,7 @@ def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
         code=words.verdict_code(result["verdict"]),
         about=words.about(result),
         escalation=words.escalation(result["verdict"]),
-        path=result["path"] or [],
+        path=words.path(result["path"] or []),
         findings=result["findings"] or [],
         elapsed=_elapsed(result["elapsed_ms"] or {}),
         server=facts.get("server"),

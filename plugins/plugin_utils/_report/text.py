@@ -52,7 +52,7 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     verdict = host.result["verdict"]
     lines += _wrapped(words.about(host.result), width, "  ", "skip")
     lines.append([])
-    lines += _path(host.result["path"] or [], width, brief)
+    lines += _path(words.path(host.result["path"] or []), width, brief)
     lines.append([])
     lines += _wrapped(words.printable(verdict["summary"]), width, "  ", host.status)
     if not host.healthy:  # else the path has said it all
@@ -74,15 +74,14 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
 
 def _path(steps: Sequence[Mapping[str, Any]], width: int, brief: bool) -> List[Line]:
     lines: List[Line] = []
-    column = max([len(words.question(step["question"])) for step in steps] + [0])
-    longest = max([len(words.detail(step)) for step in steps] + [0])
+    column = max([len(step["question"]) for step in steps] + [0])
+    longest = max([len(step["detail"]) for step in steps] + [0])
     beside = longest <= width - column - 7
     for step in steps:
         if brief and step["answer"] != "no":
             continue
         mark, status = MARKS.get(step["answer"], ("?", "skip"))
-        question = words.question(step["question"])
-        detail = words.detail(step)
+        question, detail = step["question"], step["detail"]
         emphasis = "critical" if step["answer"] == "no" else None
         tone = "skip" if step["answer"] == "not_asked" else None
         if beside and detail:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 QUESTIONS = {
     "running": "Is PostgreSQL running?",
@@ -49,13 +49,17 @@ def question(key: Any) -> str:
     return QUESTIONS.get(str(key), printable(key).replace("_", " ").capitalize())
 
 
-def detail(step: Mapping[str, Any]) -> str:
-    """Of a question that was not asked only a reason that the path does not show itself."""
-    said = printable(step.get("detail") or "")
-    if step["answer"] != "not_asked":
-        return said
-    reason = said[len("not asked: ") :] if said.startswith("not asked: ") else said
-    return "" if reason.endswith("comes first") else reason
+def path(steps: Sequence[Mapping[str, Any]]) -> List[Dict[str, str]]:
+    """The questions in words: {question, answer, detail}. Nothing is said about those that come after a "no"."""
+    made: List[Dict[str, str]] = []
+    over = False
+    for step in steps:
+        detail = printable(step.get("detail") or "")
+        if step["answer"] == "not_asked":
+            detail = "" if over else re.sub("^not asked: ", "", detail)
+        made.append({"question": question(step["question"]), "answer": str(step["answer"]), "detail": detail})
+        over = over or step["answer"] == "no"
+    return made
 
 
 def duration(seconds: Optional[float]) -> str:
