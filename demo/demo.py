@@ -84,7 +84,11 @@ def triage(server: Server) -> dict[str, Any]:
     hosts.write_text(json.dumps(inventory(server)))
     playbook = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "oncall.postgresql.triage"]
     environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"}
-    subprocess.run([*playbook, "-i", str(hosts), "-e", "oncall_report_dir=%s" % REPORT], check=True, env=environment)
+    done = subprocess.run(
+        [*playbook, "-i", str(hosts), "-e", "oncall_report_dir=%s" % REPORT], check=False, env=environment
+    )
+    if done.returncode:
+        sys.exit("the playbook failed (above)")
     result: dict[str, Any] = json.loads((REPORT / "shop-db.json").read_text())
     return result
 
