@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Clients of a server that no engine runs: their place in the network is this host."""
+
 from __future__ import annotations
 
 from typing import Any, Mapping, Optional

@@ -5,6 +5,7 @@
 
 A cause is named only where the text leaves no doubt: the log adds to what can be read directly, it does not replace it.
 """
+
 from __future__ import annotations
 
 import csv
@@ -23,22 +24,47 @@ _TEXT_CHARACTERS = 300
 _AT_MOST = 50  # entries, different ones
 
 # severity words stand before ":" and two blanks (French: before " :"), whatever log_line_prefix holds
-_NAMES = {word: name for table in (words.SEVERITIES, words.PARTS) for name, spellings in table.items()
-          for word in spellings}
+_NAMES = {
+    word: name for table in (words.SEVERITIES, words.PARTS) for name, spellings in table.items() for word in spellings
+}
 _LABEL = re.compile(r"(?<!\w)(%s) ?:  " % "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True)))
 _STRANGE_LABEL = re.compile(r"(?<!\S)([^\W\d_]{2,20}) ?:  ")  # a language that the tables do not know
 _ENGINE_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)? ?"
-                   r"(Z|[+-]\d\d(?::?\d\d)?|[A-Z]{3,4})?(?!\w)")
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)? ?"
+    r"(Z|[+-]\d\d(?::?\d\d)?|[A-Z]{3,4})?(?!\w)"
+)
 # hours east of UTC of the abbreviations that mean one zone only
-_ZONES = {"Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3,
-          "JST": 9, "KST": 9, "EST": -5, "EDT": -4, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8,
-          "HST": -10}
+_ZONES = {
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "WEST": 1,
+    "CET": 1,
+    "CEST": 2,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+    "JST": 9,
+    "KST": 9,
+    "EST": -5,
+    "EDT": -4,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+    "AKST": -9,
+    "AKDT": -8,
+    "HST": -10,
+}
 _EPOCH = re.compile(r"(?<![\d.])(1\d{9})\.(\d{3})(?!\d)")
 _CSV_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^\s,]+,("|,|[^,]*,)')
 # what writes to a container's log without a severity before and beside the server
-_PROGRAM = re.compile(r"^(?:\S*/)?(?:postgres|postmaster|initdb|pg_ctl|mkdir|chmod|chown|find|ls|cat|touch|"
-                      r"docker-entrypoint\.sh|docker-ensure-initdb\.sh)(?:\[\d+\])?: ")
+_PROGRAM = re.compile(
+    r"^(?:\S*/)?(?:postgres|postmaster|initdb|pg_ctl|mkdir|chmod|chown|find|ls|cat|touch|"
+    r"docker-entrypoint\.sh|docker-ensure-initdb\.sh)(?:\[\d+\])?: "
+)
 _SERVER = re.compile(r"^(?:\S*/)?(?:postgres|postmaster|initdb): ")  # of these, what it says before its log is up
 
 
@@ -81,7 +107,7 @@ def classify(text: str, limit: int) -> List[LogEntry]:
 def _counted(entry: LogEntry, count: int) -> LogEntry:
     if count > 1:
         note = " (%d times)" % count
-        entry["text"] = entry["text"][:_TEXT_CHARACTERS - len(note)] + note
+        entry["text"] = entry["text"][: _TEXT_CHARACTERS - len(note)] + note
     return entry
 
 
@@ -113,10 +139,13 @@ def _json_records(lines: Sequence[str]) -> Iterator[_Record]:
         except ValueError:
             continue
         if isinstance(row, dict) and "message" in row:
-            yield _Record(_NAMES.get(str(row.get("error_severity")), ""), str(row["message"]),
-                          _time(str(row.get("timestamp", ""))), row.get("state_code"),
-                          parts={name: str(row[name.lower()]) for name in ("DETAIL", "HINT", "CONTEXT")
-                                 if row.get(name.lower())})
+            yield _Record(
+                _NAMES.get(str(row.get("error_severity")), ""),
+                str(row["message"]),
+                _time(str(row.get("timestamp", ""))),
+                row.get("state_code"),
+                parts={name: str(row[name.lower()]) for name in ("DETAIL", "HINT", "CONTEXT") if row.get(name.lower())},
+            )
 
 
 def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
@@ -126,7 +155,7 @@ def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
     for line in lines:
         engine = _ENGINE_TIME.match(line)
         if engine:
-            line = line[engine.end():]
+            line = line[engine.end() :]
         if line.startswith("\t") and records:  # the server indents the further lines of a message by a tab
             if part is None:
                 records[-1].message += " " + line.strip()
@@ -138,17 +167,17 @@ def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
         if label and name in words.PARTS:
             part = str(name)
             if records:
-                records[-1].parts[part] = line[label.end():]
+                records[-1].parts[part] = line[label.end() :]
             continue
         part = None
         if label is None and early and not _PROGRAM.match(line):
             records[-1].message += " " + line.strip()
             early -= 1
             continue
-        early = 2 if label is None and _SERVER.match(line) else 0  # such a complaint may go on for two more lines
-        prefix = line[:label.start()] if label else ""
+        early = 3 if label is None and _SERVER.match(line) else 0  # such a complaint may go on for some lines
+        prefix = line[: label.start()] if label else ""
         at = _time(prefix) or (_time(engine.group(1)) if engine else None)
-        records.append(_Record(name, line[label.end():] if label else line, at, prefix=prefix))
+        records.append(_Record(name, line[label.end() :] if label else line, at, prefix=prefix))
     _set_sqlstates(records)
     return iter(records)
 
@@ -213,17 +242,21 @@ def _entry(record: _Record) -> Optional[LogEntry]:
             text += " %s: %s" % (name, value)
     text = mask(re.sub(r"\s+", " ", text))
     if len(text) > _TEXT_CHARACTERS:
-        text = text[:_TEXT_CHARACTERS - 3] + "..."
+        text = text[: _TEXT_CHARACTERS - 3] + "..."
     return {"at": record.at, "severity": severity, "sqlstate": record.sqlstate, "cause": cause, "text": text}
 
 
-_BY_SQLSTATE = {"53100": "disk_full", "XX001": "data_corruption", "XX002": "data_corruption",
-                "F0000": "invalid_configuration"}
+_BY_SQLSTATE = {
+    "53100": "disk_full",
+    "XX001": "data_corruption",
+    "XX002": "data_corruption",
+    "F0000": "invalid_configuration",
+}
 _MARKS = "\u00ab\u00bb\u201c\u201d\u201e\u300c\u300d\u300e\u300f"
 # quoted by whatever marks the language uses; "no pg_hba.conf entry for ..." names the file without quotes or a path
-_FILES = re.compile("[\"'/%s]\\s?(?:[^\"%s]*/)?(?:postgresql(?:\\.auto)?|pg_hba|pg_ident)\\.conf" % (_MARKS, _MARKS))
+_FILES = re.compile('["\'/%s]\\s?(?:[^"%s]*/)?(?:postgresql(?:\\.auto)?|pg_hba|pg_ident)\\.conf' % (_MARKS, _MARKS))
 _NO_HBA = re.compile(r"(?<![/\w])pg_(?:hba|ident)\.conf", re.ASCII)
-_QUOTES = re.compile("[\"" + _MARKS + "]")
+_QUOTES = re.compile('["' + _MARKS + "]")
 _LOCK = re.compile(r"(?<![\w-])postmaster\.pid(?!\w)", re.ASCII)
 _SOCKET_LOCK = re.compile(r"\.s\.PGSQL\.\d+\.lock")
 

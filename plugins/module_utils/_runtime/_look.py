@@ -8,6 +8,7 @@ more for a stopped one. It writes sections: a line ``TOKEN name``, what a comman
 together), a line ``TOKEN = exit code``. The random token, given in the first line, keeps any content from being taken
 for a separator.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -261,8 +262,13 @@ exit 0
 """
 
 
-def script(data_directory: Optional[str], bin_directory: Optional[str], stopped: bool,
-           arguments: Sequence[str] = (), log_lines: int = 100) -> str:
+def script(
+    data_directory: Optional[str],
+    bin_directory: Optional[str],
+    stopped: bool,
+    arguments: Sequence[str] = (),
+    log_lines: int = 100,
+) -> str:
     """The text for ``sh -c`` (dash, busybox, bash); it changes nothing, and always exits 0.
 
     ``data_directory`` None: that of the running postmaster, else ``$PGDATA``. ``stopped`` adds what only a server that
@@ -271,11 +277,20 @@ def script(data_directory: Optional[str], bin_directory: Optional[str], stopped:
     """
     if arguments and arguments[0].rsplit("/", 1)[-1] in ("postgres", "postmaster"):
         arguments = arguments[1:]
-    check = " ".join(['exec "$ONCALL_BIN/postgres" -D "$ONCALL_DATA"'] + [shlex.quote(word) for word in arguments]
-                     + ["-C data_directory"])
+    check = " ".join(
+        ['exec "$ONCALL_BIN/postgres" -D "$ONCALL_DATA"']
+        + [shlex.quote(word) for word in arguments]
+        + ["-C data_directory"]
+    )
     token = "oncall-" + secrets.token_hex(8)
-    settings = {"T": token, "D": data_directory or "", "B": bin_directory or "", "STOPPED": "1" if stopped else "",
-                "CHECK": check, "LOG_BYTES": str(max(65536, 600 * log_lines))}
+    settings = {
+        "T": token,
+        "D": data_directory or "",
+        "B": bin_directory or "",
+        "STOPPED": "1" if stopped else "",
+        "CHECK": check,
+        "LOG_BYTES": str(max(65536, 600 * log_lines)),
+    }
     head = ["echo look %s %d" % (token, log_lines)]
     head += ["%s=%s" % (name, shlex.quote(value)) for name, value in settings.items()]
     return "\n".join(head) + _SCRIPT
@@ -288,14 +303,25 @@ class _Section(TypedDict):
 
 def parse(out: str) -> Look:
     """The script's output as facts; whatever is missing or strange becomes null, never an exception."""
-    look: Look = {"data_directory": None, "disks": [], "lock_file": None, "control": None, "configuration": None,
-                  "listening": None, "nofile_soft": None, "nofile_hard": None, "log_text": None, "log_path": None,
-                  "postmaster_cwd": None, "errors": {}}
+    look: Look = {
+        "data_directory": None,
+        "disks": [],
+        "lock_file": None,
+        "control": None,
+        "configuration": None,
+        "listening": None,
+        "nofile_soft": None,
+        "nofile_hard": None,
+        "log_text": None,
+        "log_path": None,
+        "postmaster_cwd": None,
+        "errors": {},
+    }
     head = re.search(r"^look (oncall-[0-9a-f]{16}) (\d+)\r?$", out, re.MULTILINE)
     if head is None:
         look["errors"]["look"] = _brief(out) or "the script brought back nothing"
         return look
-    sections = _sections(out[head.end():], head.group(1))
+    sections = _sections(out[head.end() :], head.group(1))
     where = _pairs(sections.get("where"))
     details = _pairs(sections.get("directory"))
     path = where.get("directory")
@@ -308,8 +334,9 @@ def parse(out: str) -> Look:
         look["disks"] = _disks(path, stats, sections, look["errors"])
     look["lock_file"] = _lock_file(sections, look["errors"])
     if look["data_directory"] is not None and look["data_directory"]["exists"]:
-        look["control"] = _control(sections, "standby" in details or "recovery" in details or "backup_label" in details,
-                                   look["errors"])
+        look["control"] = _control(
+            sections, "standby" in details or "recovery" in details or "backup_label" in details, look["errors"]
+        )
         look["configuration"] = _configuration(sections, look["errors"])
     look["listening"] = _listening(sections, look["errors"])
     look["nofile_soft"], look["nofile_hard"] = _limits(sections)
@@ -368,8 +395,14 @@ def _stats(section: Optional[_Section]) -> Dict[str, _Stat]:
     return stats
 
 
-def _data_directory(path: str, stats: Dict[str, _Stat], where: Dict[str, str], details: Dict[str, str],
-                    section: Optional[_Section], errors: Dict[str, str]) -> Optional[DataDirectory]:
+def _data_directory(
+    path: str,
+    stats: Dict[str, _Stat],
+    where: Dict[str, str],
+    details: Dict[str, str],
+    section: Optional[_Section],
+    errors: Dict[str, str],
+) -> Optional[DataDirectory]:
     stat = stats.get(path)
     if stat is None:
         said = section["text"] if section else ""
@@ -382,18 +415,31 @@ def _data_directory(path: str, stats: Dict[str, _Stat], where: Dict[str, str], d
         expected = _number(where.get("postgres_uid"))
     if expected is None and initialised_by is not None:
         expected = initialised_by["uid"]
-    return {"path": path, "exists": stat is not None, "mode": stat["mode"].rjust(4, "0") if stat else None,
-            "owner_uid": stat["uid"] if stat else None, "expected_uid": expected, "version": details.get("version"),
-            "entries": _number(details.get("entries")), "standby_signal": "standby" in details,
-            "recovery_signal": "recovery" in details}
+    return {
+        "path": path,
+        "exists": stat is not None,
+        "mode": stat["mode"].rjust(4, "0") if stat else None,
+        "owner_uid": stat["uid"] if stat else None,
+        "expected_uid": expected,
+        "version": details.get("version"),
+        "entries": _number(details.get("entries")),
+        "standby_signal": "standby" in details,
+        "recovery_signal": "recovery" in details,
+    }
 
 
 def _disks(path: str, stats: Dict[str, _Stat], sections: Dict[str, _Section], errors: Dict[str, str]) -> List[Disk]:
     """Bytes by df, inodes by statfs; by statfs alone where df knows no mount (its block size may be a guess there)."""
-    rows = [(int(row[0]) * 1024, max(0, int(row[1])) * 1024) for row in re.findall(
-        r"^.*?\s(\d+)\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/.*$", _text(sections, "space"), re.MULTILINE)]
-    systems = [tuple(int(number) for number in row) for row in re.findall(
-        r"^(\d+) (\d+) (\d+) (\d+) (\d+) .*$", _text(sections, "statfs"), re.MULTILINE)]
+    rows = [
+        (int(row[0]) * 1024, max(0, int(row[1])) * 1024)
+        for row in re.findall(
+            r"^.*?\s(\d+)\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/.*$", _text(sections, "space"), re.MULTILINE
+        )
+    ]
+    systems = [
+        tuple(int(number) for number in row)
+        for row in re.findall(r"^(\d+) (\d+) (\d+) (\d+) (\d+) .*$", _text(sections, "statfs"), re.MULTILINE)
+    ]
     wanted = [("data", path)]
     wal = stats.get(path + "/pg_wal")
     if path in stats and wal is not None and wal["device"] != stats[path]["device"]:
@@ -410,9 +456,16 @@ def _disks(path: str, stats: Dict[str, _Stat], sections: Dict[str, _Section], er
                 errors["disks"] = _brief(_text(sections, "space")) or "df said nothing"
             break
         inodes = system is not None and system[3] > 0
-        disks.append({"role": role, "path": of, "total_bytes": total, "free_bytes": free,
-                      "total_inodes": system[3] if system is not None and inodes else None,
-                      "free_inodes": system[4] if system is not None and inodes else None})
+        disks.append(
+            {
+                "role": role,
+                "path": of,
+                "total_bytes": total,
+                "free_bytes": free,
+                "total_inodes": system[3] if system is not None and inodes else None,
+                "free_inodes": system[4] if system is not None and inodes else None,
+            }
+        )
     return disks
 
 
@@ -430,9 +483,14 @@ def _lock_file(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optiona
     lines = [line.strip() for line in sections["lock"]["text"].split("\n")]
     lines += [""] * (8 - len(lines))
     alive = _text(sections, "alive").strip()
-    return {"pid": _number(lines[0].lstrip("-")), "pid_alive": alive == "1" if alive else None,
-            "port": _number(lines[3]), "socket_directory": lines[4] or None, "listen_address": lines[5] or None,
-            "status": lines[7] or None}
+    return {
+        "pid": _number(lines[0].lstrip("-")),
+        "pid_alive": alive == "1" if alive else None,
+        "port": _number(lines[3]),
+        "socket_directory": lines[4] or None,
+        "listen_address": lines[5] or None,
+        "status": lines[7] or None,
+    }
 
 
 def _control(sections: Dict[str, _Section], other_start: bool, errors: Dict[str, str]) -> Optional[ControlData]:
@@ -451,10 +509,15 @@ def _control(sections: Dict[str, _Section], other_start: bool, errors: Dict[str,
     checkpoint, complaint = _checkpoint(sections, lsn, errors) if readable and not bad_crc else (None, None)
     if checkpoint is False and other_start:
         checkpoint = None  # such a server may take its first record from an archive, a primary or a backup's label
-    return {"readable": readable, "crc_ok": not bad_crc if readable else None,
-            "state": values.get("Database cluster state"), "checkpoint_lsn": lsn,
-            "checkpoint_wal_file": values.get("Latest checkpoint's REDO WAL file"), "checkpoint_readable": checkpoint,
-            "message": message or complaint}
+    return {
+        "readable": readable,
+        "crc_ok": not bad_crc if readable else None,
+        "state": values.get("Database cluster state"),
+        "checkpoint_lsn": lsn,
+        "checkpoint_wal_file": values.get("Latest checkpoint's REDO WAL file"),
+        "checkpoint_readable": checkpoint,
+        "message": message or complaint,
+    }
 
 
 def _colon_pairs(text: str) -> Iterator[Tuple[str, str]]:
@@ -464,8 +527,9 @@ def _colon_pairs(text: str) -> Iterator[Tuple[str, str]]:
             yield name.strip(), value.strip()
 
 
-def _checkpoint(sections: Dict[str, _Section], lsn: Optional[str],
-                errors: Dict[str, str]) -> Tuple[Optional[bool], Optional[str]]:
+def _checkpoint(
+    sections: Dict[str, _Section], lsn: Optional[str], errors: Dict[str, str]
+) -> Tuple[Optional[bool], Optional[str]]:
     if "checkpoint" not in sections or lsn is None:
         return None, None
     said, code = sections["checkpoint"]["text"], sections["checkpoint"]["code"]
@@ -484,8 +548,11 @@ def _lsn(text: str) -> Optional[Tuple[int, int]]:
 
 
 # what stops ``postgres -C`` although the configuration may be fine
-_NOT_ITS_CONFIGURATION = re.compile(r"could not access directory|execution of the PostgreSQL server is not permitted"
-                                    r"|: Permission denied|^oncall: |lock file|Exec format|: not found", re.MULTILINE)
+_NOT_ITS_CONFIGURATION = re.compile(
+    r"could not access directory|execution of the PostgreSQL server is not permitted"
+    r"|: Permission denied|^oncall: |lock file|Exec format|: not found",
+    re.MULTILINE,
+)
 
 
 def _configuration(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optional[Configuration]:
@@ -515,14 +582,15 @@ def _listening(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optiona
         if len(fields) < 10 or fields[3] != "0A":
             continue
         address, _colon, port = fields[1].partition(":")
-        sockets.append({"address": _address(address), "port": int(port, 16),
-                        "ours": fields[9] in own if own is not None else None})
+        sockets.append(
+            {"address": _address(address), "port": int(port, 16), "ours": fields[9] in own if own is not None else None}
+        )
     return sorted(sockets, key=lambda each: (each["port"], each["address"]))
 
 
 def _address(text: str) -> str:
     """The kernel prints 32-bit words of the network's bytes as the machine's numbers."""
-    words = [int(text[at:at + 8], 16) for at in range(0, len(text), 8)]
+    words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
     packed = b"".join(struct.pack("=I", word) for word in words)
     return str(ipaddress.ip_address(packed))
 

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The processes of one data directory's server on this host, by Linux's /proc. See proc(5)."""
+
 from __future__ import annotations
 
 import os
@@ -68,8 +69,10 @@ def _named(lock_file: str, pids: List[int], owner: int) -> List[Running]:
 def postmaster(processes: List[Running]) -> Optional[Running]:
     """The one that started the others; None when only orphans are left of it."""
     pids = {process.pid for process in processes}
-    return next((process for process in processes
-                 if process.parent not in pids and not process.title.startswith("postgres: ")), None)
+    return next(
+        (process for process in processes if process.parent not in pids and not process.title.startswith("postgres: ")),
+        None,
+    )
 
 
 def programs(pid: int) -> Optional[str]:
@@ -122,8 +125,9 @@ def _process(pid: int) -> Optional[Running]:
     except OSError:
         return None
     title = _read("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
-    return Running(pid, int(fields[1]), uid, fields[0], title,
-                   _boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+    return Running(
+        pid, int(fields[1]), uid, fields[0], title, _boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    )
 
 
 _boot: Dict[str, float] = {}

@@ -5,6 +5,7 @@
 
 We are root, or the user that owns the directory: nobody else can look into it.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -44,9 +45,17 @@ class PgCtlRuntime:
 
     name = "pg_ctl"
 
-    def __init__(self, data_directory: str, bin_directory: Optional[str] = None, os_user: Optional[str] = None,
-                 clients: Sequence[ClientOption] = (), log_file: Optional[str] = None, log_lines: int = 100,
-                 login: Optional[Mapping[str, Any]] = None, ca_cert: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        data_directory: str,
+        bin_directory: Optional[str] = None,
+        os_user: Optional[str] = None,
+        clients: Sequence[ClientOption] = (),
+        log_file: Optional[str] = None,
+        log_lines: int = 100,
+        login: Optional[Mapping[str, Any]] = None,
+        ca_cert: Optional[str] = None,
+    ) -> None:
         self.errors: Dict[str, str] = {}
         self._directory = os.path.abspath(data_directory)
         self._bin_directory, self._os_user = bin_directory, os_user
@@ -75,20 +84,39 @@ class PgCtlRuntime:
             killed = _processes.killed_for_memory(lock["pid"]) if lock["pid"] else None
         log, read, source = self._entries(look, postmaster, started or finished)
         return {
-            "name": self._directory, "service": None, "image": None,
+            "name": self._directory,
+            "service": None,
+            "image": None,
             "state": "running" if postmaster is not None else "exited",
-            "exit_code": None, "signal": 9 if killed else None, "out_of_memory": killed, "engine_error": None,
-            "started_at": _iso(started), "finished_at": _iso(finished),
+            "exit_code": None,
+            "signal": 9 if killed else None,
+            "out_of_memory": killed,
+            "engine_error": None,
+            "started_at": _iso(started),
+            "finished_at": _iso(finished),
             "uptime_seconds": round(max(0.0, time.time() - postmaster.started), 1) if postmaster is not None else None,
-            "restart_count": None, "restart_policy": None, "restart_loop": False, "health": None,
+            "restart_count": None,
+            "restart_policy": None,
+            "restart_loop": False,
+            "health": None,
             "postmaster_pid": postmaster.pid if postmaster is not None else None,
             "postmaster_state": postmaster.state if postmaster is not None else None,
             "processes": [process.fact() for process in processes],
-            "data_directory": self._expecting(look["data_directory"], postmaster), "disks": look["disks"], "mounts": [],
-            "nofile_soft": look["nofile_soft"], "nofile_hard": look["nofile_hard"], "memory_limit_bytes": None,
-            "lock_file": lock, "control": control,
-            "configuration": look["configuration"] if postmaster is None else None, "listening": look["listening"],
-            "published": [], "networks": [], "log": log, "log_lines_read": read, "log_source": source,
+            "data_directory": self._expecting(look["data_directory"], postmaster),
+            "disks": look["disks"],
+            "mounts": [],
+            "nofile_soft": look["nofile_soft"],
+            "nofile_hard": look["nofile_hard"],
+            "memory_limit_bytes": None,
+            "lock_file": lock,
+            "control": control,
+            "configuration": look["configuration"] if postmaster is None else None,
+            "listening": look["listening"],
+            "published": [],
+            "networks": [],
+            "log": log,
+            "log_lines_read": read,
+            "log_source": source,
         }
 
     def _refuse(self, running: bool) -> None:
@@ -98,20 +126,26 @@ class PgCtlRuntime:
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM):
                 raise self._no_permission() from None
-            raise TargetError("%s: %s" % (self._directory, os.strerror(error.errno or 0)),
-                              "Set data_directory to the directory that PG_VERSION is in.") from None
+            raise TargetError(
+                "%s: %s" % (self._directory, os.strerror(error.errno or 0)),
+                "Set data_directory to the directory that PG_VERSION is in.",
+            ) from None
         if not os.path.isdir(self._directory):
             raise TargetError("%s is no directory" % self._directory, "Set data_directory to the server's directory.")
         if os.geteuid() not in (0, owner) and not os.access(self._directory, os.R_OK | os.X_OK):
             raise self._no_permission()
         version = os.path.join(self._directory, "PG_VERSION")
         if not running and os.access(self._directory, os.X_OK) and not os.path.lexists(version):
-            raise TargetError("%s is no PostgreSQL data directory: it has no PG_VERSION" % self._directory,
-                              "Set data_directory to what SHOW data_directory gives, or restore what was there.")
+            raise TargetError(
+                "%s is no PostgreSQL data directory: it has no PG_VERSION" % self._directory,
+                "Set data_directory to what SHOW data_directory gives, or restore what was there.",
+            )
 
     def _no_permission(self) -> TargetError:
-        return TargetError("%s may not look into %s" % (_user_name(os.geteuid()), self._directory),
-                           "Use become: true (as root or as the directory's owner).")
+        return TargetError(
+            "%s may not look into %s" % (_user_name(os.geteuid()), self._directory),
+            "Use become: true (as root or as the directory's owner).",
+        )
 
     def _ground(self, deadline: Deadline) -> _look.Look:
         """The look script's answer, once: every step needs some of it."""
@@ -156,8 +190,9 @@ class PgCtlRuntime:
         lines = self._lock_lines()
         return float(lines[2]) if len(lines) > 2 and lines[2].isdigit() else None
 
-    def _expecting(self, directory: Optional[DataDirectory],
-                   postmaster: Optional[_processes.Running]) -> Optional[DataDirectory]:
+    def _expecting(
+        self, directory: Optional[DataDirectory], postmaster: Optional[_processes.Running]
+    ) -> Optional[DataDirectory]:
         """With the user that the server runs as. The script would take ``postgres`` for it: here it may be anybody."""
         if directory is not None and directory["exists"]:
             directory["expected_uid"] = self._server_uid(postmaster)
@@ -180,8 +215,9 @@ class PgCtlRuntime:
 
     # --- the log ---------------------------------------------------------------------------------------------------
 
-    def _entries(self, look: _look.Look, postmaster: Optional[_processes.Running],
-                 since: Optional[float]) -> Tuple[List[LogEntry], int, Optional[str]]:
+    def _entries(
+        self, look: _look.Look, postmaster: Optional[_processes.Running], since: Optional[float]
+    ) -> Tuple[List[LogEntry], int, Optional[str]]:
         """The collector's file and the one that standard error goes to, the one written to last at the end: a start
         that fails early is told in the second only. Entries of earlier runs are left out."""
         texts: Dict[str, str] = {}
@@ -211,8 +247,11 @@ class PgCtlRuntime:
         if collected:
             return []
         version, cluster = self._directory.split(os.sep)[-2:]
-        guesses = [os.path.join(self._directory, "logfile"), os.path.join(self._directory, "server.log"),
-                   "/var/log/postgresql/postgresql-%s-%s.log" % (version, cluster)]
+        guesses = [
+            os.path.join(self._directory, "logfile"),
+            os.path.join(self._directory, "server.log"),
+            "/var/log/postgresql/postgresql-%s-%s.log" % (version, cluster),
+        ]
         for folder in ("log", "pg_log"):
             guesses += glob.glob(os.path.join(glob.escape(self._directory), folder, "*.log"))
         found = [path for path in guesses if os.path.isfile(path)]
@@ -232,7 +271,8 @@ class PgCtlRuntime:
             places.append((kind, (address, port)))
         probing = deadline.sooner(_PROBE_SECONDS)
         steps: Dict[str, Callable[[], Any]] = {
-            str(number): _probe(kind, address, probing) for number, (kind, address) in enumerate(places)}
+            str(number): _probe(kind, address, probing) for number, (kind, address) in enumerate(places)
+        }
         outcome = side_by_side(steps, deadline)
         self.errors.update({"wire.%s" % (places[int(step)][1],): str(error) for step, error in outcome.errors.items()})
         return [outcome.values[step] for step in steps if step in outcome.values]
@@ -251,8 +291,9 @@ class PgCtlRuntime:
 
     # --- beside the server -----------------------------------------------------------------------------------------
 
-    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                   environment: Optional[Dict[str, str]] = None) -> Completed:
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
+    ) -> Completed:
         postmaster = _processes.postmaster(_processes.of_directory(self._directory))
         try:
             owner = os.stat(self._directory).st_uid
@@ -262,9 +303,11 @@ class PgCtlRuntime:
         identity: Dict[str, Any] = {}
         if uid != os.geteuid():
             if os.geteuid() != 0:
-                raise TargetError("%s cannot be run as %s, for we are %s" % (
-                    os.path.basename(argv[0]), _user_name(uid), _user_name(os.geteuid())),
-                    "Use become: true (as root or as %s)." % _user_name(uid))
+                raise TargetError(
+                    "%s cannot be run as %s, for we are %s"
+                    % (os.path.basename(argv[0]), _user_name(uid), _user_name(os.geteuid())),
+                    "Use become: true (as root or as %s)." % _user_name(uid),
+                )
             identity = _identity(uid)
         own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         with contextlib.suppress(KeyError):
@@ -275,8 +318,14 @@ class PgCtlRuntime:
         place = self._login.get("unix_socket")
         if place and os.path.basename(place).startswith(".s.PGSQL."):
             place = os.path.dirname(place)  # libpq wants the directory
-        return {"data_directory": self._directory, "bin_directory": self._programs(), "user": self._login.get("user"),
-                "database": self._login.get("database"), "socket_directory": place, "port": self._login.get("port")}
+        return {
+            "data_directory": self._directory,
+            "bin_directory": self._programs(),
+            "user": self._login.get("user"),
+            "database": self._login.get("database"),
+            "socket_directory": place,
+            "port": self._login.get("port"),
+        }
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -312,12 +361,21 @@ def _own_address(wildcard: str) -> Optional[str]:
         return None
 
 
-def _run(argv: Sequence[str], deadline: Deadline, stdin: str, environment: Mapping[str, str],
-         identity: Mapping[str, Any]) -> Completed:
+def _run(
+    argv: Sequence[str], deadline: Deadline, stdin: str, environment: Mapping[str, str], identity: Mapping[str, Any]
+) -> Completed:
     """A command of ours. At the deadline it gets SIGTERM, and nobody else gets anything."""
     try:
-        process = subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   cwd="/", env=dict(environment), close_fds=True, **identity)
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env=dict(environment),
+            close_fds=True,
+            **identity,
+        )
     except OSError as error:
         return Completed(127, "", "%s: %s" % (argv[0], error.strerror))
     try:

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A server of which nothing can be seen but the wire: a managed one, or one on a host that we may not enter."""
+
 from __future__ import annotations
 
 import threading
@@ -26,9 +27,15 @@ class RemoteRuntime:
 
     name = "remote"
 
-    def __init__(self, login_host: str, login_port: Optional[int] = None, clients: Sequence[ClientOption] = (),
-                 login: Optional[Mapping[str, Any]] = None, ca_cert: Optional[str] = None,
-                 connect_timeout_seconds: float = 5) -> None:
+    def __init__(
+        self,
+        login_host: str,
+        login_port: Optional[int] = None,
+        clients: Sequence[ClientOption] = (),
+        login: Optional[Mapping[str, Any]] = None,
+        ca_cert: Optional[str] = None,
+        connect_timeout_seconds: float = 5,
+    ) -> None:
         self.errors: Dict[str, str] = {}
         self._host, self._port, self._options = login_host, login_port or 5432, list(clients)
         self._login, self._ca_cert = dict(login or {}), ca_cert
@@ -48,14 +55,27 @@ class RemoteRuntime:
 
     def _ask(self, deadline: Deadline) -> List[WireAnswer]:
         if self._host.startswith("/"):
-            return [_wire.probe("%s/.s.PGSQL.%d" % (self._host.rstrip("/"), self._port),
-                                deadline.sooner(self._connect_timeout_seconds), "login_host")]
+            return [
+                _wire.probe(
+                    "%s/.s.PGSQL.%d" % (self._host.rstrip("/"), self._port),
+                    deadline.sooner(self._connect_timeout_seconds),
+                    "login_host",
+                )
+            ]
         found = _dns.resolve(self._host, deadline.sooner(self._connect_timeout_seconds))
         if not found["addresses"]:
             why = "no answer from the name server" if found["error"] == "timeout" else "the name is not known"
-            return [{"kind": "login_host", "address": _wire.show_address(self._host, self._port),
-                     "outcome": "unreachable", "severity": None, "sqlstate": None,
-                     "message": "%s: %s" % (self._host, why), "elapsed_ms": found["elapsed_ms"]}]
+            return [
+                {
+                    "kind": "login_host",
+                    "address": _wire.show_address(self._host, self._port),
+                    "outcome": "unreachable",
+                    "severity": None,
+                    "sqlstate": None,
+                    "message": "%s: %s" % (self._host, why),
+                    "elapsed_ms": found["elapsed_ms"],
+                }
+            ]
         addresses = found["addresses"][:_MOST_ADDRESSES]
         asking = deadline.sooner(self._connect_timeout_seconds)
         steps: Dict[str, Callable[[], Any]] = {each: self._probe(each, asking) for each in addresses}
@@ -70,14 +90,21 @@ class RemoteRuntime:
         defaults = {**self._login, "host": self._host, "port": self._port}
         return [HereClient(option, defaults, self._ca_cert) for option in self._options]
 
-    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                   environment: Optional[Dict[str, str]] = None) -> Completed:
-        raise TargetError("Nothing can be run beside %s: runtime=remote sees it through the network only" % self._host,
-                          "Use runtime=compose or runtime=pg_ctl on the server's own host for that.")
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
+    ) -> Completed:
+        raise TargetError(
+            "Nothing can be run beside %s: runtime=remote sees it through the network only" % self._host,
+            "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
+        )
 
     def session_settings(self) -> Dict[str, Any]:
-        return {"data_directory": None, "bin_directory": None, "user": self._login.get("user"),
-                "database": self._login.get("database")}
+        return {
+            "data_directory": None,
+            "bin_directory": None,
+            "user": self._login.get("user"),
+            "database": self._login.get("database"),
+        }
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -86,11 +113,37 @@ class RemoteRuntime:
 def unseen(name: str, state: str) -> ServerFacts:
     """Facts of a server whose process nobody can see."""
     return {
-        "name": name, "service": None, "image": None, "state": state, "exit_code": None, "signal": None,
-        "out_of_memory": None, "engine_error": None, "started_at": None, "finished_at": None, "uptime_seconds": None,
-        "restart_count": None, "restart_policy": None, "restart_loop": False, "health": None, "postmaster_pid": None,
-        "postmaster_state": None, "processes": [], "data_directory": None, "disks": [], "mounts": [],
-        "nofile_soft": None, "nofile_hard": None, "memory_limit_bytes": None, "lock_file": None, "control": None,
-        "configuration": None, "listening": None, "published": [], "networks": [], "log": [], "log_lines_read": 0,
+        "name": name,
+        "service": None,
+        "image": None,
+        "state": state,
+        "exit_code": None,
+        "signal": None,
+        "out_of_memory": None,
+        "engine_error": None,
+        "started_at": None,
+        "finished_at": None,
+        "uptime_seconds": None,
+        "restart_count": None,
+        "restart_policy": None,
+        "restart_loop": False,
+        "health": None,
+        "postmaster_pid": None,
+        "postmaster_state": None,
+        "processes": [],
+        "data_directory": None,
+        "disks": [],
+        "mounts": [],
+        "nofile_soft": None,
+        "nofile_hard": None,
+        "memory_limit_bytes": None,
+        "lock_file": None,
+        "control": None,
+        "configuration": None,
+        "listening": None,
+        "published": [],
+        "networks": [],
+        "log": [],
+        "log_lines_read": 0,
         "log_source": None,
     }
