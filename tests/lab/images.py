@@ -54,7 +54,7 @@ sed -i "s/^#listen_addresses = .*/listen_addresses = '*'/" "$conf"
 chroot "$1" install -d -o postgres -g postgres -m 700 /usr/share/postgresql/template-cluster /var/lib/postgresql/data
 chroot "$1" setpriv --reuid=postgres --regid=postgres --clear-groups env LANG=en_US.UTF-8 $bin/initdb --no-sync \
   --data-checksums --encoding=UTF8 --locale=en_US.UTF-8 --auth=trust -D /usr/share/postgresql/template-cluster > /dev/null
-echo 'host all all all scram-sha-256' >> "$1/usr/share/postgresql/template-cluster/pg_hba.conf"
+echo 'host all all all %(method)s' >> "$1/usr/share/postgresql/template-cluster/pg_hba.conf"
 """
 
 SHELLLESS = """
@@ -112,7 +112,9 @@ def _build(tag: str, context: Path, base: str, **arguments: str) -> None:
 
 def _postgres(tag: str, base: str, version: str) -> None:
     if not _present(base):
-        hooks = ["--essential-hook=" + POSTGRES_ESSENTIAL, "--customize-hook=" + POSTGRES_CUSTOMIZE % {"version": version}]
+        # What the official image's entrypoint finds out by ``postgres -C password_encryption``.
+        values = {"version": version, "method": "md5" if version == "13" else "scram-sha-256"}
+        hooks = ["--essential-hook=" + POSTGRES_ESSENTIAL, "--customize-hook=" + POSTGRES_CUSTOMIZE % values]
         packages = "--include=postgresql-%s,locales" % version
         _import_root(base, SUITES[version], ["--variant=minbase", packages, "--dpkgopt=force-confold", *hooks])
     _build(tag, HERE / "postgres", base, VERSION=version)
