@@ -43,7 +43,6 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
         duration=words.duration,
         milliseconds=words.milliseconds,
         size=words.size,
-        detail=words.detail,
     )
     style = (HERE / "page.css").read_text("utf-8")
     names = file_names([host.name for host in hosts])
