@@ -13,6 +13,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+
 from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._log import classify
 
 LOGS = pathlib.Path(__file__).parent / "logs"
@@ -134,7 +135,7 @@ OTHER_LANGUAGES = [
     ('错误:  关系 "nosuch" 不存在', "ERROR", None),
     ("치명적오류:  파일을 열 수 없습니다: 허가 거부", "FATAL", "permission_denied"),
     # a language without a table: the facts that no language changes
-    ('ΜΟΙΡΑΙΟ:  το αρχείο κλειδώματος "postmaster.pid" είναι κενό', "OTHER", "stale_lock_file"),
+    ('ΜΟΙΡΑΙΟ:  το αρχείο κλειδώματος "postmaster.pid" είναι κενό', "OTHER", "stale_lock_file"),  # noqa: RUF001
 ]
 
 

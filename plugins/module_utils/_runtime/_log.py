@@ -63,9 +63,9 @@ _CSV_LINE = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [^\s,]+,("|,|[^,
 # what writes to a container's log without a severity before and beside the server
 _PROGRAM = re.compile(
     r"^(?:\S*/)?(?:postgres|postmaster|initdb|pg_ctl|mkdir|chmod|chown|find|ls|cat|touch|"
-    r"docker-entrypoint\.sh|docker-ensure-initdb\.sh)(?:\[\d+\])?: "
+    r"docker-entrypoint\.sh|docker-ensure-initdb\.sh)(?:\[\d+\])?\s?: "
 )
-_SERVER = re.compile(r"^(?:\S*/)?(?:postgres|postmaster|initdb): ")  # of these, what it says before its log is up
+_SERVER = re.compile(r"^(?:\S*/)?(?:postgres|postmaster|initdb)\s?: ")  # of these, what it says before its log is up
 
 
 @dataclass
