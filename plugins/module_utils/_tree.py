@@ -66,6 +66,9 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
 
 def severity_at_least(severity: str, least: str) -> bool:
     """``severity`` is as bad as ``least``, or worse. Raises ValueError for a word that is no severity."""
+    for word in (severity, least):
+        if word not in SEVERITIES:
+            raise ValueError("%r is no severity (%s)" % (word, ", ".join(SEVERITIES)))
     return SEVERITIES.index(severity) >= SEVERITIES.index(least)
 
 

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Facts as a healthy Compose stack gives them, and functions that break one thing, as the real fault would show."""
+
 from __future__ import annotations
 
 import copy
@@ -60,8 +61,9 @@ def hba(number: int, kind: str, database: str, user: str, address: Optional[str]
     return rule
 
 
-def wire(kind: str, address: str, outcome: str = "accepting", sqlstate: Optional[str] = None,
-         message: Optional[str] = None) -> WireAnswer:
+def wire(
+    kind: str, address: str, outcome: str = "accepting", sqlstate: Optional[str] = None, message: Optional[str] = None
+) -> WireAnswer:
     return {
         "kind": kind,
         "address": address,
@@ -125,7 +127,12 @@ def server() -> ServerFacts:
         ],
         "published": [],
         "networks": [
-            {"name": "shop_backend", "address": "172.18.0.2", "aliases": ["postgres", "shop-postgres-1"], "attached": True}
+            {
+                "name": "shop_backend",
+                "address": "172.18.0.2",
+                "aliases": ["postgres", "shop-postgres-1"],
+                "attached": True,
+            }
         ],
         "log": [],
         "log_lines_read": 100,
@@ -133,11 +140,18 @@ def server() -> ServerFacts:
     }
 
 
-def disk(total: int, free: int, role: str = "data", inodes: Optional[int] = 6_000_000,
-         free_inodes: Optional[int] = 5_000_000) -> Disk:
+def disk(
+    total: int, free: int, role: str = "data", inodes: Optional[int] = 6_000_000, free_inodes: Optional[int] = 5_000_000
+) -> Disk:
     path = DATA if role == "data" else DATA + "/pg_wal"
-    return {"role": role, "path": path, "total_bytes": total, "free_bytes": free, "total_inodes": inodes,
-            "free_inodes": free_inodes}
+    return {
+        "role": role,
+        "path": path,
+        "total_bytes": total,
+        "free_bytes": free,
+        "total_inodes": inodes,
+        "free_inodes": free_inodes,
+    }
 
 
 def client(name: str = "api") -> ClientFacts:
@@ -158,10 +172,21 @@ def client(name: str = "api") -> ClientFacts:
             "password_given": True,
             "source": "DATABASE_URL",
         },
-        "resolution": {"name": "postgres", "addresses": ["172.18.0.2"], "nameserver": "127.0.0.11", "error": None,
-                       "elapsed_ms": 0.4},
-        "reach": {"address": "172.18.0.2:5432", "probes": 10, "answered": 10, "loss_percent": 0.0, "latency_ms": 0.1,
-                  "outcome": "open"},
+        "resolution": {
+            "name": "postgres",
+            "addresses": ["172.18.0.2"],
+            "nameserver": "127.0.0.11",
+            "error": None,
+            "elapsed_ms": 0.4,
+        },
+        "reach": {
+            "address": "172.18.0.2:5432",
+            "probes": 10,
+            "answered": 10,
+            "loss_percent": 0.0,
+            "latency_ms": 0.1,
+            "outcome": "open",
+        },
         "startup": wire("network", "172.18.0.2:5432"),
         "attempt": {
             "succeeded": True,
@@ -175,8 +200,13 @@ def client(name: str = "api") -> ClientFacts:
             "elapsed_ms": 6.0,
         },
         "password_matches": True,
-        "health": {"url": "http://api:8000/api/v1/db/health", "status": 200, "ok": True, "body": '{"database": "connected"}',
-                   "error": None},
+        "health": {
+            "url": "http://api:8000/api/v1/db/health",
+            "status": 200,
+            "ok": True,
+            "body": '{"database": "connected"}',
+            "error": None,
+        },
         "error": None,
     }
 
@@ -203,17 +233,35 @@ def session(pid: int, state: str = "active", seconds: float = 5, **more: Any) ->
 
 
 def group(sessions: int, state: Optional[str] = "idle", user: str = "app", database: str = "shop") -> SessionGroup:
-    return {"state": state, "database": database, "user": user, "application": "api", "client_address": "172.18.0.3",
-            "sessions": sessions, "longest_state_seconds": 4000.0}
+    return {
+        "state": state,
+        "database": database,
+        "user": user,
+        "application": "api",
+        "client_address": "172.18.0.3",
+        "sessions": sessions,
+        "longest_state_seconds": 4000.0,
+    }
 
 
 def edge(blocked: int, blocking: int, seconds: float = 60, gid: Optional[str] = None) -> Blocker:
-    return {"blocked_pid": blocked, "blocking_pid": blocking, "blocking_gid": gid, "blocked_seconds": seconds,
-            "relation": "public.orders", "lock_mode": "ShareLock"}
+    return {
+        "blocked_pid": blocked,
+        "blocking_pid": blocking,
+        "blocking_gid": gid,
+        "blocked_seconds": seconds,
+        "relation": "public.orders",
+        "lock_mode": "ShareLock",
+    }
 
 
-def log(text: str, cause: Optional[str] = None, severity: str = "FATAL", sqlstate: Optional[str] = None,
-        at: Optional[str] = None) -> LogEntry:
+def log(
+    text: str,
+    cause: Optional[str] = None,
+    severity: str = "FATAL",
+    sqlstate: Optional[str] = None,
+    at: Optional[str] = None,
+) -> LogEntry:
     return {"at": at, "severity": severity, "sqlstate": sqlstate, "cause": cause, "text": text}
 
 
@@ -237,8 +285,15 @@ def snapshot() -> Snapshot:
             "long_idle_in_transaction": 0,
         },
         "limits": {"roles": [], "databases": []},
-        "activity": {"long_queries": [], "blocking": [], "involved": [], "prepared": [], "wait_events": [],
-                     "deadlocks": [{"database": "shop", "count": 0}], "conflicts": []},
+        "activity": {
+            "long_queries": [],
+            "blocking": [],
+            "involved": [],
+            "prepared": [],
+            "wait_events": [],
+            "deadlocks": [{"database": "shop", "count": 0}],
+            "conflicts": [],
+        },
         "configured": {
             "listen_addresses": "*",
             "port": 5432,
@@ -271,8 +326,13 @@ def snapshot() -> Snapshot:
             }
         ],
         "databases": [
-            {"name": "shop", "exists": True, "allows_connections": True, "connection_limit": -1,
-             "connect_privilege": {"app": True}}
+            {
+                "name": "shop",
+                "exists": True,
+                "allows_connections": True,
+                "connection_limit": -1,
+                "connect_privilege": {"app": True},
+            }
         ],
         "soundness": {
             "checksum_failures": [{"database": "shop", "count": 0, "last_failure": None}],
@@ -310,14 +370,33 @@ def remote(*alterations: Alter) -> Facts:
     facts = healthy()
     facts["target"]["runtime"] = "remote"
     here = client()
-    here.update(name="here", service="here", place="here", state="unknown", networks=[], shared_networks=[], health=None)
+    here.update(
+        name="here", service="here", place="here", state="unknown", networks=[], shared_networks=[], health=None
+    )
     assert here["login"]
     here["login"]["host"] = "db.example.com"
     facts["clients"] = [here]
     bare = server()
-    bare.update(name="db.example.com:5432", service=None, state="unknown", exit_code=None, processes=[], disks=[], mounts=[],
-                networks=[], listening=None, lock_file=None, data_directory=None, nofile_soft=None, postmaster_pid=None,
-                postmaster_state=None, uptime_seconds=None, started_at=None, restart_count=None, out_of_memory=None)
+    bare.update(
+        name="db.example.com:5432",
+        service=None,
+        state="unknown",
+        exit_code=None,
+        processes=[],
+        disks=[],
+        mounts=[],
+        networks=[],
+        listening=None,
+        lock_file=None,
+        data_directory=None,
+        nofile_soft=None,
+        postmaster_pid=None,
+        postmaster_state=None,
+        uptime_seconds=None,
+        started_at=None,
+        restart_count=None,
+        out_of_memory=None,
+    )
     facts["server"] = bare
     facts["wire"] = [wire("login_host", "db.example.com:5432")]
     for alter in alterations:
@@ -358,16 +437,30 @@ def down(state: str = "exited", exit_code: Optional[int] = 1, **values: Any) -> 
     """The server stopped: no wire, no SQL, and a client that cannot even resolve its name."""
 
     def alter(facts: Facts) -> None:
-        of(facts).update(state=state, exit_code=exit_code, postmaster_pid=None, postmaster_state=None, processes=[],  # type: ignore[typeddict-item]
-                         uptime_seconds=None, listening=None, lock_file=None, finished_at="2026-11-24T01:59:00Z",
-                         signal=exit_code - 128 if exit_code and exit_code > 128 else None)
+        of(facts).update(
+            state=state,
+            exit_code=exit_code,
+            postmaster_pid=None,
+            postmaster_state=None,
+            processes=[],  # type: ignore[typeddict-item]
+            uptime_seconds=None,
+            listening=None,
+            lock_file=None,
+            finished_at="2026-11-24T01:59:00Z",
+            signal=exit_code - 128 if exit_code and exit_code > 128 else None,
+        )
         of(facts)["control"] = control("in production")
         of(facts).update(values)  # type: ignore[typeddict-item]
         facts["wire"] = [wire("socket", "/var/run/postgresql/.s.PGSQL.5432", "missing")]
         no_sql()(facts)
         for one in facts["clients"]:
-            one["resolution"] = {"name": "postgres", "addresses": [], "nameserver": "127.0.0.11", "error": "not_found",
-                                 "elapsed_ms": 0.5}
+            one["resolution"] = {
+                "name": "postgres",
+                "addresses": [],
+                "nameserver": "127.0.0.11",
+                "error": "not_found",
+                "elapsed_ms": 0.5,
+            }
             one["reach"] = one["startup"] = None
             failed("failed", None, "could not translate host name")(one)
 
@@ -375,16 +468,28 @@ def down(state: str = "exited", exit_code: Optional[int] = 1, **values: Any) -> 
 
 
 def control(state: Optional[str], **values: Any) -> Any:
-    return dict({"readable": True, "crc_ok": True, "state": state, "checkpoint_lsn": "0/1957A80",
-                 "checkpoint_wal_file": "000000010000000000000001", "checkpoint_readable": True, "message": None}, **values)
+    return dict(
+        {
+            "readable": True,
+            "crc_ok": True,
+            "state": state,
+            "checkpoint_lsn": "0/1957A80",
+            "checkpoint_wal_file": "000000010000000000000001",
+            "checkpoint_readable": True,
+            "message": None,
+        },
+        **values,
+    )
 
 
-def failed(outcome: str = "rejected", sqlstate: Optional[str] = None, message: Optional[str] = None,
-           **values: Any) -> Callable[[ClientFacts], None]:
+def failed(
+    outcome: str = "rejected", sqlstate: Optional[str] = None, message: Optional[str] = None, **values: Any
+) -> Callable[[ClientFacts], None]:
     def alter(one: ClientFacts) -> None:
         assert one["attempt"]
-        one["attempt"].update(succeeded=False, outcome=outcome, sqlstate=sqlstate, message=message,
-                              severity="FATAL" if sqlstate else None)
+        one["attempt"].update(
+            succeeded=False, outcome=outcome, sqlstate=sqlstate, message=message, severity="FATAL" if sqlstate else None
+        )
         one["attempt"].update(values)  # type: ignore[typeddict-item]
         if one["health"]:
             one["health"].update(ok=False, status=503, body='{"database": "unreachable"}')
@@ -392,8 +497,9 @@ def failed(outcome: str = "rejected", sqlstate: Optional[str] = None, message: O
     return alter
 
 
-def login_fails(outcome: str = "rejected", sqlstate: Optional[str] = None, message: Optional[str] = None,
-                **values: Any) -> Alter:
+def login_fails(
+    outcome: str = "rejected", sqlstate: Optional[str] = None, message: Optional[str] = None, **values: Any
+) -> Alter:
     def alter(facts: Facts) -> None:
         for one in facts["clients"]:
             failed(outcome, sqlstate, message, **values)(one)
@@ -436,8 +542,13 @@ def set_reach(**values: Any) -> Alter:
 def unresolved(error: str = "not_found") -> Alter:
     def alter(facts: Facts) -> None:
         for one in facts["clients"]:
-            one["resolution"] = {"name": "postgres", "addresses": [], "nameserver": "127.0.0.11", "error": error,
-                                 "elapsed_ms": 0.5}
+            one["resolution"] = {
+                "name": "postgres",
+                "addresses": [],
+                "nameserver": "127.0.0.11",
+                "error": error,
+                "elapsed_ms": 0.5,
+            }
             one["reach"] = one["startup"] = None
             failed("failed", None, "could not translate host name")(one)
 
@@ -497,8 +608,17 @@ def set_configured(**values: Any) -> Alter:
 
 
 def reach(**values: Any) -> Reach:
-    return dict({"address": "172.18.0.2:5432", "probes": 20, "answered": 20, "loss_percent": 0.0, "latency_ms": 0.1,  # type: ignore[return-value]
-                 "outcome": "open"}, **values)
+    return dict(
+        {
+            "address": "172.18.0.2:5432",
+            "probes": 20,
+            "answered": 20,
+            "loss_percent": 0.0,
+            "latency_ms": 0.1,  # type: ignore[return-value]
+            "outcome": "open",
+        },
+        **values,
+    )
 
 
 def titles(*lines: str) -> List[Process]:

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The first match in pg_hba.conf, case by case of the manual's 20.1."""
+
 from __future__ import annotations
 
 import ipaddress
@@ -81,8 +82,17 @@ def test_database(database: str, asked: Dict[str, Any], expected: bool) -> None:
 
 @pytest.mark.parametrize(
     ("user", "expected"),
-    [("all", True), ("app", True), ("boss", False), ("+staff", True), ("+app", True), ("+boss", False), ("/^a", True),
-     ("/^b", False), ("staff", False)],
+    [
+        ("all", True),
+        ("app", True),
+        ("boss", False),
+        ("+staff", True),
+        ("+app", True),
+        ("+boss", False),
+        ("/^a", True),
+        ("/^b", False),
+        ("staff", False),
+    ],
 )
 def test_user(user: str, expected: bool) -> None:
     assert fits(hba(1, "host", "all", user, "all", "trust")) is expected
@@ -123,8 +133,17 @@ def test_address(address: str, netmask: Optional[str], client: Optional[str], ex
     assert fits(rule, address=client, own_addresses=["10.0.0.2"]) is expected
 
 
-@pytest.mark.parametrize(("address", "unsure"), [("samenet", True), ("web.example.com", True), (".example.com", True),
-                                                 ("samehost", True), ("10.0.0.0/8", False), ("192.168.0.0/16", False)])
+@pytest.mark.parametrize(
+    ("address", "unsure"),
+    [
+        ("samenet", True),
+        ("web.example.com", True),
+        (".example.com", True),
+        ("samehost", True),
+        ("10.0.0.0/8", False),
+        ("192.168.0.0/16", False),
+    ],
+)
 def test_what_only_the_server_can_judge_is_said(address: str, unsure: bool) -> None:
     rule = hba(1, "host", "all", "all", address, "trust")
     assert (uncertain([rule], **ASKED) == [rule]) is unsure
@@ -151,16 +170,35 @@ def test_a_broken_line_was_never_loaded() -> None:
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        (hba(12, "hostssl", "all", "all", "0.0.0.0", "scram-sha-256", netmask="0.0.0.0"),
-         "pg_hba.conf line 12: hostssl all all 0.0.0.0/0 scram-sha-256"),
+        (
+            hba(12, "hostssl", "all", "all", "0.0.0.0", "scram-sha-256", netmask="0.0.0.0"),
+            "pg_hba.conf line 12: hostssl all all 0.0.0.0/0 scram-sha-256",
+        ),
         (hba(3, "local", "shop,crm", "app", None, "peer"), "pg_hba.conf line 3: local shop,crm app peer"),
         (hba(4, "host", "all", "all", "samenet", "md5"), "pg_hba.conf line 4: host all all samenet md5"),
-        (hba(5, "host", "all", "all", "all", "ldap", file_name="/etc/x/more.conf", options=["ldapbindpasswd=s3cret"]),
-         "more.conf line 5: host all all all ldap"),
-        (hba(6, "host", "all", "all", "::1", "trust", netmask="ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", file_name=None),
-         "pg_hba.conf line 6: host all all ::1/128 trust"),
-        (hba(7, "host", "all", "all", "all", "x", error="invalid authentication method"),
-         "pg_hba.conf line 7: invalid authentication method"),
+        (
+            hba(
+                5, "host", "all", "all", "all", "ldap", file_name="/etc/x/more.conf", options=["ldapbindpasswd=s3cret"]
+            ),
+            "more.conf line 5: host all all all ldap",
+        ),
+        (
+            hba(
+                6,
+                "host",
+                "all",
+                "all",
+                "::1",
+                "trust",
+                netmask="ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+                file_name=None,
+            ),
+            "pg_hba.conf line 6: host all all ::1/128 trust",
+        ),
+        (
+            hba(7, "host", "all", "all", "all", "x", error="invalid authentication method"),
+            "pg_hba.conf line 7: invalid authentication method",
+        ),
     ],
 )
 def test_describe(rule: HbaRule, text: str) -> None:
@@ -177,19 +215,23 @@ words = st.sampled_from(["all", "app", "+staff", "/^a", "/(", "replication", "sa
 lists = st.none() | st.lists(words, max_size=3)
 texts = st.none() | st.text(max_size=8)
 rules = st.lists(
-    st.fixed_dictionaries({
-        "rule_number": st.none() | st.integers(1, 9),
-        "file_name": texts,
-        "line_number": st.integers(1, 99),
-        "type": st.sampled_from([None, "local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"]),
-        "database": lists,
-        "user_name": lists,
-        "address": st.sampled_from([None, "all", "samehost", "samenet", "10.0.0.0/8", "::", "x.example", "10.0.0.0/99"]),
-        "netmask": st.sampled_from([None, "255.0.0.0", "::", "nonsense"]),
-        "auth_method": st.sampled_from([None, "reject", "trust", "md5"]),
-        "options": lists,
-        "error": texts,
-    }),
+    st.fixed_dictionaries(
+        {
+            "rule_number": st.none() | st.integers(1, 9),
+            "file_name": texts,
+            "line_number": st.integers(1, 99),
+            "type": st.sampled_from([None, "local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"]),
+            "database": lists,
+            "user_name": lists,
+            "address": st.sampled_from(
+                [None, "all", "samehost", "samenet", "10.0.0.0/8", "::", "x.example", "10.0.0.0/99"]
+            ),
+            "netmask": st.sampled_from([None, "255.0.0.0", "::", "nonsense"]),
+            "auth_method": st.sampled_from([None, "reject", "trust", "md5"]),
+            "options": lists,
+            "error": texts,
+        }
+    ),
     max_size=4,
 )
 
@@ -205,7 +247,9 @@ def test_any_rows(rows: List[HbaRule], tls: bool, replication: bool, address: Op
 
 
 @given(st.ip_addresses(v=4), st.integers(0, 32), st.ip_addresses(v=4))
-def test_netmasks_as_ipaddress_has_them(base: ipaddress.IPv4Address, prefix: int, client: ipaddress.IPv4Address) -> None:
+def test_netmasks_as_ipaddress_has_them(
+    base: ipaddress.IPv4Address, prefix: int, client: ipaddress.IPv4Address
+) -> None:
     network = ipaddress.ip_network("%s/%d" % (base, prefix), strict=False)
     rule = hba(1, "host", "all", "all", str(base), "trust", netmask=str(network.netmask))
     assert fits(rule, address=str(client)) is (client in network)

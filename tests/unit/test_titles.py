@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who holds a slot, read from process titles: no client is missed, nobody else is taken for one."""
+
 from __future__ import annotations
 
 from typing import Optional
@@ -17,14 +18,45 @@ from tests.unit.facts import process, titles
     [
         ("postgres: app shop 10.0.0.7(51234) idle", "app", "shop", "10.0.0.7", 51234, "idle", False),
         ("postgres: main: app shop 10.0.0.7(5123) idle", "app", "shop", "10.0.0.7", 5123, "idle", False),
-        ("postgres: 15/main: app shop [local] idle in transaction", "app", "shop", None, None, "idle in transaction", False),
+        (
+            "postgres: 15/main: app shop [local] idle in transaction",
+            "app",
+            "shop",
+            None,
+            None,
+            "idle in transaction",
+            False,
+        ),
         ("postgres: a: b: app shop [local] idle", "app", "shop", None, None, "idle", False),
-        ("postgres: app shop ::1(40000) idle in transaction (aborted)", "app", "shop", "::1", 40000,
-         "idle in transaction (aborted)", False),
+        (
+            "postgres: app shop ::1(40000) idle in transaction (aborted)",
+            "app",
+            "shop",
+            "::1",
+            40000,
+            "idle in transaction (aborted)",
+            False,
+        ),
         ("postgres: app shop fe80::1%eth0(40000) SELECT", "app", "shop", "fe80::1%eth0", 40000, "active", False),
-        ("postgres: app shop web-1.example.com(40000) INSERT", "app", "shop", "web-1.example.com", 40000, "active", False),
+        (
+            "postgres: app shop web-1.example.com(40000) INSERT",
+            "app",
+            "shop",
+            "web-1.example.com",
+            40000,
+            "active",
+            False,
+        ),
         ("postgres: app shop 10.0.0.7(51234) UPDATE waiting", "app", "shop", "10.0.0.7", 51234, "active", True),
-        ("postgres: app shop 10.0.0.7(51234) authentication", "app", "shop", "10.0.0.7", 51234, "authentication", False),
+        (
+            "postgres: app shop 10.0.0.7(51234) authentication",
+            "app",
+            "shop",
+            "10.0.0.7",
+            51234,
+            "authentication",
+            False,
+        ),
         ("postgres: app shop [local] startup waiting", "app", "shop", None, None, "authentication", True),
         ("postgres: app shop [local]", "app", "shop", None, None, None, False),
         ("postgres: app my shop [local] idle", "app", "my shop", None, None, "idle", False),
@@ -32,8 +64,15 @@ from tests.unit.facts import process, titles
         ("postgres: startup_app shop [local] idle", "startup_app", "shop", None, None, "idle", False),
     ],
 )
-def test_client_backends(title: str, user: str, database: str, address: Optional[str], port: Optional[int],
-                         state: Optional[str], waiting: bool) -> None:
+def test_client_backends(
+    title: str,
+    user: str,
+    database: str,
+    address: Optional[str],
+    port: Optional[int],
+    state: Optional[str],
+    waiting: bool,
+) -> None:
     found = parse(process(4711, title))
     assert found is not None
     assert (found.pid, found.user, found.database) == (4711, user, database)

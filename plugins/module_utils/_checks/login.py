@@ -73,13 +73,19 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             )
         )
         return not_asked(QUESTION, line(why))
-    failed = [(case, _why(case, facts)) for client in tried for case in [_case(facts, client)] if case]
+    judged = [(case, _why(case, facts)) for client in tried for case in [_case(facts, client)] if case]
+    failed = [(case, reason) for case, reason in judged if reason.cause != "unknown" or _refused(case)]
     if failed:
         return _no(failed)
     succeeded = [client["name"] for client in tried if client["attempt"] and client["attempt"]["succeeded"]]
     if not succeeded:
         return not_asked(QUESTION, "no login got as far as to be judged")
     return Answer(QUESTION, YES, "%s logged in: %s" % (count(len(succeeded), "client"), names(succeeded)))
+
+
+def _refused(case: Case) -> bool:
+    """The server said no. A login that broke off without a word may have other reasons than who asks."""
+    return case.attempt["outcome"] != "failed" or case.attempt["sqlstate"] is not None
 
 
 def _no(failed: List[Tuple[Case, Reason]]) -> Answer:

@@ -1,0 +1,399 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first "no" has the word, nothing that follows from it is told twice, and nothing else is said."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any, Dict, List, Tuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._answers import SEVERITIES, Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._tree import QUESTIONS, judge, severity_at_least
+from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS
+from tests.unit.facts import (
+    down,
+    group,
+    healthy,
+    login_fails,
+    of,
+    remote,
+    session,
+    set_activity,
+    set_client,
+    set_groups,
+    set_role,
+    set_server,
+    set_soundness,
+    sql,
+)
+from tests.unit.faults import ALL, WELL, Fault, Well, chain, disk, edge
+
+NAMES = ["running", "accepting", "network", "connections", "login", "activity", "soundness"]
+
+
+def codes(findings: List[Dict[str, Any]]) -> Tuple[str, ...]:
+    return tuple(finding["code"] for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("question", "fault"), [pytest.param(*one, id="%s: %s" % (one[0], one[1].name)) for one in ALL]
+)
+def test_every_fault_gets_its_verdict(question: str, fault: Fault) -> None:
+    judgement = judge(fault.facts, Thresholds(), "db1")
+    verdict = judgement["verdict"]
+    assert (verdict["code"], verdict["cause"], verdict["question"]) == (fault.code, fault.cause, question or None)
+    assert fault.first in verdict["evidence"][0]
+    assert "?" not in verdict["summary"], verdict["summary"]
+    assert "\n" not in verdict["summary"]
+    assert codes(judgement["findings"]) == fault.findings
+    path = judgement["path"]
+    assert [step["question"] for step in path] == NAMES
+    if question:
+        at = NAMES.index(question)
+        assert path[at]["answer"] == "no"
+        assert "no" not in [step["answer"] for step in path[:at]]
+        for step in path[at + 1 :]:
+            assert step["answer"] == "not_asked"
+            assert step["detail"].startswith("not asked: ")
+
+
+@pytest.mark.parametrize("well", [pytest.param(well, id=well.name) for well in WELL])
+def test_no_false_alarm(well: Well) -> None:
+    judgement = judge(well.facts, Thresholds(), "db1")
+    assert judgement["verdict"]["code"] == "healthy", judgement["verdict"]
+    assert judgement["verdict"]["severity"] == "ok"
+    assert judgement["verdict"]["remedy"] is None
+    assert judgement["verdict"]["escalation"] == {"to": "none", "after_minutes": None, "reason": ""}
+    assert codes(judgement["findings"]) == well.findings
+
+
+def test_every_row_of_the_table_is_reached() -> None:
+    reached = {(fault.code, fault.cause) for _, fault in ALL} | {("healthy", None)}
+    assert reached == set(VERDICTS)
+
+
+def test_a_judgement_is_plain_json() -> None:
+    for _, fault in ALL:
+        judgement = judge(fault.facts, Thresholds(), "db1")
+        assert json.loads(json.dumps(judgement)) == judgement
+        assert set(judgement) == {"verdict", "path", "findings"}
+        assert set(judgement["verdict"]) == {
+            "code",
+            "cause",
+            "question",
+            "severity",
+            "summary",
+            "evidence",
+            "remedy",
+            "escalation",
+        }
+
+
+def test_later_questions_are_still_findings() -> None:
+    facts = healthy(
+        set_groups(group(97)),
+        login_fails("rejected", "53300", "too many"),
+        chain(edge(2, 1, 90)),
+        set_soundness(
+            transaction_age=[{"database": "shop", "xid_age": 1_200_000_000, "multixact_age": 4}],
+            checksum_failures=[{"database": "shop", "count": 1, "last_failure": None}],
+        ),
+        set_server(disks=[disk(100 * 1024**3, 3 * 1024**3)]),
+    )
+    judgement = judge(facts, Thresholds(), "db1")
+    assert judgement["verdict"]["cause"] == "idle_connections"
+    assert codes(judgement["findings"]) == ("data_corruption", "wraparound_risk", "queries_hanging", "storage_low")
+    severities = [SEVERITIES.index(finding["severity"]) for finding in judgement["findings"]]
+    assert severities == sorted(severities, reverse=True)
+    blocked = judgement["findings"][2]
+    assert blocked["summary"] == "1 session blocked, at the root pid 1 (app, idle in transaction)"
+    assert blocked["evidence"]
+
+
+def test_a_dead_server_with_little_room_tells_both() -> None:
+    judgement = judge(healthy(down(exit_code=137, disks=[disk(1024**4, 300 * 1024**2)])), Thresholds(), "db1")
+    assert judgement["verdict"]["cause"] == "killed"
+    assert codes(judgement["findings"]) == ("storage_full",)
+
+
+def test_two_clients_each_with_its_own_trouble() -> None:
+    facts = healthy(set_role(can_login=False), login_fails("rejected", "28000", "not permitted"))
+    other = copy.deepcopy(facts["clients"][0])
+    other.update(name="shop-worker-1", service="worker")
+    facts["clients"].append(other)
+    judgement = judge(facts, Thresholds(), "db1")
+    assert judgement["verdict"]["cause"] == "login_not_permitted"
+    assert "shop-api-1, shop-worker-1" in judgement["verdict"]["summary"]
+
+
+def test_host_names_in_the_command_are_quoted() -> None:
+    judgement = judge(healthy(set_groups(group(97))), Thresholds(), "db one; rm -rf /")
+    remedy = judgement["verdict"]["remedy"]
+    assert remedy
+    assert remedy["command"] == "ansible-playbook oncall.postgresql.pool_reset --limit 'db one; rm -rf /'"
+
+
+def test_thresholds_count() -> None:
+    facts = healthy(chain(edge(2, 1, 20)), set_activity(long_queries=[]))
+    assert judge(facts, Thresholds(), "db1")["verdict"]["code"] == "healthy"
+    assert judge(facts, Thresholds(blocked_seconds=10), "db1")["verdict"]["cause"] == "blocked_by_lock"
+    aged = healthy()
+    assert judge(aged, Thresholds(xid_age=1_000_000), "db1")["verdict"]["code"] == "wraparound_risk"
+    assert codes(judge(aged, Thresholds(connection_percent=5), "db1")["findings"]) == ("pool_nearly_exhausted",)
+
+
+def test_very_old_transactions_are_an_emergency() -> None:
+    old = healthy(set_soundness(transaction_age=[{"database": "shop", "xid_age": 2_100_000_000, "multixact_age": 4}]))
+    assert judge(old, Thresholds(), "db1")["verdict"]["severity"] == "emergency"
+
+
+def test_sql_that_could_not_be_asked_is_not_health() -> None:
+    def unavailable(facts: Any) -> None:
+        facts.update(
+            snapshot=None, snapshot_error={"sqlstate": None, "message": "no psql there", "kind": "unavailable"}
+        )
+
+    judgement = judge(remote(unavailable), Thresholds(), "db1")
+    assert judgement["verdict"]["code"] == "unknown"
+    assert judgement["verdict"]["severity"] == "warning"
+    assert "no psql there" in judgement["verdict"]["summary"]
+    assert codes(judgement["findings"]) == ("no_sql_facts",)
+
+
+def test_a_client_stopped_does_not_make_the_database_sick() -> None:
+    facts = healthy(set_client(state="exited"), login_fails("failed"))
+    judgement = judge(facts, Thresholds(), "db1")
+    assert judgement["verdict"]["code"] == "healthy"
+    assert codes(judgement["findings"]) == ("client_down",)
+
+
+@pytest.mark.parametrize(
+    ("severity", "least", "expected"),
+    [
+        ("ok", "ok", True),
+        ("ok", "warning", False),
+        ("critical", "warning", True),
+        ("warning", "critical", False),
+        ("emergency", "critical", True),
+        ("critical", "emergency", False),
+    ],
+)
+def test_severity_at_least(severity: str, least: str, expected: bool) -> None:
+    assert severity_at_least(severity, least) is expected
+    with pytest.raises(ValueError, match="loud"):
+        severity_at_least("loud", "ok")
+
+
+# --- whatever could not be known: null -------------------------------------------------------------------------------
+
+NEVER_NULL = {
+    "wire",
+    "clients",
+    "errors",
+    "target",
+    "processes",
+    "disks",
+    "mounts",
+    "published",
+    "networks",
+    "log",
+    "name",
+    "state",
+    "restart_loop",
+    "log_lines_read",
+    "title",
+    "pid",
+    "exists",
+    "standby_signal",
+    "recovery_signal",
+    "role",
+    "path",
+    "total_bytes",
+    "free_bytes",
+    "read_only",
+    "readable",
+    "address",
+    "port",
+    "severity",
+    "text",
+    "aliases",
+    "attached",
+    "kind",
+    "outcome",
+    "elapsed_ms",
+    "addresses",
+    "probes",
+    "answered",
+    "loss_percent",
+    "succeeded",
+    "tls",
+    "host",
+    "user",
+    "database",
+    "ssl_mode",
+    "password_given",
+    "source",
+    "url",
+    "ok",
+    "service",
+    "place",
+    "shared_networks",
+    "backend_start",
+    "application",
+    "superuser",
+    "sessions",
+    "max_connections",
+    "superuser_reserved",
+    "reserved",
+    "used",
+    "groups",
+    "idle",
+    "idle_in_transaction",
+    "long_idle",
+    "long_idle_in_transaction",
+    "limit",
+    "blocked_pid",
+    "blocking_pid",
+    "blocked_seconds",
+    "gid",
+    "owner",
+    "age_seconds",
+    "long_queries",
+    "blocking",
+    "involved",
+    "prepared",
+    "wait_events",
+    "deadlocks",
+    "conflicts",
+    "line_number",
+    "member_of",
+    "connect_privilege",
+    "listen_addresses",
+    "ssl",
+    "file_errors",
+    "pending_restart",
+    "at",
+    "version_num",
+    "started_at_",
+    "in_recovery",
+    "limited",
+    "connections",
+    "limits",
+    "activity",
+    "configured",
+    "roles",
+    "databases",
+    "soundness",
+    "sync_state",
+    "type",
+    "active",
+    "checksum_failures",
+    "transaction_age",
+    "autovacuum_freeze_max_age",
+    "standbys",
+    "slots",
+    "xid_age",
+    "multixact_age",
+    "count",
+    "runtime",
+    "destination",
+    "restart_count_",
+    "sqlstate_",
+    "kind_",
+    "ours_",
+    "database_",
+}
+# Names that are nullable in one shape and not in another: nulled only where the shape allows it
+NULLABLE = {
+    ("networks", "address"),
+    ("reach", "address"),
+    ("startup", "severity"),
+    ("attempt", "severity"),
+    ("wire", "severity"),
+    ("server", "service"),
+    ("log", "at"),
+    ("hba_rules", "database"),
+    ("hba_rules", "address"),
+    ("hba_rules", "type"),
+    ("groups", "user"),
+    ("groups", "database"),
+    ("groups", "state"),
+    ("involved", "user"),
+    ("involved", "database"),
+    ("involved", "state"),
+    ("long_queries", "user"),
+    ("long_queries", "state"),
+    ("lock_file", "port"),
+    ("lock_file", "pid"),
+    ("control", "state"),
+    ("roles", "superuser"),
+    ("checksum_failures", "database"),
+    ("health", "status"),
+}
+
+
+def places(value: Any, parent: str = "", way: Tuple[Any, ...] = ()) -> List[Tuple[Any, ...]]:
+    """Every place of a tree of facts that may be null."""
+    found: List[Tuple[Any, ...]] = []
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in NEVER_NULL or (parent, key) in NULLABLE:
+                found.append((*way, key))
+            found += places(inner, key, (*way, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            found += places(inner, parent, (*way, number))
+    return found
+
+
+def nulled(facts: Any, ways: List[Tuple[Any, ...]]) -> Any:
+    facts = copy.deepcopy(facts)
+    for way in ways:
+        inner = facts
+        for key in way[:-1]:
+            inner = inner[key] if inner is not None else None
+        if inner is not None:
+            inner[way[-1]] = None
+    return facts
+
+
+@pytest.mark.parametrize("one", [pytest.param(each.facts, id=each.name) for each in [*[f for _, f in ALL], *WELL]])
+def test_any_one_null_is_survived(one: Any) -> None:
+    for way in places(one):
+        judgement = judge(nulled(one, [way]), Thresholds(), "db1")
+        assert (judgement["verdict"]["code"], judgement["verdict"]["cause"]) in VERDICTS, way
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_nulls_are_survived(data: st.DataObject) -> None:
+    facts = data.draw(st.sampled_from([*[fault.facts for _, fault in ALL], *[well.facts for well in WELL]]))
+    ways = data.draw(st.lists(st.sampled_from(places(facts)), max_size=12))
+    judgement = judge(nulled(facts, ways), Thresholds(), "db1")
+    assert (judgement["verdict"]["code"], judgement["verdict"]["cause"]) in VERDICTS
+    assert [step["question"] for step in judgement["path"]] == NAMES
+
+
+def test_the_questions_are_in_order() -> None:
+    assert [name for name, _ in QUESTIONS] == NAMES
+
+
+def test_facts_are_left_as_they_were() -> None:
+    for _, fault in ALL:
+        before = copy.deepcopy(fault.facts)
+        judge(fault.facts, Thresholds(), "db1")
+        assert fault.facts == before
+
+
+def test_a_blocked_session_of_an_unknown_kind_is_not_cancelled() -> None:
+    facts = healthy(set_activity(blocking=[edge(2, 99, 90)], involved=[session(2)]))
+    verdict = judge(facts, Thresholds(), "db1")["verdict"]
+    assert verdict["remedy"] is None
+    assert "by hand" in verdict["summary"]
+    assert of(facts) and sql(facts)
