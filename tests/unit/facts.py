@@ -16,7 +16,6 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._facts import (
     HbaRule,
     LogEntry,
     Process,
-    Reach,
     ServerFacts,
     SessionGroup,
     SessionRow,
@@ -27,6 +26,11 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._facts import (
 Alter = Callable[[Facts], Any]
 GIB, MIB = 1024**3, 1024**2
 DATA = "/var/lib/postgresql/data"
+
+
+def change(shape: Any, **values: Any) -> None:
+    """``dict.update`` that a TypedDict allows."""
+    shape.update(values)
 
 
 def process(pid: int, title: str, state: str = "S") -> Process:
@@ -57,7 +61,7 @@ def hba(number: int, kind: str, database: str, user: str, address: Optional[str]
         "options": None,
         "error": None,
     }
-    rule.update(more)  # type: ignore[typeddict-item]
+    change(rule, **more)
     return rule
 
 
@@ -228,7 +232,7 @@ def session(pid: int, state: str = "active", seconds: float = 5, **more: Any) ->
         "superuser": False,
         "query": "UPDATE orders SET total = 1 WHERE id = 1",
     }
-    row.update(more)  # type: ignore[typeddict-item]
+    change(row, **more)
     return row
 
 
@@ -370,14 +374,15 @@ def remote(*alterations: Alter) -> Facts:
     facts = healthy()
     facts["target"]["runtime"] = "remote"
     here = client()
-    here.update(
-        name="here", service="here", place="here", state="unknown", networks=[], shared_networks=[], health=None
+    change(
+        here, name="here", service="here", place="here", state="unknown", networks=[], shared_networks=[], health=None
     )
     assert here["login"]
     here["login"]["host"] = "db.example.com"
     facts["clients"] = [here]
     bare = server()
-    bare.update(
+    change(
+        bare,
         name="db.example.com:5432",
         service=None,
         state="unknown",
@@ -415,11 +420,11 @@ def sql(facts: Facts) -> Snapshot:
 
 
 def set_server(**values: Any) -> Alter:
-    return lambda facts: of(facts).update(values)  # type: ignore[typeddict-item]
+    return lambda facts: change(of(facts), **values)
 
 
 def set_directory(**values: Any) -> Alter:
-    return lambda facts: of(facts)["data_directory"].update(values)  # type: ignore[union-attr,typeddict-item]
+    return lambda facts: change(of(facts)["data_directory"], **values)
 
 
 def no_sql(sqlstate: Optional[str] = "08001", message: str = "connection refused", kind: str = "connection") -> Alter:
@@ -437,12 +442,13 @@ def down(state: str = "exited", exit_code: Optional[int] = 1, **values: Any) -> 
     """The server stopped: no wire, no SQL, and a client that cannot even resolve its name."""
 
     def alter(facts: Facts) -> None:
-        of(facts).update(
+        change(
+            of(facts),
             state=state,
             exit_code=exit_code,
             postmaster_pid=None,
             postmaster_state=None,
-            processes=[],  # type: ignore[typeddict-item]
+            processes=[],
             uptime_seconds=None,
             listening=None,
             lock_file=None,
@@ -450,7 +456,7 @@ def down(state: str = "exited", exit_code: Optional[int] = 1, **values: Any) -> 
             signal=exit_code - 128 if exit_code and exit_code > 128 else None,
         )
         of(facts)["control"] = control("in production")
-        of(facts).update(values)  # type: ignore[typeddict-item]
+        change(of(facts), **values)
         facts["wire"] = [wire("socket", "/var/run/postgresql/.s.PGSQL.5432", "missing")]
         no_sql()(facts)
         for one in facts["clients"]:
@@ -487,12 +493,17 @@ def failed(
 ) -> Callable[[ClientFacts], None]:
     def alter(one: ClientFacts) -> None:
         assert one["attempt"]
-        one["attempt"].update(
-            succeeded=False, outcome=outcome, sqlstate=sqlstate, message=message, severity="FATAL" if sqlstate else None
+        change(
+            one["attempt"],
+            succeeded=False,
+            outcome=outcome,
+            sqlstate=sqlstate,
+            message=message,
+            severity="FATAL" if sqlstate else None,
         )
-        one["attempt"].update(values)  # type: ignore[typeddict-item]
+        change(one["attempt"], **values)
         if one["health"]:
-            one["health"].update(ok=False, status=503, body='{"database": "unreachable"}')
+            change(one["health"], ok=False, status=503, body='{"database": "unreachable"}')
 
     return alter
 
@@ -510,7 +521,7 @@ def login_fails(
 def set_client(**values: Any) -> Alter:
     def alter(facts: Facts) -> None:
         for one in facts["clients"]:
-            one.update(copy.deepcopy(values))  # type: ignore[typeddict-item]
+            change(one, **copy.deepcopy(values))
 
     return alter
 
@@ -519,7 +530,7 @@ def set_login(**values: Any) -> Alter:
     def alter(facts: Facts) -> None:
         for one in facts["clients"]:
             assert one["login"]
-            one["login"].update(values)  # type: ignore[typeddict-item]
+            change(one["login"], **values)
 
     return alter
 
@@ -531,7 +542,7 @@ def set_reach(**values: Any) -> Alter:
         for one in facts["clients"]:
             assert one["reach"]
             reach: Dict[str, Any] = dict(one["reach"], **values)
-            one["reach"] = reach  # type: ignore[typeddict-item]
+            change(one, reach=reach)
             if reach["outcome"] != "open":
                 one["startup"] = None
                 failed("failed", None, "connection failed")(one)
@@ -565,10 +576,10 @@ def set_wire(*answers: WireAnswer) -> Alter:
 def wire_all(outcome: str, sqlstate: Optional[str] = None, message: Optional[str] = None) -> Alter:
     def alter(facts: Facts) -> None:
         for answer in facts["wire"]:
-            answer.update(outcome=outcome, sqlstate=sqlstate, message=message, severity="FATAL" if sqlstate else None)
+            change(answer, outcome=outcome, sqlstate=sqlstate, message=message, severity="FATAL" if sqlstate else None)
         for one in facts["clients"]:
             if one["startup"]:
-                one["startup"].update(outcome=outcome, sqlstate=sqlstate, message=message)
+                change(one["startup"], outcome=outcome, sqlstate=sqlstate, message=message)
                 failed("rejected" if sqlstate else "timeout", sqlstate, message)(one)
 
     return alter
@@ -584,41 +595,27 @@ def set_groups(*groups: SessionGroup) -> Alter:
 
 
 def set_role(**values: Any) -> Alter:
-    return lambda facts: sql(facts)["roles"][0].update(values)  # type: ignore[typeddict-item]
+    return lambda facts: change(sql(facts)["roles"][0], **values)
 
 
 def set_database(**values: Any) -> Alter:
-    return lambda facts: sql(facts)["databases"][0].update(values)  # type: ignore[typeddict-item]
+    return lambda facts: change(sql(facts)["databases"][0], **values)
 
 
 def set_rules(*rules: HbaRule) -> Alter:
-    return lambda facts: sql(facts)["configured"].update(hba_rules=list(rules))
+    return lambda facts: change(sql(facts)["configured"], hba_rules=list(rules))
 
 
 def set_activity(**values: Any) -> Alter:
-    return lambda facts: sql(facts)["activity"].update(values)  # type: ignore[typeddict-item]
+    return lambda facts: change(sql(facts)["activity"], **values)
 
 
 def set_soundness(**values: Any) -> Alter:
-    return lambda facts: sql(facts)["soundness"].update(values)  # type: ignore[typeddict-item]
+    return lambda facts: change(sql(facts)["soundness"], **values)
 
 
 def set_configured(**values: Any) -> Alter:
-    return lambda facts: sql(facts)["configured"].update(values)  # type: ignore[typeddict-item]
-
-
-def reach(**values: Any) -> Reach:
-    return dict(
-        {
-            "address": "172.18.0.2:5432",
-            "probes": 20,
-            "answered": 20,
-            "loss_percent": 0.0,
-            "latency_ms": 0.1,  # type: ignore[return-value]
-            "outcome": "open",
-        },
-        **values,
-    )
+    return lambda facts: change(sql(facts)["configured"], **values)
 
 
 def titles(*lines: str) -> List[Process]:

@@ -13,6 +13,7 @@ from tests.unit.facts import (
     GIB,
     MIB,
     Alter,
+    change,
     client,
     control,
     disk,
@@ -613,7 +614,7 @@ fault(
     "timeout",
     set_wire(wire("login_host", "db.example.com:5432", "timeout")),
     no_sql(),
-    lambda facts: facts.update(clients=[]),
+    lambda facts: change(facts, clients=[]),
     base=remote(),
 )
 
@@ -690,7 +691,7 @@ fault(
     "role_limit",
     "role app: 8 of 8 connections (CONNECTION LIMIT 8)",
     for_role,
-    lambda facts: sql(facts)["limits"].update(roles=[{"name": "app", "limit": 8, "used": 8}]),
+    lambda facts: change(sql(facts)["limits"], roles=[{"name": "app", "limit": 8, "used": 8}]),
 )
 fault(
     C,
@@ -699,7 +700,7 @@ fault(
     "database_limit",
     "database shop: 8 of 8 connections",
     refused,
-    lambda facts: sql(facts)["limits"].update(databases=[{"name": "shop", "limit": 8, "used": 8}]),
+    lambda facts: change(sql(facts)["limits"], databases=[{"name": "shop", "limit": 8, "used": 8}]),
 )
 fault(
     C,
@@ -1152,8 +1153,9 @@ fault(
     "unknown",
     None,
     "health of shop-api-1",
-    lambda facts: facts["clients"][0].update(
-        health={"url": "http://api/health", "status": 503, "ok": False, "body": "pool timeout", "error": None}
+    lambda facts: change(
+        facts["clients"][0],
+        health={"url": "http://api/health", "status": 503, "ok": False, "body": "pool timeout", "error": None},
     ),
 )
 fault(
@@ -1171,7 +1173,9 @@ fault(
     "unknown",
     None,
     "running: ",
-    lambda facts: facts.update(server=None, wire=[], clients=[], snapshot=None, errors={"server": "no answer in 10 s"}),
+    lambda facts: change(
+        facts, server=None, wire=[], clients=[], snapshot=None, errors={"server": "no answer in 10 s"}
+    ),
 )
 
 ALL = [(question, each) for question, faults in FAULTS.items() for each in faults]
@@ -1189,7 +1193,7 @@ class Well(NamedTuple):
 def second(**values: object) -> Alter:
     def alter(facts: Facts) -> None:
         other = client("worker")
-        other.update(values)  # type: ignore[typeddict-item]
+        change(other, **values)
         facts["clients"].append(other)
 
     return alter
@@ -1214,7 +1218,7 @@ WELL = [
         "here, on loopback",
         healthy(unused_listener, set_login(host="127.0.0.1"), set_client(name="here", place="here")),
     ),
-    Well("nobody asks for the network", healthy(unused_listener, lambda facts: facts.update(clients=[]))),
+    Well("nobody asks for the network", healthy(unused_listener, lambda facts: change(facts, clients=[]))),
     Well(
         "behind a proxy",
         healthy(
@@ -1231,17 +1235,17 @@ WELL = [
             ),
         ),
     ),
-    Well("no client declared", healthy(lambda facts: facts.update(clients=[]))),
+    Well("no client declared", healthy(lambda facts: change(facts, clients=[]))),
     Well("a client that is stopped", healthy(second(state="exited", place="toolbox", health=None)), ("client_down",)),
     Well("a little loss", healthy(set_reach(probes=20, answered=17, loss_percent=15.0)), ("packet_loss",)),
     Well(
         "a pool as large as its role's limit",
-        healthy(lambda facts: sql(facts)["limits"].update(roles=[{"name": "app", "limit": 8, "used": 8}])),
+        healthy(lambda facts: change(sql(facts)["limits"], roles=[{"name": "app", "limit": 8, "used": 8}])),
         ("connection_limit_reached",),
     ),
     Well(
         "a role locked out by limit 0",
-        healthy(lambda facts: sql(facts)["limits"].update(roles=[{"name": "old", "limit": 0, "used": 0}])),
+        healthy(lambda facts: change(sql(facts)["limits"], roles=[{"name": "old", "limit": 0, "used": 0}])),
     ),
     Well("waits for a lock, briefly", healthy(chain(edge(2, 1, 4)))),
     Well(
@@ -1257,8 +1261,10 @@ WELL = [
     Well(
         "an open transaction",
         healthy(
-            lambda facts: sql(facts)["connections"].update(
-                idle_in_transaction=[session(9, "idle in transaction", 900)], long_idle_in_transaction=1
+            lambda facts: change(
+                sql(facts)["connections"],
+                idle_in_transaction=[session(9, "idle in transaction", 900)],
+                long_idle_in_transaction=1,
             )
         ),
         ("idle_in_transaction",),
@@ -1266,7 +1272,7 @@ WELL = [
     Well(
         "a short transaction",
         healthy(
-            lambda facts: sql(facts)["connections"].update(idle_in_transaction=[session(9, "idle in transaction", 3)])
+            lambda facts: change(sql(facts)["connections"], idle_in_transaction=[session(9, "idle in transaction", 3)])
         ),
     ),
     Well(
@@ -1339,8 +1345,9 @@ WELL = [
     Well(
         "an error in pg_hba.conf",
         healthy(
-            lambda facts: sql(facts)["configured"]["hba_rules"].append(  # type: ignore[union-attr]
-                hba(9, "host", "all", "all", "all", "x", error="invalid authentication method")
+            set_rules(
+                *(sql(healthy())["configured"]["hba_rules"] or []),
+                hba(9, "host", "all", "all", "all", "x", error="invalid authentication method"),
             )
         ),
         ("hba_error",),
@@ -1350,7 +1357,7 @@ WELL = [
         healthy(set_configured(pending_restart=[{"name": "shared_buffers", "setting": "1GB"}])),
         ("pending_restart",),
     ),
-    Well("a limited view", healthy(lambda facts: sql(facts).update(limited=True)), ("limited_view",)),
+    Well("a limited view", healthy(lambda facts: change(sql(facts), limited=True)), ("limited_view",)),
     Well("deadlocks of old", healthy(set_activity(deadlocks=[{"database": "shop", "count": 3}])), ("deadlocks",)),
     Well("a child killed for memory", healthy(set_server(out_of_memory=True)), ("memory_exhausted",)),
     Well("restarted", healthy(set_server(restart_count=1, uptime_seconds=60.0)), ("restarted",)),
