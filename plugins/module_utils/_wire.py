@@ -180,7 +180,9 @@ def _attempt(address: Address, user: str, password: Optional[str], database: str
         if stream is not None:
             result["outcome"], result["message"] = "closed", "the connection broke: %s" % (error.strerror or error)
         else:
-            result["outcome"] = "timeout" if _connect_outcome(error) in ("timeout", "silent") else "failed"
+            reset = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+            timed_out = _connect_outcome(error) in ("timeout", "silent")
+            result["outcome"] = "timeout" if timed_out else "closed" if reset else "failed"
             result["message"] = _connect_message(error)
     finally:
         if stream is not None:
@@ -344,10 +346,10 @@ def _connect(address: Address, deadline: Deadline) -> socket.socket:
     else:
         connection = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        connection.settimeout(deadline.left())
-        connection.connect(address)
         if not isinstance(address, str):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # TLS would wait 40 ms for an ACK
+        connection.settimeout(deadline.left())
+        connection.connect(address)
     except BaseException:
         connection.close()
         raise
