@@ -40,7 +40,7 @@ def wait_for(what: Callable[[], Any], seconds: float = 20) -> Any:
         if found:
             return found
         assert time.monotonic() < end, "waited %s s in vain" % seconds
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 class Project:
@@ -66,16 +66,16 @@ class Project:
         labels = {"project": self.name, "service": service, "oneoff": str(one_off), **self._extra}
         words = ["--label=com.docker.compose.%s=%s" % label for label in labels.items()]
         self._containers.append(name)
-        docker("run", "-d", "--name", name, *words, "--network", "%s_%s" % (self.name, network), "--network-alias",
-               service, *options, image(tag), *command)
+        alias = [] if one_off else ["--network-alias", service]
+        docker("run", "-d", "--name", name, *words, "--network", "%s_%s" % (self.name, network), *alias,
+               *options, image(tag), *command)
         return name
 
     def postgres(self, *options: str, command: tuple[str, ...] = (), ready: bool = True) -> str:
         name = self.run("postgres", "postgres:17", "-e", "POSTGRES_PASSWORD=" + PASSWORD, *options, command=command)
         if ready:
-            wait_for(lambda: docker("exec", name, "pg_isready", "-h", "127.0.0.1", "-q", check=False) == "" and
-                     "ready to accept" in subprocess.run(["docker", "logs", name], capture_output=True, text=True,
-                                                         check=False).stderr)
+            wait_for(lambda: "ready to accept" in subprocess.run(
+                ["docker", "logs", name], capture_output=True, text=True, check=False).stderr)
         return name
 
     def api(self, tag: str = "api") -> str:

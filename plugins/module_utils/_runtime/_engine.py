@@ -274,16 +274,19 @@ class Engine:
     def file(self, container: str, path: str, deadline: Deadline) -> Optional[File]:
         """A file or directory of a container that may be stopped; None when it is not there."""
         try:
-            answer = self._request("GET", "/containers/%s/archive" % container, deadline, {"path": path}, stream=True)
+            answer = self._request("GET", "/containers/%s/archive" % container, deadline, {"path": path}, stream=True,
+                                   headers={"Accept-Encoding": "identity"})
         except EngineError as error:
             if error.status == 404:
                 return None
             raise
         try:
-            head = answer.raw.read(512)  # the first entry is the thing itself; a directory's content is not read
-            entry = tarfile.TarInfo.frombuf(head, "utf-8", "replace")
-            text = _text(answer.raw.read(min(entry.size, 65536))) if entry.isfile() else ""
-            return File(entry.mode, entry.uid, text)
+            with tarfile.open(fileobj=answer.raw, mode="r|", bufsize=tarfile.BLOCKSIZE) as archive:
+                entry = archive.next()  # the thing itself; what is in a directory is not read
+                if entry is None:
+                    return None
+                content = archive.extractfile(entry) if entry.isfile() else None
+                return File(entry.mode, entry.uid, _text(content.read(65536)) if content else "")
         except tarfile.TarError as error:
             raise TargetError("The engine at %s gave no archive of %s" % (self.host, path)) from error
         except Exception as error:
