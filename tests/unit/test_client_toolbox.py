@@ -85,7 +85,8 @@ def test_a_closed_port_needs_no_startup_packet() -> None:
 
 
 def attempt(code: int, *said: str) -> Any:
-    return parse_toolbox(OPEN + "login\t%d\n" % code + "".join("login-text\t%s\n" % line for line in said), LOGIN)["attempt"]
+    text = OPEN + "login\t%d\n" % code + "".join("login-text\t%s\n" % line for line in said)
+    return parse_toolbox(text, LOGIN)["attempt"]
 
 
 @pytest.mark.parametrize(("code", "said", "outcome", "message"), [
