@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Throw-away containers on the real engine, with the labels that Compose would give them; and a way to it over TCP."""
+
 from __future__ import annotations
 
 import contextlib
@@ -59,23 +60,45 @@ class Project:
         self._networks.append(full)
         return full
 
-    def run(self, service: str, tag: str, *options: str, command: tuple[str, ...] = (), one_off: bool = False,
-            network: str = "default") -> str:
+    def run(
+        self,
+        service: str,
+        tag: str,
+        *options: str,
+        command: tuple[str, ...] = (),
+        one_off: bool = False,
+        network: str = "default",
+    ) -> str:
         """Start a container of ``service``, by a name that has nothing to do with it; returns the name."""
         name = "ct-%s" % uuid.uuid4().hex[:10]
         labels = {"project": self.name, "service": service, "oneoff": str(one_off), **self._extra}
         words = ["--label=com.docker.compose.%s=%s" % label for label in labels.items()]
         self._containers.append(name)
         alias = [] if one_off else ["--network-alias", service]
-        docker("run", "-d", "--name", name, *words, "--network", "%s_%s" % (self.name, network), *alias,
-               *options, image(tag), *command)
+        docker(
+            "run",
+            "-d",
+            "--name",
+            name,
+            *words,
+            "--network",
+            "%s_%s" % (self.name, network),
+            *alias,
+            *options,
+            image(tag),
+            *command,
+        )
         return name
 
     def postgres(self, *options: str, command: tuple[str, ...] = (), ready: bool = True) -> str:
         name = self.run("postgres", "postgres:17", "-e", "POSTGRES_PASSWORD=" + PASSWORD, *options, command=command)
         if ready:
-            wait_for(lambda: "ready to accept" in subprocess.run(
-                ["docker", "logs", name], capture_output=True, text=True, check=False).stderr)
+            wait_for(
+                lambda: (
+                    "ready to accept"
+                    in subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=False).stderr
+                )
+            )
         return name
 
     def api(self, tag: str = "api") -> str:

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compose runtime on real containers: what it finds, sees and refuses. The lab has the faults."""
+
 from __future__ import annotations
 
 import json
@@ -69,7 +70,8 @@ class TestHealthy:
         assert facts["lock_file"] is not None and facts["lock_file"]["status"] == "ready"
         assert facts["control"] is not None and facts["control"]["state"] == "in production"
         assert [(one["port"], one["ours"]) for one in facts["listening"] or [] if one["address"] == "0.0.0.0"] == [
-            (5432, True)]
+            (5432, True)
+        ]
         assert [(one["port"], one["host_address"]) for one in facts["published"]] == [(5432, "127.0.0.1")]
         assert [(one["name"], one["attached"]) for one in facts["networks"]] == [(stack.name + "_default", True)]
         assert "postgres" in facts["networks"][0]["aliases"]
@@ -101,8 +103,12 @@ class TestHealthy:
         runtime = opened(stack, **place)
         assert runtime.run_beside(["id", "-un"], Deadline(5)).out == "postgres\n"
         settings = runtime.session_settings()
-        assert settings == {"data_directory": "/var/lib/postgresql/data", "user": "postgres", "database": "postgres",
-                            "bin_directory": "/usr/lib/postgresql/17/bin"}
+        assert settings == {
+            "data_directory": "/var/lib/postgresql/data",
+            "user": "postgres",
+            "database": "postgres",
+            "bin_directory": "/usr/lib/postgresql/17/bin",
+        }
         argv, sql = [settings["bin_directory"] + "/psql", "-XAtf", "-"], "SELECT current_setting('application_name')"
         done = runtime.run_beside(argv, Deadline(5), stdin=sql, environment={"PGAPPNAME": "oncall"})
         assert (done.code, done.out) == (0, "oncall\n")
@@ -171,7 +177,8 @@ class TestFaults:
             docker("network", "disconnect", made.name + "_default", server)
             runtime = opened(made, "api")
             assert [(one["name"], one["attached"]) for one in runtime.server(Deadline(10))["networks"]] == [
-                (made.name + "_default", False)]
+                (made.name + "_default", False)
+            ]
             assert runtime.clients()[0].examine(Deadline(10))["shared_networks"] == []
 
     def test_data_on_no_volume(self, opened: Open) -> None:
@@ -228,7 +235,7 @@ class TestFinding:
             runtime.close()
 
     def test_client_without_a_container(self, stack: Any, opened: Open) -> None:
-        client, = opened(stack, "worker").clients()
+        (client,) = opened(stack, "worker").clients()
         facts = client.examine(Deadline(5))
         assert (facts["state"], facts["place"]) == ("missing", "none")
 

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The engine's layer on a real engine: nothing lost, nothing left behind, nothing waited for beyond its deadline."""
+
 from __future__ import annotations
 
 import contextlib
@@ -41,8 +42,17 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 def container() -> Iterator[str]:
     """It has the image's anonymous volume, with a file of another user in it that nobody else may read."""
     name = "engine-test-%s" % uuid.uuid4().hex[:8]
-    docker("run", "-d", "--name", name, "--entrypoint", "sh", image("postgres:17"), "-c",
-           "umask 077; cd $PGDATA; echo kept > file; chown postgres file; trap exit TERM; while :; do sleep 1; done")
+    docker(
+        "run",
+        "-d",
+        "--name",
+        name,
+        "--entrypoint",
+        "sh",
+        image("postgres:17"),
+        "-c",
+        "umask 077; cd $PGDATA; echo kept > file; chown postgres file; trap exit TERM; while :; do sleep 1; done",
+    )
     yield docker("inspect", "-f", "{{.Id}}", name)
     docker("rm", "-f", "-v", name, check=False)
 
@@ -86,8 +96,9 @@ class TestRun:
         assert engine.run(container, ["true"], Deadline(5), stdin=MEGABYTE).code == 0
 
     def test_user_and_environment(self, engine: Engine, container: str) -> None:
-        done = engine.run(container, ["sh", "-c", 'id -un; echo "$A"'], Deadline(5), environment={"A": "b 'c'=d"},
-                          user="postgres")
+        done = engine.run(
+            container, ["sh", "-c", 'id -un; echo "$A"'], Deadline(5), environment={"A": "b 'c'=d"}, user="postgres"
+        )
         assert done.out == "postgres\nb 'c'=d\n"
 
     def test_deadline(self, engine: Engine, container: str) -> None:
@@ -136,8 +147,10 @@ class TestToolbox:
         done = engine.toolbox(image("postgres:17"), ["sh", "-c", script], Deadline(10))
         assert done.out.split() == ["lo", "CapEff:", "0" * 16, "0", "NoNewPrivs:", "1"]
 
-    @pytest.mark.parametrize("argv, deadline", [
-        (["true"], 10), (["false"], 10), (["no-such-command"], 10), (["sleep", "30"], 1.0), (["sleep", "30"], 0.05)])
+    @pytest.mark.parametrize(
+        "argv, deadline",
+        [(["true"], 10), (["false"], 10), (["no-such-command"], 10), (["sleep", "30"], 1.0), (["sleep", "30"], 0.05)],
+    )
     def test_nothing_is_left_behind(self, engine: Engine, container: str, argv: list[str], deadline: float) -> None:
         before = toolboxes()
         with contextlib.suppress(DeadlineError, EngineError):
@@ -153,8 +166,13 @@ class TestToolbox:
 
     def test_volumes_are_read_and_never_written(self, engine: Engine, container: str) -> None:
         script = "cat $PGDATA/file; echo x > $PGDATA/other"
-        done = engine.toolbox(image("postgres:17"), ["sh", "-c", script], Deadline(10), volumes_from=container,
-                              capabilities=["DAC_READ_SEARCH"])
+        done = engine.toolbox(
+            image("postgres:17"),
+            ["sh", "-c", script],
+            Deadline(10),
+            volumes_from=container,
+            capabilities=["DAC_READ_SEARCH"],
+        )
         assert done.out == "kept\n"
         assert done.code != 0 and "Read-only file system" in done.err
 
@@ -162,8 +180,11 @@ class TestToolbox:
         before = toolboxes()
         secret = "s3cret-%s" % uuid.uuid4().hex
         done: list[Completed] = []
-        thread = threading.Thread(target=lambda: done.append(
-            engine.toolbox(image("postgres:17"), ["sh", "-c", "cat; sleep 1.5"], Deadline(10), stdin=secret)))
+        thread = threading.Thread(
+            target=lambda: done.append(
+                engine.toolbox(image("postgres:17"), ["sh", "-c", "cat; sleep 1.5"], Deadline(10), stdin=secret)
+            )
+        )
         thread.start()
         mine = wait_for(lambda: of("cat; sleep 1.5", before)).pop()
         configuration = docker("inspect", mine)
@@ -180,8 +201,9 @@ class TestToolbox:
         kept = volume(name)
         before = toolboxes()
         source = docker("inspect", "-f", "{{.Id}}", name)
-        thread = threading.Thread(target=lambda: engine.toolbox(
-            image("postgres:17"), ["sleep", "1.5"], Deadline(10), volumes_from=source))
+        thread = threading.Thread(
+            target=lambda: engine.toolbox(image("postgres:17"), ["sleep", "1.5"], Deadline(10), volumes_from=source)
+        )
         try:
             thread.start()
             wait_for(lambda: of(source, before))
@@ -197,8 +219,16 @@ class TestToolbox:
     def test_it_sweeps_what_a_killed_run_has_left(self, engine: Engine) -> None:
         names = {}
         for label, until in (("old", time.time() - 1), ("young", time.time() + 600)):
-            names[label] = docker("create", "--label", "oncall.postgresql=toolbox", "--label",
-                                  "oncall.postgresql.until=%d" % until, "--entrypoint", "true", image("api"))
+            names[label] = docker(
+                "create",
+                "--label",
+                "oncall.postgresql=toolbox",
+                "--label",
+                "oncall.postgresql.until=%d" % until,
+                "--entrypoint",
+                "true",
+                image("api"),
+            )
         try:
             engine.toolbox(image("postgres:17"), ["true"], Deadline(10))
             assert names["old"] not in toolboxes()
@@ -209,8 +239,15 @@ class TestToolbox:
 
 class TestLogsAndFiles:
     def test_logs_of_both_streams_and_only_the_tail(self, engine: Engine) -> None:
-        name = docker("run", "-d", "--entrypoint", "sh", image("api"), "-c",
-                      "for i in 1 2 3 4 5; do echo line$i; done; sleep 0.2; echo last >&2")
+        name = docker(
+            "run",
+            "-d",
+            "--entrypoint",
+            "sh",
+            image("api"),
+            "-c",
+            "for i in 1 2 3 4 5; do echo line$i; done; sleep 0.2; echo last >&2",
+        )
         try:
             wait_for(lambda: inspect(name)["State"]["Status"] == "exited")
             assert engine.logs(name, 3, Deadline(5)) == "line4\nline5\nlast\n"
@@ -218,8 +255,15 @@ class TestLogsAndFiles:
             docker("rm", "-f", "-v", name)
 
     def test_files_of_a_stopped_container(self, engine: Engine) -> None:
-        name = docker("run", "-d", "--entrypoint", "sh", image("api"), "-c",
-                      "mkdir -m 750 /data; echo 17 > /data/PG_VERSION; chown 33 /data")
+        name = docker(
+            "run",
+            "-d",
+            "--entrypoint",
+            "sh",
+            image("api"),
+            "-c",
+            "mkdir -m 750 /data; echo 17 > /data/PG_VERSION; chown 33 /data",
+        )
         try:
             wait_for(lambda: inspect(name)["State"]["Status"] == "exited")
             directory = engine.file(name, "/data", Deadline(5))
@@ -295,6 +339,14 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """ % (prelude, address)
-    extra = {"user": user, "group": user, "extra_groups": []} if user is not None and os.geteuid() == 0 else {}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/",
-                          env={"PATH": os.environ["PATH"], "HOME": "/"}, **extra).stdout  # type: ignore[call-overload, no-any-return]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "HOME": "/"},
+        user=user if os.geteuid() == 0 else None,
+        extra_groups=[] if user is not None and os.geteuid() == 0 else None,
+    )
+    return done.stdout

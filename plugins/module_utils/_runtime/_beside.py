@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What root beside the engine reads of a container by ``/proc``: microseconds, where asking the engine takes 60 ms."""
+
 from __future__ import annotations
 
 import os

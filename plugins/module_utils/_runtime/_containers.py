@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the engine says about a container, as facts. Pure: an inspection (GET /containers/{id}/json) in, values out."""
+
 from __future__ import annotations
 
 import posixpath
@@ -11,8 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypedDic
 
 from .._facts import Mount, Network, Process, Published
 
-PROJECT, SERVICE, ONE_OFF = (
-    "com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.oneoff")
+PROJECT, SERVICE, ONE_OFF = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.oneoff")
 CONFIG_FILES, WORKING_DIR = "com.docker.compose.project.config_files", "com.docker.compose.project.working_dir"
 _NOT_NETWORKS = ("default", "bridge", "host", "none", "")
 _STATES = ("running", "paused", "restarting", "exited", "created", "dead")
@@ -46,10 +46,15 @@ def lifecycle(inspected: Mapping[str, Any], now: float) -> Lifecycle:
     restarts = inspected.get("RestartCount")
     health = (state.get("Health") or {}).get("Status")
     return {
-        "state": name, "exit_code": code, "signal": code - 128 if code and 128 < code <= 192 else None,
-        "out_of_memory": state.get("OOMKilled"), "engine_error": state.get("Error") or None,
-        "started_at": _time(state.get("StartedAt")), "finished_at": _time(state.get("FinishedAt")),
-        "uptime_seconds": None if uptime is None else round(uptime, 1), "restart_count": restarts,
+        "state": name,
+        "exit_code": code,
+        "signal": code - 128 if code and 128 < code <= 192 else None,
+        "out_of_memory": state.get("OOMKilled"),
+        "engine_error": state.get("Error") or None,
+        "started_at": _time(state.get("StartedAt")),
+        "finished_at": _time(state.get("FinishedAt")),
+        "uptime_seconds": None if uptime is None else round(uptime, 1),
+        "restart_count": restarts,
         "restart_policy": (inspected["HostConfig"].get("RestartPolicy") or {}).get("Name") or None,
         "restart_loop": bool(name == "restarting" or ((restarts or 0) >= 2 and uptime is not None and uptime < 10)),
         "health": health if health in ("starting", "healthy", "unhealthy") else None,
@@ -66,7 +71,7 @@ def arguments(inspected: Mapping[str, Any]) -> List[str]:
     words = [inspected.get("Path") or ""] + list(inspected.get("Args") or [])
     for place, word in enumerate(words):
         if posixpath.basename(word) in ("postgres", "postmaster"):
-            return words[place + 1:]
+            return words[place + 1 :]
     # the official entry point puts the program's name before a line that begins with an option
     return words[1:] if len(words) > 1 and words[1].startswith("-") else []
 
@@ -86,7 +91,7 @@ def setting(words: Sequence[str], option: str, name: str) -> Optional[str]:
         elif word.startswith(("--", "-c")):
             text = word[2:]
         elif word.startswith(option):
-            found = word[len(option):]
+            found = word[len(option) :]
         key, equals, value = text.partition("=")
         if equals and key.strip().lower().replace("-", "_") == name:
             found = value.strip()
@@ -106,15 +111,20 @@ def port(inspected: Mapping[str, Any]) -> int:
 
 def mounts(inspected: Mapping[str, Any]) -> List[Mount]:
     found: List[Mount] = [
-        {"type": mount.get("Type") or "bind", "source": mount.get("Name") or mount.get("Source") or "",
-         "destination": mount["Destination"], "read_only": not mount.get("RW", True)}
+        {
+            "type": mount.get("Type") or "bind",
+            "source": mount.get("Name") or mount.get("Source") or "",
+            "destination": mount["Destination"],
+            "read_only": not mount.get("RW", True),
+        }
         for mount in inspected.get("Mounts") or []
     ]
     known = {mount["destination"] for mount in found}
     for path, options in (inspected["HostConfig"].get("Tmpfs") or {}).items():
         if path not in known:
-            found.append({"type": "tmpfs", "source": "", "destination": path,
-                          "read_only": "ro" in (options or "").split(",")})
+            found.append(
+                {"type": "tmpfs", "source": "", "destination": path, "read_only": "ro" in (options or "").split(",")}
+            )
     return found
 
 
@@ -137,8 +147,13 @@ def published(inspected: Mapping[str, Any]) -> List[Published]:
         number, _slash, protocol = inside.partition("/")
         for binding in bindings or []:
             if protocol in ("", "tcp") and number.isdigit() and str(binding.get("HostPort") or "").isdigit():
-                found.append({"port": int(number), "host_address": binding.get("HostIp") or "0.0.0.0",
-                              "host_port": int(binding["HostPort"])})
+                found.append(
+                    {
+                        "port": int(number),
+                        "host_address": binding.get("HostIp") or "0.0.0.0",
+                        "host_port": int(binding["HostPort"]),
+                    }
+                )
     return found
 
 
@@ -150,8 +165,12 @@ def networks(inspected: Mapping[str, Any], replicas: Sequence[Mapping[str, Any]]
     """
     attached = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     found: List[Network] = [
-        {"name": name, "address": network.get("IPAddress") or network.get("GlobalIPv6Address") or None,
-         "aliases": sorted(set(network.get("Aliases") or [])), "attached": True}
+        {
+            "name": name,
+            "address": network.get("IPAddress") or network.get("GlobalIPv6Address") or None,
+            "aliases": sorted(set(network.get("Aliases") or [])),
+            "attached": True,
+        }
         for name, network in sorted(attached.items())
     ]
     expected = {inspected["HostConfig"].get("NetworkMode") or ""}
@@ -172,8 +191,11 @@ def nofile(inspected: Mapping[str, Any]) -> Tuple[Optional[int], Optional[int]]:
 
 def newest(inspections: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Best first: those that live, then the youngest."""
-    return sorted(inspections, key=lambda one: (one["State"]["Status"] in ("running", "paused", "restarting"),
-                                                one.get("Created") or ""), reverse=True)
+    return sorted(
+        inspections,
+        key=lambda one: (one["State"]["Status"] in ("running", "paused", "restarting"), one.get("Created") or ""),
+        reverse=True,
+    )
 
 
 class Row(TypedDict):
@@ -192,9 +214,15 @@ def rows(top: Mapping[str, Any]) -> List[Row]:
     for process in top.get("Processes") or []:
         named = dict(zip(titles, process))
         if str(named.get("PID")).isdigit() and str(named.get("PPID")).isdigit():
-            found.append({"pid": int(named["PID"]), "ppid": int(named["PPID"]), "uid": named.get("UID") or "",
-                          "state": (named.get("STAT") or "?")[:1],
-                          "args": named.get("COMMAND") or named.get("CMD") or named.get("ARGS") or ""})
+            found.append(
+                {
+                    "pid": int(named["PID"]),
+                    "ppid": int(named["PPID"]),
+                    "uid": named.get("UID") or "",
+                    "state": (named.get("STAT") or "?")[:1],
+                    "args": named.get("COMMAND") or named.get("CMD") or named.get("ARGS") or "",
+                }
+            )
     return found
 
 
@@ -224,7 +252,8 @@ def services_of(compose_file: str) -> Optional[List[str]]:
     lines = [line.rstrip() for line in compose_file.splitlines()]
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if any(re.match(r"(include|<<)\s*:", line) for line in lines) or "services:" not in [
-            line.split(" #", 1)[0].rstrip() for line in lines]:
+        line.split(" #", 1)[0].rstrip() for line in lines
+    ]:
         return None
     names: List[str] = []
     indent: Optional[int] = None

@@ -6,6 +6,7 @@
 The SDK's ``APIClient`` carries the requests (its session is safe to share between threads). What it cannot do is done
 here: a deadline for every read, standard input that ends, output that is not lost when it arrives with the headers.
 """
+
 from __future__ import annotations
 
 import json
@@ -70,8 +71,10 @@ def connect(docker_host: Optional[str], deadline: Deadline) -> "Engine":
             tls = settings.get("tls", False) if not host.startswith("unix://") else False
             client = docker.APIClient(base_url=host, version="%d.%d" % OLDEST_API, tls=tls)
     except (docker.errors.DockerException, ValueError) as error:
-        raise OptionsError("docker_host=%s is no engine's address: %s" % (host, error),
-                           "Use unix:///path, tcp://host:port or ssh://user@host.") from error
+        raise OptionsError(
+            "docker_host=%s is no engine's address: %s" % (host, error),
+            "Use unix:///path, tcp://host:port or ssh://user@host.",
+        ) from error
     engine = Engine(client, host, ssh.said if ssh else str, on_close)
     try:
         engine.negotiate(deadline)
@@ -107,12 +110,15 @@ class Engine:
             answer = self._request("GET", "/version", deadline)
             version = answer.json()
         except (EngineError, ValueError) as error:
-            raise TargetError("What answers at %s is no Docker engine: %s" % (self.host, error),
-                              "Check docker_host.") from error
+            raise TargetError(
+                "What answers at %s is no Docker engine: %s" % (self.host, error), "Check docker_host."
+            ) from error
         newest, oldest = _version(version.get("ApiVersion")), _version(version.get("MinAPIVersion"))
         if newest < OLDEST_API:
-            raise TargetError("The engine at %s is %s (API %d.%d)" % ((self.host, version.get("Version")) + newest),
-                              "Docker Engine 20.10 or newer is needed.")
+            raise TargetError(
+                "The engine at %s is %s (API %d.%d)" % ((self.host, version.get("Version")) + newest),
+                "Docker Engine 20.10 or newer is needed.",
+            )
         self._prefix = "/v%d.%d" % max(min(newest, NEWEST_API), oldest)
         date = parsedate_tz(answer.headers.get("Date") or "")
         if date and not self.local:
@@ -134,8 +140,13 @@ class Engine:
 
     def logs(self, container: str, tail: int, deadline: Deadline, tty: bool = False, since: float = 0) -> str:
         """The last lines of both streams, as text. A container with a terminal has no framing (``tty``)."""
-        answer = self._request("GET", "/containers/%s/logs" % container, deadline,
-                               {"stdout": 1, "stderr": 1, "tail": tail, "since": int(since)}, stream=True)
+        answer = self._request(
+            "GET",
+            "/containers/%s/logs" % container,
+            deadline,
+            {"stdout": 1, "stderr": 1, "tail": tail, "since": int(since)},
+            stream=True,
+        )
         try:
             answer.raw.decode_content = True
             content = answer.raw.read(_MAX_OUTPUT)
@@ -147,17 +158,33 @@ class Engine:
             content = b"".join(frame for _stream, frame in _frames(_exactly(content)))
         return _text(content)
 
-    def run(self, container: str, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-            environment: Optional[Mapping[str, str]] = None, user: str = "") -> Completed:
+    def run(
+        self,
+        container: str,
+        argv: Sequence[str],
+        deadline: Deadline,
+        stdin: str = "",
+        environment: Optional[Mapping[str, str]] = None,
+        user: str = "",
+    ) -> Completed:
         """Run a command in a running container (``user`` empty: the image's). EngineError 409 where it is not running.
 
         At the deadline the command is left to itself: its input and output end, which ends whatever we send.
         """
         what = "run %s in container %s" % (argv[0], container[:12])
-        created = self.post("/containers/%s/exec" % container, deadline, {
-            "Cmd": list(argv), "User": user, "Env": ["%s=%s" % item for item in (environment or {}).items()],
-            "AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Tty": False,
-        })
+        created = self.post(
+            "/containers/%s/exec" % container,
+            deadline,
+            {
+                "Cmd": list(argv),
+                "User": user,
+                "Env": ["%s=%s" % item for item in (environment or {}).items()],
+                "AttachStdin": True,
+                "AttachStdout": True,
+                "AttachStderr": True,
+                "Tty": False,
+            },
+        )
         path = "/exec/%s" % created["Id"]
         stream = self._hijack(path + "/start", deadline, {}, {"Detach": False, "Tty": False}, what)
         out, err = stream.talk(stdin.encode("utf-8", "surrogateescape"), deadline)
@@ -169,10 +196,20 @@ class Engine:
                 raise DeadlineError("Tried to %s: its output ended, but not the command" % what)
             time.sleep(0.005)
 
-    def toolbox(self, image: str, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                volumes_from: Optional[str] = None, network_mode: str = "none", networks: Sequence[str] = (),
-                user: str = "0:0", environment: Optional[Mapping[str, str]] = None,
-                capabilities: Sequence[str] = (), hosts: Sequence[str] = ()) -> Completed:
+    def toolbox(
+        self,
+        image: str,
+        argv: Sequence[str],
+        deadline: Deadline,
+        stdin: str = "",
+        volumes_from: Optional[str] = None,
+        network_mode: str = "none",
+        networks: Sequence[str] = (),
+        user: str = "0:0",
+        environment: Optional[Mapping[str, str]] = None,
+        capabilities: Sequence[str] = (),
+        hosts: Sequence[str] = (),
+    ) -> Completed:
         """Run a command in a container of its own, which is gone again whatever happens.
 
         ``volumes_from`` (a container's id) mounts its volumes read-only. ``networks`` are joined besides
@@ -182,19 +219,30 @@ class Engine:
         name = "oncall-toolbox-%s" % uuid.uuid4().hex[:12]
         what = "run %s in a toolbox container of image %s" % (argv[0], image[:19])
         body = {
-            "Image": image, "Entrypoint": [argv[0]], "Cmd": list(argv[1:]), "User": user, "WorkingDir": "/",
+            "Image": image,
+            "Entrypoint": [argv[0]],
+            "Cmd": list(argv[1:]),
+            "User": user,
+            "WorkingDir": "/",
             "Env": ["%s=%s" % item for item in (environment or {}).items()],
             "Labels": {TOOLBOX: "toolbox", TOOLBOX_UNTIL: str(int(time.time() + deadline.left() + 60))},
-            "AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "OpenStdin": True, "StdinOnce": True,
-            "Tty": False, "Healthcheck": {"Test": ["NONE"]},
+            "AttachStdin": True,
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "OpenStdin": True,
+            "StdinOnce": True,
+            "Tty": False,
+            "Healthcheck": {"Test": ["NONE"]},
             "HostConfig": {
                 "NetworkMode": network_mode,
                 "VolumesFrom": [volumes_from + ":ro"] if volumes_from else [],
                 "Mounts": self._covers(image, volumes_from, deadline),
-                "CapDrop": ["ALL"], "CapAdd": list(capabilities),
+                "CapDrop": ["ALL"],
+                "CapAdd": list(capabilities),
                 "SecurityOpt": ["no-new-privileges", "label=disable"],  # SELinux: another container's volumes
                 "LogConfig": {"Type": "none"},  # what it prints is for us, not for the engine's disk
-                "PidsLimit": 256, "ExtraHosts": list(hosts),
+                "PidsLimit": 256,
+                "ExtraHosts": list(hosts),
             },
         }
         created = False
@@ -203,8 +251,13 @@ class Engine:
             created = True
             for network in networks:
                 self.post("/networks/%s/connect" % network, deadline, {"Container": container})
-            stream = self._hijack("/containers/%s/attach" % container, deadline,
-                                  {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1}, None, what)
+            stream = self._hijack(
+                "/containers/%s/attach" % container,
+                deadline,
+                {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1},
+                None,
+                what,
+            )
             try:
                 self.post("/containers/%s/start" % container, deadline)
             except OncallError:
@@ -274,8 +327,14 @@ class Engine:
     def file(self, container: str, path: str, deadline: Deadline) -> Optional[File]:
         """A file or directory of a container that may be stopped; None when it is not there."""
         try:
-            answer = self._request("GET", "/containers/%s/archive" % container, deadline, {"path": path}, stream=True,
-                                   headers={"Accept-Encoding": "identity"})
+            answer = self._request(
+                "GET",
+                "/containers/%s/archive" % container,
+                deadline,
+                {"path": path},
+                stream=True,
+                headers={"Accept-Encoding": "identity"},
+            )
         except EngineError as error:
             if error.status == 404:
                 return None
@@ -298,19 +357,35 @@ class Engine:
         answer = self._request("POST", path, deadline, params, body, stream=True, headers=_HIJACK)
         return _Stream(answer, lambda error: self._explain(error, what), what)
 
-    def _request(self, method: str, path: str, deadline: Deadline, params: Optional[Dict[str, Any]] = None,
-                 body: Any = None, stream: bool = False, headers: Optional[Dict[str, str]] = None) -> Any:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        params: Optional[Dict[str, Any]] = None,
+        body: Any = None,
+        stream: bool = False,
+        headers: Optional[Dict[str, str]] = None,
+    ) -> Any:
         what = "%s %s" % (method, path)
         if deadline.passed():
             raise DeadlineError("No time was left to ask the engine at %s: %s" % (self.host, what))
         try:
-            answer = self._client.request(method, self._client.base_url + self._prefix + path, params=params, json=body,
-                                          stream=stream, headers=headers, timeout=deadline.left())
+            answer = self._client.request(
+                method,
+                self._client.base_url + self._prefix + path,
+                params=params,
+                json=body,
+                stream=stream,
+                headers=headers,
+                timeout=deadline.left(),
+            )
         except Exception as error:  # requests, urllib3 and the SDK each raise their own
             raise self._explain(error, what) from error
         if answer.status_code >= 400:
-            raise EngineError("The engine at %s refused %s: %s" % (self.host, what, _message(answer)),
-                              status=answer.status_code)
+            raise EngineError(
+                "The engine at %s refused %s: %s" % (self.host, what, _message(answer)), status=answer.status_code
+            )
         return answer
 
     def _explain(self, error: BaseException, what: str) -> OncallError:
@@ -318,21 +393,29 @@ class Engine:
         cause = _root(error)
         at = "the Docker engine at %s" % self.host
         if isinstance(cause, socket.timeout) or "timed out" in str(cause):
-            return DeadlineError("The Docker engine at %s gave no answer in time (%s)" % (self.host, what),
-                                 self._said() or "Is it overloaded, or its host?")
+            return DeadlineError(
+                "The Docker engine at %s gave no answer in time (%s)" % (self.host, what),
+                self._said() or "Is it overloaded, or its host?",
+            )
         if self.host.startswith("ssh://"):
-            return TargetError("No way to %s: %s" % (at, self._said() or cause),
-                               "Try: ssh %s docker version" % self.host[len("ssh://"):])
+            return TargetError(
+                "No way to %s: %s" % (at, self._said() or cause),
+                "Try: ssh %s docker version" % self.host[len("ssh://") :],
+            )
         if isinstance(cause, FileNotFoundError):
-            return TargetError("No Docker engine at %s: no such socket" % self.host,
-                               "Start Docker on that host, or set docker_host.")
+            return TargetError(
+                "No Docker engine at %s: no such socket" % self.host, "Start Docker on that host, or set docker_host."
+            )
         if isinstance(cause, PermissionError):
-            return TargetError("Permission denied to talk to %s" % at,
-                               "Use become: true, or add the user to the group docker.")
+            return TargetError(
+                "Permission denied to talk to %s" % at, "Use become: true, or add the user to the group docker."
+            )
         if isinstance(cause, ConnectionRefusedError):
             return TargetError("Nothing listens at %s" % self.host, "Start Docker there: systemctl start docker.")
-        return TargetError("Talking to %s failed: %s (%s)" % (at, cause, what),
-                           "Check docker_host, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.")
+        return TargetError(
+            "Talking to %s failed: %s (%s)" % (at, cause, what),
+            "Check docker_host, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.",
+        )
 
 
 class _Stream:
@@ -403,7 +486,7 @@ def _exactly(content: bytes) -> Callable[[int], bytes]:
     position = [0]
 
     def read(size: int) -> bytes:
-        part = view[position[0]:position[0] + size]
+        part = view[position[0] : position[0] + size]
         position[0] += len(part)
         return bytes(part)
 

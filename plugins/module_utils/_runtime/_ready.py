@@ -5,6 +5,7 @@
 
 It tells less than our own packet: accepting (exit code 0), rejecting (1, no SQLSTATE) or no answer (2).
 """
+
 from __future__ import annotations
 
 import re
@@ -43,20 +44,43 @@ wait
 """
 
 
-def ask(run: Callable[[Sequence[str], Deadline], Completed], data_directory: Optional[str], port: int,
-        user: str, sockets: Sequence[str], addresses: Sequence[str], deadline: Deadline) -> List[WireAnswer]:
+def ask(
+    run: Callable[[Sequence[str], Deadline], Completed],
+    data_directory: Optional[str],
+    port: int,
+    user: str,
+    sockets: Sequence[str],
+    addresses: Sequence[str],
+    deadline: Deadline,
+) -> List[WireAnswer]:
     """Ask at the sockets' directories (none: not at all), the loopback and ``addresses``.
 
     Port and socket directory from postmaster.pid where it can be read. ``user`` keeps a server that trusts us from
     logging that there is no such role.
     """
     seconds = max(2, min(_SECONDS, int(deadline.left() - 1)))
-    done = run(["sh", "-c", _SCRIPT, "sh", data_directory or "", str(port), str(seconds), user, " ".join(sockets),
-                "127.0.0.1", *addresses], deadline)
+    done = run(
+        [
+            "sh",
+            "-c",
+            _SCRIPT,
+            "sh",
+            data_directory or "",
+            str(port),
+            str(seconds),
+            user,
+            " ".join(sockets),
+            "127.0.0.1",
+            *addresses,
+        ],
+        deadline,
+    )
     answers = [answer for answer in map(_parse, done.out.splitlines()) if answer is not None]
     if not answers:
-        raise TargetError("pg_isready inside the container said nothing (exit code %d): %s"
-                          % (done.code, (done.err or done.out).strip()[:200]))
+        raise TargetError(
+            "pg_isready inside the container said nothing (exit code %d): %s"
+            % (done.code, (done.err or done.out).strip()[:200])
+        )
     return answers
 
 
@@ -71,7 +95,17 @@ def _parse(line: str) -> Optional[WireAnswer]:
         outcome = "missing"
     if outcome is None:  # a refusal comes at once; waiting means that somebody took the connection, or the packets
         outcome = "refused" if waited < 1.5 else "silent"
-    address = "%s/.s.PGSQL.%s" % (host.rstrip("/"), port) if kind == "socket" else (
-        "[%s]:%s" % (host, port) if ":" in host else "%s:%s" % (host, port))
-    return {"kind": kind, "address": address, "outcome": outcome, "severity": None, "sqlstate": None,
-            "message": text.strip() or None, "elapsed_ms": round(waited * 1000, 1)}
+    address = (
+        "%s/.s.PGSQL.%s" % (host.rstrip("/"), port)
+        if kind == "socket"
+        else ("[%s]:%s" % (host, port) if ":" in host else "%s:%s" % (host, port))
+    )
+    return {
+        "kind": kind,
+        "address": address,
+        "outcome": outcome,
+        "severity": None,
+        "sqlstate": None,
+        "message": text.strip() or None,
+        "elapsed_ms": round(waited * 1000, 1),
+    }

@@ -6,6 +6,7 @@
 The SDK's own ssh transport needs paramiko even to call the ssh command, and no read of it can have a time-out. Here
 each connection is one end of a socket pair, so that it is a socket like any other; all share one ssh session.
 """
+
 from __future__ import annotations
 
 import os
@@ -24,16 +25,28 @@ class Tunnel:
 
     def __init__(self, url: str) -> None:
         if not shutil.which("ssh"):
-            raise OptionsError("docker_host=%s needs the ssh command, and this host has none" % url,
-                               "Install it: apt install openssh-client.")
+            raise OptionsError(
+                "docker_host=%s needs the ssh command, and this host has none" % url,
+                "Install it: apt install openssh-client.",
+            )
         parts = urlsplit(url)
         if not parts.hostname:
             raise OptionsError("docker_host=%s names no host" % url, "Write ssh://user@host.")
         # A short path: a Unix socket's name may have 107 bytes, and ssh appends 17 of its own.
         self._directory = tempfile.mkdtemp(prefix="oncall-", dir="/tmp" if os.path.isdir("/tmp") else None)
         self._control = os.path.join(self._directory, "s")
-        self._options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ControlMaster=auto",
-                         "-o", "ControlPersist=30", "-o", "ControlPath=" + self._control]
+        self._options = [
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=10",
+            "-o",
+            "ControlMaster=auto",
+            "-o",
+            "ControlPersist=30",
+            "-o",
+            "ControlPath=" + self._control,
+        ]
         if parts.username:
             self._options += ["-l", parts.username]
         if parts.port:
@@ -45,10 +58,15 @@ class Tunnel:
     def dial(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs, open(self._stderr, "ab") as stderr:
-            self._processes.append(subprocess.Popen(
-                ["ssh"] + self._options + ["--", self._host, "docker system dial-stdio"],
-                stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=stderr, start_new_session=True,
-            ))
+            self._processes.append(
+                subprocess.Popen(
+                    ["ssh"] + self._options + ["--", self._host, "docker system dial-stdio"],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+            )
         return ours
 
     def said(self) -> str:
@@ -80,8 +98,9 @@ class Tunnel:
             def get_connection(self, url: Any, proxies: Any = None) -> Any:
                 return pool
 
-            def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None,
-                                                cert: Any = None) -> Any:
+            def get_connection_with_tls_context(
+                self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+            ) -> Any:
                 return pool
 
             def request_url(self, request: Any, proxies: Any) -> str:
@@ -98,9 +117,14 @@ class Tunnel:
         """End the shared session and every process of it; returns what ssh has said last."""
         said = self.said()
         if os.path.exists(self._control):  # the shared session, which would stay for a while
-            self._processes.append(subprocess.Popen(
-                ["ssh"] + self._options + ["-O", "exit", "--", self._host],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            self._processes.append(
+                subprocess.Popen(
+                    ["ssh"] + self._options + ["-O", "exit", "--", self._host],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
         for process in self._processes[::-1]:
             try:
                 process.wait(timeout=1)

@@ -2,37 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A server that Docker Compose runs: found by the labels that Compose (1 and 2) gives its containers, by any name."""
+
 from __future__ import annotations
 
 import os
 import posixpath
 import threading
-from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .. import _client, _place, _wire
-from .._client_settings import resolve_login
+from .. import _place, _wire
 from .._deadline import Deadline
-from .._errors import OncallError, TargetError
-from .._facts import ClientFacts, DataDirectory, Disk, LogEntry, Network, ServerFacts, WireAnswer
+from .._errors import TargetError
+from .._facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
-from . import Client, ClientOption, Completed, Login, _beside, _containers, _log, _look, _ready
-from ._engine import Engine, EngineError, connect
+from . import Client, ClientOption, Completed, _beside, _containers, _log, _look, _ready
+from ._compose_client import ComposeClient
+from ._engine import EngineError, connect
+from ._project import Inspection, View, container_name, find
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
 _SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
-
-
-@dataclass(frozen=True)
-class _View:
-    """What the engine said when it was first asked: the same for every step."""
-
-    engine: Engine
-    server: Optional[Dict[str, Any]]  # inspections
-    others: List[Dict[str, Any]]  # more containers of the server's service
-    clients: Dict[str, List[Dict[str, Any]]] = field(default_factory=dict)
-    note: Optional[str] = None  # why there is no container of the service
 
 
 class ComposeRuntime:
@@ -43,10 +33,19 @@ class ComposeRuntime:
 
     name = "compose"
 
-    def __init__(self, project: str, service: str = "postgres", docker_host: Optional[str] = None,
-                 clients: Sequence[ClientOption] = (), log_lines: int = 100, login_user: Optional[str] = None,
-                 login_db: Optional[str] = None, data_directory: Optional[str] = None,
-                 bin_directory: Optional[str] = None, connect_timeout_seconds: float = 5) -> None:
+    def __init__(
+        self,
+        project: str,
+        service: str = "postgres",
+        docker_host: Optional[str] = None,
+        clients: Sequence[ClientOption] = (),
+        log_lines: int = 100,
+        login_user: Optional[str] = None,
+        login_db: Optional[str] = None,
+        data_directory: Optional[str] = None,
+        bin_directory: Optional[str] = None,
+        connect_timeout_seconds: float = 5,
+    ) -> None:
         self.errors: Dict[str, str] = {}
         self._project, self._service, self._docker_host = project, service, docker_host
         self._options, self._log_lines = list(clients), log_lines
@@ -54,7 +53,7 @@ class ComposeRuntime:
         self._data_directory, self._bin_directory = data_directory, bin_directory
         self._connect_timeout_seconds = connect_timeout_seconds
         self._lock = threading.Lock()
-        self._seen: Optional[_View] = None
+        self._seen: Optional[View] = None
 
     # --- question 1 ------------------------------------------------------------------------------------------------
 
@@ -71,7 +70,8 @@ class ComposeRuntime:
         }
         if life["state"] in _LIVE:
             steps["processes"] = lambda: _containers.rows(
-                engine.get("/containers/%s/top" % container, deadline, ps_args="-eo pid,ppid,uid,stat,args"))
+                engine.get("/containers/%s/top" % container, deadline, ps_args="-eo pid,ppid,uid,stat,args")
+            )
         outcome = side_by_side(steps, deadline)
         self._note({"server." + name: error for name, error in outcome.errors.items()})
         rows: List[_containers.Row] = outcome.values.get("processes", [])
@@ -87,43 +87,75 @@ class ComposeRuntime:
             lock["pid_alive"] = postmaster is not None if life["state"] == "paused" else False
         log, read, source = self._logs(outcome.values.get("log"), look)
         return {
-            "name": _name(inspected), "service": self._service, "image": inspected["Config"].get("Image"), **life,
+            "name": container_name(inspected),
+            "service": self._service,
+            "image": inspected["Config"].get("Image"),
+            **life,
             "postmaster_pid": postmaster["pid"] if postmaster else None,
             "postmaster_state": postmaster["state"] if postmaster else None,
             "processes": _containers.processes(rows),
             "data_directory": look["data_directory"] if look is not None else None,
             "disks": look["disks"] if look is not None else self._disks(view, inspected),
-            "mounts": _containers.mounts(inspected), "nofile_soft": soft, "nofile_hard": hard,
-            "memory_limit_bytes": inspected["HostConfig"].get("Memory") or None, "lock_file": lock,
+            "mounts": _containers.mounts(inspected),
+            "nofile_soft": soft,
+            "nofile_hard": hard,
+            "memory_limit_bytes": inspected["HostConfig"].get("Memory") or None,
+            "lock_file": lock,
             "control": look["control"] if look is not None else None,
             "configuration": look["configuration"] if look is not None else None,
             "listening": look["listening"] if look is not None and here else None,
             "published": _containers.published(inspected),
-            "networks": _containers.networks(inspected, view.others), "log": log, "log_lines_read": read,
+            "networks": _containers.networks(inspected, view.others),
+            "log": log,
+            "log_lines_read": read,
             "log_source": source,
         }
 
-    def _missing(self, view: _View) -> ServerFacts:
-        if view.note:
-            self.errors["server.container"] = view.note
+    def _missing(self, view: View) -> ServerFacts:
         return {
-            "name": "%s-%s" % (self._project, self._service), "service": self._service, "image": None,
-            "state": "missing", "exit_code": None, "signal": None, "out_of_memory": None, "engine_error": None,
-            "started_at": None, "finished_at": None, "uptime_seconds": None, "restart_count": None,
-            "restart_policy": None, "restart_loop": False, "health": None, "postmaster_pid": None,
-            "postmaster_state": None, "processes": [], "data_directory": None, "disks": [], "mounts": [],
-            "nofile_soft": None, "nofile_hard": None, "memory_limit_bytes": None, "lock_file": None, "control": None,
-            "configuration": None, "listening": None, "published": [], "networks": [], "log": [],
-            "log_lines_read": 0, "log_source": None,
+            "name": "%s-%s" % (self._project, self._service),
+            "service": self._service,
+            "image": None,
+            "state": "missing",
+            "exit_code": None,
+            "signal": None,
+            "out_of_memory": None,
+            "engine_error": None,
+            "started_at": None,
+            "finished_at": None,
+            "uptime_seconds": None,
+            "restart_count": None,
+            "restart_policy": None,
+            "restart_loop": False,
+            "health": None,
+            "postmaster_pid": None,
+            "postmaster_state": None,
+            "processes": [],
+            "data_directory": None,
+            "disks": [],
+            "mounts": [],
+            "nofile_soft": None,
+            "nofile_hard": None,
+            "memory_limit_bytes": None,
+            "lock_file": None,
+            "control": None,
+            "configuration": None,
+            "listening": None,
+            "published": [],
+            "networks": [],
+            "log": [],
+            "log_lines_read": 0,
+            "log_source": None,
         }
 
-    def _stands_on(self, view: _View, inspected: Dict[str, Any], state: str, restart_loop: bool,
-                   deadline: Deadline) -> Tuple[_look.Look, bool]:
+    def _stands_on(
+        self, view: View, inspected: Inspection, state: str, restart_loop: bool, deadline: Deadline
+    ) -> Tuple[_look.Look, bool]:
         """The look script's answer, and whether it ran in the container itself."""
         words = _containers.arguments(inspected)
         directory = self._data_directory or _containers.data_directory(inspected)
         if state == "running" and not restart_loop:
-            pid = self._enterable(view, inspected)
+            pid = view.enterable(inspected)
             stopped = pid is not None and _beside.postmaster(pid) is None
             text = _look.script(self._data_directory, self._bin_directory, stopped, words, self._log_lines)
             try:
@@ -138,18 +170,34 @@ class ComposeRuntime:
         if directory is not None and _containers.mount_of(inspected, directory) is None:
             return self._look_at_layer(view, inspected, directory, deadline), False
         text = _look.script(directory, self._bin_directory, state != "paused", words, self._log_lines)
-        done = view.engine.toolbox(inspected["Image"], ["sh", "-c", text], deadline, volumes_from=inspected["Id"],
-                                   environment=_plain(inspected), capabilities=_LOOK_CAPABILITIES)
+        done = view.engine.toolbox(
+            inspected["Image"],
+            ["sh", "-c", text],
+            deadline,
+            volumes_from=inspected["Id"],
+            environment=_plain(inspected),
+            capabilities=_LOOK_CAPABILITIES,
+        )
         return _look.parse(done.out), False
 
-    def _look_at_layer(self, view: _View, inspected: Dict[str, Any], directory: str, deadline: Deadline) -> _look.Look:
+    def _look_at_layer(self, view: View, inspected: Inspection, directory: str, deadline: Deadline) -> _look.Look:
         """A stopped server whose data is on no volume, only in its container: the engine shows single files of it."""
         look = _look.parse("")
-        look["errors"] = {"control": "the data is on no volume, and container %s does not run" % _name(inspected)}
+        look["errors"] = {
+            "control": "the data is on no volume, and container %s does not run" % container_name(inspected)
+        }
         found = view.engine.file(inspected["Id"], directory, deadline)
-        facts: DataDirectory = {"path": directory, "exists": found is not None, "mode": None, "owner_uid": None,
-                                "expected_uid": None, "version": None, "entries": None, "standby_signal": False,
-                                "recovery_signal": False}
+        facts: DataDirectory = {
+            "path": directory,
+            "exists": found is not None,
+            "mode": None,
+            "owner_uid": None,
+            "expected_uid": None,
+            "version": None,
+            "entries": None,
+            "standby_signal": False,
+            "recovery_signal": False,
+        }
         if found is not None:
             facts["mode"], facts["owner_uid"] = "%04o" % (found.mode & 0o7777), found.uid
             version = view.engine.file(inspected["Id"], directory + "/PG_VERSION", deadline)
@@ -158,7 +206,7 @@ class ComposeRuntime:
         look["data_directory"] = facts
         return look
 
-    def _disks(self, view: _View, inspected: Dict[str, Any]) -> List[Disk]:
+    def _disks(self, view: View, inspected: Inspection) -> List[Disk]:
         """Where no toolbox can be started (is the engine's disk full, too?): the volume's file system, from here."""
         directory = self._data_directory or _containers.data_directory(inspected) or _likely(inspected)
         mount = _containers.mount_of(inspected, directory) if directory else None
@@ -168,9 +216,16 @@ class ComposeRuntime:
             found = os.statvfs(mount["Source"])
         except (OSError, KeyError):
             return []
-        return [{"role": "data", "path": directory, "total_bytes": found.f_blocks * found.f_frsize,
-                 "free_bytes": found.f_bavail * found.f_frsize, "total_inodes": found.f_files or None,
-                 "free_inodes": found.f_favail if found.f_files else None}]
+        return [
+            {
+                "role": "data",
+                "path": directory,
+                "total_bytes": found.f_blocks * found.f_frsize,
+                "free_bytes": found.f_bavail * found.f_frsize,
+                "total_inodes": found.f_files or None,
+                "free_inodes": found.f_favail if found.f_files else None,
+            }
+        ]
 
     def _logs(self, text: Optional[str], look: Optional[_look.Look]) -> Tuple[List[LogEntry], int, Optional[str]]:
         """The container's log, and after it the collector's file where there is one: the server writes there later."""
@@ -192,7 +247,7 @@ class ComposeRuntime:
         # Silence is an answer too: it must be in before those who wait for it give up.
         probing = deadline.sooner(max(0.2, min(_SILENT_SECONDS, deadline.left() - 0.5)))
         inspected = view.server
-        pid = self._enterable(view, inspected)
+        pid = view.enterable(inspected)
         steps: Dict[str, Callable[[], List[WireAnswer]]] = {}
         port, user = _containers.port(inspected), self._user(inspected)
         sockets = _socket_directories(inspected)
@@ -206,14 +261,20 @@ class ComposeRuntime:
                 steps["socket %d" % number] = _probe_socket(pid, each, port, user, probing)
         else:
             steps["inside"] = lambda: _ready.ask(
-                self._readiness_run(view, inspected), self._directory(inspected, None), port, user,
+                self._readiness_run(view, inspected),
+                self._directory(inspected, None),
+                port,
+                user,
                 sockets if inspected["State"]["Status"] == "running" else [],  # a toolbox has a /tmp of its own
-                [network["address"] for network in _containers.networks(inspected) if network["address"]], deadline)
+                [network["address"] for network in _containers.networks(inspected) if network["address"]],
+                deadline,
+            )
         if view.engine.local:
             for binding in _containers.published(inspected):
                 if binding["port"] == port:
                     steps["published %s %d" % (binding["host_address"], binding["host_port"])] = _probe_published(
-                        binding["host_address"], binding["host_port"], user, probing)
+                        binding["host_address"], binding["host_port"], user, probing
+                    )
         outcome = side_by_side(steps, deadline)
         self._note({"wire." + name: error for name, error in outcome.errors.items()})
         if not outcome.values and outcome.errors:
@@ -225,23 +286,31 @@ class ComposeRuntime:
             answers = kept + [one for one in answers if one["kind"] != "socket"]
         return sorted(answers, key=lambda one: ("socket", "loopback", "network", "published").index(one["kind"]))
 
-    def _probe_inside(self, pid: int, inspected: Dict[str, Any], port: int, probing: Deadline,
-                      deadline: Deadline) -> List[WireAnswer]:
+    def _probe_inside(
+        self, pid: int, inspected: Inspection, port: int, probing: Deadline, deadline: Deadline
+    ) -> List[WireAnswer]:
         addresses = [("loopback", "127.0.0.1")] + [
-            ("network", network["address"]) for network in _containers.networks(inspected) if network["address"]]
+            ("network", network["address"]) for network in _containers.networks(inspected) if network["address"]
+        ]
         steps = {address: _probe(kind, (address, port), self._user(inspected), probing) for kind, address in addresses}
         # Threads that are started inside a namespace are born into it.
         outcome = _place.in_namespace(pid, lambda: side_by_side(steps, deadline), deadline)
         self._note({"wire." + name: error for name, error in outcome.errors.items()})
         return [answer for address in steps for answer in outcome.values.get(address, [])]
 
-    def _readiness_run(self, view: _View, inspected: Dict[str, Any]) -> Callable[[Sequence[str], Deadline], Completed]:
+    def _readiness_run(self, view: View, inspected: Inspection) -> Callable[[Sequence[str], Deadline], Completed]:
         def run(argv: Sequence[str], deadline: Deadline) -> Completed:
             if inspected["State"]["Status"] == "running":
                 return view.engine.run(inspected["Id"], argv, deadline, user="0:0")
-            return view.engine.toolbox(inspected["Image"], argv, deadline, environment=_plain(inspected),
-                                       network_mode="container:" + inspected["Id"], volumes_from=inspected["Id"],
-                                       capabilities=_LOOK_CAPABILITIES)
+            return view.engine.toolbox(
+                inspected["Image"],
+                argv,
+                deadline,
+                environment=_plain(inspected),
+                network_mode="container:" + inspected["Id"],
+                volumes_from=inspected["Id"],
+                capabilities=_LOOK_CAPABILITIES,
+            )
 
         return run
 
@@ -249,41 +318,45 @@ class ComposeRuntime:
 
     def clients(self) -> Sequence[Client]:
         view = self._view(Deadline(self._connect_timeout_seconds))
+        # Where a client that says nothing about its database finds it.
+        defaults = {"host": self._service, "port": _containers.port(view.server) if view.server is not None else 5432}
         found: List[Client] = []
         for option in self._options:
-            containers: List[Optional[Dict[str, Any]]] = [*view.clients.get(option.service, [])]
-            found += [_ComposeClient(self, view, option, inspected) for inspected in containers or [None]]
+            containers: List[Optional[Inspection]] = [*view.clients.get(option.service, [])]
+            found += [ComposeClient(view, option, inspected, defaults) for inspected in containers or [None]]
         return found
-
-    def default_login(self, view: _View) -> Dict[str, Any]:
-        """Where a client that says nothing about its database finds it."""
-        port = _containers.port(view.server) if view.server is not None else 5432
-        return {"host": self._service, "port": port}
 
     # --- beside the server -----------------------------------------------------------------------------------------
 
-    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                   environment: Optional[Dict[str, str]] = None) -> Completed:
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
+    ) -> Completed:
         view = self._view(deadline)
         if view.server is None:
-            raise TargetError("Service %s of project %s has no container to run %s in"
-                              % (self._service, self._project, posixpath.basename(argv[0])))
+            raise TargetError(
+                "Service %s of project %s has no container to run %s in"
+                % (self._service, self._project, posixpath.basename(argv[0]))
+            )
         state = view.server["State"]["Status"]
         if state != "running":
-            raise TargetError("Container %s is %s: nothing can run beside the server" % (_name(view.server), state))
+            raise TargetError(
+                "Container %s is %s: nothing can run beside the server" % (container_name(view.server), state)
+            )
         for user in self._users(view, view.server, deadline):
             try:
                 return view.engine.run(view.server["Id"], argv, deadline, stdin, environment, user)
             except EngineError as error:
                 if "unable to find user" in error.msg:
                     continue
-                raise TargetError("Container %s: %s" % (_name(view.server), error.msg), error.hint) from error
-        raise TargetError("Container %s shows no process of PostgreSQL, so that its OS user is not known"
-                          % _name(view.server))
+                raise TargetError("Container %s: %s" % (container_name(view.server), error.msg), error.hint) from error
+        raise TargetError(
+            "Container %s shows no process of PostgreSQL, so that its OS user is not known"
+            % container_name(view.server)
+        )
 
-    def _users(self, view: _View, inspected: Dict[str, Any], deadline: Deadline) -> Any:
+    def _users(self, view: View, inspected: Inspection, deadline: Deadline) -> Any:
         """Whom the postmaster may run as, surest and cheapest first (lazily: the last one costs a request)."""
-        pid = self._enterable(view, inspected)
+        pid = view.enterable(inspected)
         found = _beside.postmaster(pid) if pid is not None else None
         if found is not None and found.uid is not None:
             yield str(found.uid)
@@ -298,9 +371,13 @@ class ComposeRuntime:
     def session_settings(self) -> Dict[str, Any]:
         view = self._view(Deadline(self._connect_timeout_seconds))
         if view.server is None:
-            return {"data_directory": self._data_directory, "bin_directory": self._bin_directory,
-                    "user": self._login_user or "postgres", "database": self._login_db or "postgres"}
-        pid = self._enterable(view, view.server)
+            return {
+                "data_directory": self._data_directory,
+                "bin_directory": self._bin_directory,
+                "user": self._login_user or "postgres",
+                "database": self._login_db or "postgres",
+            }
+        pid = view.enterable(view.server)
         found = _beside.postmaster(pid) if pid is not None else None
         env = _containers.environment(view.server)
         return {
@@ -318,179 +395,36 @@ class ComposeRuntime:
 
     # --- what is there ---------------------------------------------------------------------------------------------
 
-    def _view(self, deadline: Deadline) -> _View:
+    def _view(self, deadline: Deadline) -> View:
         with self._lock:
             if self._seen is None:
                 engine = connect(self._docker_host, deadline)
                 try:
-                    self._seen = self._find(engine, deadline)
+                    services = [option.service for option in self._options]
+                    self._seen = find(engine, self._project, self._service, services, deadline)
+                    self.errors.update(self._seen.notes)
                 except BaseException:
                     engine.close()
                     raise
             return self._seen
 
-    def _find(self, engine: Engine, deadline: Deadline) -> _View:
-        listed = [one for one in engine.containers(deadline, "%s=%s" % (_containers.PROJECT, self._project))
-                  if one["Labels"].get(_containers.ONE_OFF) != "True"]
-        if not listed:
-            self._refuse_unknown_project(engine, deadline)
-        for service in [self._service] + [option.service for option in self._options]:
-            self._refuse_unknown_service(engine, listed, service)
-        inspections = self._inspect(engine, listed, deadline)
-        server = _containers.newest(inspections.pop(self._service, []))
-        if len(server) > 1:
-            self.errors["server.replicas"] = "service %s has %d containers; examined %s (%s), not %s" % (
-                self._service, len(server), _name(server[0]), server[0]["State"]["Status"],
-                ", ".join(_name(one) for one in server[1:]))
-        clients = {service: sorted(found, key=_name) for service, found in inspections.items()}
-        note = None
-        if not server:
-            present = sorted({one["Labels"].get(_containers.SERVICE, "?") for one in listed})
-            note = "project %s has no container of service %s (%s)" % (
-                self._project, self._service, "services with containers: " + ", ".join(present) if present
-                else "no container at all, only volumes or networks")
-        return _View(engine, server[0] if server else None, server[1:], clients, note)
-
-    def _inspect(self, engine: Engine, listed: Sequence[Mapping[str, Any]],
-                 deadline: Deadline) -> Dict[str, List[Dict[str, Any]]]:
-        wanted = {self._service} | {option.service for option in self._options}
-        steps = {one["Id"]: _inspection(engine, one["Id"], deadline) for one in listed
-                 if one["Labels"].get(_containers.SERVICE) in wanted}
-        outcome = side_by_side(steps, deadline)
-        for error in outcome.errors.values():
-            if not (isinstance(error, EngineError) and error.status == 404):  # 404: it went while we looked
-                raise error
-        found: Dict[str, List[Dict[str, Any]]] = {}
-        for container in steps:
-            if container in outcome.values:
-                inspected = outcome.values[container]
-                found.setdefault(inspected["Config"]["Labels"][_containers.SERVICE], []).append(inspected)
-        return found
-
-    def _refuse_unknown_project(self, engine: Engine, deadline: Deadline) -> None:
-        """A project without a container is known by its volumes and networks; else the option is a mistake."""
-        label = "%s=%s" % (_containers.PROJECT, self._project)
-        if engine.volumes(deadline, label) or engine.networks(deadline, label):
-            return
-        known = {one["Labels"].get(_containers.PROJECT) for one in engine.containers(deadline, _containers.PROJECT)}
-        known |= {(one.get("Labels") or {}).get(_containers.PROJECT)
-                  for one in engine.volumes(deadline, _containers.PROJECT)
-                  + engine.networks(deadline, _containers.PROJECT)}
-        names = ", ".join(sorted(name for name in known if name))
-        raise TargetError(
-            "The engine at %s knows no Compose project %s: no container, volume or network has its label"
-            % (engine.host, self._project),
-            "Projects there: %s. Correct project or docker_host." % names if names
-            else "There is no Compose project at all: is this the right docker_host?")
-
-    def _refuse_unknown_service(self, engine: Engine, listed: Sequence[Mapping[str, Any]], service: str) -> None:
-        """Raises TargetError when the Compose files, as far as this machine has them, do not define ``service``."""
-        if not engine.local or any(one["Labels"].get(_containers.SERVICE) == service for one in listed):
-            return
-        defined = _defined_services(listed)
-        if defined is not None and service not in defined:
-            raise TargetError("Project %s has no service %s, neither a container nor in its Compose file"
-                              % (self._project, service), "Its services: %s." % ", ".join(sorted(defined)))
-
-    def _enterable(self, view: _View, inspected: Dict[str, Any]) -> Optional[int]:
-        """The container's first process, where we are root beside the engine and may enter its namespaces."""
-        pid = inspected["State"].get("Pid") or 0
-        if pid and view.engine.local and _place.can_enter(pid) and _beside.is_container(pid, inspected["Id"]):
-            return int(pid)
-        return None
-
-    def _user(self, inspected: Dict[str, Any]) -> str:
+    def _user(self, inspected: Inspection) -> str:
         return self._login_user or _containers.environment(inspected).get("POSTGRES_USER") or "postgres"
 
-    def _directory(self, inspected: Dict[str, Any], found: Optional[_beside.Postmaster]) -> Optional[str]:
-        return (self._data_directory or (found.data_directory if found else None)
-                or _containers.data_directory(inspected))
+    def _directory(self, inspected: Inspection, found: Optional[_beside.Postmaster]) -> Optional[str]:
+        return (
+            self._data_directory or (found.data_directory if found else None) or _containers.data_directory(inspected)
+        )
 
     def _note(self, errors: Mapping[str, Exception]) -> None:
         self.errors.update({name: str(error) for name, error in errors.items()})
-
-
-class _ComposeClient:
-    """One container of a client's service (``inspected`` None: the service has none)."""
-
-    def __init__(self, runtime: ComposeRuntime, view: _View, option: ClientOption,
-                 inspected: Optional[Dict[str, Any]]) -> None:
-        self._runtime, self._view, self._option, self._inspected = runtime, view, option, inspected
-        env = _containers.environment(inspected) if inspected is not None else {}
-        self.login: Optional[Login] = resolve_login(option.login, env, runtime.default_login(view))
-
-    def examine(self, deadline: Deadline) -> ClientFacts:
-        if self._inspected is None:
-            return _client.blank(self._option, self.login, "missing", "none",
-                                 "service %s has no container" % self._option.service)
-        inspected = self._inspected
-        state = _containers.lifecycle(inspected, 0)["state"]
-        attached = _containers.networks(inspected, self._view.clients[self._option.service])
-        try:
-            facts = self._ask(inspected, state, attached, deadline)
-        except OncallError as error:
-            facts = _client.blank(self._option, self.login, state, "none", str(error))
-        ours = _containers.networks(self._view.server) if self._view.server is not None else []
-        shared = {network["name"] for network in ours if network["attached"]}
-        facts["name"], facts["state"], facts["networks"] = _name(inspected), state, attached
-        facts["shared_networks"] = [
-            network["name"] for network in attached if network["attached"] and network["name"] in shared]
-        return facts
-
-    def _ask(self, inspected: Dict[str, Any], state: str, attached: Sequence[Network],
-             deadline: Deadline) -> ClientFacts:
-        pid = self._runtime._enterable(self._view, inspected)
-        if pid is not None:
-            return _client.examine_namespace(pid, self._option, self.login, deadline)
-        server = self._view.server
-        if server is None:
-            raise TargetError("No container of the server's service, so no image to examine %s with" % _name(inspected))
-        names = [network["name"] for network in attached if network["attached"]] or ["none"]
-        mode, more = ("container:" + inspected["Id"], names[:0]) if state in _LIVE else (names[0], names[1:])
-        hosts = [] if state in _LIVE else inspected["HostConfig"].get("ExtraHosts") or []
-
-        def run(argv: Sequence[str], stdin: str, deadline: Deadline) -> Completed:
-            return self._view.engine.toolbox(server["Image"], argv, deadline, stdin, network_mode=mode, networks=more,
-                                             hosts=hosts)
-
-        return _client.examine_toolbox(run, self._option, self.login, deadline)
-
-
-def _inspection(engine: Engine, container: str, deadline: Deadline) -> Callable[[], Dict[str, Any]]:
-    def inspect() -> Dict[str, Any]:
-        inspected: Dict[str, Any] = engine.get("/containers/%s/json" % container, deadline)
-        mode = inspected["HostConfig"].get("NetworkMode") or ""
-        if mode.startswith("container:"):  # it lives in another's network, so that one's networks are its own
-            other = engine.get("/containers/%s/json" % mode[len("container:"):], deadline)
-            inspected["NetworkSettings"]["Networks"] = other["NetworkSettings"]["Networks"]
-        return inspected
-
-    return inspect
-
-
-def _defined_services(listed: Sequence[Mapping[str, Any]]) -> Optional[List[str]]:
-    """The services of the project's Compose files; None when one is not here or cannot be read for certain."""
-    files = {posixpath.join(one["Labels"].get(_containers.WORKING_DIR, ""), name)
-             for one in listed for name in one["Labels"].get(_containers.CONFIG_FILES, "").split(",") if name}
-    services: List[str] = []
-    for name in files:
-        try:
-            with open(name, encoding="utf-8") as file:
-                found = _containers.services_of(file.read())
-        except (OSError, ValueError):
-            return None
-        if found is None:
-            return None
-        services += found
-    return services or None
 
 
 def _probe(kind: str, address: _wire.Address, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
     return lambda: [_wire.probe(address, deadline, kind, user)]
 
 
-def _probe_socket(pid: int, directory: str, port: int, user: str,
-                  deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+def _probe_socket(pid: int, directory: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
     """The address that is shown is the one inside the container."""
     name = "%s/.s.PGSQL.%d" % (directory.rstrip("/"), port)
 
@@ -507,14 +441,14 @@ def _probe_published(address: str, port: int, user: str, deadline: Deadline) -> 
     return _probe("published", (reachable, port), user, deadline)
 
 
-def _socket_directories(inspected: Dict[str, Any]) -> List[str]:
+def _socket_directories(inspected: Inspection) -> List[str]:
     """Where the server's first socket is by its command line, else where PostgreSQL's builds put it."""
     given = _containers.setting(_containers.arguments(inspected), "-k", "unix_socket_directories")
     first = (given or "").split(",")[0].strip()
     return [first] if first.startswith("/") else ["/var/run/postgresql", "/tmp"]
 
 
-def _likely(inspected: Dict[str, Any]) -> Optional[str]:
+def _likely(inspected: Inspection) -> Optional[str]:
     """A stopped server that nothing says the directory of: a volume that is named like one."""
     for mount in inspected.get("Mounts") or []:
         if any(word in mount["Destination"] for word in ("postgres", "pgdata", "pgsql")):
@@ -522,7 +456,7 @@ def _likely(inspected: Dict[str, Any]) -> Optional[str]:
     return None
 
 
-def _plain(inspected: Dict[str, Any]) -> Dict[str, str]:
+def _plain(inspected: Inspection) -> Dict[str, str]:
     """What the server's programs need of its environment; nothing secret goes into a toolbox's configuration."""
     env = _containers.environment(inspected)
     return {name: env[name] for name in ("PATH", "PGDATA", "PG_MAJOR", "LD_LIBRARY_PATH") if name in env}
@@ -532,9 +466,8 @@ def _programs(env: Mapping[str, str]) -> Optional[str]:
     for path in env.get("PATH", "").split(":"):
         if "/postgresql/" in path or "/pgsql" in path:
             return path
-    return "/usr/lib/postgresql/%s/bin" % env["PG_MAJOR"] if "PG_MAJOR" in env and "/usr/lib" in env.get(
-        "PATH", "") else None
-
-
-def _name(inspected: Mapping[str, Any]) -> str:
-    return str(inspected["Name"]).lstrip("/")
+    return (
+        "/usr/lib/postgresql/%s/bin" % env["PG_MAJOR"]
+        if "PG_MAJOR" in env and "/usr/lib" in env.get("PATH", "")
+        else None
+    )

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client that is a container: examined in its network namespace, else by a toolbox in its networks."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional, Sequence
+
+from .. import _client
+from .._client_settings import resolve_login
+from .._deadline import Deadline
+from .._errors import OncallError, TargetError
+from .._facts import ClientFacts, Network
+from . import ClientOption, Completed, Login, _containers
+from ._project import Inspection, View, container_name
+
+
+class ComposeClient:
+    """One container of a client's service (``inspected`` None: the service has none)."""
+
+    def __init__(
+        self, view: View, option: ClientOption, inspected: Optional[Inspection], defaults: Mapping[str, Any]
+    ) -> None:
+        self._view, self._option, self._inspected = view, option, inspected
+        env = _containers.environment(inspected) if inspected is not None else {}
+        self.login: Optional[Login] = resolve_login(option.login, env, defaults)
+
+    def examine(self, deadline: Deadline) -> ClientFacts:
+        if self._inspected is None:
+            why = "service %s has no container" % self._option.service
+            return _client.blank(self._option, self.login, "missing", "none", why)
+        inspected = self._inspected
+        state = _containers.lifecycle(inspected, 0)["state"]
+        attached = _containers.networks(inspected, self._view.clients[self._option.service])
+        try:
+            facts = self._ask(inspected, state, attached, deadline)
+        except OncallError as error:
+            facts = _client.blank(self._option, self.login, state, "none", str(error))
+        servers = _containers.networks(self._view.server) if self._view.server is not None else []
+        shared = {network["name"] for network in servers if network["attached"]}
+        facts["name"], facts["state"], facts["networks"] = container_name(inspected), state, attached
+        facts["shared_networks"] = [
+            network["name"] for network in attached if network["attached"] and network["name"] in shared
+        ]
+        return facts
+
+    def _ask(self, inspected: Inspection, state: str, attached: Sequence[Network], deadline: Deadline) -> ClientFacts:
+        pid = self._view.enterable(inspected)
+        if pid is not None:
+            return _client.examine_namespace(pid, self._option, self.login, deadline)
+        server = self._view.server
+        if server is None:
+            raise TargetError("There is no container of the server, so no image to examine the client with")
+        live = state in ("running", "paused")
+        names = [network["name"] for network in attached if network["attached"]] or ["none"]
+        mode, more = ("container:" + inspected["Id"], names[:0]) if live else (names[0], names[1:])
+        hosts = [] if live else inspected["HostConfig"].get("ExtraHosts") or []
+
+        def run(argv: Sequence[str], stdin: str, deadline: Deadline) -> Completed:
+            return self._view.engine.toolbox(
+                server["Image"], argv, deadline, stdin, network_mode=mode, networks=more, hosts=hosts
+            )
+
+        return _client.examine_toolbox(run, self._option, self.login, deadline)
