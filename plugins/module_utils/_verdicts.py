@@ -170,7 +170,8 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "{server} listens on {where}, not where its clients ask; the corrected setting waits for a restart",
         Remedy("graceful_restart", when="restart_helps"),
         UNRESOLVED,
-        "{server} listens on {where}, not where its clients ask: correct listen_addresses or port, then restart it",
+        "{server} listens on {where}, not where its clients ask: correct listen_addresses or port (or the clients), "
+        "then restart it",
     ),
     ("not_accepting", "unknown"): Row(
         CRITICAL, "{server} runs and no PostgreSQL answers at its addresses: read its log", None, NO_CAUSE

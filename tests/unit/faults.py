@@ -333,6 +333,15 @@ fault(
     base=remote(),
 )
 
+fault(
+    R,
+    "stopped, its log tells of a full disk long ago",
+    "server_down",
+    "stopped",
+    'control state is "shut down"',
+    down(exit_code=None, log=[log("PANIC: could not write: No space left", "disk_full", "PANIC")], **clean),
+)
+
 # 2. accepting
 A = "accepting"
 cannot = wire_all("rejecting", "57P03", "the database system is starting up")
@@ -495,6 +504,17 @@ fault(
     set_reach(outcome="refused", answered=0, loss_percent=100.0),
 )
 
+fault(
+    A,
+    "paused behind the engine's proxy",
+    "not_accepting",
+    "unresponsive",
+    "silent",
+    set_wire(wire("socket", "/run/s", "silent"), wire("published", "127.0.0.1:5432", "unreachable")),
+    login_fails("timeout"),
+    no_sql(None, "no answer", "deadline"),
+)
+
 # 3. network
 N = "network"
 apart = set_client(
@@ -616,6 +636,16 @@ fault(
     no_sql(),
     lambda facts: change(facts, clients=[]),
     base=remote(),
+)
+
+fault(
+    N,
+    "a firewall that rejects, at the server itself",
+    "network_unreachable",
+    "refused",
+    "refused, 0 of 10",
+    set_wire(wire("socket", "/run/s"), wire("network", "172.18.0.2:5432", "refused")),
+    set_reach(outcome="refused", answered=0, loss_percent=100.0, latency_ms=None),
 )
 
 # 4. connections

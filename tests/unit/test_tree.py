@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._answers import SEVERITIES, Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Facts
 from ansible_collections.oncall.postgresql.plugins.module_utils._tree import QUESTIONS, judge, severity_at_least
 from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS
 from tests.unit.facts import (
@@ -193,163 +194,26 @@ def test_severity_at_least(severity: str, least: str, expected: bool) -> None:
 
 # --- whatever could not be known: null -------------------------------------------------------------------------------
 
-NEVER_NULL = {
-    "wire",
-    "clients",
-    "errors",
-    "target",
-    "processes",
-    "disks",
-    "mounts",
-    "published",
-    "networks",
-    "log",
-    "name",
-    "state",
-    "restart_loop",
-    "log_lines_read",
-    "title",
-    "pid",
-    "exists",
-    "standby_signal",
-    "recovery_signal",
-    "role",
-    "path",
-    "total_bytes",
-    "free_bytes",
-    "read_only",
-    "readable",
-    "address",
-    "port",
-    "severity",
-    "text",
-    "aliases",
-    "attached",
-    "kind",
-    "outcome",
-    "elapsed_ms",
-    "addresses",
-    "probes",
-    "answered",
-    "loss_percent",
-    "succeeded",
-    "tls",
-    "host",
-    "user",
-    "database",
-    "ssl_mode",
-    "password_given",
-    "source",
-    "url",
-    "ok",
-    "service",
-    "place",
-    "shared_networks",
-    "backend_start",
-    "application",
-    "superuser",
-    "sessions",
-    "max_connections",
-    "superuser_reserved",
-    "reserved",
-    "used",
-    "groups",
-    "idle",
-    "idle_in_transaction",
-    "long_idle",
-    "long_idle_in_transaction",
-    "limit",
-    "blocked_pid",
-    "blocking_pid",
-    "blocked_seconds",
-    "gid",
-    "owner",
-    "age_seconds",
-    "long_queries",
-    "blocking",
-    "involved",
-    "prepared",
-    "wait_events",
-    "deadlocks",
-    "conflicts",
-    "line_number",
-    "member_of",
-    "connect_privilege",
-    "listen_addresses",
-    "ssl",
-    "file_errors",
-    "pending_restart",
-    "at",
-    "version_num",
-    "started_at_",
-    "in_recovery",
-    "limited",
-    "connections",
-    "limits",
-    "activity",
-    "configured",
-    "roles",
-    "databases",
-    "soundness",
-    "sync_state",
-    "type",
-    "active",
-    "checksum_failures",
-    "transaction_age",
-    "autovacuum_freeze_max_age",
-    "standbys",
-    "slots",
-    "xid_age",
-    "multixact_age",
-    "count",
-    "runtime",
-    "destination",
-    "restart_count_",
-    "sqlstate_",
-    "kind_",
-    "ours_",
-    "database_",
-}
-# Names that are nullable in one shape and not in another: nulled only where the shape allows it
-NULLABLE = {
-    ("networks", "address"),
-    ("reach", "address"),
-    ("startup", "severity"),
-    ("attempt", "severity"),
-    ("wire", "severity"),
-    ("server", "service"),
-    ("log", "at"),
-    ("hba_rules", "database"),
-    ("hba_rules", "address"),
-    ("hba_rules", "type"),
-    ("groups", "user"),
-    ("groups", "database"),
-    ("groups", "state"),
-    ("involved", "user"),
-    ("involved", "database"),
-    ("involved", "state"),
-    ("long_queries", "user"),
-    ("long_queries", "state"),
-    ("lock_file", "port"),
-    ("lock_file", "pid"),
-    ("control", "state"),
-    ("roles", "superuser"),
-    ("checksum_failures", "database"),
-    ("health", "status"),
-}
 
-
-def places(value: Any, parent: str = "", way: Tuple[Any, ...] = ()) -> List[Tuple[Any, ...]]:
-    """Every place of a tree of facts that may be null."""
+def places(value: Any, hint: Any, way: Tuple[Any, ...] = ()) -> List[Tuple[Any, ...]]:
+    """Every place of ``value`` that ``_facts`` allows to be null. Rows of no declared shape may hold it anywhere."""
     found: List[Tuple[Any, ...]] = []
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key not in NEVER_NULL or (parent, key) in NULLABLE:
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Union:  # Optional
+        return places(value, inside[0], way) if value is not None else []
+    if is_typeddict(hint):
+        for key, inner in get_type_hints(hint).items():
+            if type(None) in get_args(inner):
                 found.append((*way, key))
-            found += places(inner, key, (*way, key))
-    elif isinstance(value, list):
+            found += places(value[key], inner, (*way, key))
+    elif origin is list:
         for number, inner in enumerate(value):
-            found += places(inner, parent, (*way, number))
+            found += places(inner, inside[0], (*way, number))
+    elif origin is dict:
+        for key, inner in value.items():
+            if inside[1] is Any or type(None) in get_args(inside[1]):
+                found.append((*way, key))
+            found += places(inner, inside[1], (*way, key))
     return found
 
 
@@ -364,13 +228,21 @@ def nulled(facts: Any, ways: List[Tuple[Any, ...]]) -> Any:
     return facts
 
 
+def test_the_nulls_are_found() -> None:
+    ways = places(healthy(), Facts)
+    assert {("server",), ("snapshot",), ("server", "lock_file"), ("clients", 0, "attempt", "sqlstate")} < set(ways)
+    assert ("snapshot", "connections", "groups", 0, "state") in ways
+    assert ("server", "state") not in ways
+    assert ("server", "name") not in ways
+
+
 EVERY = [pytest.param(fault.facts, id=fault.name) for _, fault in ALL]
 EVERY += [pytest.param(well.facts, id=well.name) for well in WELL]
 
 
 @pytest.mark.parametrize("one", EVERY)
 def test_any_one_null_is_survived(one: Any) -> None:
-    for way in places(one):
+    for way in places(one, Facts):
         judgement = judge(nulled(one, [way]), Thresholds(), "db1")
         assert (judgement["verdict"]["code"], judgement["verdict"]["cause"]) in VERDICTS, way
 
@@ -379,7 +251,7 @@ def test_any_one_null_is_survived(one: Any) -> None:
 @given(st.data())
 def test_any_nulls_are_survived(data: st.DataObject) -> None:
     facts = data.draw(st.sampled_from([*[fault.facts for _, fault in ALL], *[well.facts for well in WELL]]))
-    ways = data.draw(st.lists(st.sampled_from(places(facts)), max_size=12))
+    ways = data.draw(st.lists(st.sampled_from(places(facts, Facts)), max_size=12))
     judgement = judge(nulled(facts, ways), Thresholds(), "db1")
     assert (judgement["verdict"]["code"], judgement["verdict"]["cause"]) in VERDICTS
     assert [step["question"] for step in judgement["path"]] == NAMES

@@ -13,7 +13,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from .. import _titles
 from .._answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds
-from .._facts import ClientFacts, Facts, ServerFacts, Snapshot, WireAnswer
+from .._facts import ClientFacts, Facts, Listening, ServerFacts, Snapshot, WireAnswer
 from .._hba import describe
 from ._readings import (
     CANNOT_CONNECT_NOW,
@@ -84,10 +84,18 @@ def _frozen(facts: Facts) -> Optional[Result]:
     if facts["snapshot"] or not wire or _waiting(facts):
         return None
     # Seen from its own place, a connection that times out is a full backlog; from elsewhere it is the network.
-    mute = [reply for reply in wire if reply["outcome"] == "silent" or (reply["outcome"] == "timeout" and _near(reply))]
-    if len(mute) == len(wire) and any(_near(reply) or reply["outcome"] == "silent" for reply in mute):
+    direct = _direct(wire)
+    mute = [
+        reply for reply in direct if reply["outcome"] == "silent" or (reply["outcome"] == "timeout" and _near(reply))
+    ]
+    if len(mute) == len(direct):
         return "unresponsive", silent, _advice("look at its storage (iostat) and for processes in state D")
     return None
+
+
+def _direct(wire: Sequence[WireAnswer]) -> List[WireAnswer]:
+    """Without what the engine's own proxy accepts in the server's name, unless that is all there is."""
+    return [reply for reply in wire if reply["kind"] != "published"] or list(wire)
 
 
 def _near(reply: WireAnswer) -> bool:
@@ -164,8 +172,9 @@ def _not_listening(facts: Facts) -> Optional[Result]:
     evidence: List[str] = []
     ours = [held for held in server["listening"] or [] if held["ours"] is not False]
     where = names("%s:%d" % (held["address"], held["port"]) for held in ours) or "nothing"
-    if network and len(refused) == len(network):
-        evidence += [wire_line(reply) for reply in refused]
+    unheard_at = [reply for reply in refused if not any(_listens_at(held, reply["address"]) for held in ours)]
+    if network and len(unheard_at) == len(network):
+        evidence += [wire_line(reply) for reply in unheard_at]
     if ours and all(loopback(held["address"]) for held in ours):
         evidence.append("it listens on %s only" % where)
     elif server["listening"] == [] and not any(_answers(reply) for reply in network):
@@ -190,6 +199,12 @@ def _not_listening(facts: Facts) -> Optional[Result]:
         if client["reach"] and client["reach"]["outcome"] == "refused"
     ]
     return "not_listening", evidence, (("where", where), *restart_helps)
+
+
+def _listens_at(held: Listening, address: str) -> bool:
+    """There is a listener at ``address`` (host:port): whoever is refused there meets a firewall."""
+    host, _, port = address.rpartition(":")
+    return str(held["port"]) == port and held["address"] in ("0.0.0.0", "::", "*", host.strip("[]"))
 
 
 def _wrong_port(server: ServerFacts, clients: Sequence[ClientFacts], ports: Sequence[int], where: str) -> List[str]:
@@ -228,7 +243,7 @@ def _nobody_answers(facts: Facts) -> Optional[Result]:
         return "unknown", evidence, ()
     if server is None or server["state"] != "running":
         return None
-    if not all(reply["outcome"] in ("refused", "missing", "not_postgresql") for reply in wire):
+    if not all(reply["outcome"] in ("refused", "missing", "not_postgresql") for reply in _direct(wire)):
         return None
     lock, uptime = server["lock_file"], server["uptime_seconds"]
     if (lock and lock["status"] == "starting") or (uptime is not None and uptime < YOUNG_SECONDS):

@@ -15,7 +15,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from .. import _titles
 from .._answers import NO, WARNING, YES, Answer, Finding, Thresholds
 from .._facts import Facts, RoleLimit, Snapshot
-from ._readings import TOO_MANY_CONNECTIONS, count, not_asked, refusals, without_snapshot
+from ._readings import TOO_MANY_CONNECTIONS, count, duration, not_asked, refusals, without_snapshot
 
 QUESTION = "connections"
 IDLE, IN_TRANSACTION, ACTIVE = "idle_connections", "idle_in_transaction", "active_overload"
@@ -45,7 +45,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     counts = _counts(snapshot)
     holders = _from_groups(snapshot)
     if used >= usable:
-        evidence = [counts, *said, *_held(holders)]
+        evidence = [counts, *said, *_held(holders), *_long(snapshot, thresholds)]
         return _no(_cause(_totals(holders), facts), evidence, facts, "%d of %d" % (used, usable), ())
     findings = tuple(_findings(snapshot, facts, thresholds, counts, holders))
     limited = _limit(facts, snapshot, holders, [client for _, _, client in refused])
@@ -137,6 +137,15 @@ def _from_groups(snapshot: Snapshot) -> List[Holder]:
         )
         for row in rows
     ]
+
+
+def _long(snapshot: Snapshot, thresholds: Thresholds) -> List[str]:
+    connections = snapshot["connections"]
+    counted = (
+        (connections["long_idle"], "idle", thresholds.idle_minutes * 60),
+        (connections["long_idle_in_transaction"], "idle in transaction", thresholds.idle_in_transaction_seconds),
+    )
+    return ["%d %s for at least %s" % (number, what, duration(least)) for number, what, least in counted if number]
 
 
 def _totals(holders: Sequence[Holder]) -> Dict[str, int]:

@@ -20,6 +20,7 @@ QUESTION = "running"
 ANSWERING = ("accepting", "rejecting", "silent")
 RECENTLY_SECONDS = 3600
 FEWEST_FILES = 128  # PostgreSQL refuses below about 60 (fd.c: set_max_safe_fds), extensions and libraries add theirs
+LAST_WORDS = 5  # of the log: the end of a start that failed
 PORT_TAKEN = ("address already in use", "port is already allocated", "ports are not available", "failed to bind")
 
 
@@ -66,7 +67,7 @@ def _why(server: ServerFacts) -> Reason:
         _configuration(server),
         _clean(server),
         _lock_file(server),
-        _logged(entries),
+        _logged(server, entries),
         _killed(server),
         _stopped(server),
     ):
@@ -80,12 +81,15 @@ def _port_taken(server: ServerFacts, entries: List[LogEntry]) -> Optional[Reason
     error = server["engine_error"] or ""
     if any(words in error.lower() for words in PORT_TAKEN):
         return Reason("port_conflict", ["engine: %s" % line(error)])
-    if not entries or entries[-1]["cause"] != "port_conflict":
+    told = [entry["text"] for entry in entries[-LAST_WORDS:] if entry["cause"] == "port_conflict"]
+    if not told:
         return None
     lock = server["lock_file"]
     for holder in server["listening"] or []:
         port = str(holder["port"])
-        if holder["ours"] is not True and (port in entries[-1]["text"] or (lock and lock["port"] == holder["port"])):
+        if holder["ours"] is not True and (
+            any(port in text for text in told) or (lock and lock["port"] == holder["port"])
+        ):
             held = "port %s is held by another process (%s:%s)" % (port, holder["address"], port)
             return Reason("port_conflict", [held])
     return None
@@ -214,11 +218,25 @@ def _lock_file(server: ServerFacts) -> Optional[Reason]:
     return None
 
 
-def _logged(entries: List[LogEntry]) -> Optional[Reason]:
+def _logged(server: ServerFacts, entries: List[LogEntry]) -> Optional[Reason]:
     for entry in reversed(entries):
-        if entry["cause"] and (entry["cause"] in CAUSES):
-            return Reason(entry["cause"], log_lines([entry]))
+        if entry["cause"] in CAUSES and not _past(server, entry["cause"]):
+            return Reason(str(entry["cause"]), log_lines([entry]))
     return None
+
+
+def _past(server: ServerFacts, cause: Optional[str]) -> bool:
+    """An old story in the log of a server that was shut down in order since: what can be read directly denies it."""
+    if not (server["control"] and _shut_down(server["control"]["state"])):
+        return False
+    directory, configuration = server["data_directory"], server["configuration"]
+    return (
+        (cause == "disk_full" and bool(server["disks"]))
+        or (cause == "permission_denied" and directory is not None and directory["mode"] is not None)
+        or (cause == "invalid_configuration" and configuration is not None and configuration["valid"] is True)
+        or (cause == "too_many_open_files" and server["nofile_soft"] is not None)
+        or cause in ("killed", "out_of_memory", "data_corruption")
+    )
 
 
 def _killed(server: ServerFacts) -> Optional[Reason]:
