@@ -37,8 +37,9 @@ _CONFLICTS = """(VALUES
 )"""
 
 # pg_blocking_pids says 0 for a prepared transaction: which one is found by the lock that it holds on what the blocked
-# session waits for. Its virtualtransaction is -1/XID. In a long queue everyone waits for all who came before: of them
-# five are kept, first those who wait for nobody, then those who have waited the longest, so every root stays reachable.
+# session waits for; its name by the lock that each transaction holds on its own number. In a long queue everyone waits
+# for all who came before: of them five are kept, first those who wait for nobody, then those who have waited the longest,
+# so every root stays reachable.
 EDGES = """
 edges AS MATERIALIZED (
   SELECT * FROM (
@@ -50,7 +51,8 @@ edges AS MATERIALIZED (
               LEFT JOIN LATERAL (
                 SELECT x.gid
                   FROM locks h
-                  JOIN pg_prepared_xacts x ON h.virtualtransaction = '-1/' || x.transaction
+                  JOIN locks own ON own.pid IS NULL AND own.virtualtransaction = h.virtualtransaction
+                  JOIN pg_prepared_xacts x ON x.transaction = own.transactionid
                   JOIN {conflicts} AS c(wanted, held) ON c.wanted = w.mode AND h.mode = ANY (c.held::text[])
                  WHERE h.granted AND h.pid IS NULL AND b.pid = 0
                    AND (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid,

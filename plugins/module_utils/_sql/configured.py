@@ -9,9 +9,9 @@ from __future__ import annotations
 SETTINGS = """
 files AS MATERIALIZED (SELECT * FROM pg_file_settings WHERE error IS NOT NULL),
 settings AS MATERIALIZED (
-  SELECT name, setting, pending_restart FROM pg_settings WHERE (SELECT count(*) FROM files) >= 0
+  SELECT name, setting, source, pending_restart FROM pg_settings WHERE (SELECT count(*) FROM files) >= 0
 )"""
-SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, pending_restart FROM pg_settings)"
+SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, source, pending_restart FROM pg_settings)"
 
 # A changed setting that needs a restart has an "error" in pg_file_settings, too; it is no error.
 _FILE_ERRORS = """(
@@ -30,6 +30,7 @@ _HBA_RULES = """(
              'error', h.error) ORDER BY h.ordinality), '[]')
       FROM (SELECT *, row_number() OVER () AS ordinality FROM pg_hba_file_rules) h)"""
 
+# What the command line sets, no restart takes from a file; PostgreSQL calls it pending where the file differs.
 # Settings that only superusers may see are missing in pg_settings for the others, where current_setting() would fail.
 _CONFIGURED = """json_build_object(
   'listen_addresses', (SELECT setting FROM settings WHERE name = 'listen_addresses'),
@@ -42,7 +43,7 @@ _CONFIGURED = """json_build_object(
   'file_errors', {file_errors},
   'pending_restart', (
     SELECT coalesce(json_agg(json_build_object('name', s.name, 'setting', s.setting) ORDER BY s.name), '[]')
-      FROM settings s WHERE s.pending_restart),
+      FROM settings s WHERE s.pending_restart AND s.source <> 'command line'),
   'hba_rules', {hba_rules},
   'hba_file', (SELECT setting FROM settings WHERE name = 'hba_file')
 )"""

@@ -28,9 +28,10 @@ sessions AS MATERIALIZED (
 
 CLIENTS = "clients AS (SELECT * FROM sessions WHERE is_client)"
 
-# The JSON of one session; ``s`` is a row of SESSIONS.
+# The JSON of one session; ``s`` is a row of SESSIONS. Its start is empty where it may not be seen.
 SESSION = """json_build_object(
-  'pid', s.pid, 'backend_start', s.backend_start, 'user', s.user_name, 'database', s.database,
+  'pid', s.pid, 'backend_start', coalesce(to_json(s.backend_start), '""'), 'user', s.user_name,
+  'database', s.database,
   'application', s.application, 'client_address', s.client_address, 'state', s.state,
   'state_seconds', s.state_seconds, 'transaction_seconds', s.transaction_seconds, 'query_seconds', s.query_seconds,
   'wait_event_type', s.wait_event_type, 'wait_event', s.wait_event, 'superuser', s.superuser, 'query', s.query)"""
