@@ -549,8 +549,7 @@ def _lsn(text: str) -> Optional[Tuple[int, int]]:
 
 # what stops ``postgres -C`` although the configuration may be fine
 _NOT_ITS_CONFIGURATION = re.compile(
-    r"could not access directory|execution of the PostgreSQL server is not permitted"
-    r"|: Permission denied|^oncall: |lock file|Exec format|: not found",
+    r"could not access directory|execution of the PostgreSQL server is not permitted|^oncall: |Exec format",
     re.MULTILINE,
 )
 

@@ -32,6 +32,7 @@ from . import Client, ClientOption, Completed, _log, _look, _processes
 from ._here import HereClient
 
 _LOG_BYTES = 262144
+_MARGIN_SECONDS = 0.25  # a probe's answer must be back before the step's deadline
 _PROBE_SECONDS = 3.0  # a server that has not said a word by then is silent
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -269,7 +270,7 @@ class PgCtlRuntime:
             places.append(("socket", "%s/.s.PGSQL.%d" % (lines[4].rstrip("/"), port)))
         for kind, address in _addresses(self._ground(deadline)["listening"] or [], port):
             places.append((kind, (address, port)))
-        probing = deadline.sooner(_PROBE_SECONDS)
+        probing = deadline.sooner(min(_PROBE_SECONDS, deadline.left() - _MARGIN_SECONDS))
         steps: Dict[str, Callable[[], Any]] = {
             str(number): _probe(kind, address, probing) for number, (kind, address) in enumerate(places)
         }

@@ -17,6 +17,7 @@ from . import Client, ClientOption, Completed
 from ._here import HereClient
 
 _MOST_ADDRESSES = 4
+_MARGIN_SECONDS = 0.25  # a probe's answer must be back before the step's deadline
 
 
 class RemoteRuntime:
@@ -77,7 +78,7 @@ class RemoteRuntime:
                 }
             ]
         addresses = found["addresses"][:_MOST_ADDRESSES]
-        asking = deadline.sooner(self._connect_timeout_seconds)
+        asking = deadline.sooner(min(self._connect_timeout_seconds, deadline.left() - _MARGIN_SECONDS))
         steps: Dict[str, Callable[[], Any]] = {each: self._probe(each, asking) for each in addresses}
         outcome = side_by_side(steps, deadline)
         self.errors.update({"wire." + each: str(error) for each, error in outcome.errors.items()})
