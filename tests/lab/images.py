@@ -45,7 +45,7 @@ mkdir -p "$1/etc/postgresql-common"
 echo 'create_main_cluster = false' > "$1/etc/postgresql-common/createcluster.conf"
 """
 
-POSTGRES_CUSTOMIZE = """
+POSTGRES_CUSTOMIZE = r"""
 set -eu
 for locale in en_US de_DE; do chroot "$1" localedef -i $locale -f UTF-8 $locale.UTF-8; done
 bin=/usr/lib/postgresql/%(version)s/bin
@@ -53,7 +53,8 @@ conf="$1/usr/share/postgresql/%(version)s/postgresql.conf.sample"
 sed -i "s/^#listen_addresses = .*/listen_addresses = '*'/" "$conf"
 chroot "$1" install -d -o postgres -g postgres -m 700 /usr/share/postgresql/template-cluster /var/lib/postgresql/data
 chroot "$1" setpriv --reuid=postgres --regid=postgres --clear-groups env LANG=en_US.UTF-8 $bin/initdb --no-sync \
-  --data-checksums --encoding=UTF8 --locale=en_US.UTF-8 --auth=trust -D /usr/share/postgresql/template-cluster > /dev/null
+  --data-checksums --encoding=UTF8 --locale=en_US.UTF-8 --auth=trust \
+  -D /usr/share/postgresql/template-cluster > /dev/null
 echo 'host all all all %(method)s' >> "$1/usr/share/postgresql/template-cluster/pg_hba.conf"
 """
 
@@ -96,7 +97,9 @@ def _import_root(tag: str, suite: str, options: list[str]) -> None:
     command = ["mmdebstrap", "--quiet", *LEAN, "--aptopt=Acquire::Check-Valid-Until \"false\"", *options, suite, "-"]
     with tempfile.TemporaryFile("w+") as said:
         make = subprocess.Popen([*command, *_mirror()], stdout=subprocess.PIPE, stderr=said)
-        take = subprocess.run(["docker", "import", "-", tag], stdin=make.stdout, capture_output=True, text=True, check=False)
+        take = subprocess.run(
+            ["docker", "import", "-", tag], stdin=make.stdout, capture_output=True, text=True, check=False
+        )
         if make.stdout:
             make.stdout.close()
         if make.wait() or take.returncode:
@@ -134,7 +137,7 @@ def _api(tag: str, base: str, shell: bool) -> None:
         wheels += ["--platform", "manylinux_2_28_" + platform.machine()]
         wheels += ["--platform", "manylinux2014_" + platform.machine()]
         requirements = ["-r", str(HERE / "api" / "requirements.txt")]
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-compile"]
         _run([*pip, "--target", str(context / "packages"), *wheels, *requirements])
         _build(tag, context, base)
 
