@@ -66,7 +66,9 @@ AFTER_RESET = Escalation(
 NO_CAUSE = Escalation(DBA, 0, "degradation with no cause found")
 SUSPECTED = Escalation(DBA, 0, "corruption suspected")
 CONFIRMED = Escalation(EMERGENCY_CALL, 0, "corruption confirmed: data loss possible, a restore may be needed")
-COMPLETE_FAILURE = Escalation(EMERGENCY_CALL, 0, "complete failure, and no safe procedure mends it")
+COMPLETE_FAILURE = Escalation(
+    EMERGENCY_CALL, UNRESOLVED_MINUTES, "complete failure, unresolved after %d minutes" % UNRESOLVED_MINUTES
+)
 WRAPAROUND = Escalation(DBA, 0, "wraparound risk")
 LAG = Escalation(DBA, 0, "replication lag growing")
 NOBODY = Escalation(NONE, None, "")
@@ -265,7 +267,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "pg_hba.conf has a line for {client} that was not loaded yet: reload",
         Remedy("reload", when="reload_helps"),
         UNRESOLVED,
-        "pg_hba.conf lets {client} ({role} on {database} from {address}) not in: add a line for it, then reload",
+        "No line of pg_hba.conf lets {client} in ({role} on {database} from {address}): add one, then reload",
     ),
     ("authentication_failed", "ssl_required"): Row(
         CRITICAL,
@@ -403,12 +405,25 @@ def _remedy(remedy: Remedy, values: Mapping[str, str], host: str) -> Dict[str, A
     extra.update({name: json.loads(values.get(key, "[]")) for name, key in remedy.lists})
     words = ["ansible-playbook", _PREFIX + remedy.playbook, "--limit", host]
     if extra:
-        words += ["-e", json.dumps(extra)]  # JSON keeps lists lists, and blanks and quotes whole
+        words += ["-e", _extra_vars(extra)]
     return {
         "playbook": _PREFIX + remedy.playbook,
         "extra_vars": extra,
         "command": " ".join(shlex.quote(word) for word in words),
     }
+
+
+def _extra_vars(extra: Mapping[str, Any]) -> str:
+    """JSON keeps lists lists, and blanks and quotes whole. Names chosen by somebody else must not become templates."""
+    pairs = []
+    for name, value in extra.items():
+        text = json.dumps(value)
+        unsafe = "!unsafe " if isinstance(value, str) and any(mark in value for mark in _TEMPLATE_MARKS) else ""
+        pairs.append("%s: %s%s" % (json.dumps(name), unsafe, text))
+    return "{%s}" % ", ".join(pairs)
+
+
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
 class _Known(Dict[str, str]):

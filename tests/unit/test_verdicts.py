@@ -185,6 +185,20 @@ def test_gids_are_never_code() -> None:
     assert json.loads(shlex.split(remedy["command"])[-1]) == {"oncall_gid": gid}
 
 
+def test_gids_are_never_templates() -> None:
+    """The command's own reader of -e: PREPARE TRANSACTION takes any text, and Ansible would run it."""
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar
+
+    gid = "{{ lookup('pipe', 'echo owned') }}"
+    answer = Answer("activity", "no", "x", "queries_hanging", "prepared_transaction", ("x",), values=(("gid", gid),))
+    remedy = render(answer, "db1")["remedy"]
+    assert remedy
+    loader = DataLoader()
+    read = loader.load(shlex.split(remedy["command"])[-1])
+    assert Templar(loader=loader, variables=read).template(read["oncall_gid"]) == gid
+
+
 def test_summaries_are_filled() -> None:
     for _, fault in ALL:
         summary = judge(fault.facts, Thresholds(), "db1")["verdict"]["summary"]

@@ -14,7 +14,19 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from .._answers import NO, WARNING, YES, Answer, Finding, Thresholds
 from .._facts import Disk, Facts, LogEntry, ServerFacts
-from ._readings import WAL_SEGMENT_BYTES, count, down, duration, line, log_lines, not_asked, size, this_run, wire_line
+from ._readings import (
+    WAL_SEGMENT_BYTES,
+    count,
+    down,
+    duration,
+    line,
+    log_lines,
+    not_asked,
+    size,
+    this_run,
+    when,
+    wire_line,
+)
 
 QUESTION = "running"
 ANSWERING = ("accepting", "rejecting", "silent")
@@ -220,15 +232,21 @@ def _lock_file(server: ServerFacts) -> Optional[Reason]:
 
 def _logged(server: ServerFacts, entries: List[LogEntry]) -> Optional[Reason]:
     for entry in reversed(entries):
-        if entry["cause"] in CAUSES and not _past(server, entry["cause"]):
+        if entry["cause"] in CAUSES and not _past(server, entry):
             return Reason(str(entry["cause"]), log_lines([entry]))
     return None
 
 
-def _past(server: ServerFacts, cause: Optional[str]) -> bool:
+def _past(server: ServerFacts, entry: LogEntry) -> bool:
     """An old story in the log of a server that was shut down in order since: what can be read directly denies it."""
     if not (server["control"] and _shut_down(server["control"]["state"])):
         return False
+    if server["exit_code"] not in (None, 0, 130, 143):
+        return False  # a later start failed, before it touched the control file
+    written, ended = when(entry["at"]), when(server["finished_at"])
+    if server["exit_code"] is None and written and ended and written > ended:
+        return False  # the same, where the shutdown's time is known and the start's exit code is not
+    cause = entry["cause"]
     directory, configuration = server["data_directory"], server["configuration"]
     return (
         (cause == "disk_full" and bool(server["disks"]))
