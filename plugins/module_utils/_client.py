@@ -11,6 +11,7 @@
 Each gives whole ``ClientFacts``, never raises for what the network or the server does, and leaves what only the
 caller knows (``name``, ``state``, ``networks``, ``shared_networks``, ``password_matches``) at its defaults.
 """
+
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
@@ -27,8 +28,15 @@ from ._runtime import ClientOption, Completed, Login
 from ._side_by_side import side_by_side
 from ._wire import Address, login, probe, reach
 
-__all__ = ["ToolboxRun", "blank", "check_health", "examine_here", "examine_login", "examine_namespace",
-           "examine_toolbox"]
+__all__ = [
+    "ToolboxRun",
+    "blank",
+    "check_health",
+    "examine_here",
+    "examine_login",
+    "examine_namespace",
+    "examine_toolbox",
+]
 
 ToolboxRun = Callable[[Sequence[str], str, Deadline], Completed]  # (argv, standard input, deadline)
 
@@ -38,23 +46,46 @@ _MARGIN_SECONDS = 0.25  # our answer must be back before the caller's deadline
 _MOST_ADDRESSES = 4
 
 
-def blank(option: ClientOption, settings: Optional[Login] = None, state: str = "missing", place: str = "none",
-          error: Optional[str] = None) -> ClientFacts:
+def blank(
+    option: ClientOption,
+    settings: Optional[Login] = None,
+    state: str = "missing",
+    place: str = "none",
+    error: Optional[str] = None,
+) -> ClientFacts:
     """Facts of a client that nothing has been asked about yet."""
     return {
-        "service": option.service, "name": option.service, "state": state, "place": place,
-        "application_name": option.application_name, "networks": [], "shared_networks": [],
-        "login": None if settings is None else {
-            "host": settings.host, "port": settings.port, "user": settings.user, "database": settings.database,
-            "ssl_mode": settings.ssl_mode, "password_given": settings.password is not None,
-            "source": settings.source},
-        "resolution": None, "reach": None, "startup": None, "attempt": None, "password_matches": None,
-        "health": None, "error": error,
+        "service": option.service,
+        "name": option.service,
+        "state": state,
+        "place": place,
+        "application_name": option.application_name,
+        "networks": [],
+        "shared_networks": [],
+        "login": None
+        if settings is None
+        else {
+            "host": settings.host,
+            "port": settings.port,
+            "user": settings.user,
+            "database": settings.database,
+            "ssl_mode": settings.ssl_mode,
+            "password_given": settings.password is not None,
+            "source": settings.source,
+        },
+        "resolution": None,
+        "reach": None,
+        "startup": None,
+        "attempt": None,
+        "password_matches": None,
+        "health": None,
+        "error": error,
     }
 
 
-def examine_namespace(pid: int, option: ClientOption, settings: Optional[Login], deadline: Deadline,
-                      ca_cert: Optional[str] = None) -> ClientFacts:
+def examine_namespace(
+    pid: int, option: ClientOption, settings: Optional[Login], deadline: Deadline, ca_cert: Optional[str] = None
+) -> ClientFacts:
     """From inside the network namespace of process ``pid`` (``_place.can_enter`` says whether that works)."""
     facts = blank(option, settings, state="running", place="namespace")
     root = "/proc/%d/root" % pid
@@ -65,8 +96,9 @@ def examine_namespace(pid: int, option: ClientOption, settings: Optional[Login],
     return facts
 
 
-def examine_here(option: ClientOption, settings: Optional[Login], deadline: Deadline,
-                 ca_cert: Optional[str] = None) -> ClientFacts:
+def examine_here(
+    option: ClientOption, settings: Optional[Login], deadline: Deadline, ca_cert: Optional[str] = None
+) -> ClientFacts:
     """From this host: ``name`` is "here", ``state`` "running"."""
     facts = blank(option, settings, state="running", place="here")
     facts["name"] = "here"
@@ -74,8 +106,9 @@ def examine_here(option: ClientOption, settings: Optional[Login], deadline: Dead
     return facts
 
 
-def examine_toolbox(run: ToolboxRun, option: ClientOption, settings: Optional[Login],
-                    deadline: Deadline) -> ClientFacts:
+def examine_toolbox(
+    run: ToolboxRun, option: ClientOption, settings: Optional[Login], deadline: Deadline
+) -> ClientFacts:
     """By a short-lived container of the server's image in the client's networks.
 
     ``run`` starts it with exactly that command line and standard input (the input holds the password: it must reach
@@ -98,8 +131,9 @@ def examine_toolbox(run: ToolboxRun, option: ClientOption, settings: Optional[Lo
     return facts
 
 
-def _examine(option: ClientOption, settings: Optional[Login], root: Optional[str], deadline: Deadline,
-             ca_cert: Optional[str]) -> Any:
+def _examine(
+    option: ClientOption, settings: Optional[Login], root: Optional[str], deadline: Deadline, ca_cert: Optional[str]
+) -> Any:
     """The keys of ClientFacts that looking brings; the health page is asked while the login goes on."""
     inner = Deadline(deadline.left() - _MARGIN_SECONDS)
     steps: Dict[str, Callable[[], Any]] = {}
@@ -114,15 +148,21 @@ def _examine(option: ClientOption, settings: Optional[Login], root: Optional[str
     if "health" in outcome.values:
         found["health"] = outcome.values["health"]
     elif "health" in outcome.errors and option.health_url:
-        found["health"] = {"url": mask(option.health_url), "status": None, "ok": False, "body": None,
-                           "error": "no answer in time"}
+        found["health"] = {
+            "url": mask(option.health_url),
+            "status": None,
+            "ok": False,
+            "body": None,
+            "error": "no answer in time",
+        }
     if "login" in outcome.errors:
         found["error"] = mask("the login could not be examined: %s" % outcome.errors["login"])
     return found
 
 
-def examine_login(settings: Login, root: Optional[str], deadline: Deadline,
-                  ca_cert: Optional[str] = None) -> Dict[str, Any]:
+def examine_login(
+    settings: Login, root: Optional[str], deadline: Deadline, ca_cert: Optional[str] = None
+) -> Dict[str, Any]:
     """{resolution, reach, startup, attempt} of these settings; ``root`` as in ``_dns.resolve``.
 
     One after the other, so that no more than one connection is ever taken. A host that begins with "/" is the
@@ -146,8 +186,13 @@ def examine_login(settings: Login, root: Optional[str], deadline: Deadline,
 
     def ask() -> Any:
         seconds = STARTUP_SECONDS if reachable else HOPELESS_SECONDS
-        return probe(address, deadline.sooner(seconds), "network" if isinstance(address, tuple) else "socket",
-                     settings.user, settings.database)
+        return probe(
+            address,
+            deadline.sooner(seconds),
+            "network" if isinstance(address, tuple) else "socket",
+            settings.user,
+            settings.database,
+        )
 
     def attempt(seconds: float = float("inf")) -> Any:
         return _log_in(address, settings, ca_cert, deadline.sooner(seconds))
@@ -170,8 +215,16 @@ def _may_log_in(settings: Login) -> bool:
 def _log_in(address: Address, settings: Login, ca_cert: Optional[str], deadline: Deadline) -> Any:
     """With the client's settings. Where only the client knows the certificate authority, TLS is not verified."""
     unverified = settings.ssl_mode in ("verify-ca", "verify-full") and ca_cert is None
-    result = login(address, settings.user, settings.password, settings.database,
-                   "require" if unverified else settings.ssl_mode, ca_cert, deadline, host=settings.host)
+    result = login(
+        address,
+        settings.user,
+        settings.password,
+        settings.database,
+        "require" if unverified else settings.ssl_mode,
+        ca_cert,
+        deadline,
+        host=settings.host,
+    )
     if unverified and result["succeeded"]:
         result["message"] = "the certificate was not verified: the client's authority is not known here (ca_cert)"
     return result

@@ -10,6 +10,7 @@ Environment variables that are read, the first kind that names a host (or a URL)
 * ``POSTGRES_HOST PORT USER PASSWORD DB``, ``PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSSLMODE``,
   ``DB_HOST PORT USER PASSWORD NAME``
 """
+
 from __future__ import annotations
 
 import re
@@ -22,30 +23,49 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 
 _SCHEME = re.compile(r"^(?:jdbc:)?(?:postgres|postgresql|postgis|timescale|timescaledb|pgsql|psql)(?:\+\w+)?://", re.I)
 _WORD = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
-_FIRST_URLS = ("DATABASE_URL", "POSTGRES_URL", "POSTGRESQL_URL", "DB_URL", "SQLALCHEMY_DATABASE_URI",
-               "SQLALCHEMY_DATABASE_URL")
+_FIRST_URLS = (
+    "DATABASE_URL",
+    "POSTGRES_URL",
+    "POSTGRESQL_URL",
+    "DB_URL",
+    "SQLALCHEMY_DATABASE_URI",
+    "SQLALCHEMY_DATABASE_URL",
+)
 _URL_NAME = re.compile(r"(?:^|_)(?:URL|URI|DSN|CONNECTION_STRING)$")
 _PIECES: Tuple[Tuple[str, Dict[str, Tuple[str, ...]]], ...] = (
-    ("POSTGRES_*", {
-        "host": ("POSTGRES_HOST", "POSTGRES_SERVER", "POSTGRESQL_HOST"),
-        "port": ("POSTGRES_PORT", "POSTGRESQL_PORT"),
-        "user": ("POSTGRES_USER", "POSTGRES_USERNAME", "POSTGRESQL_USER", "POSTGRESQL_USERNAME"),
-        "password": ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"),
-        "database": ("POSTGRES_DB", "POSTGRES_DATABASE", "POSTGRES_NAME", "POSTGRESQL_DATABASE"),
-        "ssl_mode": ("POSTGRES_SSLMODE", "POSTGRES_SSL_MODE"),
-    }),
-    ("PG*", {
-        "host": ("PGHOST",), "port": ("PGPORT",), "user": ("PGUSER",), "password": ("PGPASSWORD",),
-        "database": ("PGDATABASE",), "ssl_mode": ("PGSSLMODE",),
-    }),
-    ("DB_*", {
-        "host": ("DB_HOST", "DB_HOSTNAME", "DATABASE_HOST"),
-        "port": ("DB_PORT", "DATABASE_PORT"),
-        "user": ("DB_USER", "DB_USERNAME", "DATABASE_USER", "DATABASE_USERNAME"),
-        "password": ("DB_PASSWORD", "DB_PASS", "DATABASE_PASSWORD"),
-        "database": ("DB_NAME", "DB_DATABASE", "DATABASE_NAME"),
-        "ssl_mode": ("DB_SSLMODE", "DB_SSL_MODE"),
-    }),
+    (
+        "POSTGRES_*",
+        {
+            "host": ("POSTGRES_HOST", "POSTGRES_SERVER", "POSTGRESQL_HOST"),
+            "port": ("POSTGRES_PORT", "POSTGRESQL_PORT"),
+            "user": ("POSTGRES_USER", "POSTGRES_USERNAME", "POSTGRESQL_USER", "POSTGRESQL_USERNAME"),
+            "password": ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"),
+            "database": ("POSTGRES_DB", "POSTGRES_DATABASE", "POSTGRES_NAME", "POSTGRESQL_DATABASE"),
+            "ssl_mode": ("POSTGRES_SSLMODE", "POSTGRES_SSL_MODE"),
+        },
+    ),
+    (
+        "PG*",
+        {
+            "host": ("PGHOST",),
+            "port": ("PGPORT",),
+            "user": ("PGUSER",),
+            "password": ("PGPASSWORD",),
+            "database": ("PGDATABASE",),
+            "ssl_mode": ("PGSSLMODE",),
+        },
+    ),
+    (
+        "DB_*",
+        {
+            "host": ("DB_HOST", "DB_HOSTNAME", "DATABASE_HOST"),
+            "port": ("DB_PORT", "DATABASE_PORT"),
+            "user": ("DB_USER", "DB_USERNAME", "DATABASE_USER", "DATABASE_USERNAME"),
+            "password": ("DB_PASSWORD", "DB_PASS", "DATABASE_PASSWORD"),
+            "database": ("DB_NAME", "DB_DATABASE", "DATABASE_NAME"),
+            "ssl_mode": ("DB_SSLMODE", "DB_SSL_MODE"),
+        },
+    ),
 )
 
 
@@ -59,9 +79,15 @@ def from_environment(env: Mapping[str, str]) -> Optional[Login]:
         return None
     source, values = found
     user = values.get("user") or "postgres"
-    return Login(host=values.get("host", ""), port=_port(values.get("port")), user=user,
-                 database=values.get("database") or user, ssl_mode=values.get("ssl_mode") or "prefer",
-                 password=values.get("password"), source=source)
+    return Login(
+        host=values.get("host", ""),
+        port=_port(values.get("port")),
+        user=user,
+        database=values.get("database") or user,
+        ssl_mode=values.get("ssl_mode") or "prefer",
+        password=values.get("password"),
+        source=source,
+    )
 
 
 def resolve_login(option: Mapping[str, Any], env: Mapping[str, str], defaults: Mapping[str, Any]) -> Optional[Login]:
@@ -76,9 +102,15 @@ def resolve_login(option: Mapping[str, Any], env: Mapping[str, str], defaults: M
     if not values.get("host"):
         return None
     user = values.get("user") or "postgres"
-    return Login(host=values["host"], port=_port(values.get("port")) or 5432, user=user,
-                 database=values.get("database") or user, ssl_mode=values.get("ssl_mode") or "prefer",
-                 password=values.get("password"), source="options" if given else source)
+    return Login(
+        host=values["host"],
+        port=_port(values.get("port")) or 5432,
+        user=user,
+        database=values.get("database") or user,
+        ssl_mode=values.get("ssl_mode") or "prefer",
+        password=values.get("password"),
+        source="options" if given else source,
+    )
 
 
 def _texts(values: Mapping[str, Any]) -> Dict[str, str]:
@@ -104,7 +136,7 @@ def parse_connection_string(text: str) -> Optional[Dict[str, str]]:
     text = text.strip().strip("\"'") if text.strip()[:1] in "\"'" else text.strip()
     scheme = _SCHEME.match(text)
     if scheme:
-        return _parse_url(text[scheme.end():])
+        return _parse_url(text[scheme.end() :])
     if re.match(r"\s*(?:host|hostaddr|dbname|user|port|service|password)\s*=", text):
         return _parse_words(text)
     return None
@@ -133,9 +165,18 @@ def _parse_url(rest: str) -> Dict[str, str]:
     return {key: value for key, value in values.items() if value != ""}
 
 
-_KEYWORDS = {"host": "host", "hostaddr": "host", "port": "port", "user": "user", "password": "password",
-             "dbname": "database", "database": "database", "sslmode": "ssl_mode", "ssl_mode": "ssl_mode",
-             "ssl": "ssl_mode"}
+_KEYWORDS = {
+    "host": "host",
+    "hostaddr": "host",
+    "port": "port",
+    "user": "user",
+    "password": "password",
+    "dbname": "database",
+    "database": "database",
+    "sslmode": "ssl_mode",
+    "ssl_mode": "ssl_mode",
+    "ssl": "ssl_mode",
+}
 
 
 def _parse_words(text: str) -> Dict[str, str]:
@@ -174,9 +215,17 @@ def _described(env: Mapping[str, str]) -> Optional[Tuple[str, Dict[str, str]]]:
     return source, _layered(chosen, *(values for _, values in kinds))
 
 
-_SSL_WORDS = {"true": "require", "1": "require", "on": "require", "no-verify": "require",
-              "false": "disable", "0": "disable", "off": "disable",
-              "verify_ca": "verify-ca", "verify_full": "verify-full"}
+_SSL_WORDS = {
+    "true": "require",
+    "1": "require",
+    "on": "require",
+    "no-verify": "require",
+    "false": "disable",
+    "0": "disable",
+    "off": "disable",
+    "verify_ca": "verify-ca",
+    "verify_full": "verify-full",
+}
 
 
 def _ssl_mode(values: Dict[str, str]) -> Dict[str, str]:

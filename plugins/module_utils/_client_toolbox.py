@@ -8,6 +8,7 @@ the start-up packet is sent byte by byte, so that the answer's SQLSTATE is seen.
 the server's, in the server's language, and tells no SQLSTATE; the catalog says why it failed.
 The password comes on the first line of standard input: it is in no argument list and in no container's configuration.
 """
+
 from __future__ import annotations
 
 import re
@@ -92,7 +93,8 @@ fi
 """
 
 _CONNECTION_FAILED = re.compile(
-    r"^psql: (?:error: )?(?:could not connect to server: |connection to server .*? failed: )?")
+    r"^psql: (?:error: )?(?:could not connect to server: |connection to server .*? failed: )?"
+)
 _FROM_SERVER = re.compile(r"^\S+:  \S")  # libpq prints an ErrorResponse as "SEVERITY:  text", in any language
 _OWN_TEXTS = (  # libpq's own messages, which LC_ALL=C keeps in English
     ("timeout expired", "timeout"),
@@ -106,9 +108,20 @@ def toolbox_command(settings: Login, seconds: float, attempt: bool) -> Tuple[Lis
     """(argv, standard input) for the toolbox. ``seconds`` is all the time it has; whole ones are psql's unit."""
     packet = startup(settings.user, settings.database, "oncall")
     ssl_mode = "require" if settings.ssl_mode in ("verify-ca", "verify-full") else settings.ssl_mode
-    argv = ["sh", "-c", TOOLBOX_SCRIPT, "oncall", settings.host, str(settings.port), settings.user, settings.database,
-            ssl_mode, str(max(2, min(4, int(seconds) - 4))), "".join("\\%03o" % byte for byte in packet),
-            "yes" if attempt else "no"]
+    argv = [
+        "sh",
+        "-c",
+        TOOLBOX_SCRIPT,
+        "oncall",
+        settings.host,
+        str(settings.port),
+        settings.user,
+        settings.database,
+        ssl_mode,
+        str(max(2, min(4, int(seconds) - 4))),
+        "".join("\\%03o" % byte for byte in packet),
+        "yes" if attempt else "no",
+    ]
     return argv, (settings.password or "") + "\n"
 
 
@@ -155,7 +168,7 @@ def _reach(lines: List[Tuple[str, str]], port: int) -> Optional[Reach]:
         if key != "reach":
             continue
         probes: List[Tuple[str, Optional[float]]] = []
-        for key_after, value in lines[index + 1:]:
+        for key_after, value in lines[index + 1 :]:
             if key_after == "reach":
                 break
             if key_after == "probe":
@@ -168,10 +181,16 @@ def _reach(lines: List[Tuple[str, str]], port: int) -> Optional[Reach]:
         outcome = next((name for name in ("open", "refused", "unreachable") if name in kinds), "timeout")
         answered = kinds.count(outcome) if outcome in ("open", "refused") else 0
         times = [milliseconds for kind, milliseconds in probes if kind == "open" and milliseconds is not None]
-        tried.append({
-            "address": show_address(address, port), "probes": len(probes), "answered": answered,
-            "loss_percent": round(100.0 * (len(probes) - answered) / len(probes), 1),
-            "latency_ms": round(statistics.median(times), 3) if times else None, "outcome": outcome})
+        tried.append(
+            {
+                "address": show_address(address, port),
+                "probes": len(probes),
+                "answered": answered,
+                "loss_percent": round(100.0 * (len(probes) - answered) / len(probes), 1),
+                "latency_ms": round(statistics.median(times), 3) if times else None,
+                "outcome": outcome,
+            }
+        )
     if not tried:
         return None
     return tried[-1] if tried[-1]["outcome"] == "open" else tried[0]
@@ -190,8 +209,15 @@ def _probe(value: str) -> Tuple[str, Optional[float]]:
 
 def _startup(words: Dict[str, str], reach: Reach, secrets: List[str]) -> Optional[WireAnswer]:
     """None where the port is open, but the image has no bash to ask with."""
-    result: WireAnswer = {"kind": "network", "address": reach["address"] or "", "outcome": reach["outcome"],
-                          "severity": None, "sqlstate": None, "message": "no connection", "elapsed_ms": 0.0}
+    result: WireAnswer = {
+        "kind": "network",
+        "address": reach["address"] or "",
+        "outcome": reach["outcome"],
+        "severity": None,
+        "sqlstate": None,
+        "message": "no connection",
+        "elapsed_ms": 0.0,
+    }
     if reach["outcome"] != "open":
         return result
     if "startup" not in words:
@@ -214,8 +240,16 @@ def _attempt(lines: List[Tuple[str, str]], words: Dict[str, str], secrets: List[
         return None
     said = [value for key, value in lines if key == "login-text" and value.strip()]
     result: LoginAttempt = {
-        "succeeded": False, "outcome": "failed", "severity": None, "sqlstate": None, "message": None, "method": None,
-        "tls": False, "source_address": None, "elapsed_ms": _between(words, "login-begin", "login-end")}
+        "succeeded": False,
+        "outcome": "failed",
+        "severity": None,
+        "sqlstate": None,
+        "message": None,
+        "method": None,
+        "tls": False,
+        "source_address": None,
+        "elapsed_ms": _between(words, "login-begin", "login-end"),
+    }
     if words["login"] == "0":
         result["succeeded"], result["outcome"] = True, "ok"
         answer = (said[-1] if said else "").split()

@@ -6,6 +6,7 @@
 The C library cannot be asked: it reads this host's files whatever namespace the thread is in.
 Packets: RFC 1035 section 4; search list and ndots: resolv.conf(5).
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -130,7 +131,7 @@ def parse_reply(packet: bytes) -> Reply:
         for _ in range(answers):
             offset = _after_name(packet, offset)
             kind, _, _, size = struct.unpack_from("!HHIH", packet, offset)
-            data = packet[offset + 10:offset + 10 + size]
+            data = packet[offset + 10 : offset + 10 + size]
             offset += 10 + size
             if (kind, len(data)) in ((A, 4), (AAAA, 16)):
                 addresses.append(socket.inet_ntop(socket.AF_INET if kind == A else socket.AF_INET6, data))
@@ -203,10 +204,16 @@ def _resolve_here(name: str, deadline: Deadline, begin: float) -> Resolution:
     return _resolution(name, addresses, None, error, begin)
 
 
-def _resolution(name: str, addresses: List[str], server: Optional[str], error: Optional[str],
-                begin: float) -> Resolution:
-    return {"name": name, "addresses": addresses, "nameserver": server, "error": error,
-            "elapsed_ms": round((time.monotonic() - begin) * 1000, 3)}
+def _resolution(
+    name: str, addresses: List[str], server: Optional[str], error: Optional[str], begin: float
+) -> Resolution:
+    return {
+        "name": name,
+        "addresses": addresses,
+        "nameserver": server,
+        "error": error,
+        "elapsed_ms": round((time.monotonic() - begin) * 1000, 3),
+    }
 
 
 def _read(root: str, path: str) -> str:

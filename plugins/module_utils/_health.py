@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The client's own health page, asked from the client's place."""
+
 from __future__ import annotations
 
 import contextlib
@@ -20,8 +21,24 @@ from ._mask import mask
 _LONGEST = 1 << 16  # bytes read of a page
 _SHOWN = 300
 _ABOUT_HEALTH = ("status", "state", "health", "healthy", "ok", "database", "db", "postgres", "postgresql", "connected")
-_BAD_WORDS = ("error", "unhealthy", "down", "fail", "failed", "failing", "failure", "disconnected", "unavailable",
-              "degraded", "critical", "false", "no", "not connected", "unreachable", "timeout")
+_BAD_WORDS = (
+    "error",
+    "unhealthy",
+    "down",
+    "fail",
+    "failed",
+    "failing",
+    "failure",
+    "disconnected",
+    "unavailable",
+    "degraded",
+    "critical",
+    "false",
+    "no",
+    "not connected",
+    "unreachable",
+    "timeout",
+)
 
 
 def check_health(url: str, root: Optional[str], deadline: Deadline) -> Health:
@@ -75,8 +92,9 @@ def says_healthy(body: str) -> bool:
     if not isinstance(document, dict):
         return True
     inner = [value for value in document.values() if isinstance(value, dict)]
-    return all(_well(value) for each in [document, *inner] for key, value in each.items()
-               if str(key).lower() in _ABOUT_HEALTH)
+    return all(
+        _well(value) for each in [document, *inner] for key, value in each.items() if str(key).lower() in _ABOUT_HEALTH
+    )
 
 
 def _well(value: Any) -> bool:

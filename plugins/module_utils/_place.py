@@ -8,6 +8,7 @@ does what a forked child would, without the risk of forking a process that has t
 release). The thread ends with its work and serves nothing else: no other code ever runs in a foreign namespace.
 Files still are this host's there: ``inside`` finds the container's below ``/proc/<pid>/root``.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -82,8 +83,9 @@ def in_namespace(pid: int, function: Callable[[], Result], deadline: Deadline) -
     if errors:
         raise errors[0]
     if not results:
-        raise DeadlineError("Examining from inside the network of process %d took too long" % pid,
-                            "Raise deadline_seconds.")
+        raise DeadlineError(
+            "Examining from inside the network of process %d took too long" % pid, "Raise deadline_seconds."
+        )
     return results[0]
 
 
@@ -99,5 +101,7 @@ def _enter(pid: int) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise TargetError("Cannot enter the network namespace %s: %s" % (path, error.strerror or error),
-                          "Run as root beside the engine (become: true).") from None
+        raise TargetError(
+            "Cannot enter the network namespace %s: %s" % (path, error.strerror or error),
+            "Run as root beside the engine (become: true).",
+        ) from None

@@ -5,6 +5,7 @@
 
 Manual, chapter "Frontend/Backend Protocol", sections "Message Formats" and "SASL Authentication".
 """
+
 from __future__ import annotations
 
 import base64
@@ -15,13 +16,22 @@ import os
 import struct
 from typing import Dict, List, Optional
 
-from ._verifier import client_key, md5_verifier, salted_password, server_key, stored_key
+from ._verifier import client_key, md5, md5_verifier, salted_password, server_key, stored_key
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 TERMINATE = b"X\0\0\0\x04"
 LONGEST = 1 << 20  # bytes; no message of a login comes near
-METHODS = {0: "trust", 2: "kerberos", 3: "password", 5: "md5", 6: "scm", 7: "gss", 8: "gss", 9: "sspi",
-           10: "scram-sha-256"}
+METHODS = {
+    0: "trust",
+    2: "kerberos",
+    3: "password",
+    5: "md5",
+    6: "scm",
+    7: "gss",
+    8: "gss",
+    9: "sspi",
+    10: "scram-sha-256",
+}
 _NO_CHANNEL_BINDING = b"n,,"  # "this client cannot bind channels": right with and without TLS (RFC 5802, section 6)
 
 
@@ -41,7 +51,7 @@ def password_message(password: str) -> bytes:
 
 
 def md5_response(user: str, password: str, salt: bytes) -> str:
-    return "md5" + hashlib.md5(md5_verifier(password, user)[3:].encode() + salt).hexdigest()
+    return "md5" + md5(md5_verifier(password, user)[3:].encode() + salt)
 
 
 def error_fields(body: bytes) -> Dict[str, str]:

@@ -7,6 +7,7 @@ PostgreSQL neither logs such a connection nor gives it a slot (postmaster, ``Pro
 connecting, as a port scanner does"). A lost SYN is sent again by the kernel after one second (RFC 6298), which would
 turn loss into latency: a probe without answer in 0.9 s counts as lost.
 """
+
 from __future__ import annotations
 
 import errno
@@ -23,8 +24,16 @@ PROBES = 10
 STAGGER_SECONDS = 0.003  # a burst at one instant could be lost as a whole
 PATIENCE_SECONDS = 0.9
 
-UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EHOSTDOWN, errno.ENETDOWN,
-               errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM)
+UNREACHABLE = (
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EADDRNOTAVAIL,
+    errno.EHOSTDOWN,
+    errno.ENETDOWN,
+    errno.EAFNOSUPPORT,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 
 def show_address(host: str, port: int) -> str:

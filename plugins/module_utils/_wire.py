@@ -10,6 +10,7 @@ said all we want to know, and forgets us without a line in its log. Which user a
 left": before authentication PostgreSQL refuses (53300) only when the reserved slots are gone as well, and to
 everybody. That *ordinary* slots are gone shows after authentication: in the client's own login.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -49,8 +50,9 @@ _TLS_PLANS = {"disable": (False,), "allow": (False, True), "prefer": (True, Fals
 _GOODBYE_SECONDS = 0.2
 
 
-def probe(address: Address, deadline: Deadline, kind: str, user: str = "postgres",
-          database: str = "postgres") -> WireAnswer:
+def probe(
+    address: Address, deadline: Deadline, kind: str, user: str = "postgres", database: str = "postgres"
+) -> WireAnswer:
     """Send a start-up packet and read the first answer; nobody is logged in unless the server trusts us."""
     begin = time.monotonic()
     try:
@@ -67,9 +69,15 @@ def probe(address: Address, deadline: Deadline, kind: str, user: str = "postgres
                 _leave(stream, TERMINATE if verdict.trusted else b"")  # amid authentication it would be logged
     except OSError as error:
         verdict = _Verdict(_connect_outcome(error), message=_connect_message(error))
-    return {"kind": kind, "address": address if isinstance(address, str) else show_address(*address),
-            "outcome": verdict.outcome, "severity": verdict.severity, "sqlstate": verdict.sqlstate,
-            "message": verdict.message, "elapsed_ms": _since(begin)}
+    return {
+        "kind": kind,
+        "address": address if isinstance(address, str) else show_address(*address),
+        "outcome": verdict.outcome,
+        "severity": verdict.severity,
+        "sqlstate": verdict.sqlstate,
+        "message": verdict.message,
+        "elapsed_ms": _since(begin),
+    }
 
 
 class _Verdict(NamedTuple):
@@ -93,7 +101,7 @@ def read_answer(data: bytes) -> _Verdict:
         return _Verdict("accepting", trusted=data[5:9] == b"\0\0\0\0")
     if kind == b"E":
         if 4 < length <= LONGEST:
-            fields = error_fields(data[5:1 + length])
+            fields = error_fields(data[5 : 1 + length])
             if "C" in fields and "M" in fields:
                 outcome = "accepting" if fields["C"] in _ABOUT_US else "rejecting"
                 return _Verdict(outcome, fields.get("V"), fields["C"], fields["M"])
@@ -116,8 +124,17 @@ def _first_answer(stream: "_Stream") -> _Verdict:
             return read_answer(header + body)
 
 
-def login(address: Address, user: str, password: Optional[str], database: str, ssl_mode: str, ca_cert: Optional[str],
-          deadline: Deadline, application_name: str = "oncall", host: Optional[str] = None) -> LoginAttempt:
+def login(
+    address: Address,
+    user: str,
+    password: Optional[str],
+    database: str,
+    ssl_mode: str,
+    ca_cert: Optional[str],
+    deadline: Deadline,
+    application_name: str = "oncall",
+    host: Optional[str] = None,
+) -> LoginAttempt:
     """Log in, wait until the server is ready for a query, and leave.
 
     ``ssl_mode`` means what libpq makes of it, a second attempt with or without TLS included (manual, section "SSL
@@ -128,14 +145,18 @@ def login(address: Address, user: str, password: Optional[str], database: str, s
     plan = (False,) if isinstance(address, str) else _TLS_PLANS.get(ssl_mode, (True,))
     attempts: List[LoginAttempt] = []
     for tls in plan:
-        attempt, other_way = _attempt(address, user, password, database, tls, ssl_mode, ca_cert, deadline,
-                                      application_name, host)
+        attempt, other_way = _attempt(
+            address, user, password, database, tls, ssl_mode, ca_cert, deadline, application_name, host
+        )
         attempts.append(attempt)
         if not other_way or deadline.passed():
             break
     # Of two refusals the telling one counts: "no pg_hba.conf entry" says least, and a missing TLS was no demand.
-    best = attempts[-1] if attempts[-1]["succeeded"] else min(
-        attempts, key=lambda one: (one["outcome"] != "rejected", one["sqlstate"] == "28000"))
+    best = (
+        attempts[-1]
+        if attempts[-1]["succeeded"]
+        else min(attempts, key=lambda one: (one["outcome"] != "rejected", one["sqlstate"] == "28000"))
+    )
     best["elapsed_ms"] = _since(begin)
     return best
 
@@ -143,19 +164,38 @@ def login(address: Address, user: str, password: Optional[str], database: str, s
 class _Failure(Exception):
     """A login that ended early. ``other_way``: libpq would now try with TLS instead of without, or without it."""
 
-    def __init__(self, outcome: str, text: str, fields: Optional[Dict[str, str]] = None,
-                 other_way: bool = False) -> None:
+    def __init__(
+        self, outcome: str, text: str, fields: Optional[Dict[str, str]] = None, other_way: bool = False
+    ) -> None:
         super().__init__(text)
         self.outcome, self.text, self.fields, self.other_way = outcome, text, fields or {}, other_way
 
 
-def _attempt(address: Address, user: str, password: Optional[str], database: str, tls: bool, ssl_mode: str,
-             ca_cert: Optional[str], deadline: Deadline, application_name: str,
-             host: Optional[str]) -> Tuple[LoginAttempt, bool]:
+def _attempt(
+    address: Address,
+    user: str,
+    password: Optional[str],
+    database: str,
+    tls: bool,
+    ssl_mode: str,
+    ca_cert: Optional[str],
+    deadline: Deadline,
+    application_name: str,
+    host: Optional[str],
+) -> Tuple[LoginAttempt, bool]:
     """One connection's attempt, and whether the other way (TLS or plain) is worth one."""
     begin = time.monotonic()
-    result: LoginAttempt = {"succeeded": False, "outcome": "failed", "severity": None, "sqlstate": None,
-                            "message": None, "method": None, "tls": False, "source_address": None, "elapsed_ms": 0.0}
+    result: LoginAttempt = {
+        "succeeded": False,
+        "outcome": "failed",
+        "severity": None,
+        "sqlstate": None,
+        "message": None,
+        "method": None,
+        "tls": False,
+        "source_address": None,
+        "elapsed_ms": 0.0,
+    }
     stream: Optional[_Stream] = None
     fell_back = other_way = False
     try:
@@ -204,9 +244,12 @@ def _start_tls(stream: "_Stream", host: str, ssl_mode: str, ca_cert: Optional[st
         body = stream.receive(min(struct.unpack("!I", data[1:5])[0] - 4, LONGEST)) if len(data) == 5 else b""
         raise _refusal(body, other_way=True)
     if answer != b"S":
-        raise _Failure("closed" if not answer else "failed",
-                       "no PostgreSQL server answered the request for TLS" if answer else
-                       "the server closed the connection when asked for TLS")
+        raise _Failure(
+            "closed" if not answer else "failed",
+            "no PostgreSQL server answered the request for TLS"
+            if answer
+            else "the server closed the connection when asked for TLS",
+        )
     verify = ssl_mode in ("verify-ca", "verify-full") or (ssl_mode == "require" and ca_cert is not None)
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -251,11 +294,13 @@ def _authenticate(stream: "_Stream", user: str, password: Optional[str], result:
                 raise _Failure("failed", "the server ended SCRAM authentication early, without proving itself")
             return
         if code not in (3, 5, 10, 11, 12):
-            raise _Failure("failed", "this login cannot do the %s authentication that the server asks for"
-                           % result["method"])
+            raise _Failure(
+                "failed", "this login cannot do the %s authentication that the server asks for" % result["method"]
+            )
         if password is None:
-            raise _Failure("failed", "the server asks for a password (%s) and the client's settings hold none"
-                           % result["method"])
+            raise _Failure(
+                "failed", "the server asks for a password (%s) and the client's settings hold none" % result["method"]
+            )
         try:
             if code == 3:
                 stream.send(password_message(password))

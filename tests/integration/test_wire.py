@@ -5,6 +5,7 @@
 
 As root, for the network namespaces; TLS needs a Debian build of PostgreSQL (``tests.embedded``).
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -51,8 +52,15 @@ def ask(address: Any, seconds: float = 5) -> WireAnswer:
     return probe(address, soon(seconds), "network")
 
 
-def log_in(server: Server, user: str = "app", password: "str | None" = PASSWORD, database: str = "postgres",
-           ssl_mode: str = "disable", ca_cert: "str | None" = None, **more: Any) -> LoginAttempt:
+def log_in(
+    server: Server,
+    user: str = "app",
+    password: "str | None" = PASSWORD,
+    database: str = "postgres",
+    ssl_mode: str = "disable",
+    ca_cert: "str | None" = None,
+    **more: Any,
+) -> LoginAttempt:
     return login((server.host, server.port), user, password, database, ssl_mode, ca_cert, soon(), **more)
 
 
@@ -98,10 +106,16 @@ def test_an_accepting_server(server: Server) -> None:
     assert server.log == before  # it left no line
 
 
-@pytest.mark.parametrize(("rule", "sqlstate"), [
-    ("host all all all trust", None), ("host all all all reject", "28000"), ("# nothing", "28000"),
-    ("host all all all md5", None), ("host all all all password", None),
-])
+@pytest.mark.parametrize(
+    ("rule", "sqlstate"),
+    [
+        ("host all all all trust", None),
+        ("host all all all reject", "28000"),
+        ("# nothing", "28000"),
+        ("host all all all md5", None),
+        ("host all all all password", None),
+    ],
+)
 def test_a_server_that_refuses_us_is_accepting(server: Server, rule: str, sqlstate: "str | None") -> None:
     server.hba(rule)
     answer = ask((server.host, server.port))
@@ -164,6 +178,7 @@ def test_a_server_that_is_not_open_yet(alone: Callable[..., Server]) -> None:
 def listener(greet: "Callable[[socket.socket], None] | None") -> Iterator[int]:
     """A port where ``greet`` handles each connection; None: nobody ever accepts."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while greet is not None:
@@ -190,11 +205,16 @@ def _answer_as_http(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-@pytest.mark.parametrize(("greet", "outcome", "login_outcome"), [
-    (None, "silent", "timeout"), (lambda connection: None, "refused", "closed"),
-    (_hang_up_rudely, "refused", "closed"),
-    (_answer_as_ssh, "not_postgresql", "failed"), (_answer_as_http, "not_postgresql", "failed"),
-])
+@pytest.mark.parametrize(
+    ("greet", "outcome", "login_outcome"),
+    [
+        (None, "silent", "timeout"),
+        (lambda connection: None, "refused", "closed"),
+        (_hang_up_rudely, "refused", "closed"),
+        (_answer_as_ssh, "not_postgresql", "failed"),
+        (_answer_as_http, "not_postgresql", "failed"),
+    ],
+)
 def test_what_is_no_postgresql(greet: Any, outcome: str, login_outcome: str) -> None:
     with listener(greet) as port:
         assert ask(("127.0.0.1", port), 0.5)["outcome"] == outcome
@@ -239,10 +259,17 @@ def test_the_slot_of_a_probe_is_free_again_at_once(alone: Callable[..., Server])
 # --- logins ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("user", "rule", "method"), [
-    ("app", "scram-sha-256", "scram-sha-256"), ("app", "md5", "scram-sha-256"), ("app", "password", "password"),
-    ("old", "md5", "md5"), ("old", "password", "password"), ("app", "trust", "trust"),
-])
+@pytest.mark.parametrize(
+    ("user", "rule", "method"),
+    [
+        ("app", "scram-sha-256", "scram-sha-256"),
+        ("app", "md5", "scram-sha-256"),
+        ("app", "password", "password"),
+        ("old", "md5", "md5"),
+        ("old", "password", "password"),
+        ("app", "trust", "trust"),
+    ],
+)
 def test_every_method(server: Server, user: str, rule: str, method: str) -> None:
     server.hba("host all all all " + rule)
     attempt = log_in(server, user)
@@ -258,11 +285,18 @@ def test_every_method(server: Server, user: str, rule: str, method: str) -> None
     assert "the client's settings hold none" in (without["message"] or "")
 
 
-@pytest.mark.parametrize(("arguments", "sqlstate"), [
-    ({"user": "app", "password": "wrong"}, "28P01"), ({"user": "no_such_role"}, "28P01"),
-    ({"user": "locked"}, "28000"), ({"database": "no_such_db"}, "3D000"), ({"user": "nobody_in"}, "53300"),
-    ({"database": "closed"}, "42501"), ({"user": "old"}, "28P01"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "sqlstate"),
+    [
+        ({"user": "app", "password": "wrong"}, "28P01"),
+        ({"user": "no_such_role"}, "28P01"),
+        ({"user": "locked"}, "28000"),
+        ({"database": "no_such_db"}, "3D000"),
+        ({"user": "nobody_in"}, "53300"),
+        ({"database": "closed"}, "42501"),
+        ({"user": "old"}, "28P01"),
+    ],
+)
 def test_refusals(server: Server, arguments: Any, sqlstate: str) -> None:
     if arguments.get("database") == "closed":
         server.sql("CREATE DATABASE closed")
@@ -309,11 +343,14 @@ ONLY_TLS, ONLY_PLAIN, BOTH = "hostssl all all all %s", "hostnossl all all all %s
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
-@pytest.mark.parametrize(("rule", "expected"), [  # True: over TLS; False: in the clear; None: 28000
-    (ONLY_TLS, (None, True, True, True, True, True)),
-    (ONLY_PLAIN, (False, False, False, None, None, None)),
-    (BOTH, (False, False, True, True, True, True)),
-])
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [  # True: over TLS; False: in the clear; None: 28000
+        (ONLY_TLS, (None, True, True, True, True, True)),
+        (ONLY_PLAIN, (False, False, False, None, None, None)),
+        (BOTH, (False, False, True, True, True, True)),
+    ],
+)
 @pytest.mark.parametrize("method", ["scram-sha-256", "trust"])
 def test_ssl_modes(tls: Server, rule: str, expected: "tuple[bool | None, ...]", method: str) -> None:
     assert tls.certificates
@@ -323,10 +360,16 @@ def test_ssl_modes(tls: Server, rule: str, expected: "tuple[bool | None, ...]", 
     assert {one["sqlstate"] for one in found if not one["succeeded"]} <= {"28000"}
 
 
-@pytest.mark.parametrize(("mode", "outcome", "message"), [
-    ("disable", "ok", None), ("allow", "ok", None), ("prefer", "ok", None), ("require", "no_tls", "offers no TLS"),
-    ("verify-full", "no_tls", "offers no TLS"),
-])
+@pytest.mark.parametrize(
+    ("mode", "outcome", "message"),
+    [
+        ("disable", "ok", None),
+        ("allow", "ok", None),
+        ("prefer", "ok", None),
+        ("require", "no_tls", "offers no TLS"),
+        ("verify-full", "no_tls", "offers no TLS"),
+    ],
+)
 def test_a_server_without_tls(server: Server, mode: str, outcome: str, message: "str | None") -> None:
     server.hba("host all all all scram-sha-256")
     attempt = log_in(server, ssl_mode=mode)
@@ -334,19 +377,46 @@ def test_a_server_without_tls(server: Server, mode: str, outcome: str, message: 
     assert (message or "") in (attempt["message"] or "")
 
 
-@pytest.mark.parametrize(("mode", "authority", "host", "outcome"), [
-    ("verify-full", True, "localhost", "ok"), ("verify-full", True, None, "ok"),  # 127.0.0.1 is in it
-    ("verify-full", True, "db.example", "bad_certificate"), ("verify-ca", True, "db.example", "ok"),
-    ("verify-ca", False, None, "bad_certificate"), ("require", False, None, "bad_certificate"),
-    ("verify-full", None, None, "failed"), ("require", None, None, "ok"), ("prefer", False, None, "ok"),
-])
-def test_certificates(tls: Server, tmp_path: pathlib.Path, mode: str, authority: "bool | None", host: "str | None",
-                      outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "authority", "host", "outcome"),
+    [
+        ("verify-full", True, "localhost", "ok"),
+        ("verify-full", True, None, "ok"),  # 127.0.0.1 is in it
+        ("verify-full", True, "db.example", "bad_certificate"),
+        ("verify-ca", True, "db.example", "ok"),
+        ("verify-ca", False, None, "bad_certificate"),
+        ("require", False, None, "bad_certificate"),
+        ("verify-full", None, None, "failed"),
+        ("require", None, None, "ok"),
+        ("prefer", False, None, "ok"),
+    ],
+)
+def test_certificates(
+    tls: Server, tmp_path: pathlib.Path, mode: str, authority: "bool | None", host: "str | None", outcome: str
+) -> None:
     assert tls.certificates
     tls.hba("hostssl all all all scram-sha-256")
     other = tmp_path / "other.crt"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-subj", "/CN=other", "-keyout", os.devnull, "-out", str(other)], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            "/CN=other",
+            "-keyout",
+            os.devnull,
+            "-out",
+            str(other),
+        ],
+        check=True,
+        capture_output=True,
+    )
     ca_cert = None if authority is None else str(tls.certificates.authority if authority else other)
     assert log_in(tls, ssl_mode=mode, ca_cert=ca_cert, host=host)["outcome"] == outcome
 
@@ -367,8 +437,22 @@ def test_a_wrong_password_is_tried_as_often_as_libpq_does(tls: Server, mode: str
     assert attempt["sqlstate"] == "28P01"
     assert tls.log.count("password authentication failed") - before == failures
     environment = {"PGPASSWORD": "wrong", "PGSSLMODE": mode, "HOME": str(tls.directory)}  # libpq looks for files there
-    tls.run("psql", "-XwqAt", "-h", tls.host, "-p", str(tls.port), "-U", "app", "-d", "postgres", "-c", "",
-            check=False, environment=environment)
+    tls.run(
+        "psql",
+        "-XwqAt",
+        "-h",
+        tls.host,
+        "-p",
+        str(tls.port),
+        "-U",
+        "app",
+        "-d",
+        "postgres",
+        "-c",
+        "",
+        check=False,
+        environment=environment,
+    )
     assert tls.log.count("password authentication failed") - before == 2 * failures
 
 
@@ -455,7 +539,7 @@ def far_server(namespace: Namespace) -> Iterator[Server]:
 
 def test_a_thread_in_a_namespace(namespace: Namespace) -> None:
     assert _place.can_enter(namespace.pid)
-    assert not _place.can_enter(2 ** 22 + 1)
+    assert not _place.can_enter(2**22 + 1)
 
     def addresses() -> str:
         return subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=True).stdout
@@ -465,7 +549,7 @@ def test_a_thread_in_a_namespace(namespace: Namespace) -> None:
     assert os.readlink("/proc/thread-self/ns/net") == before
     assert namespace.far not in addresses()
     with pytest.raises(TargetError, match="Cannot enter the network namespace"):
-        _place.in_namespace(2 ** 22 + 1, addresses, soon())
+        _place.in_namespace(2**22 + 1, addresses, soon())
     with pytest.raises(DeadlineError):
         _place.in_namespace(namespace.pid, lambda: time.sleep(1), soon(0.1))
     with pytest.raises(ZeroDivisionError):
@@ -475,8 +559,12 @@ def test_a_thread_in_a_namespace(namespace: Namespace) -> None:
 def test_without_the_capability_there_is_no_way_in(namespace: Namespace) -> None:
     code = "from %s import can_enter; print(can_enter(%d))" % (_place.__name__, namespace.pid)
     for drop, expected in (("-net_raw", "True"), ("-sys_admin", "False")):
-        done = subprocess.run(["setpriv", "--bounding-set=" + drop, sys.executable, "-c", code],
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["setpriv", "--bounding-set=" + drop, sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert done.stdout.strip() == expected
 
 
@@ -491,13 +579,17 @@ def test_reach_a_healthy_port(namespace: Namespace, far_server: Server) -> None:
     assert far_server.log == before
 
 
-@pytest.mark.parametrize(("rule", "outcome", "loss"), [
-    (("-j", "DROP"), "timeout", (100, 100)),
-    (("-m", "statistic", "--mode", "random", "--probability", "0.6", "-j", "DROP"), "open", (15, 95)),
-    (("-j", "REJECT", "--reject-with", "tcp-reset"), "refused", (0, 0)),
-])
-def test_reach_through_a_bad_network(namespace: Namespace, far_server: Server, rule: Any, outcome: str,
-                                     loss: "tuple[float, float]") -> None:
+@pytest.mark.parametrize(
+    ("rule", "outcome", "loss"),
+    [
+        (("-j", "DROP"), "timeout", (100, 100)),
+        (("-m", "statistic", "--mode", "random", "--probability", "0.6", "-j", "DROP"), "open", (15, 95)),
+        (("-j", "REJECT", "--reject-with", "tcp-reset"), "refused", (0, 0)),
+    ],
+)
+def test_reach_through_a_bad_network(
+    namespace: Namespace, far_server: Server, rule: Any, outcome: str, loss: "tuple[float, float]"
+) -> None:
     namespace.inside("iptables", "-A", "OUTPUT", "-p", "tcp", "--dport", str(far_server.port), *rule)
     begin = time.monotonic()
     found = _place.in_namespace(namespace.pid, lambda: reach(far_server.host, far_server.port, soon()), soon())
@@ -513,8 +605,9 @@ def test_reach_nowhere(namespace: Namespace) -> None:
     unreachable = _place.in_namespace(namespace.pid, lambda: reach("203.0.113.7", 5432, soon()), soon())
     assert (unreachable["outcome"], unreachable["answered"], unreachable["latency_ms"]) == ("unreachable", 0, None)
     begin = time.monotonic()
-    silent = _place.in_namespace(namespace.pid, lambda: reach("10.213.%s.77" % namespace.near.split(".")[2], 1,
-                                                              soon(0.3)), soon())
+    silent = _place.in_namespace(
+        namespace.pid, lambda: reach("10.213.%s.77" % namespace.near.split(".")[2], 1, soon(0.3)), soon()
+    )
     assert silent["outcome"] == "timeout"  # nobody has that address
     assert time.monotonic() - begin < 0.6  # the deadline holds
 
@@ -523,9 +616,11 @@ def test_reach_nowhere(namespace: Namespace) -> None:
 
 
 @contextlib.contextmanager
-def name_server(namespace: Namespace, address: str, records: "dict[str, list[str]]", code: int = 3,
-                mute: bool = False) -> Iterator[None]:
+def name_server(
+    namespace: Namespace, address: str, records: "dict[str, list[str]]", code: int = 3, mute: bool = False
+) -> Iterator[None]:
     """A tiny DNS server inside the namespace: ``records``, and ``code`` for every other name."""
+
     def open_port() -> socket.socket:
         port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         port.bind((address, 53))
@@ -541,8 +636,8 @@ def name_server(namespace: Namespace, address: str, records: "dict[str, list[str
                     return
                 question, labels, rest = query[12:], [], query[12:]
                 while rest[0]:
-                    labels.append(rest[1:1 + rest[0]].decode())
-                    rest = rest[1 + rest[0]:]
+                    labels.append(rest[1 : 1 + rest[0]].decode())
+                    rest = rest[1 + rest[0] :]
                 kind, name = rest[2], ".".join(labels)
                 family = {1: socket.AF_INET, 28: socket.AF_INET6}[kind]
                 fitting = [one for one in records.get(name, []) if (":" in one) == (kind == 28)]
@@ -567,7 +662,8 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "hosts").write_text("127.0.0.1 localhost\n172.18.0.9 this-container\n")
     (tmp_path / "etc" / "resolv.conf").write_text(
-        "search lab.internal\nnameserver 127.0.0.11\nnameserver 127.0.0.12\noptions ndots:0\n")
+        "search lab.internal\nnameserver 127.0.0.11\nnameserver 127.0.0.12\noptions ndots:0\n"
+    )
     return tmp_path
 
 
@@ -576,8 +672,12 @@ def resolve(namespace: Namespace, root: pathlib.Path, name: str) -> Any:
 
 
 def test_names_as_the_container_sees_them(namespace: Namespace, root: pathlib.Path) -> None:
-    records = {"db": ["172.18.0.2", "fd00::2"], "db.lab.internal": ["10.9.9.9"], "only.lab.internal": ["10.1.1.1"],
-               "empty": []}
+    records = {
+        "db": ["172.18.0.2", "fd00::2"],
+        "db.lab.internal": ["10.9.9.9"],
+        "only.lab.internal": ["10.1.1.1"],
+        "empty": [],
+    }
     with name_server(namespace, "127.0.0.11", records):
         found = resolve(namespace, root, "db")
         assert (found["addresses"], found["error"]) == (["172.18.0.2", "fd00::2"], None)
@@ -620,14 +720,30 @@ def test_names_here() -> None:
 
 
 def settings(server: Server, **changes: Any) -> Login:
-    return Login(**{"host": server.host, "port": server.port, "user": "app", "database": "postgres",
-                    "ssl_mode": "prefer", "password": PASSWORD, "source": "DATABASE_URL", **changes})
+    return Login(
+        **{
+            "host": server.host,
+            "port": server.port,
+            "user": "app",
+            "database": "postgres",
+            "ssl_mode": "prefer",
+            "password": PASSWORD,
+            "source": "DATABASE_URL",
+            **changes,
+        }
+    )
 
 
 def toolbox(server: Server) -> Callable[..., Completed]:
     def run(argv: Any, stdin: str, deadline: Deadline) -> Completed:
-        done = subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False,
-                              env={"PATH": "%s:%s" % (server.bin, os.environ["PATH"])})
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            check=False,
+            env={"PATH": "%s:%s" % (server.bin, os.environ["PATH"])},
+        )
         return Completed(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -657,8 +773,15 @@ def test_a_client_that_can(examine: Examine, far_server: Server) -> None:
     assert (facts["reach"]["outcome"], facts["reach"]["loss_percent"]) == ("open", 0.0)
     assert (facts["startup"]["outcome"], facts["attempt"]["outcome"]) == ("accepting", "ok")
     assert facts["attempt"]["source_address"].startswith("10.213.")
-    assert facts["login"] == {"host": far_server.host, "port": far_server.port, "user": "app", "database": "postgres",
-                              "ssl_mode": "prefer", "password_given": True, "source": "DATABASE_URL"}
+    assert facts["login"] == {
+        "host": far_server.host,
+        "port": far_server.port,
+        "user": "app",
+        "database": "postgres",
+        "ssl_mode": "prefer",
+        "password_given": True,
+        "source": "DATABASE_URL",
+    }
     assert PASSWORD not in json.dumps(facts, ensure_ascii=False)
 
 
@@ -699,9 +822,13 @@ def test_a_socket_in_the_clients_place(server: Server) -> None:
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status, body, wait = {
-            "/ok": (200, '{"status": "ok"}', 0), "/sick": (200, '{"database": "disconnected"}', 0),
-            "/broken": (500, "oops postgresql://app:hunter2@db/shop", 0), "/moved": (302, "", 0), "/slow": (200, "", 3),
-            "/host": (200, self.headers["Host"], 0)}[self.path]
+            "/ok": (200, '{"status": "ok"}', 0),
+            "/sick": (200, '{"database": "disconnected"}', 0),
+            "/broken": (500, "oops postgresql://app:hunter2@db/shop", 0),
+            "/moved": (302, "", 0),
+            "/slow": (200, "", 3),
+            "/host": (200, self.headers["Host"], 0),
+        }[self.path]
         time.sleep(wait)
         with contextlib.suppress(OSError):
             self.send_response(status)
@@ -721,9 +848,16 @@ def page() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize(("path", "status", "ok"), [
-    ("/ok", 200, True), ("/sick", 200, False), ("/broken", 500, False), ("/moved", 302, False), ("/slow", None, False),
-])
+@pytest.mark.parametrize(
+    ("path", "status", "ok"),
+    [
+        ("/ok", 200, True),
+        ("/sick", 200, False),
+        ("/broken", 500, False),
+        ("/moved", 302, False),
+        ("/slow", None, False),
+    ],
+)
 def test_health_pages(page: str, path: str, status: "int | None", ok: bool) -> None:
     health = _client.check_health(page + path, None, soon(1))
     assert (health["status"], health["ok"], health["error"] is None) == (status, ok, status is not None)
@@ -731,7 +865,7 @@ def test_health_pages(page: str, path: str, status: "int | None", ok: bool) -> N
 
 
 def test_health_keeps_the_name_it_was_asked_by(page: str) -> None:
-    assert _client.check_health(page + "/host", None, soon())["body"] == page[len("http://"):]
+    assert _client.check_health(page + "/host", None, soon())["body"] == page[len("http://") :]
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "http://", "nonsense", "http://[::1", "http://localhost:99999/"])
@@ -758,8 +892,14 @@ def test_the_toolbox_without_bash(server: Server, tmp_path: pathlib.Path) -> Non
         (tmp_path / program).symlink_to(binaries(18) / program)
 
     def run(argv: Any, stdin: str, deadline: Deadline) -> Completed:
-        done = subprocess.run(["/bin/sh", *argv[1:]], input=stdin, text=True, capture_output=True, check=False,
-                              env={"PATH": str(tmp_path)})
+        done = subprocess.run(
+            ["/bin/sh", *argv[1:]],
+            input=stdin,
+            text=True,
+            capture_output=True,
+            check=False,
+            env={"PATH": str(tmp_path)},
+        )
         return Completed(done.returncode, done.stdout, done.stderr)
 
     facts: Any = _client.examine_toolbox(run, ClientOption("api"), settings(server), soon())
@@ -768,6 +908,7 @@ def test_the_toolbox_without_bash(server: Server, tmp_path: pathlib.Path) -> Non
 
 
 def test_a_toolbox_that_cannot_start(server: Server) -> None:
-    facts = _client.examine_toolbox(lambda argv, stdin, deadline: Completed(127, "", "sh: not found"),
-                                    ClientOption("api"), settings(server), soon())
+    facts = _client.examine_toolbox(
+        lambda argv, stdin, deadline: Completed(127, "", "sh: not found"), ClientOption("api"), settings(server), soon()
+    )
     assert facts["error"] == "the toolbox ended with exit code 127 before it could look: sh: not found"

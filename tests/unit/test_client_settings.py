@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a client logs in: connection strings, environments, and what goes before what."""
+
 from __future__ import annotations
+
+import pathlib
 
 import pytest
 
@@ -11,68 +14,121 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._client_settings
     parse_connection_string,
     resolve_login,
 )
+from ansible_collections.oncall.postgresql.plugins.module_utils._secret_files import read_secret_files
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("postgresql://app:s3cret@db:5433/shop",
-     {"user": "app", "password": "s3cret", "host": "db", "port": "5433", "database": "shop"}),
-    ("postgres://db/shop", {"host": "db", "database": "shop"}),
-    ("postgresql+psycopg2://app@db/shop", {"user": "app", "host": "db", "database": "shop"}),
-    ("postgresql+asyncpg://app:p%40ss%2Fw%3Ard@db/shop?ssl=require",
-     {"user": "app", "password": "p@ss/w:rd", "host": "db", "database": "shop", "ssl_mode": "require"}),
-    ("postgis://app:a#b/c@db/shop", {"user": "app", "password": "a#b/c", "host": "db", "database": "shop"}),
-    ("postgresql://app:x@db/shop?sslmode=verify-full&connect_timeout=3",
-     {"user": "app", "password": "x", "host": "db", "database": "shop", "ssl_mode": "verify-full"}),
-    ("postgresql://app:x@[fd00::2]:6432/shop",
-     {"user": "app", "password": "x", "host": "fd00::2", "port": "6432", "database": "shop"}),
-    ("postgresql://app:x@one:1111,two:2222/shop",
-     {"user": "app", "password": "x", "host": "one", "port": "1111", "database": "shop"}),
-    ("postgresql://app:x@/shop?host=/var/run/postgresql",
-     {"user": "app", "password": "x", "host": "/var/run/postgresql", "database": "shop"}),
-    ("postgresql://app:x@%2Fvar%2Frun/shop", {"user": "app", "password": "x", "host": "/var/run", "database": "shop"}),
-    ("jdbc:postgresql://db:5432/shop?user=app&password=x",
-     {"user": "app", "password": "x", "host": "db", "port": "5432", "database": "shop"}),
-    ("host=db port=5433 user=app password='it\\'s \\\\ here' dbname=shop sslmode=require",
-     {"host": "db", "port": "5433", "user": "app", "password": "it's \\ here", "database": "shop",
-      "ssl_mode": "require"}),
-    ("dbname = shop host=db", {"host": "db", "database": "shop"}),
-    ("mysql://app:x@db/shop", None),
-    ("https://example.com/", None),
-    ("", None),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "postgresql://app:s3cret@db:5433/shop",
+            {"user": "app", "password": "s3cret", "host": "db", "port": "5433", "database": "shop"},
+        ),
+        ("postgres://db/shop", {"host": "db", "database": "shop"}),
+        ("postgresql+psycopg2://app@db/shop", {"user": "app", "host": "db", "database": "shop"}),
+        (
+            "postgresql+asyncpg://app:p%40ss%2Fw%3Ard@db/shop?ssl=require",
+            {"user": "app", "password": "p@ss/w:rd", "host": "db", "database": "shop", "ssl_mode": "require"},
+        ),
+        ("postgis://app:a#b/c@db/shop", {"user": "app", "password": "a#b/c", "host": "db", "database": "shop"}),
+        (
+            "postgresql://app:x@db/shop?sslmode=verify-full&connect_timeout=3",
+            {"user": "app", "password": "x", "host": "db", "database": "shop", "ssl_mode": "verify-full"},
+        ),
+        (
+            "postgresql://app:x@[fd00::2]:6432/shop",
+            {"user": "app", "password": "x", "host": "fd00::2", "port": "6432", "database": "shop"},
+        ),
+        (
+            "postgresql://app:x@one:1111,two:2222/shop",
+            {"user": "app", "password": "x", "host": "one", "port": "1111", "database": "shop"},
+        ),
+        (
+            "postgresql://app:x@/shop?host=/var/run/postgresql",
+            {"user": "app", "password": "x", "host": "/var/run/postgresql", "database": "shop"},
+        ),
+        (
+            "postgresql://app:x@%2Fvar%2Frun/shop",
+            {"user": "app", "password": "x", "host": "/var/run", "database": "shop"},
+        ),
+        (
+            "jdbc:postgresql://db:5432/shop?user=app&password=x",
+            {"user": "app", "password": "x", "host": "db", "port": "5432", "database": "shop"},
+        ),
+        (
+            "host=db port=5433 user=app password='it\\'s \\\\ here' dbname=shop sslmode=require",
+            {
+                "host": "db",
+                "port": "5433",
+                "user": "app",
+                "password": "it's \\ here",
+                "database": "shop",
+                "ssl_mode": "require",
+            },
+        ),
+        ("dbname = shop host=db", {"host": "db", "database": "shop"}),
+        ("mysql://app:x@db/shop", None),
+        ("https://example.com/", None),
+        ("", None),
+    ],
+)
 def test_connection_string(text: str, expected: "dict[str, str] | None") -> None:
     assert parse_connection_string(text) == expected
 
 
-@pytest.mark.parametrize(("env", "expected"), [
-    ({}, None),
-    ({"PATH": "/bin", "API_URL": "http://x/"}, None),
-    ({"DATABASE_URL": "postgres://app:x@db/shop"}, ("db", 0, "app", "x", "shop", "prefer", "DATABASE_URL")),
-    ({"SHOP_DATABASE_URL": "postgres://app:x@db/shop", "REDIS_URL": "redis://r"},
-     ("db", 0, "app", "x", "shop", "prefer", "SHOP_DATABASE_URL")),
-    ({"APP_DSN": "host=db user=app dbname=shop"}, ("db", 0, "app", None, "shop", "prefer", "APP_DSN")),
-    ({"A_URL": "postgres://a@first/a", "B_DATABASE_URL": "postgres://b@second/b"},
-     ("second", 0, "b", None, "b", "prefer", "B_DATABASE_URL")),
-    ({"DATABASE_URL": "mysql://x@y/z", "POSTGRES_HOST": "db"},
-     ("db", 0, "postgres", None, "postgres", "prefer", "POSTGRES_*")),
-    ({"POSTGRES_HOST": "db", "POSTGRES_PORT": "5433", "POSTGRES_USER": "app", "POSTGRES_PASSWORD": "x",
-      "POSTGRES_DB": "shop"}, ("db", 5433, "app", "x", "shop", "prefer", "POSTGRES_*")),
-    ({"PGHOST": "db", "PGUSER": "app", "PGPASSWORD": "x", "PGDATABASE": "shop", "PGSSLMODE": "verify-ca"},
-     ("db", 0, "app", "x", "shop", "verify-ca", "PG*")),
-    ({"DB_HOST": "db", "DB_USER": "app", "DB_PASS": "x", "DB_NAME": "shop", "DB_PORT": "nonsense"},
-     ("db", 0, "app", "x", "shop", "prefer", "DB_*")),
-    # database is the user's name where none is given
-    ({"PGHOST": "db", "PGUSER": "app"}, ("db", 0, "app", None, "app", "prefer", "PG*")),
-    # the kind that names a host wins, the others fill its gaps
-    ({"POSTGRES_PASSWORD": "x", "DB_HOST": "db", "DB_USER": "app"},
-     ("db", 0, "app", "x", "app", "prefer", "DB_*")),
-    # ... but never with another user's password
-    ({"POSTGRES_USER": "admin", "POSTGRES_PASSWORD": "secret", "DATABASE_URL": "postgres://app@db/shop"},
-     ("db", 0, "app", None, "shop", "prefer", "DATABASE_URL")),
-    # what Docker's links put there is no port
-    ({"POSTGRES_PORT": "tcp://172.17.0.2:5432", "POSTGRES_HOST": "db"},
-     ("db", 0, "postgres", None, "postgres", "prefer", "POSTGRES_*")),
-])
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, None),
+        ({"PATH": "/bin", "API_URL": "http://x/"}, None),
+        ({"DATABASE_URL": "postgres://app:x@db/shop"}, ("db", 0, "app", "x", "shop", "prefer", "DATABASE_URL")),
+        (
+            {"SHOP_DATABASE_URL": "postgres://app:x@db/shop", "REDIS_URL": "redis://r"},
+            ("db", 0, "app", "x", "shop", "prefer", "SHOP_DATABASE_URL"),
+        ),
+        ({"APP_DSN": "host=db user=app dbname=shop"}, ("db", 0, "app", None, "shop", "prefer", "APP_DSN")),
+        (
+            {"A_URL": "postgres://a@first/a", "B_DATABASE_URL": "postgres://b@second/b"},
+            ("second", 0, "b", None, "b", "prefer", "B_DATABASE_URL"),
+        ),
+        (
+            {"DATABASE_URL": "mysql://x@y/z", "POSTGRES_HOST": "db"},
+            ("db", 0, "postgres", None, "postgres", "prefer", "POSTGRES_*"),
+        ),
+        (
+            {
+                "POSTGRES_HOST": "db",
+                "POSTGRES_PORT": "5433",
+                "POSTGRES_USER": "app",
+                "POSTGRES_PASSWORD": "x",
+                "POSTGRES_DB": "shop",
+            },
+            ("db", 5433, "app", "x", "shop", "prefer", "POSTGRES_*"),
+        ),
+        (
+            {"PGHOST": "db", "PGUSER": "app", "PGPASSWORD": "x", "PGDATABASE": "shop", "PGSSLMODE": "verify-ca"},
+            ("db", 0, "app", "x", "shop", "verify-ca", "PG*"),
+        ),
+        (
+            {"DB_HOST": "db", "DB_USER": "app", "DB_PASS": "x", "DB_NAME": "shop", "DB_PORT": "nonsense"},
+            ("db", 0, "app", "x", "shop", "prefer", "DB_*"),
+        ),
+        # database is the user's name where none is given
+        ({"PGHOST": "db", "PGUSER": "app"}, ("db", 0, "app", None, "app", "prefer", "PG*")),
+        # the kind that names a host wins, the others fill its gaps
+        ({"POSTGRES_PASSWORD": "x", "DB_HOST": "db", "DB_USER": "app"}, ("db", 0, "app", "x", "app", "prefer", "DB_*")),
+        # ... but never with another user's password
+        (
+            {"POSTGRES_USER": "admin", "POSTGRES_PASSWORD": "secret", "DATABASE_URL": "postgres://app@db/shop"},
+            ("db", 0, "app", None, "shop", "prefer", "DATABASE_URL"),
+        ),
+        # what Docker's links put there is no port
+        (
+            {"POSTGRES_PORT": "tcp://172.17.0.2:5432", "POSTGRES_HOST": "db"},
+            ("db", 0, "postgres", None, "postgres", "prefer", "POSTGRES_*"),
+        ),
+    ],
+)
 def test_from_environment(env: "dict[str, str]", expected: "tuple[object, ...] | None") -> None:
     login = from_environment(env)
     found = login and (login.host, login.port, login.user, login.password, login.database, login.ssl_mode, login.source)
@@ -82,18 +138,30 @@ def test_from_environment(env: "dict[str, str]", expected: "tuple[object, ...] |
 DEFAULTS = {"host": "postgres", "port": 5432, "user": "postgres", "database": None}
 
 
-@pytest.mark.parametrize(("option", "env", "expected"), [
-    ({}, {}, ("postgres", 5432, "postgres", None, "postgres", "target")),
-    ({"user": "app", "password": "x"}, {}, ("postgres", 5432, "app", "x", "app", "options")),
-    ({"user": "app", "password": None}, {"DB_HOST": "db", "DB_USER": "app", "DB_PASSWORD": "y", "DB_NAME": "shop"},
-     ("db", 5432, "app", "y", "shop", "options")),
-    ({"password": "new"}, {"DATABASE_URL": "postgres://app:old@db:6000/shop"},
-     ("db", 6000, "app", "new", "shop", "options")),
-    ({"user": "other"}, {"DATABASE_URL": "postgres://app:old@db/shop"},
-     ("db", 5432, "other", None, "shop", "options")),
-    ({}, {"POSTGRES_USER": "app", "POSTGRES_PASSWORD": "x"}, ("postgres", 5432, "app", "x", "app", "POSTGRES_*")),
-    ({"port": 6432}, {"PGHOST": "db"}, ("db", 6432, "postgres", None, "postgres", "options")),
-])
+@pytest.mark.parametrize(
+    ("option", "env", "expected"),
+    [
+        ({}, {}, ("postgres", 5432, "postgres", None, "postgres", "target")),
+        ({"user": "app", "password": "x"}, {}, ("postgres", 5432, "app", "x", "app", "options")),
+        (
+            {"user": "app", "password": None},
+            {"DB_HOST": "db", "DB_USER": "app", "DB_PASSWORD": "y", "DB_NAME": "shop"},
+            ("db", 5432, "app", "y", "shop", "options"),
+        ),
+        (
+            {"password": "new"},
+            {"DATABASE_URL": "postgres://app:old@db:6000/shop"},
+            ("db", 6000, "app", "new", "shop", "options"),
+        ),
+        (
+            {"user": "other"},
+            {"DATABASE_URL": "postgres://app:old@db/shop"},
+            ("db", 5432, "other", None, "shop", "options"),
+        ),
+        ({}, {"POSTGRES_USER": "app", "POSTGRES_PASSWORD": "x"}, ("postgres", 5432, "app", "x", "app", "POSTGRES_*")),
+        ({"port": 6432}, {"PGHOST": "db"}, ("db", 6432, "postgres", None, "postgres", "options")),
+    ],
+)
 def test_resolve_login(option: "dict[str, object]", env: "dict[str, str]", expected: "tuple[object, ...]") -> None:
     login = resolve_login(option, env, DEFAULTS)
     assert login is not None
@@ -106,3 +174,23 @@ def test_a_target_without_a_place_gives_no_login() -> None:
 
 def test_the_password_is_in_no_repr() -> None:
     assert "s3cret" not in repr(from_environment({"DATABASE_URL": "postgres://app:s3cret@db/shop"}))
+
+
+def test_secrets_in_files(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "run" / "secrets").mkdir(parents=True)
+    (tmp_path / "run" / "secrets" / "db").write_text("s3cret\n")
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "run").symlink_to("/run")  # the container's, not this host's
+    env = {
+        "DB_PASSWORD_FILE": "/var/run/secrets/db",
+        "DB_HOST": "db",
+        "PGPASSWORD_FILE": "/run/secrets/absent",
+        "POSTGRES_USER_FILE": "/run/secrets/db",
+        "POSTGRES_USER": "app",
+        "_FILE": "/x",
+        "LOG_FILE": "relative",
+    }
+    read = read_secret_files(env, str(tmp_path))
+    assert read == {**env, "DB_PASSWORD": "s3cret"}
+    login = from_environment(read)
+    assert login is not None and (login.host, login.password) == ("db", "s3cret")

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the toolbox printed, read as facts; and what a health page says."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,6 +13,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._client_toolbox 
 from ansible_collections.oncall.postgresql.plugins.module_utils._health import says_healthy
 from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import Login
 
+FAILED = 'psql: error: connection to server at "db" (172.18.0.2), port 5432 failed: '
 LOGIN = Login("db", 5432, "app", "shop", password="s3cret")
 RESOLVED = "begin\t1790000000000000000\nresolved\t1790000000012000000\nresolve\t172.18.0.2\nresolve-done\t\n"
 OPEN = RESOLVED + "reach\t172.18.0.2\n" + "probe\t0 1790000000.100000 1790000000.100200\n" * 10
@@ -41,15 +43,22 @@ def test_no_address(end: str, error: str) -> None:
     assert (found["reach"], found["startup"], found["attempt"]) == (None, None, None)
 
 
-@pytest.mark.parametrize(("probes", "outcome", "answered", "loss"), [
-    (["0 1.0 1.1"] * 10, "open", 10, 0.0),
-    (["0 1,0 1,1"] * 4 + ["124 "] * 6, "open", 4, 60.0),
-    (["124 "] * 10, "timeout", 0, 100.0),
-    (["1 bash: connect: Connection refused bash: line 1: /dev/tcp/10.0.0.1/1: Connection refused"] * 10,
-     "refused", 10, 0.0),
-    (["1 bash: connect: No route to host"] * 10, "unreachable", 0, 100.0),
-    (["1 bash: connect: Network is unreachable"] * 10, "unreachable", 0, 100.0),
-])
+@pytest.mark.parametrize(
+    ("probes", "outcome", "answered", "loss"),
+    [
+        (["0 1.0 1.1"] * 10, "open", 10, 0.0),
+        (["0 1,0 1,1"] * 4 + ["124 "] * 6, "open", 4, 60.0),
+        (["124 "] * 10, "timeout", 0, 100.0),
+        (
+            ["1 bash: connect: Connection refused bash: line 1: /dev/tcp/10.0.0.1/1: Connection refused"] * 10,
+            "refused",
+            10,
+            0.0,
+        ),
+        (["1 bash: connect: No route to host"] * 10, "unreachable", 0, 100.0),
+        (["1 bash: connect: Network is unreachable"] * 10, "unreachable", 0, 100.0),
+    ],
+)
 def test_reach(probes: "list[str]", outcome: str, answered: int, loss: float) -> None:
     text = RESOLVED + "reach\t172.18.0.2\n" + "".join("probe\t%s\n" % probe for probe in probes)
     reach = parse_toolbox(text, LOGIN)["reach"]
@@ -67,13 +76,16 @@ def test_the_address_that_is_open_counts() -> None:
 FULL = b"E\0\0\0\x23SFATAL\0VFATAL\0C53300\0Mfull up\0\0"
 
 
-@pytest.mark.parametrize(("line", "expected"), [
-    ("startup\t0 520000000c0000000512345678", ("accepting", None)),
-    ("startup\t0 " + FULL.hex(), ("rejecting", "53300")),
-    ("startup\t0 ", ("refused", None)),
-    ("startup\t124 ", ("silent", None)),
-    ("startup\t1 ", ("timeout", None)),
-])
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("startup\t0 520000000c0000000512345678", ("accepting", None)),
+        ("startup\t0 " + FULL.hex(), ("rejecting", "53300")),
+        ("startup\t0 ", ("refused", None)),
+        ("startup\t124 ", ("silent", None)),
+        ("startup\t1 ", ("timeout", None)),
+    ],
+)
 def test_startup(line: str, expected: "tuple[str, str | None]") -> None:
     startup = parse_toolbox(OPEN + line + "\n", LOGIN)["startup"]
     assert (startup["outcome"], startup["sqlstate"]) == expected
@@ -89,25 +101,61 @@ def attempt(code: int, *said: str) -> Any:
     return parse_toolbox(text, LOGIN)["attempt"]
 
 
-@pytest.mark.parametrize(("code", "said", "outcome", "message"), [
-    (0, "172.18.0.9 t", "ok", None),
-    (2, 'psql: error: connection to server at "db" (172.18.0.2), port 5432 failed: FATAL:  role "app" does not exist',
-     "rejected", 'role "app" does not exist'),
-    (2, 'psql: error: connection to server at "db" (172.18.0.2), port 5432 failed: SCHWERWIEGEND:  Rolle fehlt',
-     "rejected", "Rolle fehlt"),
-    (2, "psql: error: FATAL:  sorry, too many clients already", "rejected", "sorry, too many clients already"),  # 13
-    (2, 'psql: error: connection to server at "db" (172.18.0.2), port 5432 failed: Connection refused', "failed",
-     "Connection refused"),
-    (2, 'psql: error: connection to server at "db" (172.18.0.2), port 5432 failed: timeout expired', "timeout",
-     "timeout expired"),
-    (2, 'psql: error: connection to server at "db" (10.0.0.2), port 5432 failed: server does not support SSL, but SSL '
-        'was required', "no_tls", "server does not support SSL, but SSL was required"),
-    (2, 'psql: error: connection to server at "db" (10.0.0.2), port 5432 failed: server closed the connection '
-        'unexpectedly', "closed", "server closed the connection unexpectedly"),
-    (2, 'psql: error: connection to server at "db" (10.0.0.2), port 5432 failed: fe_sendauth: no password supplied',
-     "failed", "fe_sendauth: no password supplied"),
-    (124, "", "timeout", "no answer in time"),
-])
+@pytest.mark.parametrize(
+    ("code", "said", "outcome", "message"),
+    [
+        (0, "172.18.0.9 t", "ok", None),
+        (
+            2,
+            FAILED + 'FATAL:  role "app" does not exist',
+            "rejected",
+            'role "app" does not exist',
+        ),
+        (
+            2,
+            FAILED + "SCHWERWIEGEND:  Rolle fehlt",
+            "rejected",
+            "Rolle fehlt",
+        ),
+        (
+            2,
+            "psql: error: FATAL:  sorry, too many clients already",
+            "rejected",
+            "sorry, too many clients already",
+        ),  # 13
+        (
+            2,
+            FAILED + "Connection refused",
+            "failed",
+            "Connection refused",
+        ),
+        (
+            2,
+            FAILED + "timeout expired",
+            "timeout",
+            "timeout expired",
+        ),
+        (
+            2,
+            FAILED + "server does not support SSL, but SSL was required",
+            "no_tls",
+            "server does not support SSL, but SSL was required",
+        ),
+        (
+            2,
+            FAILED + "server closed the connection unexpectedly",
+            "closed",
+            "server closed the connection unexpectedly",
+        ),
+        (
+            2,
+            FAILED + "fe_sendauth: no password supplied",
+            "failed",
+            "fe_sendauth: no password supplied",
+        ),
+        (124, "", "timeout", "no answer in time"),
+    ],
+)
 def test_attempt(code: int, said: str, outcome: str, message: "str | None") -> None:
     result = attempt(code, said)
     assert (result["outcome"], result["message"], result["succeeded"]) == (outcome, message, code == 0)
@@ -118,11 +166,22 @@ def test_a_login_tells_where_it_came_from() -> None:
     assert attempt(0, "- f")["source_address"] is None
 
 
-@pytest.mark.parametrize(("body", "healthy"), [
-    ("OK", True), ("", True), ("[1]", True), ("{}", True), ('{"status": "healthy"}', True),
-    ('{"status": "unhealthy"}', False), ('{"database": false}', False), ('{"database": "Disconnected "}', False),
-    ('{"db": {"status": "down"}}', False), ('{"status": "ok", "checks": {"database": "error"}}', False),
-    ('{"error_rate": 0, "errors": false, "debug": false}', True), ('{"connected": true, "db": "shop"}', True),
-])
+@pytest.mark.parametrize(
+    ("body", "healthy"),
+    [
+        ("OK", True),
+        ("", True),
+        ("[1]", True),
+        ("{}", True),
+        ('{"status": "healthy"}', True),
+        ('{"status": "unhealthy"}', False),
+        ('{"database": false}', False),
+        ('{"database": "Disconnected "}', False),
+        ('{"db": {"status": "down"}}', False),
+        ('{"status": "ok", "checks": {"database": "error"}}', False),
+        ('{"error_rate": 0, "errors": false, "debug": false}', True),
+        ('{"connected": true, "db": "shop"}', True),
+    ],
+)
 def test_health_page(body: str, healthy: bool) -> None:
     assert says_healthy(body) is healthy

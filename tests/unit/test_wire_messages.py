@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The messages of a login, against the examples of the standards."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,8 +17,9 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._wire import rea
 # RFC 7677, section 3
 NONCE = "rOprNGfwEbeRWgbNEkqO"
 SERVER_FIRST = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
-CLIENT_FINAL = (b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-                b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+CLIENT_FINAL = (
+    b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+)
 SERVER_FINAL = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 
@@ -41,14 +43,17 @@ def test_nothing_is_proved_before_the_exchange() -> None:
         Scram("pencil").check(b"v=")
 
 
-@pytest.mark.parametrize("first", [
-    b"r=somebody-else,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
-    b"r=rOprNGfwEbeRWgbNEkqO,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",  # adds nothing of its own
-    b"r=rOprNGfwEbeRWgbNEkqOx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=0",
-    b"r=rOprNGfwEbeRWgbNEkqOx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=999999999999",
-    b"r=rOprNGfwEbeRWgbNEkqOx,s=???,i=4096",
-    b"nonsense",
-])
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"r=somebody-else,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+        b"r=rOprNGfwEbeRWgbNEkqO,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",  # adds nothing of its own
+        b"r=rOprNGfwEbeRWgbNEkqOx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=0",
+        b"r=rOprNGfwEbeRWgbNEkqOx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=999999999999",
+        b"r=rOprNGfwEbeRWgbNEkqOx,s=???,i=4096",
+        b"nonsense",
+    ],
+)
 def test_a_bad_challenge_is_refused(first: bytes) -> None:
     with pytest.raises(ScramError):
         Scram("pencil", NONCE).final(first)
@@ -58,8 +63,13 @@ def test_startup_packet() -> None:
     packet = _protocol.startup("app", "shop", "oncall")
     assert struct.unpack("!IHH", packet[:8]) == (len(packet), 3, 0)
     words = packet[8:].split(b"\0")
-    assert dict(zip(words[::2], words[1::2])) == {b"user": b"app", b"database": b"shop", b"application_name": b"oncall",
-                                                  b"client_encoding": b"UTF8", b"": b""}
+    assert dict(zip(words[::2], words[1::2])) == {
+        b"user": b"app",
+        b"database": b"shop",
+        b"application_name": b"oncall",
+        b"client_encoding": b"UTF8",
+        b"": b"",
+    }
 
 
 def test_md5_response_is_the_manuals_formula() -> None:
@@ -78,23 +88,41 @@ def error(fields: "dict[str, str]") -> bytes:
 GERMAN = {"S": "SCHWERWIEGEND", "V": "FATAL", "C": "57P03", "M": "das Datenbanksystem startet"}
 
 
-@pytest.mark.parametrize(("data", "expected"), [
-    (_protocol.message(b"R", struct.pack("!I", 5) + b"salt"), ("accepting", None, None, None)),
-    (_protocol.message(b"R", struct.pack("!I", 0)), ("accepting", None, None, None)),
-    (error(GERMAN), ("rejecting", "FATAL", "57P03", "das Datenbanksystem startet")),
-    (error({"S": "FATAL", "C": "53300", "M": "full"}), ("rejecting", "FATAL", "53300", "full")),  # before 9.6, poolers
-    (error({"V": "FATAL", "C": "28000", "M": "no entry"}), ("accepting", "FATAL", "28000", "no entry")),
-    (error({"V": "FATAL", "C": "28P01", "M": "no"}), ("accepting", "FATAL", "28P01", "no")),
-    (error({"V": "FATAL", "C": "3D000", "M": "no"}), ("accepting", "FATAL", "3D000", "no")),
-    (b"Ecould not fork new process for connection: Resource temporarily unavailable\n\0",
-     ("rejecting", "FATAL", None, "could not fork new process for connection: Resource temporarily unavailable")),
-])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (_protocol.message(b"R", struct.pack("!I", 5) + b"salt"), ("accepting", None, None, None)),
+        (_protocol.message(b"R", struct.pack("!I", 0)), ("accepting", None, None, None)),
+        (error(GERMAN), ("rejecting", "FATAL", "57P03", "das Datenbanksystem startet")),
+        (
+            error({"S": "FATAL", "C": "53300", "M": "full"}),
+            ("rejecting", "FATAL", "53300", "full"),
+        ),  # before 9.6, poolers
+        (error({"V": "FATAL", "C": "28000", "M": "no entry"}), ("accepting", "FATAL", "28000", "no entry")),
+        (error({"V": "FATAL", "C": "28P01", "M": "no"}), ("accepting", "FATAL", "28P01", "no")),
+        (error({"V": "FATAL", "C": "3D000", "M": "no"}), ("accepting", "FATAL", "3D000", "no")),
+        (
+            b"Ecould not fork new process for connection: Resource temporarily unavailable\n\0",
+            ("rejecting", "FATAL", None, "could not fork new process for connection: Resource temporarily unavailable"),
+        ),
+    ],
+)
 def test_answers_to_the_startup_packet(data: bytes, expected: "tuple[object, ...]") -> None:
     assert read_answer(data)[:4] == expected
 
 
-@pytest.mark.parametrize("data", [b"SSH-2.0-OpenSSH_9.2", b"HTTP/1.1 400 Bad Request", b"-ERR unknown command",
-                                  b"E", b"ERR: what?\r\n", b"R\xff\xff\xff\xff", error({"M": "no code"})])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0-OpenSSH_9.2",
+        b"HTTP/1.1 400 Bad Request",
+        b"-ERR unknown command",
+        b"E",
+        b"ERR: what?\r\n",
+        b"R\xff\xff\xff\xff",
+        error({"M": "no code"}),
+    ],
+)
 def test_something_else(data: bytes) -> None:
     assert read_answer(data).outcome == "not_postgresql"
     assert "something else answered" in (read_answer(data).message or "")
