@@ -55,7 +55,7 @@ question:
   description: The question that was asked.
   returned: success
   type: str
-  sample: "Is there room for one more connection?"
+  sample: connections
 answer:
   description: V(yes), V(no), or V(not_asked) when what it takes to answer could not be had.
   returned: success
@@ -65,7 +65,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: ""
+  sample: "3 of 97 usable connections are taken (max_connections 100, 3 reserved)"
 code:
   description: The verdict's code when the answer is V(no), else null.
   returned: success

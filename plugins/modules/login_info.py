@@ -57,7 +57,7 @@ question:
   description: The question that was asked.
   returned: success
   type: str
-  sample: "May the clients log in?"
+  sample: login
 answer:
   description: V(yes), V(no), or V(not_asked) when what it takes to answer could not be had.
   returned: success
@@ -67,7 +67,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: ""
+  sample: "1 client logged in: shop-api-1"
 code:
   description: The verdict's code when the answer is V(no), else null.
   returned: success

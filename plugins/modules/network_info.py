@@ -56,7 +56,7 @@ question:
   description: The question that was asked.
   returned: success
   type: str
-  sample: "Can its clients reach it?"
+  sample: network
 answer:
   description: V(yes), V(no), or V(not_asked) when what it takes to answer could not be had.
   returned: success
@@ -66,7 +66,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: ""
+  sample: "reached from shop-api-1, 0.1 ms at most"
 code:
   description: The verdict's code when the answer is V(no), else null.
   returned: success

@@ -54,7 +54,7 @@ question:
   description: The question that was asked.
   returned: success
   type: str
-  sample: "Is it accepting connections?"
+  sample: accepting
 answer:
   description: V(yes), V(no), or V(not_asked) when what it takes to answer could not be had.
   returned: success
@@ -64,7 +64,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: ""
+  sample: "socket /var/run/postgresql/.s.PGSQL.5432: accepting"
 code:
   description: The verdict's code when the answer is V(no), else null.
   returned: success

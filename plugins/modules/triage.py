@@ -88,7 +88,7 @@ verdict:
     question:
       description: The question that was answered with no, null when none was.
       type: str
-      sample: Is there room for one more connection?
+      sample: connections
     severity:
       description: V(ok), V(warning), V(critical) or V(emergency).
       type: str

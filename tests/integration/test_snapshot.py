@@ -313,7 +313,8 @@ def test_what_is_configured(server: AnyServer, snapshot: Take, admin: Client) ->
             admin.run("SELECT pg_reload_conf()")
     finally:
         server.write("pg_hba.conf", hba)
-        server.write("postgresql.conf", conf)
+        # Back to the old value, not just out of the file: PostgreSQL would go on calling it pending.
+        server.write("postgresql.conf", conf + "\nmax_wal_senders = 10\n")
         admin.run("SELECT pg_reload_conf()")
     until(lambda: snapshot(servers.psql(server))["configured"]["pending_restart"] == [])
     assert len(snapshot()["configured"]["hba_rules"] or []) == len(before["hba_rules"] or [])

@@ -9,6 +9,7 @@ here: a deadline for every read, standard input that ends, output that is not lo
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import struct
@@ -18,10 +19,11 @@ import threading
 import time
 import uuid
 from email.utils import mktime_tz, parsedate_tz
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .._deadline import Deadline
 from .._errors import DeadlineError, OncallError, OptionsError, TargetError
+from .._side_by_side import side_by_side
 from . import Completed
 
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # Engine 20.10; the newest form of the answers that this file knows
@@ -101,6 +103,7 @@ class Engine:
         self._on_close = on_close
         self._prefix = ""
         self._ahead = 0.0
+        self._toolboxes: Set[str] = set()  # names of those that are not removed yet
         self.host = host
         self.local = host.startswith("unix://")
 
@@ -246,6 +249,7 @@ class Engine:
             },
         }
         created = False
+        self._toolboxes.add(name)
         try:
             container = self.post("/containers/create", deadline, body, name=name)["Id"]
             created = True
@@ -268,8 +272,13 @@ class Engine:
             return Completed(code, _text(out), _text(err))
         finally:
             self._remove(name, created)
+            self._toolboxes.discard(name)
 
     def close(self) -> None:
+        """Hang up. Toolboxes that a thread is still waiting for, past its deadline, are removed before."""
+        deadline = Deadline(1.5)
+        left = self._toolboxes.copy()
+        side_by_side({name: functools.partial(self._abandon, name, deadline) for name in left}, deadline)
         self._client.close()
         self._on_close()
 
@@ -303,6 +312,11 @@ class Engine:
                 time.sleep(0.05)
             except OncallError:
                 return
+
+    def _abandon(self, name: str, deadline: Deadline) -> None:
+        while name in self._toolboxes and not deadline.passed():  # its own thread sees it go, and gives up
+            self._remove(name)
+            time.sleep(0.05)
 
     def _sweep(self, deadline: Deadline) -> None:
         """Remove toolboxes whose time is over: left behind by a run that was itself killed."""

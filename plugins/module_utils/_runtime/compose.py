@@ -64,15 +64,16 @@ class ComposeRuntime:
         inspected, engine = view.server, view.engine
         life = _containers.lifecycle(inspected, engine.now())
         container = inspected["Id"]
+        parts = _sooner(deadline)
         steps: Dict[str, Callable[[], Any]] = {
-            "log": lambda: engine.logs(container, self._log_lines, deadline, tty=bool(inspected["Config"].get("Tty"))),
-            "look": lambda: self._stands_on(view, inspected, life["state"], life["restart_loop"], deadline),
+            "log": lambda: engine.logs(container, self._log_lines, parts, tty=bool(inspected["Config"].get("Tty"))),
+            "look": lambda: self._stands_on(view, inspected, life["state"], life["restart_loop"], parts),
         }
         if life["state"] in _LIVE:
             steps["processes"] = lambda: _containers.rows(
-                engine.get("/containers/%s/top" % container, deadline, ps_args="-eo pid,ppid,uid,stat,args")
+                engine.get("/containers/%s/top" % container, parts, ps_args="-eo pid,ppid,uid,stat,args")
             )
-        outcome = side_by_side(steps, deadline)
+        outcome = side_by_side(steps, parts)
         self._note({"server." + name: error for name, error in outcome.errors.items()})
         rows: List[_containers.Row] = outcome.values.get("processes", [])
         postmaster = _containers.postmaster(rows)
@@ -244,8 +245,8 @@ class ComposeRuntime:
         view = self._view(deadline)
         if view.server is None or view.server["State"]["Status"] not in _LIVE:
             return []
-        # Silence is an answer too: it must be in before those who wait for it give up.
-        probing = deadline.sooner(max(0.2, min(_SILENT_SECONDS, deadline.left() - 0.5)))
+        parts = _sooner(deadline)
+        probing = _sooner(parts.sooner(_SILENT_SECONDS))
         inspected = view.server
         pid = view.enterable(inspected)
         steps: Dict[str, Callable[[], List[WireAnswer]]] = {}
@@ -256,7 +257,7 @@ class ComposeRuntime:
             directory = self._directory(inspected, found)
             noted = _beside.lock_file(pid, directory) if directory else (None, None)
             port, sockets = noted[0] or port, [noted[1]] if noted[1] else sockets
-            steps["inside"] = lambda: self._probe_inside(pid, inspected, port, probing, deadline)
+            steps["inside"] = lambda: self._probe_inside(pid, inspected, port, probing, parts)
             for number, each in enumerate(sockets):
                 steps["socket %d" % number] = _probe_socket(pid, each, port, user, probing)
         else:
@@ -267,7 +268,7 @@ class ComposeRuntime:
                 user,
                 sockets if inspected["State"]["Status"] == "running" else [],  # a toolbox has a /tmp of its own
                 [network["address"] for network in _containers.networks(inspected) if network["address"]],
-                deadline,
+                parts,
             )
         if view.engine.local:
             for binding in _containers.published(inspected):
@@ -275,7 +276,7 @@ class ComposeRuntime:
                     steps["published %s %d" % (binding["host_address"], binding["host_port"])] = _probe_published(
                         binding["host_address"], binding["host_port"], user, probing
                     )
-        outcome = side_by_side(steps, deadline)
+        outcome = side_by_side(steps, parts)
         self._note({"wire." + name: error for name, error in outcome.errors.items()})
         if not outcome.values and outcome.errors:
             raise next(iter(outcome.errors.values()))
@@ -418,6 +419,11 @@ class ComposeRuntime:
 
     def _note(self, errors: Mapping[str, Exception]) -> None:
         self.errors.update({name: str(error) for name, error in errors.items()})
+
+
+def _sooner(deadline: Deadline) -> Deadline:
+    """For what is waited for inside a step: its silence must be known before those who wait for the step give up."""
+    return deadline.sooner(max(0.1, deadline.left() - 0.3))
 
 
 def _probe(kind: str, address: _wire.Address, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
