@@ -29,7 +29,7 @@ def connections(facts: Mapping[str, Any]) -> List[Dict[str, Any]]:
         counts[state] = counts.get(state, 0) + group["sessions"]
     reserved = facts["superuser_reserved"] + facts["reserved"]
     parts = [(state, css, counts.get(state, 0)) for state, css in STATES] + [("other", "other", counts.get("other", 0))]
-    used = sum(count for _, _, count in parts)
+    used = sum(part[2] for part in parts)
     # Superusers may sit on the reserved slots: then fewer are left, and none is free.
     left = max(0, facts["max_connections"] - used)
     parts += [("free", "free", max(0, left - reserved)), ("reserved", "reserved", min(left, reserved))]

@@ -39,7 +39,7 @@ def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None)
 
 
 def plain(lines: Sequence[Line]) -> str:
-    return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
+    return "\n".join("".join(span[0] for span in line).rstrip() for line in lines)
 
 
 def _host(host: Host, width: int, brief: bool) -> List[Line]:
@@ -118,7 +118,7 @@ def _fleet(hosts: Sequence[Host], width: int) -> List[Line]:
     for status in STATUSES:
         if groups[status]:
             count = " %d %s" % (len(groups[status]), words.STATUS_TITLES[status].lower())
-            if sum(len(text) for text, _ in lines[-1]) + len(count) + 1 > width:
+            if sum(len(span[0]) for span in lines[-1]) + len(count) + 1 > width:
                 lines.append([])
             lines[-1] += [(count, status), ("," if status != hosts[-1].status else "", None)]
     lines.append([])
