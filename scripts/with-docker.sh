@@ -13,10 +13,8 @@ stop_engine() {
     done
 }
 
-if ! docker info >/dev/null 2>&1 || ! command -v mmdebstrap >/dev/null; then
-    docker info >/dev/null 2>&1 && running=yes || running=no
-    scripts/install-docker.sh
-    # One that systemd looks after is the machine's own from now on.
-    [ "$running" = yes ] || systemctl is-active --quiet docker 2>/dev/null || trap stop_engine EXIT
-fi
+docker info >/dev/null 2>&1 && running=yes || running=no
+scripts/install-docker.sh
+# One that systemd looks after is the machine's own from now on.
+[ "$running" = yes ] || [ -d /run/systemd/system ] || trap stop_engine EXIT
 "$@"
