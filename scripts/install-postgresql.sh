@@ -5,6 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 missing=()
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 command -v openssl >/dev/null || missing+=(openssl)
+command -v busybox >/dev/null || missing+=(busybox) # Alpine's shell, which the look script must agree with
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [[ " ${missing[*]} " == *" postgresql "* ]]; then
     # Only its programs: no cluster is made, and none is started.
