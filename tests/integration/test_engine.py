@@ -219,17 +219,21 @@ class TestToolbox:
     def test_hanging_up_removes_what_is_still_waited_for(self) -> None:
         """As at the end of a module: threads that outlive their deadline die with the process."""
         opened, before, mark = connect(None, Deadline(5)), toolboxes(), "sleep 20 # %s" % uuid.uuid4().hex
-        threading.Thread(
-            target=contextlib.suppress(TargetError)(opened.toolbox),
-            args=(image("postgres:17"), ["sh", "-c", mark], Deadline(20)),
-            daemon=True,
-        ).start()
+
+        def work() -> None:
+            with contextlib.suppress(TargetError):  # it is told that its container is gone
+                opened.toolbox(image("postgres:17"), ["sh", "-c", mark], Deadline(20))
+
+        thread = threading.Thread(target=work)
+        thread.start()
         wait_for(lambda: of(mark, before))
         time.sleep(0.3)
         begin = time.monotonic()
         opened.close()
         assert time.monotonic() - begin < 2
         assert not of(mark, before)
+        thread.join(5)
+        assert not thread.is_alive()
 
     def test_it_sweeps_what_a_killed_run_has_left(self, engine: Engine) -> None:
         names = {}
