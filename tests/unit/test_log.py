@@ -11,6 +11,7 @@ control file.
 from __future__ import annotations
 
 import pathlib
+import time
 
 import pytest
 
@@ -250,3 +251,13 @@ def test_many_different_entries_leave_those_with_a_cause() -> None:
     assert len(entries) == 50
     assert entries[0]["cause"] == "stale_lock_file"
     assert entries[-1]["text"] == "relation 499 does not exist"
+
+
+def test_huge_statements_cost_little() -> None:
+    line = '2026-11-24 05:51:31.455 UTC [7936] ERROR:  syntax error at or near "%s"\n' % ("password 'x " * 20000)
+    begin = time.process_time()
+    entries = classify(line * 20 + "\t" + "x" * 1000000 + "\n" + EMPTY_LOCK, 100)
+    assert time.process_time() - begin < 2
+    assert [entry["severity"] for entry in entries] == ["ERROR", "FATAL"]
+    assert entries[0]["text"].endswith("(20 times)")
+    assert len(entries[0]["text"]) == 300

@@ -21,6 +21,8 @@ from .._mask import mask
 from . import _log_words as words
 
 _TEXT_CHARACTERS = 300
+_PREFIX_CHARACTERS = 1000  # no log_line_prefix is longer, and a statement may have megabytes
+_MESSAGE_CHARACTERS = 4000
 _AT_MOST = 50  # entries, different ones
 
 # severity words stand before ":" and two blanks (French: before " :"), whatever log_line_prefix holds
@@ -162,7 +164,7 @@ def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
             else:
                 records[-1].parts[part] = records[-1].parts.get(part, "") + " " + line.strip()
             continue
-        label = _LABEL.search(line) or _STRANGE_LABEL.search(line)
+        label = _LABEL.search(line, 0, _PREFIX_CHARACTERS) or _STRANGE_LABEL.search(line, 0, _PREFIX_CHARACTERS)
         name = _NAMES.get(label.group(1), "") if label else None
         if label and name in words.PARTS:
             part = str(name)
@@ -225,6 +227,7 @@ def _set_sqlstates(records: Sequence[_Record]) -> None:
 
 
 def _entry(record: _Record) -> Optional[LogEntry]:
+    record.message = record.message[:_MESSAGE_CHARACTERS]
     cause = _cause(record)
     if record.sqlstate is not None and record.severity == "" and record.sqlstate[:2] not in ("00", "01", "02"):
         severity = "OTHER"  # a fault in a language that the tables do not know
@@ -240,7 +243,7 @@ def _entry(record: _Record) -> Optional[LogEntry]:
         # a query's DETAIL may hold the values of a row, and its CONTEXT or STATEMENT anything
         if value and (name != "DETAIL" or severity != "ERROR" or cause) and (name != "CONTEXT" or _FILES.search(value)):
             text += " %s: %s" % (name, value)
-    text = mask(re.sub(r"\s+", " ", text))
+    text = mask(re.sub(r"\s+", " ", text[:_MESSAGE_CHARACTERS]))
     if len(text) > _TEXT_CHARACTERS:
         text = text[: _TEXT_CHARACTERS - 3] + "..."
     return {"at": record.at, "severity": severity, "sqlstate": record.sqlstate, "cause": cause, "text": text}
