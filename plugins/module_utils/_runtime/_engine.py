@@ -393,6 +393,7 @@ class Engine:
                 stream=stream,
                 headers=headers,
                 timeout=deadline.left(),
+                verify=self._client.verify,  # said again, or REQUESTS_CA_BUNDLE would replace it
             )
         except Exception as error:  # requests, urllib3 and the SDK each raise their own
             raise self._explain(error, what) from error
