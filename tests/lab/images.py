@@ -110,7 +110,8 @@ def _import_root(tag: str, suite: str, options: list[str]) -> None:
 def _build(tag: str, context: Path, base: str, **arguments: str) -> None:
     given = [word for key, value in arguments.items() for word in ("--build-arg", "%s=%s" % (key, value))]
     legacy = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    _run(["docker", "build", "-q", "-t", tag, "--build-arg", "BASE=" + base, *given, str(context)], env=legacy)
+    words = ["--network", "none", "-q", "-t", tag, "--build-arg", "BASE=" + base, *given]
+    _run(["docker", "build", *words, str(context)], env=legacy)
 
 
 def _postgres(tag: str, base: str, version: str) -> None:
@@ -137,8 +138,8 @@ def _api(tag: str, base: str, shell: bool) -> None:
         wheels += ["--platform", "manylinux_2_28_" + platform.machine()]
         wheels += ["--platform", "manylinux2014_" + platform.machine()]
         requirements = ["-r", str(HERE / "api" / "requirements.txt")]
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-compile"]
-        _run([*pip, "--target", str(context / "packages"), *wheels, *requirements])
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        _run([*pip, "--no-deps", "--no-compile", "--target", str(context / "packages"), *wheels, *requirements])
         _build(tag, context, base)
 
 

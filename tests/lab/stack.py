@@ -43,7 +43,9 @@ GRANT ALL ON items TO app;
 """ % PASSWORD
 
 
-def run(argv: Sequence[str], check: bool = True, timeout: float = 60, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+def run(
+    argv: Sequence[str], check: bool = True, timeout: float = 60, **kwargs: Any
+) -> subprocess.CompletedProcess[str]:
     """A command whose failure is an AssertionError with what it said."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=timeout, **kwargs)
     if check and done.returncode:
@@ -66,7 +68,7 @@ def wait_for(what: Callable[[], Any], seconds: float = 30, every: float = 0.05) 
         time.sleep(every)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def compose_command() -> tuple[str, ...]:
     """``docker compose`` or ``docker-compose``, whichever is Compose v2."""
     for words in (("docker", "compose"), ("docker-compose",)):
@@ -108,7 +110,9 @@ class Stack:
     def __enter__(self) -> Stack:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, what: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, what: BaseException | None, where: TracebackType | None
+    ) -> None:
         self.down()
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -317,8 +321,8 @@ def ansible(command: str, *words: str, timeout: float = 120, **environment: str)
     """An Ansible command, of the directory in ``ONCALL_ANSIBLE_BIN`` or of the virtualenv that runs the tests."""
     program = Path(os.environ.get("ONCALL_ANSIBLE_BIN") or Path(sys.executable).parent) / command
     assert program.exists(), "%s is missing; run make dev, or correct ONCALL_ANSIBLE_BIN" % program
-    settings = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_LOCALHOST_WARNING": "0", **environment}
-    return run([str(program), *words], check=False, timeout=timeout, env={**os.environ, **settings})
+    settings = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_LOCALHOST_WARNING": "0"}
+    return run([str(program), *words], check=False, timeout=timeout, env={**os.environ, **settings, **environment})
 
 
 def playbook(*words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:

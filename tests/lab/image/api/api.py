@@ -7,6 +7,7 @@ What it holds is held until ``/fault/release``; several replicas share nothing.
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Any
@@ -72,10 +73,8 @@ def load(connections: int, sql: str = "SELECT pg_sleep(3600)", dsn: str | None =
     """Keep connections busy with a statement that does not end by itself."""
 
     def work(connection: Any) -> None:
-        try:
+        with contextlib.suppress(psycopg2.Error):
             connection.cursor().execute(sql)
-        except psycopg2.Error:
-            pass
 
     for _number in range(connections):
         connection = _connect(dsn)
@@ -90,9 +89,7 @@ def release() -> dict[str, int]:
     count = len(held)
     while held:
         connection = held.pop()
-        try:
+        with contextlib.suppress(psycopg2.Error):
             connection.cancel()
             connection.close()
-        except psycopg2.Error:
-            pass
     return {"closed": count}
