@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A primary and its standby, and a data directory with a damaged page: servers of their own."""
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Snapshot
+from ansible_collections.oncall.postgresql.plugins.module_utils._session.libpq import LibpqSession
+from ansible_collections.oncall.postgresql.plugins.module_utils._snapshot import take
+
+from tests.embedded import Server
+from tests.integration.servers import Client, until
+from tests.integration.shapes import problems
+
+
+def snapshot(server: Server) -> Snapshot:
+    session = LibpqSession(None, server.port, "postgres", None, "postgres", unix_socket=str(server.directory))
+    try:
+        taken, _ = take(session, Deadline(10), Thresholds(), ["postgres"], ["postgres"])
+    finally:
+        session.close()
+    assert problems(taken, Snapshot) == []
+    return taken
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Server, Server]]:
+    primary, standby = Server(18, settings={"max_wal_senders": 4}), Server(18)
+    try:
+        primary.start()
+        primary.sql("CREATE TABLE t AS SELECT 1 AS n; SELECT pg_create_physical_replication_slot('follower')")
+        primary.hba("local all all trust", "local replication all trust")
+        shutil.rmtree(standby.data)
+        primary.run("pg_basebackup", "-D", standby.data, "-R", "-S", "follower", "-X", "stream", "-c", "fast", "--no-sync",
+                    "-h", primary.directory, "-p", str(primary.port), "-U", "postgres")
+        standby.conf(port=standby.port, unix_socket_directories=standby.directory, max_standby_streaming_delay="0",
+                     wal_receiver_status_interval="1s", primary_slot_name="follower")
+        standby.start()
+        yield primary, standby
+    finally:
+        standby.remove()
+        primary.remove()
+
+
+def caught_up(primary: Server, standby: Server) -> None:
+    lsn = primary.sql("SELECT pg_current_wal_lsn()")
+    until(lambda: standby.sql("SELECT pg_last_wal_replay_lsn() >= '%s'" % lsn) == "t")
+
+
+def test_a_primary_and_its_standby(pair: tuple[Server, Server]) -> None:
+    primary, standby = pair
+    until(lambda: primary.sql("SELECT state FROM pg_stat_replication") == "streaming")
+    primary.sql("INSERT INTO t VALUES (2)")  # the first commit that is replayed has a time to count from
+    caught_up(primary, standby)
+
+    on_standby = snapshot(standby)
+    assert on_standby["in_recovery"] is True
+    receiver = on_standby["soundness"]["receiver"]
+    assert receiver == {"status": "streaming", "sender_host": str(primary.directory), "replay_lag_seconds": None}
+
+    standby.sql("SELECT pg_wal_replay_pause()")
+    primary.sql("INSERT INTO t SELECT generate_series(1, 10000)")
+    lag = until(lambda: (snapshot(standby)["soundness"]["receiver"] or {})["replay_lag_seconds"])
+    assert 0 < lag < 60
+    on_primary = until(lambda: [row for row in snapshot(primary)["soundness"]["standbys"]
+                                if (row["replay_lag_bytes"] or 0) > 100_000])
+    assert [(row["state"], row["sync_state"], row["client_address"]) for row in on_primary] == [("streaming", "async", None)]
+    (slot,) = snapshot(primary)["soundness"]["slots"]
+    assert (slot["name"], slot["active"]) == ("follower", True)
+    assert snapshot(primary)["soundness"]["receiver"] is None and snapshot(primary)["activity"]["conflicts"] == []
+
+    standby.sql("SELECT pg_wal_replay_resume()")
+    caught_up(primary, standby)
+    assert (snapshot(standby)["soundness"]["receiver"] or {})["replay_lag_seconds"] is None
+
+    reader = Client(host=str(standby.directory), port=standby.port, user="postgres", dbname="postgres")
+    reader.run("BEGIN", "SELECT * FROM t")
+    primary.sql("DROP TABLE t")  # the standby may not wait: the reader goes
+    conflicts = until(lambda: snapshot(standby)["activity"]["conflicts"])
+    assert conflicts == [{"database": "postgres", "kind": "lock", "count": 1}]
+    reader.close()
+
+    primary.stop("immediate")
+    receiver = until(lambda: [each for each in [snapshot(standby)["soundness"]["receiver"]] if each and not each["status"]])
+    assert receiver == [{"status": None, "sender_host": None, "replay_lag_seconds": None}]
+
+
+def test_a_damaged_page_is_counted() -> None:
+    with Server(18, initdb=("--data-checksums",)) as server:
+        server.sql("CREATE DATABASE shop")
+        server.sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS n", database="shop")
+        path = server.data / server.sql("SELECT pg_relation_filepath('t')", database="shop")
+        assert snapshot(server)["soundness"]["checksum_failures"] == []
+        server.stop()
+        with path.open("r+b") as file:
+            file.seek(4000)
+            file.write(b"damage")
+        server.start()
+        with contextlib.suppress(RuntimeError):
+            server.sql("SELECT count(*) FROM t", database="shop")
+        (failure,) = until(lambda: snapshot(server)["soundness"]["checksum_failures"])
+        assert failure["database"] == "shop" and failure["count"] >= 1 and failure["last_failure"].endswith("+00:00")
