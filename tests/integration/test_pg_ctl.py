@@ -8,7 +8,6 @@ The facts asserted are those that decide. The look script is also run by every s
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import resource
@@ -508,14 +507,3 @@ def test_the_script_is_fast(server: Server) -> None:
         subprocess.run(["dash", "-c", text], capture_output=True, check=True)
         taken.append(time.monotonic() - begin)
     assert min(taken) < 0.15
-
-
-def test_the_directory_is_found_by_the_running_process(server: Server) -> None:
-    text = _look.script(None, str(server.bin), False)
-    environment = {name: value for name, value in os.environ.items() if name != "PGDATA"}
-    found = _look.parse(subprocess.run(["dash", "-c", text], capture_output=True, text=True, env=environment).stdout)
-    # other servers may run here: then the first is taken, but one of them always is
-    assert found["data_directory"] is not None
-    assert found["data_directory"]["path"] == found["postmaster_cwd"]
-    with contextlib.suppress(OSError):
-        assert os.path.exists(os.path.join(found["data_directory"]["path"], "PG_VERSION"))

@@ -92,7 +92,7 @@ if [ -z "$pm" ]; then
 fi
 if [ -n "$pm" ]; then
     identity "$pm"; pm_uid=$uid; run_uid=$uid
-    cwd=$(cd -P "/proc/$pm/cwd" 2>/dev/null && pwd -P)
+    cwd=$(cd -P "/proc/$pm/cwd" 2>/dev/null && pwd -P 2>/dev/null)
 fi
 while IFS=: read -r name _ uid gid _; do
     [ "$name" = postgres ] && { postgres_uid=$uid; postgres_gid=$gid; }
@@ -105,7 +105,8 @@ find_group() {
     [ -n "$run_gid" ] || run_gid=$run_uid
 }
 if [ -n "$pm" ] && [ -z "$cwd" ]; then # root without CAP_SYS_PTRACE may not see it, the server's own user may
-    find_group; cwd=$(as_server "cd -P /proc/$pm/cwd && pwd -P") || cwd=
+    find_group; cwd=$(as_server "cd -P /proc/$pm/cwd && pwd -P")
+    case $cwd in /*) ;; *) cwd= ;; esac
 fi
 if [ -z "$D" ]; then
     D=$cwd
@@ -549,7 +550,8 @@ def _lsn(text: str) -> Optional[Tuple[int, int]]:
 
 # what stops ``postgres -C`` although the configuration may be fine
 _NOT_ITS_CONFIGURATION = re.compile(
-    r"could not access directory|execution of the PostgreSQL server is not permitted|^oncall: |Exec format",
+    r"could not access (?:directory|the server configuration file) .*: Permission denied"
+    r"|execution of the PostgreSQL server is not permitted|^oncall: |Exec format",
     re.MULTILINE,
 )
 
