@@ -46,9 +46,9 @@ molecule: dev ## The Molecule scenarios
 lab: dev ## Real faults on a real Compose stack (Docker)
 	@scripts/with-docker.sh $(PYTEST) tests/lab
 
-benchmark: dev ## Time to verdict, beside what other collections take (Docker)
+benchmark: dev ## Time to verdict, beside what other collections take (Docker; ARGS="--runs 7 --write")
 	@scripts/venv.sh .venv-benchmark benchmark
-	@scripts/with-docker.sh .venv/bin/python -m tests.benchmark
+	@scripts/with-docker.sh .venv/bin/python -m tests.benchmark $(ARGS)
 
 clean: ## Remove what the targets above made in this checkout
 	@rm -rf .venv .venv-* build .mypy_cache .ruff_cache .pytest_cache .ansible
