@@ -15,6 +15,7 @@ candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: \(.*\)
 # its own, so that the machine's sources stay as they are, from the mirror that those name.
 compose_from_trixie() {
     local mirror work
+    # shellcheck disable=SC2016  # the dollar is apt's
     mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 -E '/debian/?$') || return 1
     work=$(mktemp -d) && chmod 755 "$work" && mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/none"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources.list"
