@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." && cd "$(pwd -P)"
 export CHECKOUT=$PWD
+export ANSIBLE_HOME=${ANSIBLE_HOME:-$PWD/build/ansible} # not the user's: a copy of the collection there would be found first
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
