@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Both ways of SQL: equal rows, equal errors, in time, and nothing changed."""
+
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from ansible_collections.oncall.postgresql.plugins.module_utils import _snapshot
 from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
@@ -18,14 +20,24 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._errors import (
     VersionError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._session import Session, libpq, psql
+from ansible_collections.oncall.postgresql.plugins.module_utils._session._bind import identifier
 from ansible_collections.oncall.postgresql.plugins.module_utils._sql import Query
-
 from tests.integration import servers
-from tests.integration.servers import Client, Container, AnyServer, until
+from tests.integration.servers import AnyServer, Client, Container, until
 
 Connect = Callable[..., Client]
-NASTY = ["it's", "back\\slash \\gset \\! id", "100 %% %(x)s", ":name :'name' :\"name\" ::int", "two\nlines", "${HOME} `id` $$",
-         "gr\u00fc\u00dfe \U0001f600", "", "--", "/* */;"]
+NASTY = [
+    "it's",
+    "back\\slash \\gset \\! id",
+    "100 %% %(x)s",
+    ":name :'name' :\"name\" ::int",
+    "two\nlines",
+    "${HOME} `id` $$",
+    "gr\u00fc\u00dfe \U0001f600",
+    "",
+    "--",
+    "/* */;",
+]
 
 
 def ask(text: str, name: str = "test") -> Query:
@@ -42,19 +54,36 @@ def session(request: pytest.FixtureRequest, server: AnyServer) -> Iterator[Sessi
 def test_equal_queries_give_equal_rows(server: AnyServer) -> None:
     query = ask("""SELECT %(a)s::text AS text, %(b)s::int AS int, %(c)s::float8 AS float, %(d)s::bool AS bool,
         %(e)s::text AS nothing, %(f)s::text[] AS list, %(g)s::text[] AS empty, 5 -%(b)s AS minus, '%%' AS percent,
-        now() - now() AS span, 'x'::"char" AS c, '{"a": [1]}'::json AS j, n FROM generate_series(1, 3) n ORDER BY n DESC""")
+        now() - now() AS span, 'x'::"char" AS c, '{"a": [1]}'::json AS j, n
+        FROM generate_series(1, 3) n ORDER BY n DESC""")
     rows = []
     for opened in (servers.psql(server), servers.libpq(server)):
-        rows.append([opened.query(query, Deadline(10), a=text, b=-3, c=1.5e300, d=True, e=None, f=NASTY, g=[])
-                     for text in NASTY])
+        rows.append(
+            [
+                opened.query(query, Deadline(10), a=text, b=-3, c=1.5e300, d=True, e=None, f=NASTY, g=[])
+                for text in NASTY
+            ]
+        )
         assert opened.query(ask("SELECT 1 AS x WHERE false"), Deadline(10)) == []
         opened.close()
     assert rows[0] == rows[1]
     for text, found in zip(NASTY, rows[0], strict=True):
         assert [row["n"] for row in found] == [3, 2, 1]
         assert found[0] == {
-            "text": text, "int": -3, "float": 1.5e300, "bool": True, "nothing": None, "list": NASTY, "empty": [], "minus": 8,
-            "percent": "%", "span": "00:00:00", "c": "x", "j": {"a": [1]}, "n": 3}
+            "text": text,
+            "int": -3,
+            "float": 1.5e300,
+            "bool": True,
+            "nothing": None,
+            "list": NASTY,
+            "empty": [],
+            "minus": 8,
+            "percent": "%",
+            "span": "00:00:00",
+            "c": "x",
+            "j": {"a": [1]},
+            "n": 3,
+        }
 
 
 def test_the_text_for_the_servers_version_is_sent(server: AnyServer, session: Session) -> None:
@@ -64,24 +93,34 @@ def test_the_text_for_the_servers_version_is_sent(server: AnyServer, session: Se
 
 
 def test_the_session_sets_what_safety_needs(session: Session) -> None:
-    names = ("application_name lock_timeout transaction_read_only search_path jit TimeZone client_encoding "
-             "standard_conforming_strings idle_in_transaction_session_timeout").split()
+    expected = {
+        "application_name": "oncall",
+        "lock_timeout": "500",
+        "transaction_read_only": "on",
+        "search_path": "pg_catalog",
+        "jit": "off",
+        "TimeZone": "UTC",
+        "client_encoding": "UTF8",
+        "standard_conforming_strings": "on",
+        "idle_in_transaction_session_timeout": "10000",
+    }
     query = ask("SELECT name, setting FROM pg_settings WHERE name = ANY (%(names)s)")
-    found = {row["name"]: row["setting"] for row in session.query(query, Deadline(10), names=names)}
-    assert found == {
-        "application_name": "oncall", "lock_timeout": "500", "transaction_read_only": "on", "search_path": "pg_catalog",
-        "jit": "off", "TimeZone": "UTC", "client_encoding": "UTF8", "standard_conforming_strings": "on",
-        "idle_in_transaction_session_timeout": "10000"}
-    (row,) = session.query(ask("SELECT setting::int AS ms FROM pg_settings WHERE name = 'statement_timeout'"), Deadline(3))
+    rows = session.query(query, Deadline(10), names=list(expected))
+    assert {row["name"]: row["setting"] for row in rows} == expected
+    query = ask("SELECT setting::int AS ms FROM pg_settings WHERE name = 'statement_timeout'")
+    (row,) = session.query(query, Deadline(3))
     assert 2000 < row["ms"] < 3000
 
 
-@pytest.mark.parametrize("text, sqlstate", [
-    ("SELECT 1 / 0 AS x", "22012"),
-    ("SELECT FROM nowhere", "42P01"),
-    ("SELECT nextval('public.numbers')", "25006"),  # read-only: nothing can be changed
-    ("this is no SQL", "42601"),
-])
+@pytest.mark.parametrize(
+    "text, sqlstate",
+    [
+        ("SELECT 1 / 0 AS x", "22012"),
+        ("SELECT FROM nowhere", "42P01"),
+        ("SELECT nextval('public.numbers')", "25006"),  # read-only: nothing can be changed
+        ("this is no SQL", "42601"),
+    ],
+)
 def test_a_failed_statement_gives_its_sqlstate(session: Session, text: str, sqlstate: str) -> None:
     with pytest.raises(SessionError) as caught:
         session.query(ask(text), Deadline(10))
@@ -125,13 +164,23 @@ def test_a_slow_statement_ends_with_the_deadline_on_both_sides(session: Session,
         session.query(ask("SELECT pg_sleep(30)", "slow"), Deadline(1))
     assert time.monotonic() - started < 1.5
     assert "'slow'" in str(caught.value)
-    until(lambda: admin.run("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' "
-                            "AND pid <> pg_backend_pid()") == [(0,)], 2)
+    until(
+        lambda: (
+            admin.run(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' "
+                "AND state = 'active' AND pid <> pg_backend_pid()"
+            )
+            == [(0,)]
+        ),
+        2,
+    )
 
 
 def test_a_terminated_session_is_an_error_and_the_next_query_connects_anew(session: Session, admin: Client) -> None:
-    admin.run("CREATE OR REPLACE FUNCTION public.die() RETURNS bool LANGUAGE sql AS "
-              "'SELECT pg_terminate_backend(pg_backend_pid())'")
+    admin.run(
+        "CREATE OR REPLACE FUNCTION public.die() RETURNS bool LANGUAGE sql AS "
+        "'SELECT pg_terminate_backend(pg_backend_pid())'"
+    )
     with pytest.raises(SessionError) as caught:
         session.query(ask("SELECT public.die(), pg_sleep(1)"), Deadline(10))
     assert caught.value.sqlstate in ("57P01", "08006")  # psycopg2 gives no code with a connection's end
@@ -155,18 +204,22 @@ def test_no_connection_gives_08001_and_no_secret(server: AnyServer) -> None:
         assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_server_that_is_too_old_is_named(server: AnyServer, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_too_old_is_named(
+    server: AnyServer, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (libpq, psql):
         monkeypatch.setattr(module, "OLDEST", 990000)
-    with pytest.raises(VersionError, match=r"the server is PostgreSQL %d\.\S+.*; oncall.postgresql needs 13" % server.version):
+    with pytest.raises(
+        VersionError, match=r"is PostgreSQL %d\..*; oncall.postgresql needs 13 or newer" % server.version
+    ):
         session.query(ask("SELECT 1 AS x"), Deadline(5))
 
 
 def test_psql_finds_its_way_without_being_told(server: AnyServer) -> None:
-    """Only the data directory, or in a container not even that: port, socket and programs stand in the server's files."""
+    """Only the data directory, in a container not even that: port, socket and programs stand in the server's files."""
     assert set(server.settings) <= {"data_directory", "user"}
-    (row,) = servers.psql(server).query(ask("SELECT current_setting('port')::int AS port, inet_server_addr() AS address"),
-                                        Deadline(10))
+    query = ask("SELECT current_setting('port')::int AS port, inet_server_addr() AS address")
+    (row,) = servers.psql(server).query(query, Deadline(10))
     assert row == {"port": server.port, "address": None}
 
 
@@ -176,8 +229,60 @@ def test_a_missing_psql_is_said(server: AnyServer) -> None:
     everywhere = "for f in $(find / -xdev -name psql%s \\( -type f -o -type l \\)); do mv $f %s; done"
     server.beside("sh", "-c", everywhere % ("", "$f.away"), user="root")
     try:
-        with pytest.raises(TargetError, match="psql cannot be run beside the server.*login_host"):
+        with pytest.raises(TargetError, match=r"psql cannot be run beside the server.*login_host"):
             servers.psql(server).query(ask("SELECT 1 AS x"), Deadline(5))
     finally:
         server.beside("sh", "-c", everywhere % (".away", "${f%.away}"), user="root")
     assert servers.psql(server).query(ask("SELECT 1 AS x"), Deadline(5)) == [{"x": 1}]
+
+
+def test_what_changes_something_is_executed(admin: Client, session: Session) -> None:
+    nasty = "wei\"rd %s :name \\ 'role' "
+    try:
+        session.execute(ask("CREATE ROLE %(role)s"), Deadline(10), role=identifier(nasty))
+        session.execute(
+            ask("COMMENT ON ROLE %(role)s IS %(text)s -- the end"), Deadline(10), role=identifier(nasty), text=NASTY[0]
+        )
+        found = session.query(
+            ask("SELECT shobj_description(oid, 'pg_authid') AS t FROM pg_roles WHERE rolname = %(r)s"),
+            Deadline(10),
+            r=nasty,
+        )
+        assert found == [{"t": NASTY[0]}]
+    finally:
+        admin.run('DROP ROLE IF EXISTS "%s"' % nasty.replace('"', '""'))
+
+
+def test_what_may_not_run_in_a_transaction_block_is_executed(admin: Client, session: Session) -> None:
+    admin.run("BEGIN", "PREPARE TRANSACTION 'it''s'")
+    session.execute(ask("ROLLBACK PREPARED %(gid)s"), Deadline(10), gid="it's")
+    assert admin.run("SELECT count(*) FROM pg_prepared_xacts") == [(0,)]
+    session.execute(ask("CHECKPOINT"), Deadline(20))
+    session.execute(ask("ALTER SYSTEM RESET %(name)s"), Deadline(10), name=identifier("work_mem"))
+    session.execute(ask("SELECT 'oncall:failed 1', pg_reload_conf() FROM generate_series(1, 3)"), Deadline(10))
+
+
+def test_a_failed_execution_keeps_its_sqlstate_and_reading_stays_read_only(session: Session) -> None:
+    with pytest.raises(SessionError) as caught:
+        session.execute(ask("ROLLBACK PREPARED %(gid)s"), Deadline(10), gid="nobody's")
+    assert caught.value.sqlstate == "42704"
+    with pytest.raises(DeadlineError):
+        session.execute(ask("SELECT pg_sleep(10)"), Deadline(1))
+    session.execute(ask("SELECT 1"), Deadline(10))
+    with pytest.raises(SessionError) as caught:
+        session.query(ask("SELECT lo_create(0) AS x"), Deadline(10))
+    assert caught.value.sqlstate == "25006"
+
+
+def test_another_database_is_reached_the_same_way(session: Session) -> None:
+    other = session.in_database("shop")
+    query = ask("SELECT current_database() AS d")
+    assert other.query(query, Deadline(10)) == [{"d": "shop"}]
+    assert session.query(query, Deadline(10)) == [{"d": "postgres"}]
+    other.close()
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_what_cannot_be_a_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError):
+        identifier(name)

@@ -23,4 +23,14 @@ class Session(Protocol):
         server said nothing), DeadlineError when no answer came in time.
         """
 
+    def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
+        """Run one statement that changes something, as it stands and in no transaction block of ours.
+
+        So also what may not run in one: CHECKPOINT, ALTER SYSTEM, ROLLBACK PREPARED. ``params`` as for ``query``, and
+        ``identifier(name)`` for a name. Raises as ``query`` does; after a DeadlineError it may have been done or not.
+        """
+
+    def in_database(self, name: str) -> "Session":
+        """The same way to another database of the server; the caller closes it."""
+
     def close(self) -> None: ...

@@ -2,18 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SQL by psycopg2 over TCP or a Unix socket. Never blocks longer than the deadline, whatever the network does."""
+
 from __future__ import annotations
 
+import copy
 import select
 import socket
 import threading
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .._deadline import Deadline
 from .._errors import DeadlineError, OptionsError, SessionError
 from .._mask import mask
 from .._sql import OLDEST, Query
-from ._bind import APPLICATION, TOO_LATE, as_json, rows, settings, too_late, too_old
+from ._bind import APPLICATION, TOO_LATE, as_json, bind, on_off, rows, settings, too_late, too_old
 
 NO_CONNECTION = "08001"
 LOST = "08006"  # connection_failure; psycopg2 does not pass on the code of a FATAL that ends a polled connection
@@ -22,35 +24,66 @@ LOST = "08006"  # connection_failure; psycopg2 does not pass on the code of a FA
 class LibpqSession:
     """See ``Session``. Connects with the first query and stays connected; a broken connection is opened anew."""
 
-    def __init__(self, host: Optional[str], port: Optional[int], user: Optional[str], password: Optional[str],
-                 database: Optional[str], ssl_mode: str = "prefer", ca_cert: Optional[str] = None,
-                 unix_socket: Optional[str] = None, connect_timeout_seconds: float = 5) -> None:
+    def __init__(
+        self,
+        host: Optional[str],
+        port: Optional[int],
+        user: Optional[str],
+        password: Optional[str],
+        database: Optional[str],
+        ssl_mode: str = "prefer",
+        ca_cert: Optional[str] = None,
+        unix_socket: Optional[str] = None,
+        connect_timeout_seconds: float = 5,
+    ) -> None:
         self._host, self._port = unix_socket or host or "", port or 5432
         self._password = password
         self._connect_timeout_seconds = connect_timeout_seconds
         self._connection: Any = None
         self._parameters: Dict[str, Any] = {
-            "host": self._host, "port": self._port, "user": user or "postgres", "dbname": database or "postgres",
+            "host": self._host,
+            "port": self._port,
+            "user": user or "postgres",
+            "dbname": database or "postgres",
             "sslmode": ssl_mode,
             **({"sslrootcert": ca_cert} if ca_cert else {}),
             **({"password": password} if password is not None else {}),
         }
 
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
+        return rows(self._run(query, lambda version_num: as_json(query, version_num, params), deadline, read_only=True))
+
+    def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
+        self._run(query, lambda version_num: bind(query.text(version_num), params), deadline, read_only=False)
+
+    def in_database(self, name: str) -> "LibpqSession":
+        session = copy.copy(self)
+        session._connection, session._parameters = None, {**self._parameters, "dbname": name}
+        return session
+
+    def _run(self, query: Query, text: Callable[[int], str], deadline: Deadline, read_only: bool) -> str:
+        """The first value that the statement gives, else "". An asynchronous connection commits by itself."""
         driver = _driver()
         connection = self._connected(driver, deadline)
         version_num = connection.server_version
         if version_num < OLDEST:
-            raise too_old("%d.%d" % divmod(version_num, 10000) if version_num >= 100000
-                          else "%d.%d" % (version_num // 10000, version_num // 100 % 100))
+            raise too_old(
+                "%d.%d" % divmod(version_num, 10000)
+                if version_num >= 100000
+                else "%d.%d" % (version_num // 10000, version_num // 100 % 100)
+            )
         try:
             cursor = connection.cursor()
             # The time-out counts for this statement only: each query has a deadline of its own.
-            cursor.execute("SELECT set_config('statement_timeout', '%d', false)" % _statement_timeout(deadline))
+            cursor.execute(
+                "SELECT set_config('statement_timeout', '%d', false), "
+                "set_config('default_transaction_read_only', '%s', false)"
+                % (_statement_timeout(deadline), on_off(read_only))
+            )
             _wait(driver, connection, deadline)
-            cursor.execute(as_json(query, version_num, params))
+            cursor.execute(text(version_num))
             _wait(driver, connection, deadline)
-            document: str = cursor.fetchone()[0]
+            first = cursor.fetchone() if cursor.description else None
             cursor.close()
         except DeadlineError:
             self.close()
@@ -61,9 +94,10 @@ class LibpqSession:
                 self.close()
             if sqlstate == TOO_LATE:
                 raise too_late(query) from None
-            raise SessionError("the query %r failed: %s" % (query.name, self._text(error)),
-                               sqlstate=sqlstate or LOST) from None
-        return rows(document)
+            raise SessionError(
+                "the query %r failed: %s" % (query.name, self._text(error)), sqlstate=sqlstate or LOST
+            ) from None
+        return str(first[0]) if first else ""
 
     def close(self) -> None:
         if self._connection is not None:
@@ -77,17 +111,27 @@ class LibpqSession:
             connection = None
             try:
                 parameters = {**self._parameters, **_addresses(self._host, self._port, connecting)}
-                connection = driver.connect(async_=1, application_name=APPLICATION, client_encoding="UTF8",
-                                            gssencmode="disable", options=settings(deadline), **parameters)
+                connection = driver.connect(
+                    async_=1,
+                    application_name=APPLICATION,
+                    client_encoding="UTF8",
+                    gssencmode="disable",
+                    options=settings(deadline),
+                    **parameters,
+                )
                 _wait(driver, connection, connecting)
             except (DeadlineError, driver.Error) as error:
                 if connection is not None:
                     connection.close()
                 if isinstance(error, DeadlineError):
-                    raise DeadlineError("connecting to %s port %d got no answer in time" % (self._host, self._port),
-                                        "Raise connect_timeout_seconds, or see whether the server hangs.") from None
-                raise SessionError("connecting to %s port %d failed: %s" % (self._host, self._port, self._text(error)),
-                                   sqlstate=error.pgcode or NO_CONNECTION) from None
+                    raise DeadlineError(
+                        "connecting to %s port %d got no answer in time" % (self._host, self._port),
+                        "Raise connect_timeout_seconds, or see whether the server hangs.",
+                    ) from None
+                raise SessionError(
+                    "connecting to %s port %d failed: %s" % (self._host, self._port, self._text(error)),
+                    sqlstate=error.pgcode or NO_CONNECTION,
+                ) from None
             self._connection = connection
         return self._connection
 
@@ -100,8 +144,10 @@ def _driver() -> Any:
         import psycopg2
         import psycopg2.extensions
     except ImportError:
-        raise OptionsError("login_host needs the Python library psycopg2, which is missing on this host",
-                           "Install psycopg2-binary (pip) or python3-psycopg2 (apt, dnf).") from None
+        raise OptionsError(
+            "login_host needs the Python library psycopg2, which is missing on this host",
+            "Install psycopg2-binary (pip) or python3-psycopg2 (apt, dnf).",
+        ) from None
     return psycopg2
 
 
