@@ -8,21 +8,27 @@ tree=build/typing
 mkdir -p "$tree/ansible_collections/oncall"
 ln -sfn "$CHECKOUT" "$tree/ansible_collections/oncall/postgresql"
 
-check() { say "lint: $1"; shift; "$@"; }
+failed=()
+check() { # check NAME COMMAND...: all of them are run, whatever one says
+    say "lint: $1"
+    "${@:2}" || failed+=("$1")
+}
 
 check "ruff" ruff check --quiet
 check "ruff format" ruff format --check --quiet
 check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo scripts molecule/default
 check "shellcheck" shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run
 check "antsibull-changelog" antsibull-changelog lint
-ANSIBLE_COLLECTIONS_PATH=$CHECKOUT/$tree check "antsibull-docs" \
+check "antsibull-docs" env ANSIBLE_COLLECTIONS_PATH="$CHECKOUT/$tree" \
     antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --disallow-unknown-collection-refs .
 check "ansible-lint" ansible-lint --offline --strict -q
 
-check "galaxy-importer" true
-rm -rf build/galaxy
-mkdir -p build/galaxy
-ansible-galaxy collection build --output-path build/galaxy . >/dev/null
-cd build/galaxy || exit
-python -m galaxy_importer.main ./*.tar.gz >importer.log 2>&1 || { cat importer.log; fail "galaxy-importer refused the collection"; }
-! grep -E '^(ERROR|WARNING)' importer.log || fail "galaxy-importer found something (above)"
+galaxy() {
+    rm -rf build/galaxy && mkdir -p build/galaxy
+    ansible-galaxy collection build --output-path build/galaxy . >/dev/null || return 1
+    (cd build/galaxy && python -m galaxy_importer.main ./*.tar.gz >importer.log 2>&1) || { cat build/galaxy/importer.log; return 1; }
+    ! grep -E '^(ERROR|WARNING)' build/galaxy/importer.log
+}
+check "galaxy-importer" galaxy
+
+[ ${#failed[@]} -eq 0 ] || fail "found something: $(IFS=,; echo "${failed[*]}")"
