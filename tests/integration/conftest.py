@@ -1,21 +1,21 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One server a version for the whole run; every snapshot that a test takes is also held to the shape of the contract."""
+"""One server a version for the whole run; every snapshot that a test takes is held to the shape of the contract."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Snapshot
 from ansible_collections.oncall.postgresql.plugins.module_utils._session import Session
 from ansible_collections.oncall.postgresql.plugins.module_utils._snapshot import take
-
 from tests.integration import servers
-from tests.integration.servers import PASSWORD, Client, AnyServer
+from tests.integration.servers import PASSWORD, AnyServer, Client
 from tests.integration.shapes import problems
 
 VERSIONS = (13, 15, 16, 17, 18)
@@ -51,7 +51,8 @@ def connect(server: AnyServer) -> Iterator[Callable[..., Client]]:
     """Real sessions, by default of the ordinary role ``app``; closed after the test, and gone from the server."""
     opened: list[Client] = []
 
-    def connect(user: str = "app", dbname: str = "postgres", application_name: str = "shop-api", **others: Any) -> Client:
+    def connect(user: str = "app", dbname: str = "postgres", application_name: str = "shop-api",
+                **others: Any) -> Client:
         opened.append(Client(**{"host": server.host, "port": server.port, "user": user, "password": PASSWORD,
                                 "dbname": dbname, "application_name": application_name, **others}))
         return opened[-1]

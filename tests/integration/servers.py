@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import psycopg2
+
 from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._errors import DeadlineError
 from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import Completed
 from ansible_collections.oncall.postgresql.plugins.module_utils._session.libpq import LibpqSession
 from ansible_collections.oncall.postgresql.plugins.module_utils._session.psql import PsqlSession
-
 from tests.embedded import Server
 from tests.lab.images import image
 
@@ -129,10 +129,11 @@ class Container:
         self.name = "oncall-sql-%d-%s" % (version, uuid.uuid4().hex[:8])
         settings = [word for item in SETTINGS.items() for word in ("-c", "%s=%s" % item)]
         atexit.register(self.remove)
-        _docker("run", "-d", "--rm", "--tmpfs", "/run/postgresql:mode=1777", "-e", "POSTGRES_PASSWORD=" + PASSWORD,
+        _docker("network", "create", self.name)
+        _docker("run", "-d", "--network", self.name, "-e", "POSTGRES_PASSWORD=" + PASSWORD,
                 "--name", self.name, image("postgres:%d" % version), "postgres", *settings)
         described = json.loads(_docker("inspect", self.name).out)[0]
-        self.host, self.port = described["NetworkSettings"]["IPAddress"], 5432
+        self.host, self.port = described["NetworkSettings"]["Networks"][self.name]["IPAddress"], 5432
         self.socket_directory = None
         self.settings: dict[str, Any] = {"user": "postgres"}  # the rest stands in the container: PGDATA, postmaster.pid
         until(lambda: self.beside("pg_isready", "-h", "127.0.0.1").code == 0, 30)
@@ -159,6 +160,7 @@ class Container:
 
     def remove(self) -> None:
         _docker("rm", "-f", "-v", self.name, check=False)
+        _docker("network", "rm", self.name, check=False)
         atexit.unregister(self.remove)
 
 

@@ -9,12 +9,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+
 from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Snapshot
 from ansible_collections.oncall.postgresql.plugins.module_utils._session.libpq import LibpqSession
 from ansible_collections.oncall.postgresql.plugins.module_utils._snapshot import take
-
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.shapes import problems
@@ -38,8 +38,8 @@ def pair() -> Iterator[tuple[Server, Server]]:
         primary.sql("CREATE TABLE t AS SELECT 1 AS n; SELECT pg_create_physical_replication_slot('follower')")
         primary.hba("local all all trust", "local replication all trust")
         shutil.rmtree(standby.data)
-        primary.run("pg_basebackup", "-D", standby.data, "-R", "-S", "follower", "-X", "stream", "-c", "fast", "--no-sync",
-                    "-h", primary.directory, "-p", str(primary.port), "-U", "postgres")
+        primary.run("pg_basebackup", "-D", standby.data, "-R", "-S", "follower", "-X", "stream", "-c", "fast",
+                    "--no-sync", "-h", primary.directory, "-p", str(primary.port), "-U", "postgres")
         standby.conf(port=standby.port, unix_socket_directories=standby.directory, max_standby_streaming_delay="0",
                      wal_receiver_status_interval="1s", primary_slot_name="follower")
         standby.start()
@@ -71,7 +71,8 @@ def test_a_primary_and_its_standby(pair: tuple[Server, Server]) -> None:
     assert 0 < lag < 60
     on_primary = until(lambda: [row for row in snapshot(primary)["soundness"]["standbys"]
                                 if (row["replay_lag_bytes"] or 0) > 100_000])
-    assert [(row["state"], row["sync_state"], row["client_address"]) for row in on_primary] == [("streaming", "async", None)]
+    (row,) = on_primary
+    assert (row["state"], row["sync_state"], row["client_address"]) == ("streaming", "async", None)
     (slot,) = snapshot(primary)["soundness"]["slots"]
     assert (slot["name"], slot["active"]) == ("follower", True)
     assert snapshot(primary)["soundness"]["receiver"] is None and snapshot(primary)["activity"]["conflicts"] == []
@@ -88,8 +89,8 @@ def test_a_primary_and_its_standby(pair: tuple[Server, Server]) -> None:
     reader.close()
 
     primary.stop("immediate")
-    receiver = until(lambda: [each for each in [snapshot(standby)["soundness"]["receiver"]] if each and not each["status"]])
-    assert receiver == [{"status": None, "sender_host": None, "replay_lag_seconds": None}]
+    gone = {"status": None, "sender_host": None, "replay_lag_seconds": None}
+    until(lambda: snapshot(standby)["soundness"]["receiver"] == gone)
 
 
 def test_a_damaged_page_is_counted() -> None:

@@ -38,8 +38,8 @@ _CONFLICTS = """(VALUES
 
 # pg_blocking_pids says 0 for a prepared transaction: which one is found by the lock that it holds on what the blocked
 # session waits for; its name by the lock that each transaction holds on its own number. In a long queue everyone waits
-# for all who came before: of them five are kept, first those who wait for nobody, then those who have waited the longest,
-# so every root stays reachable.
+# for all who came before: of them five are kept, first those who wait for nobody, then those who have waited the
+# longest, so every root stays reachable.
 EDGES = """
 edges AS MATERIALIZED (
   SELECT * FROM (
