@@ -45,8 +45,8 @@ def first_match(
     computed from here (see ``uncertain``) is passed over.
     """
     for rule in rules:
-        if rule["error"]:
-            continue  # such a line was never loaded
+        if broken(rule):
+            continue
         if (
             _type_fits(rule, connection, tls)
             and _database_fits(rule, database, user, member_of, replication)
@@ -75,12 +75,17 @@ def uncertain(
     return [
         rule
         for rule in rules
-        if not rule["error"]
+        if not broken(rule)
         and _type_fits(rule, connection, tls)
         and _database_fits(rule, database, user, member_of, replication)
         and _user_fits(rule, user, member_of)
         and _address_fits(rule, address, own_addresses) is None
     ]
+
+
+def broken(rule: HbaRule) -> bool:
+    """Never loaded. A line with its columns *and* an error (hostssl while ssl is off) was: it only cannot match now."""
+    return bool(rule["error"]) and rule["type"] is None
 
 
 def refuses(rule: Optional[HbaRule]) -> bool:
@@ -99,7 +104,7 @@ def describe(rule: HbaRule) -> str:
         rule["auth_method"],
     ]
     text = " ".join(word for word in words if word)
-    return "%s line %d: %s" % (name, rule["line_number"], rule["error"] or text)
+    return "%s line %d: %s" % (name, rule["line_number"], rule["error"] if rule["error"] and broken(rule) else text)
 
 
 def describe_connection(*, connection: str, tls: bool, database: str, user: str, address: Optional[str]) -> str:

@@ -34,6 +34,7 @@ _EXPLAINED: Dict[Tuple[str, Optional[str]], Tuple[Tuple[str, Optional[str]], ...
     ("server_down", "disk_full"): (("storage_full", None),),
     ("server_down", "data_corruption"): (("data_corruption", None),),
     ("not_accepting", None): tuple(("network_unreachable", cause) for cause in _UNREACHED),
+    ("not_accepting", "unresponsive"): (("queries_hanging", None),),
     ("network_unreachable", None): (("authentication_failed", "unknown"),),
 }
 

@@ -329,7 +329,7 @@ fault(
     "login host db.example.com:5432: refused",
     set_wire(wire("login_host", "db.example.com:5432", "refused")),
     no_sql(),
-    set_reach(outcome="refused", answered=0, loss_percent=100.0, latency_ms=None),
+    set_reach(outcome="refused", latency_ms=None),
     base=remote(),
 )
 
@@ -355,7 +355,7 @@ fault(
     set_wire(wire("socket", "/run/s", "missing"), wire("network", "172.18.0.2:5432", "refused")),
     no_sql(),
     set_server(uptime_seconds=2.0, lock_file=lock(status="starting")),
-    set_reach(outcome="refused", answered=0, loss_percent=100.0),
+    set_reach(outcome="refused"),
 )
 fault(
     A,
@@ -458,7 +458,7 @@ fault(
     set_server(listening=local_only),
     set_configured(listen_addresses="localhost"),
     set_wire(wire("socket", "/run/s"), wire("network", "172.18.0.2:5432", "refused")),
-    set_reach(outcome="refused", answered=0, loss_percent=100.0),
+    set_reach(outcome="refused"),
 )
 fault(
     A,
@@ -469,7 +469,7 @@ fault(
     set_server(listening=[{"address": "0.0.0.0", "port": 6432, "ours": True}]),
     set_configured(port=6432),
     set_wire(wire("socket", "/run/s"), wire("network", "172.18.0.2:6432")),
-    set_reach(outcome="refused", answered=0, loss_percent=100.0),
+    set_reach(outcome="refused"),
 )
 fault(
     A,
@@ -480,7 +480,7 @@ fault(
     set_server(listening=[]),
     set_configured(listen_addresses=""),
     set_wire(wire("socket", "/run/s"), wire("network", "172.18.0.2:5432", "refused")),
-    set_reach(outcome="refused", answered=0, loss_percent=100.0),
+    set_reach(outcome="refused"),
 )
 fault(
     A,
@@ -501,7 +501,7 @@ fault(
     "missing",
     set_wire(wire("socket", "/run/s", "missing"), wire("network", "172.18.0.2:5432", "refused")),
     no_sql(),
-    set_reach(outcome="refused", answered=0, loss_percent=100.0),
+    set_reach(outcome="refused"),
 )
 
 fault(
@@ -535,7 +535,7 @@ fault(
     "network_unreachable",
     "dns_failure",
     "resolves postgres to 172.18.0.9, the server has 172.",
-    set_reach(outcome="refused", answered=0, loss_percent=100.0),
+    set_reach(outcome="refused"),
     set_client(
         resolution={
             "name": "postgres",
@@ -580,8 +580,8 @@ fault(
     "refused packets",
     "network_unreachable",
     "refused",
-    "shop-api-1 to 172.18.0.2:5432: refused, 0 of 10 probes",
-    set_reach(outcome="refused", answered=0, loss_percent=100.0, latency_ms=None),
+    "shop-api-1 to 172.18.0.2:5432: refused, 10 probes",
+    set_reach(outcome="refused", latency_ms=None),
 )
 fault(
     N,
@@ -643,9 +643,9 @@ fault(
     "a firewall that rejects, at the server itself",
     "network_unreachable",
     "refused",
-    "refused, 0 of 10",
+    "refused, 10 probes",
     set_wire(wire("socket", "/run/s"), wire("network", "172.18.0.2:5432", "refused")),
-    set_reach(outcome="refused", answered=0, loss_percent=100.0, latency_ms=None),
+    set_reach(outcome="refused", latency_ms=None),
 )
 
 # 4. connections
@@ -1377,10 +1377,27 @@ WELL = [
         healthy(
             set_rules(
                 *(sql(healthy())["configured"]["hba_rules"] or []),
-                hba(9, "host", "all", "all", "all", "x", error="invalid authentication method"),
+                hba(9, "host", "all", "all", "all", "x", error="invalid authentication method", type=None),
             )
         ),
         ("hba_error",),
+    ),
+    Well(
+        "a line that waits for TLS",
+        healthy(
+            set_rules(
+                hba(
+                    1,
+                    "hostssl",
+                    "all",
+                    "all",
+                    "all",
+                    "md5",
+                    error="hostssl record cannot match because SSL is disabled",
+                ),
+                hba(2, "host", "all", "all", "all", "scram-sha-256"),
+            )
+        ),
     ),
     Well(
         "waiting for a restart",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._facts import HbaRule
 from ansible_collections.oncall.postgresql.plugins.module_utils._hba import (
+    broken,
     describe,
     describe_connection,
     first_match,
@@ -162,8 +163,19 @@ def test_the_first_match_decides() -> None:
     assert refuses(None)
 
 
+def test_a_line_that_only_cannot_match_was_loaded() -> None:
+    rule = hba(1, "hostssl", "all", "all", "all", "md5", error="hostssl record cannot match because SSL is disabled")
+    assert not broken(rule)
+    assert first_match([rule], **ASKED) is None
+    assert first_match([rule], **dict(ASKED, tls=True)) is rule
+    assert describe(rule) == "pg_hba.conf line 1: hostssl all all all md5"
+
+
 def test_a_broken_line_was_never_loaded() -> None:
-    rules = [hba(1, "host", "all", "all", "all", "trust", error="invalid"), hba(2, "host", "all", "all", "all", "md5")]
+    rules = [
+        hba(1, "host", "all", "all", "all", "trust", error="invalid", type=None),
+        hba(2, "host", "all", "all", "all", "md5"),
+    ]
     assert first_match(rules, **ASKED) is rules[1]
 
 
@@ -196,7 +208,7 @@ def test_a_broken_line_was_never_loaded() -> None:
             "pg_hba.conf line 6: host all all ::1/128 trust",
         ),
         (
-            hba(7, "host", "all", "all", "all", "x", error="invalid authentication method"),
+            hba(7, "host", "all", "all", "all", "x", error="invalid authentication method", type=None),
             "pg_hba.conf line 7: invalid authentication method",
         ),
     ],
@@ -241,7 +253,7 @@ def test_any_rows(rows: List[HbaRule], tls: bool, replication: bool, address: Op
     for connection in ("local", "host"):
         asked = dict(ASKED, connection=connection, tls=tls, replication=replication, address=address)
         found = first_match(rows, **asked)
-        assert found is None or (found in rows and not found["error"])
+        assert found is None or (found in rows and not broken(found))
         for rule in rows:
             assert describe(rule)
 

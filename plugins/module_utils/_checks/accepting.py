@@ -14,7 +14,7 @@ from typing import List, Optional, Sequence, Tuple
 from .. import _titles
 from .._answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds
 from .._facts import ClientFacts, Facts, Listening, ServerFacts, Snapshot, WireAnswer
-from .._hba import describe
+from .._hba import broken, describe
 from ._readings import (
     CANNOT_CONNECT_NOW,
     down,
@@ -276,10 +276,10 @@ def _configuration(snapshot: Snapshot) -> List[Finding]:
         )
         text = "The configuration files hold an error: a reload would fail"
         found.append(Finding("configuration_error", WARNING, text, evidence))
-    broken = [rule for rule in configured["hba_rules"] or [] if rule["error"]]
-    if broken:
+    wrong = [rule for rule in configured["hba_rules"] or [] if broken(rule)]
+    if wrong:
         text = "pg_hba.conf holds an error: a reload would keep the old rules, a restart would fail"
-        found.append(Finding("hba_error", WARNING, text, tuple(describe(rule) for rule in broken)))
+        found.append(Finding("hba_error", WARNING, text, tuple(describe(rule) for rule in wrong)))
     if configured["pending_restart"]:
         evidence = tuple("%s = %s" % (row.get("name"), row.get("setting")) for row in configured["pending_restart"])
         found.append(Finding("pending_restart", WARNING, "Changed settings wait for a restart", evidence))

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .._answers import NO, YES, Answer, Thresholds
 from .._facts import ClientFacts, ClientLogin, Database, Facts, HbaRule, LoginAttempt, Role, Snapshot
-from .._hba import describe, describe_connection, first_match, refuses, uncertain
+from .._hba import broken, describe, describe_connection, first_match, refuses, uncertain
 from ._readings import (
     CANNOT_CONNECT_NOW,
     TOO_MANY_CONNECTIONS,
@@ -200,8 +200,7 @@ def _refused_by_line(case: Case) -> Optional[Reason]:
     with_tls = first_match(case.rules, **dict(case.connection, tls=True))
     if case.connection["connection"] == "host" and not case.connection["tls"] and with_tls and not refuses(with_tls):
         return Reason("ssl_required", [*evidence, "with TLS it would be %s" % describe(with_tls)])
-    broken = [describe(rule) for rule in case.rules if rule["error"]]
-    return Reason("no_hba_entry", evidence + broken)
+    return Reason("no_hba_entry", evidence + [describe(rule) for rule in case.rules if broken(rule)])
 
 
 DESCRIBED = ("connection", "tls", "database", "user", "address")

@@ -137,6 +137,8 @@ def _astray(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
 def _numbers(client: ClientFacts, reach: Reach) -> str:
     median = ", median %.1f ms" % reach["latency_ms"] if reach["latency_ms"] is not None else ""
     where = reach["address"] or "the server"
+    if reach["outcome"] == "refused":  # which is an answer, and nothing was lost
+        return "%s to %s: refused, %s" % (client["name"], where, count(reach["probes"], "probe"))
     return "%s to %s: %s, %d of %s answered (%.0f %% lost)%s" % (
         client["name"],
         where,

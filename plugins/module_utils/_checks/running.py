@@ -313,7 +313,7 @@ def _state(server: ServerFacts) -> List[str]:
 def _running(server: ServerFacts) -> str:
     uptime = server["uptime_seconds"]
     text = "%s is %s" % (server["name"], server["state"])
-    return text + (" since %s" % duration(uptime) if uptime is not None else "")
+    return text + (" for %s" % duration(uptime) if uptime is not None else "")
 
 
 def _findings(server: ServerFacts) -> List[Finding]:
