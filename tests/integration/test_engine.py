@@ -277,6 +277,7 @@ class TestLogsAndFiles:
         name = docker(
             "run",
             "-d",
+            "--user=0",
             "--entrypoint",
             "sh",
             image("api"),
