@@ -9,6 +9,7 @@
 ``ONCALL_LAB_POSTGRES_IMAGE=postgres:17`` uses that image wherever PostgreSQL 17 is asked for; ``postgres:{version}``
 does so for every version.
 """
+
 from __future__ import annotations
 
 import fcntl
@@ -94,7 +95,7 @@ def _mirror() -> list[str]:
 
 def _import_root(tag: str, suite: str, options: list[str]) -> None:
     """Make a root file system and import it as ``tag``."""
-    command = ["mmdebstrap", "--quiet", *LEAN, "--aptopt=Acquire::Check-Valid-Until \"false\"", *options, suite, "-"]
+    command = ["mmdebstrap", "--quiet", *LEAN, '--aptopt=Acquire::Check-Valid-Until "false"', *options, suite, "-"]
     with tempfile.TemporaryFile("w+") as said:
         make = subprocess.Popen([*command, *_mirror()], stdout=subprocess.PIPE, stderr=said)
         take = subprocess.run(

@@ -11,6 +11,7 @@
 ``override`` is merged over ``compose/compose.yml`` by Compose itself. Runs as root beside a local engine: faults reach
 into namespaces and volumes.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -35,12 +36,15 @@ from .images import image
 FILES = Path(__file__).resolve().parent / "compose"
 ADMIN_PASSWORD, PASSWORD = "admin-Secret-4711", "app-Secret-4712"
 SECRETS = (ADMIN_PASSWORD, PASSWORD)
-SEED = """
+SEED = (
+    """
 CREATE ROLE app LOGIN PASSWORD '%s';
 CREATE TABLE items (id int PRIMARY KEY, name text);
 INSERT INTO items SELECT n, 'item ' || n FROM generate_series(1, 1000) n;
 GRANT ALL ON items TO app;
-""" % PASSWORD
+"""
+    % PASSWORD
+)
 
 
 def run(

@@ -5,6 +5,7 @@
 
 What it holds is held until ``/fault/release``; several replicas share nothing.
 """
+
 from __future__ import annotations
 
 import contextlib

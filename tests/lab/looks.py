@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be the same before and after a look."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from .stack import Stack, docker
+
+# A running server writes these by itself.
+_ITS_OWN = (
+    "base",
+    "global",
+    "pg_wal",
+    "pg_stat",
+    "pg_stat_tmp",
+    "pg_xact",
+    "pg_subtrans",
+    "pg_multixact",
+    "pg_logical",
+)
+
+
+def containers(stack: Stack) -> dict[str, Any]:
+    """Everything of the project, and every container that a look may have left behind."""
+    label = "label=com.docker.compose.project=" + stack.project
+    found = docker("ps", "-aq", "--filter", label).split()
+    found += docker("ps", "-aq", "--filter", "label=oncall.postgresql").split()
+    if not found:
+        return {}
+    kept: dict[str, Any] = {}
+    for one in json.loads(docker("inspect", *dict.fromkeys(found))):
+        networks = sorted(one["NetworkSettings"]["Networks"])
+        kept[one["Name"]] = (
+            one["Id"],
+            one["State"]["Status"],
+            one["State"]["StartedAt"],
+            one["RestartCount"],
+            networks,
+        )
+    return kept
+
+
+def files(stack: Stack) -> dict[str, Any]:
+    """Mode, owner, size and time of the files in the data directory; of a live server those it does not write itself."""
+    try:
+        root = stack.data()
+    except AssertionError:
+        return {}
+    live = stack.state()["Running"]
+    found: dict[str, Any] = {}
+    for place, folders, names in os.walk(root):
+        if live and Path(place) == root:
+            folders[:] = [name for name in folders if name not in _ITS_OWN]
+        for name in [*folders, *names]:
+            path = Path(place) / name
+            try:
+                seen = path.stat()
+            except FileNotFoundError:
+                continue
+            time = None if live and (path.is_dir() or name == "postmaster.pid") else seen.st_mtime_ns
+            found[str(path)] = (seen.st_mode, seen.st_uid, seen.st_size, time)
+    return found
