@@ -1,0 +1,223 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: clients
+short_description: Stop, start or restart the services that use PostgreSQL, and wait until they are connected again
+version_added: 0.1.0
+description:
+  - Drives the containers of the services that O(clients) declares, found by their Compose labels.
+  - Services are stopped in the order given and started in the reverse order, so that the one nearest to the users goes
+    first and comes back last. The containers of one service are taken side by side.
+  - A container is asked to end by its own stop signal and given O(grace_seconds). One that does not end is reported and
+    left alone; nothing is ever killed.
+  - A container that was started is waited for, until it runs, its own health check passes, its
+    O(clients[].health_url) says that the database is connected, and a new session under its
+    O(clients[].application_name) is there. Each of these only where it exists.
+  - The health check of a container is run at once instead of waiting for its interval.
+  - One that fails to come back fails the task, after all the others have been brought back.
+  - With O(runtime=pg_ctl) and O(runtime=remote) there is nothing to stop or to start. O(state=started) still waits for
+    O(clients[].health_url) and O(clients[].application_name); the other states are refused.
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+  - oncall.postgresql.target
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    support: full
+options:
+  state:
+    description:
+      - V(stopped) ends every container of the services that runs.
+      - V(started) starts every existing container of the services that does not run, and waits for all of them.
+      - V(restarted) stops those that run and starts the same ones again; a replica that did not run is left alone.
+    type: str
+    choices: [started, stopped, restarted]
+    required: true
+  services:
+    description:
+      - The services, each one of O(clients), in the order in which they are stopped.
+      - When not given, all of O(clients) in their order.
+    type: list
+    elements: str
+  containers:
+    description:
+      - Only containers with these names, such as the RV(stopped) of an earlier task. An empty list means none.
+      - When not given, all containers of the services.
+    type: list
+    elements: str
+  grace_seconds:
+    description: How long a container may take to end after it was asked to.
+    type: float
+    default: 30
+  health_timeout_seconds:
+    description: How long a container may take to come back after it was started.
+    type: float
+    default: 60
+seealso:
+  - module: oncall.postgresql.network_info
+  - module: oncall.postgresql.connections_info
+"""
+
+EXAMPLES = r"""
+- name: Restart the api and wait until it is connected
+  oncall.postgresql.clients:
+    project: shop
+    clients:
+      - service: api
+        health_url: http://localhost:8000/health
+        application_name: api
+    state: restarted
+
+- name: Keep the clients away while the database is worked on
+  block:
+    - name: Stop them
+      oncall.postgresql.clients:
+        project: shop
+        clients: [{service: web}, {service: api}]
+        state: stopped
+        grace_seconds: 60
+      register: oncall_stopped
+    - name: Work
+      ansible.builtin.debug:
+        msg: "{{ oncall_stopped.stopped }} are down"
+  always:
+    - name: Start what was stopped, and nothing else
+      oncall.postgresql.clients:
+        project: shop
+        clients: [{service: web}, {service: api}]
+        state: started
+        containers: "{{ oncall_stopped.stopped | default([]) }}"
+"""
+
+RETURN = r"""
+containers:
+  description:
+    - Each container of the services, in the order in which it was stopped. Also returned by a failed task, with what
+      was done until then.
+    - In check mode RV(containers[].after) is what is planned, the readings are null.
+  returned: when the services could be looked at
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The service it belongs to.
+      type: str
+      sample: api
+    name:
+      description: Name of the container.
+      type: str
+      sample: shop-api-1
+    before:
+      description: Its state before, such as V(running) or V(exited).
+      type: str
+      sample: running
+    after:
+      description: Its state after.
+      type: str
+      sample: running
+    stopped:
+      description: Whether it was stopped.
+      type: bool
+      sample: true
+    started:
+      description: Whether it was started.
+      type: bool
+      sample: true
+    stop_seconds:
+      description: How long it took to end, null when it was not stopped.
+      type: float
+      sample: 0.4
+    seconds:
+      description: How long it took until all that was waited for was there, its start included; null when it was not.
+      type: float
+      sample: 1.9
+    health:
+      description: The answer of its own health check, V(healthy) or V(unhealthy), null when there is none.
+      type: str
+      sample: healthy
+    health_page:
+      description: The last answer of its health page, null when it was not asked.
+      type: dict
+      sample:
+        url: http://localhost:8000/health
+        status: 200
+        ok: true
+        body: '{"status": "healthy"}'
+        error: null
+    sessions:
+      description:
+        - Sessions of its service under the declared application name, only new ones where it was started; null when
+          none is declared.
+      type: int
+      sample: 2
+    error:
+      description: Why it did not end or did not come back, else null.
+      type: str
+      sample: null
+  sample:
+    - service: api
+      name: shop-api-1
+      before: running
+      after: running
+      stopped: true
+      started: true
+      stop_seconds: 0.4
+      seconds: 1.9
+      health: healthy
+      health_page:
+        url: http://localhost:8000/health
+        status: 200
+        ok: true
+        body: '{"status": "healthy"}'
+        error: null
+      sessions: 1
+      error: null
+stopped:
+  description: Names of the containers that were stopped (in check mode, would be).
+  returned: when the services could be looked at
+  type: list
+  elements: str
+  sample: [shop-api-1]
+started:
+  description: Names of the containers that were started (in check mode, would be).
+  returned: when the services could be looked at
+  type: list
+  elements: str
+  sample: [shop-api-1]
+seconds:
+  description: How long all of it took.
+  returned: when the services could be looked at
+  type: float
+  sample: 2.4
+"""
+
+from ..module_utils import _clients
+from ..module_utils._module import run_change
+from ..module_utils._options import TARGET, Spec
+
+OPTIONS = Spec(
+    {
+        "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True},
+        "services": {"type": "list", "elements": "str"},
+        "containers": {"type": "list", "elements": "str"},
+        "grace_seconds": {"type": "float", "default": 30},
+        "health_timeout_seconds": {"type": "float", "default": 60},
+    }
+)
+
+
+def main() -> None:
+    run_change(TARGET + OPTIONS, _clients.change)
+
+
+if __name__ == "__main__":
+    main()
