@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ..module_utils import _questions
 from ..module_utils._errors import OncallError
@@ -37,6 +38,8 @@ class ActionModule(ActionBase):
             result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         else:
             result.update(_examine(arguments))
+        # Facts are pages long. The report has them, and so has an ad-hoc call; a play shows them from -vvv on.
+        result["_ansible_verbose_override"] = Display().verbosity < 3
         return result
 
 
