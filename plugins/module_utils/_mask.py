@@ -6,6 +6,7 @@
 The text may be cut anywhere (``track_activity_query_size``), so a literal without an end reaches to the end.
 Mask first, shorten afterwards.
 """
+
 from __future__ import annotations
 
 import re
@@ -28,23 +29,31 @@ _ROLE_PASSWORD = re.compile(r"(?P<head>\bpassword\b(?P<gap>%s))(?P<literal>%s)?"
 # pieces ('... PASSWORD ' || quote_literal('...'), format('... PASSWORD %L', '...')), and then the rest goes.
 _AFTER_PASSWORD = re.compile(
     r"\s*(?:\Z|[;,)])|\s+(?:(?:no)?(?:superuser|createdb|createrole|inherit|login|replication|bypassrls)|connection\s+limit"
-    r"|valid\s+until|in\s+(?:role|group)|role|admin|user|sysid)\b", re.I)
+    r"|valid\s+until|in\s+(?:role|group)|role|admin|user|sysid)\b",
+    re.I,
+)
 _NO_PASSWORD = re.compile(r"null\b", re.I)
 
 _URL = re.compile(
-    r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@\['\"]*:)(?:[^\s'\"]*(?P<at>@)|(?!\d+(?:/|\Z))[^\s'\"]+\Z)", re.I)
+    r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@\['\"]*:)(?:[^\s'\"]*(?P<at>@)|(?!\d+(?:/|\Z))[^\s'\"]+\Z)", re.I
+)
 # A conninfo inside a statement's literal has its quotes doubled; an unquoted value ends at a blank, a quote or an "&".
 _ASSIGNED = re.compile(
     r"(?P<head>(?:password|passwd|pwd)[\"']?\s*(?:=>|:=|[:=])\s*)(?P<value>%s|(?:\\.|[^\s'\"&;,)\\])+)" % _LITERAL,
-    re.I | re.S)
+    re.I | re.S,
+)
 _LITERAL_PASSWORD = re.compile(r"(?P<head>(?<![\"'])password%s)(?P<value>%s)" % (_GAP, _LITERAL), re.I | re.S)
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^\s'\"]+|\bmd5[0-9a-f]{32}\b", re.I)
 
 
 def mask(text: str, secrets: Sequence[str] = ()) -> str:
     """``text`` without passwords, verifiers and the given ``secrets`` (also as a URL or a literal would write them)."""
-    spellings = {form for secret in secrets if secret
-                 for form in (secret, quote(secret, safe=""), quote(secret), secret.replace("'", "''"))}
+    spellings = {
+        form
+        for secret in secrets
+        if secret
+        for form in (secret, quote(secret, safe=""), quote(secret), secret.replace("'", "''"))
+    }
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, MASK)
     text = _VERIFIER.sub(MASK, text)
@@ -64,11 +73,11 @@ def _mask_role_statement(text: str) -> str:
     statement = _ROLE_STATEMENT.search(text)
     if not statement:
         return text
-    done, at = text[:statement.end()], statement.end()
+    done, at = text[: statement.end()], statement.end()
     for found in _ROLE_PASSWORD.finditer(text, at):
         if found.start() < at or _NO_PASSWORD.match(text, found.end()):
             continue
-        done += text[at:found.end("head")]
+        done += text[at : found.end("head")]
         if not found.group("literal") or not _AFTER_PASSWORD.match(text, found.end()):
             return done + ("'%s'" % MASK if found.end("head") < len(text) else "")
         done, at = "%s'%s'" % (done, MASK), found.end()

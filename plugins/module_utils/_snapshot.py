@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The snapshot of a server: one statement, and every text in it that may hold a secret masked."""
+
 from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence, Tuple, cast
@@ -19,8 +20,9 @@ _QUERY_LENGTH = 200
 _SECRET_OPTIONS = ("ldapbindpasswd", "radiussecrets")  # of pg_hba.conf
 
 
-def take(session: Session, deadline: Deadline, thresholds: Thresholds, roles: Sequence[str],
-         databases: Sequence[str]) -> Tuple[Snapshot, Dict[str, str]]:
+def take(
+    session: Session, deadline: Deadline, thresholds: Thresholds, roles: Sequence[str], databases: Sequence[str]
+) -> Tuple[Snapshot, Dict[str, str]]:
     """The snapshot, and the stored verifiers of ``roles`` (empty unless we are superuser). The latter are no facts.
 
     Raises SessionError, DeadlineError, VersionError (older than 13), TargetError (psql missing).
@@ -44,8 +46,12 @@ def take(session: Session, deadline: Deadline, thresholds: Thresholds, roles: Se
 def masked(snapshot: Dict[str, Any]) -> Snapshot:
     """The statement's document with its free texts masked (and queries cut, after masking)."""
     connections, activity, configured = (snapshot[name] for name in ("connections", "activity", "configured"))
-    for session in [*connections["idle"], *connections["idle_in_transaction"], *activity["long_queries"],
-                    *activity["involved"]]:
+    for session in [
+        *connections["idle"],
+        *connections["idle_in_transaction"],
+        *activity["long_queries"],
+        *activity["involved"],
+    ]:
         if session["query"] is not None:
             session["query"] = mask(session["query"])[:_QUERY_LENGTH]
     for error in configured["file_errors"]:

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One server a version for the whole run; every snapshot that a test takes is held to the shape of the contract."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -37,8 +38,14 @@ GRANT ALL ON ALL TABLES IN SCHEMA public TO app
 def server(request: pytest.FixtureRequest) -> Iterator[AnyServer]:
     started = servers.start(request.param)
     try:
-        admin = Client(host=started.host, port=started.port, user="postgres", password=PASSWORD, dbname="postgres",
-                       application_name="oncall")
+        admin = Client(
+            host=started.host,
+            port=started.port,
+            user="postgres",
+            password=PASSWORD,
+            dbname="postgres",
+            application_name="oncall",
+        )
         admin.run(*SCHEMA.strip().split(";\n"))
         admin.close()
         yield started
@@ -51,10 +58,22 @@ def connect(server: AnyServer) -> Iterator[Callable[..., Client]]:
     """Real sessions, by default of the ordinary role ``app``; closed after the test, and gone from the server."""
     opened: list[Client] = []
 
-    def connect(user: str = "app", dbname: str = "postgres", application_name: str = "shop-api",
-                **others: Any) -> Client:
-        opened.append(Client(**{"host": server.host, "port": server.port, "user": user, "password": PASSWORD,
-                                "dbname": dbname, "application_name": application_name, **others}))
+    def connect(
+        user: str = "app", dbname: str = "postgres", application_name: str = "shop-api", **others: Any
+    ) -> Client:
+        opened.append(
+            Client(
+                **{
+                    "host": server.host,
+                    "port": server.port,
+                    "user": user,
+                    "password": PASSWORD,
+                    "dbname": dbname,
+                    "application_name": application_name,
+                    **others,
+                }
+            )
+        )
         return opened[-1]
 
     yield connect
@@ -64,8 +83,9 @@ def connect(server: AnyServer) -> Iterator[Callable[..., Client]]:
     admin = Client(host=server.host, port=server.port, user="postgres", password=PASSWORD, dbname="postgres")
     try:  # a blocked backend does not notice that its client has gone
         admin.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY (ARRAY%s::int[])" % pids)
-        servers.until(lambda: admin.run(
-            "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (ARRAY%s::int[])" % pids) == [(0,)])
+        servers.until(
+            lambda: admin.run("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (ARRAY%s::int[])" % pids) == [(0,)]
+        )
     finally:
         admin.close()
 
@@ -84,8 +104,12 @@ def snapshot(server: AnyServer) -> Iterator[Take]:
     """Take a snapshot (by libpq unless a session is given), and hold it to the contract's shape."""
     own = servers.libpq(server)
 
-    def snapshot(session: Session | None = None, roles: tuple[str, ...] = (), databases: tuple[str, ...] = (),
-                 **thresholds: float) -> Snapshot:
+    def snapshot(
+        session: Session | None = None,
+        roles: tuple[str, ...] = (),
+        databases: tuple[str, ...] = (),
+        **thresholds: float,
+    ) -> Snapshot:
         taken, _ = take(session or own, Deadline(10), Thresholds(**thresholds), roles, databases)  # type: ignore[arg-type]
         assert problems(taken, Snapshot) == []
         return taken

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real servers for the SQL tests: 16 and 18 from the wheel, the others in containers. All look alike to a test."""
+
 from __future__ import annotations
 
 import atexit
@@ -25,9 +26,16 @@ from tests.lab.images import image
 
 PASSWORD = "secret-of-the-tests"
 EMBEDDED, CONTAINERS = (16, 18), (13, 15, 17)
-SETTINGS = {"max_prepared_transactions": 10, "deadlock_timeout": "100ms", "max_connections": 60, "fsync": "off",
-            "superuser_reserved_connections": 4, "password_encryption": "scram-sha-256",
-            "wal_level": "logical", "track_activity_query_size": 8192}
+SETTINGS = {
+    "max_prepared_transactions": 10,
+    "deadlock_timeout": "100ms",
+    "max_connections": 60,
+    "fsync": "off",
+    "superuser_reserved_connections": 4,
+    "password_encryption": "scram-sha-256",
+    "wal_level": "logical",
+    "track_activity_query_size": 8192,
+}
 HBA = "local all all trust\nhost all all all scram-sha-256\n"
 
 
@@ -70,10 +78,8 @@ class Client:
         end = time.monotonic() + 20
         while (state := self.connection.poll()) != psycopg2.extensions.POLL_OK:
             assert time.monotonic() < end, "the statement does not come back"
-            ready = [[self.connection], []]
-            if state == psycopg2.extensions.POLL_WRITE:
-                ready.reverse()
-            select.select(*ready, [], 1)
+            writing = state == psycopg2.extensions.POLL_WRITE
+            select.select([] if writing else [self.connection], [self.connection] if writing else [], [], 1)
 
 
 class AnyServer(Protocol):
@@ -85,8 +91,9 @@ class AnyServer(Protocol):
     socket_directory: str | None
     settings: dict[str, Any]  # for PsqlSession
 
-    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                   environment: Mapping[str, str] | None = None) -> Completed: ...
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Mapping[str, str] | None = None
+    ) -> Completed: ...
 
     def read(self, name: str) -> str: ...
 
@@ -103,12 +110,14 @@ class Embedded:
         self.server.start()
         self.host, self.port = self.server.host, self.server.port
         self.socket_directory: str | None = str(self.server.directory)
-        self.settings = {"data_directory": str(self.server.data), "user": "postgres"}
+        self.settings: dict[str, Any] = {"data_directory": str(self.server.data), "user": "postgres"}
 
-    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                   environment: Mapping[str, str] | None = None) -> Completed:
-        done = self.server.run("/usr/bin/timeout", str(deadline.left()), *argv, check=False, stdin=stdin,
-                               environment=environment)
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Mapping[str, str] | None = None
+    ) -> Completed:
+        done = self.server.run(
+            "/usr/bin/timeout", str(deadline.left()), *argv, check=False, stdin=stdin, environment=environment
+        )
         if done.returncode == 124:
             raise DeadlineError("psql took too long")
         return Completed(done.returncode, done.stdout, done.stderr)
@@ -130,11 +139,22 @@ class Container:
         settings = [word for item in SETTINGS.items() for word in ("-c", "%s=%s" % item)]
         atexit.register(self.remove)
         _docker("network", "create", self.name)
-        _docker("run", "-d", "--network", self.name, "-e", "POSTGRES_PASSWORD=" + PASSWORD,
-                "--name", self.name, image("postgres:%d" % version), "postgres", *settings)
+        _docker(
+            "run",
+            "-d",
+            "--network",
+            self.name,
+            "-e",
+            "POSTGRES_PASSWORD=" + PASSWORD,
+            "--name",
+            self.name,
+            image("postgres:%d" % version),
+            "postgres",
+            *settings,
+        )
         described = json.loads(_docker("inspect", self.name).out)[0]
         self.host, self.port = described["NetworkSettings"]["Networks"][self.name]["IPAddress"], 5432
-        self.socket_directory = None
+        self.socket_directory: str | None = None
         self.settings: dict[str, Any] = {"user": "postgres"}  # the rest stands in the container: PGDATA, postmaster.pid
         until(lambda: self.beside("pg_isready", "-h", "127.0.0.1").code == 0, 30)
         self.write("pg_hba.conf", HBA)
@@ -143,12 +163,23 @@ class Container:
     def beside(self, *argv: str, user: str = "postgres") -> Completed:
         return _docker("exec", "-i", "-u", user, self.name, *argv, check=False)
 
-    def run_beside(self, argv: Sequence[str], deadline: Deadline, stdin: str = "",
-                   environment: Mapping[str, str] | None = None) -> Completed:
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Mapping[str, str] | None = None
+    ) -> Completed:
         given = [word for item in (environment or {}).items() for word in ("-e", "%s=%s" % item)]
         try:
-            return _docker("exec", "-i", "-u", "postgres", *given, self.name, *argv, check=False, stdin=stdin,
-                           timeout=deadline.left())
+            return _docker(
+                "exec",
+                "-i",
+                "-u",
+                "postgres",
+                *given,
+                self.name,
+                *argv,
+                check=False,
+                stdin=stdin,
+                timeout=deadline.left(),
+            )
         except subprocess.TimeoutExpired:
             raise DeadlineError("psql took too long") from None
 
@@ -172,10 +203,21 @@ def _docker(*argv: str, check: bool = True, stdin: str = "", timeout: float = 60
 
 def start(version: int) -> AnyServer:
     server: AnyServer = Embedded(version) if version in EMBEDDED else Container(version)
-    done = server.run_beside(["psql", "-X", "-q", "-d", "postgres", "-p", str(server.port),
-                              *(["-h", server.socket_directory] if server.socket_directory else [])],
-                             Deadline(20), "SET log_statement = 'none'; ALTER ROLE postgres PASSWORD '%s'" % PASSWORD,
-                             {"PGUSER": "postgres"})
+    done = server.run_beside(
+        [
+            "psql",
+            "-X",
+            "-q",
+            "-d",
+            "postgres",
+            "-p",
+            str(server.port),
+            *(["-h", server.socket_directory] if server.socket_directory else []),
+        ],
+        Deadline(20),
+        "SET log_statement = 'none'; ALTER ROLE postgres PASSWORD '%s'" % PASSWORD,
+        {"PGUSER": "postgres"},
+    )
     assert done.code == 0, done.err
     return server
 
@@ -184,6 +226,13 @@ def psql(server: AnyServer, **settings: Any) -> PsqlSession:
     return PsqlSession(server.run_beside, {**server.settings, **settings})
 
 
-def libpq(server: AnyServer, user: str = "postgres", database: str = "postgres", password: str = PASSWORD,
-          host: str | None = None, port: int | None = None, **options: Any) -> LibpqSession:
+def libpq(
+    server: AnyServer,
+    user: str = "postgres",
+    database: str = "postgres",
+    password: str = PASSWORD,
+    host: str | None = None,
+    port: int | None = None,
+    **options: Any,
+) -> LibpqSession:
     return LibpqSession(host or server.host, port or server.port, user, password, database, **options)

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Does a value have the shape that its TypedDict promises? No key missing, none too many, every value of its type."""
+
 from __future__ import annotations
 
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -29,8 +30,11 @@ def problems(value: Any, kind: Any, path: str = "") -> list[str]:
     if origin is list:
         if not isinstance(value, list):
             return ["%s: %r is no list" % (path, value)]
-        return [line for number, each in enumerate(value)
-                for line in problems(each, arguments[0], "%s[%d]" % (path, number))]
+        return [
+            line
+            for number, each in enumerate(value)
+            for line in problems(each, arguments[0], "%s[%d]" % (path, number))
+        ]
     if origin is dict:
         if not isinstance(value, dict):
             return ["%s: %r is no object" % (path, value)]

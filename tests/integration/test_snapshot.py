@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each subject of the snapshot against a truth made by real sessions, on every version."""
+
 from __future__ import annotations
 
 import json
@@ -25,19 +26,26 @@ Take = Callable[..., Snapshot]
 def waits(admin: Client, *clients: Client) -> None:
     """Until all of them wait for a lock."""
     pids = [client.pid for client in clients]
-    until(lambda: admin.run("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid = ANY (ARRAY%s)" % pids)
-          == [(len(pids),)])
+    until(
+        lambda: (
+            admin.run("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid = ANY (ARRAY%s)" % pids)
+            == [(len(pids),)]
+        )
+    )
 
 
 def edges(taken: Snapshot) -> list[tuple[int, int, str | None]]:
-    return sorted((edge["blocked_pid"], edge["blocking_pid"], edge["blocking_gid"])
-                  for edge in taken["activity"]["blocking"])
+    return sorted(
+        (edge["blocked_pid"], edge["blocking_pid"], edge["blocking_gid"]) for edge in taken["activity"]["blocking"]
+    )
 
 
 def test_both_ways_bring_the_same_document(server: AnyServer, snapshot: Take, connect: Connect) -> None:
     connect()
-    taken: list[Any] = [snapshot(session, roles=("app", "nobody"), databases=("shop", "nowhere"))
-                        for session in (servers.psql(server), servers.libpq(server))]
+    taken: list[Any] = [
+        snapshot(session, roles=("app", "nobody"), databases=("shop", "nowhere"))
+        for session in (servers.psql(server), servers.libpq(server))
+    ]
     for each in taken:  # what moves by itself between the two
         del each["at"]
         for group in each["connections"]["groups"] + each["connections"]["idle"]:
@@ -69,8 +77,10 @@ def test_who_holds_the_slots(snapshot: Take, connect: Connect, admin: Client) ->
     assert [row["pid"] for row in connections["idle"]] == [idle.pid, second.pid]
     assert [row["pid"] for row in connections["idle_in_transaction"]] == [sleeping.pid, broken.pid]
     address = admin.run("SELECT host(client_addr) FROM pg_stat_activity WHERE pid = %d" % idle.pid)[0][0]
-    groups = {(g["state"], g["database"], g["user"], g["application"], g["client_address"]): g["sessions"]
-              for g in connections["groups"]}
+    groups = {
+        (g["state"], g["database"], g["user"], g["application"], g["client_address"]): g["sessions"]
+        for g in connections["groups"]
+    }
     assert groups == {
         ("idle", "postgres", "app", "shop-api", address): 2,
         ("idle in transaction", "postgres", "app", "sleeper", address): 1,
@@ -80,8 +90,10 @@ def test_who_holds_the_slots(snapshot: Take, connect: Connect, admin: Client) ->
     (row,) = [row for row in connections["idle_in_transaction"] if row["pid"] == sleeping.pid]
     assert 0.25 < (row["state_seconds"] or 0) <= (row["transaction_seconds"] or 0) < 10
     assert (row["query"], row["query_seconds"], row["superuser"]) == ("SELECT 1", None, False)
-    (start,) = admin.run("SELECT backend_start FROM pg_stat_activity WHERE pid = %d AND backend_start = '%s'"
-                         % (sleeping.pid, row["backend_start"]))  # good enough to name the session again
+    (start,) = admin.run(
+        "SELECT backend_start FROM pg_stat_activity WHERE pid = %d AND backend_start = '%s'"
+        % (sleeping.pid, row["backend_start"])
+    )  # good enough to name the session again
     assert start
     assert {"type": "Timeout", "event": "PgSleep", "sessions": 1} in taken["activity"]["wait_events"]
     assert active.pid not in [row["pid"] for row in connections["idle"]]
@@ -91,7 +103,8 @@ def test_long_queries_and_no_secret_in_them(server: AnyServer, snapshot: Take, c
     secret = "hunter2-of-the-query"
     padding = "/* %s */" % ("x" * 300)
     slow = connect("postgres").start(
-        "DO $$ BEGIN PERFORM pg_sleep(20); EXECUTE 'ALTER ROLE app PASSWORD ''%s'''; END $$; %s" % (secret, padding))
+        "DO $$ BEGIN PERFORM pg_sleep(20); EXECUTE 'ALTER ROLE app PASSWORD ''%s'''; END $$; %s" % (secret, padding)
+    )
     quick = connect("postgres", application_name="quick")
     quick.run("SELECT 'postgresql://app:%s@db/shop'" % secret)
     time.sleep(0.3)
@@ -196,19 +209,24 @@ def test_a_deadlock_is_counted(snapshot: Take, connect: Connect) -> None:
             failed += 1
             client.run("ROLLBACK")
     assert failed == 1
-    one.close(), two.close()  # their statistics are handed over at the end
+    one.close()
+    two.close()  # their statistics are handed over at the end
     until(lambda: snapshot()["activity"]["deadlocks"] == [{"database": "postgres", "count": 1}])
 
 
 def test_limits_of_roles_and_databases(snapshot: Take, connect: Connect, admin: Client) -> None:
-    admin.run("CREATE ROLE few LOGIN CONNECTION LIMIT 3 PASSWORD '%s'" % PASSWORD,
-              "CREATE ROLE boss SUPERUSER LOGIN CONNECTION LIMIT 3",  # superusers have none in truth
-              "CREATE ROLE grp NOLOGIN CONNECTION LIMIT 0",
-              "ALTER DATABASE shop CONNECTION LIMIT 7")
+    admin.run(
+        "CREATE ROLE few LOGIN CONNECTION LIMIT 3 PASSWORD '%s'" % PASSWORD,
+        "CREATE ROLE boss SUPERUSER LOGIN CONNECTION LIMIT 3",  # superusers have none in truth
+        "CREATE ROLE grp NOLOGIN CONNECTION LIMIT 0",
+        "ALTER DATABASE shop CONNECTION LIMIT 7",
+    )
     try:
         few = [connect("few"), connect("few", dbname="shop"), connect("app", dbname="shop")]
-        assert snapshot()["limits"] == {"roles": [{"name": "few", "limit": 3, "used": 2}],
-                                        "databases": [{"name": "shop", "limit": 7, "used": 2}]}
+        assert snapshot()["limits"] == {
+            "roles": [{"name": "few", "limit": 3, "used": 2}],
+            "databases": [{"name": "shop", "limit": 7, "used": 2}],
+        }
         for client in few:
             client.close()
     finally:
@@ -218,50 +236,111 @@ def test_limits_of_roles_and_databases(snapshot: Take, connect: Connect, admin: 
 
 
 def test_roles_and_databases_asked_for(server: AnyServer, snapshot: Take, admin: Client) -> None:
-    admin.run("CREATE ROLE inner_group", "CREATE ROLE outer_group", "GRANT outer_group TO inner_group",
-              "CREATE ROLE old LOGIN CONNECTION LIMIT 4 PASSWORD '%s' VALID UNTIL '2020-01-01 00:00+00' "
-              "IN ROLE inner_group" % PASSWORD,
-              "CREATE ROLE forever LOGIN VALID UNTIL 'infinity'", "CREATE ROLE nologin",
-              "SET password_encryption = 'md5'", "CREATE ROLE legacy LOGIN PASSWORD '%s'" % PASSWORD,
-              "CREATE DATABASE closed", "REVOKE CONNECT ON DATABASE closed FROM public",
-              "GRANT CONNECT ON DATABASE closed TO old",
-              "ALTER DATABASE closed ALLOW_CONNECTIONS false CONNECTION LIMIT 9")
+    admin.run(
+        "CREATE ROLE inner_group",
+        "CREATE ROLE outer_group",
+        "GRANT outer_group TO inner_group",
+        "CREATE ROLE old LOGIN CONNECTION LIMIT 4 PASSWORD '%s' VALID UNTIL '2020-01-01 00:00+00' "
+        "IN ROLE inner_group" % PASSWORD,
+        "CREATE ROLE forever LOGIN VALID UNTIL 'infinity'",
+        "CREATE ROLE nologin",
+        "SET password_encryption = 'md5'",
+        "CREATE ROLE legacy LOGIN PASSWORD '%s'" % PASSWORD,
+        "CREATE DATABASE closed",
+        "REVOKE CONNECT ON DATABASE closed FROM public",
+        "GRANT CONNECT ON DATABASE closed TO old",
+        "ALTER DATABASE closed ALLOW_CONNECTIONS false CONNECTION LIMIT 9",
+    )
     asked = ("old", "forever", "nologin", "legacy", "o'clock", "postgres")
     databases = ("closed", "postgres", "nowhere")
     try:
         taken, verifiers = take(servers.psql(server), Deadline(10), Thresholds(), asked, databases)
         assert taken == {**snapshot(roles=asked, databases=databases), "at": taken["at"]}
-        roles = {role.pop("name"): role for role in taken["roles"]}  # type: ignore[misc]
+        roles: dict[str, Any] = {role["name"]: {**role} for role in taken["roles"]}
+        assert all(role.pop("name") == name for name, role in roles.items())
         assert list(roles) == list(asked)
         assert roles["old"] == {
-            "exists": True, "can_login": True, "superuser": False, "valid_until": "2020-01-01T00:00:00+00:00",
-            "expired": True, "connection_limit": 4, "verifier": "scram-sha-256",
-            "member_of": ["inner_group", "outer_group"]}
+            "exists": True,
+            "can_login": True,
+            "superuser": False,
+            "valid_until": "2020-01-01T00:00:00+00:00",
+            "expired": True,
+            "connection_limit": 4,
+            "verifier": "scram-sha-256",
+            "member_of": ["inner_group", "outer_group"],
+        }
         assert roles["forever"] == {
-            "exists": True, "can_login": True, "superuser": False, "valid_until": None, "expired": False,
-            "connection_limit": -1, "verifier": "none", "member_of": []}
+            "exists": True,
+            "can_login": True,
+            "superuser": False,
+            "valid_until": None,
+            "expired": False,
+            "connection_limit": -1,
+            "verifier": "none",
+            "member_of": [],
+        }
         assert (roles["nologin"]["can_login"], roles["legacy"]["verifier"]) == (False, "md5")
         assert roles["o'clock"] == {
-            "exists": False, "can_login": None, "superuser": None, "valid_until": None, "expired": None,
-            "connection_limit": None, "verifier": None, "member_of": []}
+            "exists": False,
+            "can_login": None,
+            "superuser": None,
+            "valid_until": None,
+            "expired": None,
+            "connection_limit": None,
+            "verifier": None,
+            "member_of": [],
+        }
         assert roles["postgres"]["superuser"] is True
         everyone = dict.fromkeys(asked, True)
         assert taken["databases"] == [
-            {"name": "closed", "exists": True, "allows_connections": False, "connection_limit": 9,
-             "connect_privilege": {
-                "old": True, "forever": False, "nologin": False, "legacy": False, "o'clock": None, "postgres": True}},
-            {"name": "postgres", "exists": True, "allows_connections": True, "connection_limit": -1,
-             "connect_privilege": {**everyone, "o'clock": None}},
-            {"name": "nowhere", "exists": False, "allows_connections": None, "connection_limit": None,
-             "connect_privilege": dict.fromkeys(asked)},
+            {
+                "name": "closed",
+                "exists": True,
+                "allows_connections": False,
+                "connection_limit": 9,
+                "connect_privilege": {
+                    "old": True,
+                    "forever": False,
+                    "nologin": False,
+                    "legacy": False,
+                    "o'clock": None,
+                    "postgres": True,
+                },
+            },
+            {
+                "name": "postgres",
+                "exists": True,
+                "allows_connections": True,
+                "connection_limit": -1,
+                "connect_privilege": {**everyone, "o'clock": None},
+            },
+            {
+                "name": "nowhere",
+                "exists": False,
+                "allows_connections": None,
+                "connection_limit": None,
+                "connect_privilege": dict.fromkeys(asked),
+            },
         ]
-        assert verifiers == dict(admin.run("SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL "
-                                           "AND rolname IN ('old', 'legacy', 'postgres')"))
+        assert verifiers == dict(
+            admin.run(
+                "SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL "
+                "AND rolname IN ('old', 'legacy', 'postgres')"
+            )
+        )
         for verifier in verifiers.values():
             assert verifier not in json.dumps(taken)
     finally:
-        admin.run("RESET password_encryption", "DROP DATABASE closed", "DROP ROLE old", "DROP ROLE forever",
-                  "DROP ROLE nologin", "DROP ROLE legacy", "DROP ROLE inner_group", "DROP ROLE outer_group")
+        admin.run(
+            "RESET password_encryption",
+            "DROP DATABASE closed",
+            "DROP ROLE old",
+            "DROP ROLE forever",
+            "DROP ROLE nologin",
+            "DROP ROLE legacy",
+            "DROP ROLE inner_group",
+            "DROP ROLE outer_group",
+        )
 
 
 @pytest.mark.parametrize("kind", ["psql", "libpq"])
@@ -298,16 +377,22 @@ def test_what_is_configured(server: AnyServer, snapshot: Take, admin: Client) ->
     assert (before["file_errors"], before["pending_restart"]) == ([], [])
     assert (before["port"], before["ssl"], before["password_encryption"]) == (server.port, False, "scram-sha-256")
     try:
-        server.write("pg_hba.conf", hba + "host shop,sales +staff 10.1.0.0/16 radius radiusservers=10.0.0.1 "
-                                          "radiussecrets=hunter2\nhost nonsense\n")
-        server.write("postgresql.conf", conf + "\nwork_mem = 'lots'\nmax_wal_senders = 11\n"
-                                               "max_worker_processes = 'no'\n")
+        server.write(
+            "pg_hba.conf",
+            hba + "host shop,sales +staff 10.1.0.0/16 radius radiusservers=10.0.0.1 "
+            "radiussecrets=hunter2\nhost nonsense\n",
+        )
+        server.write(
+            "postgresql.conf", conf + "\nwork_mem = 'lots'\nmax_wal_senders = 11\nmax_worker_processes = 'no'\n"
+        )
         for _ in range(2):  # before the reload, and after it
             now = snapshot()["configured"]
             assert now["pending_restart"] == [{"name": "max_wal_senders", "setting": "10"}]
             assert [error["name"] for error in now["file_errors"]] == ["work_mem", "max_worker_processes"]
-            assert all(error["file"].endswith("postgresql.conf") and error["line"] and error["error"]
-                       for error in now["file_errors"])
+            assert all(
+                error["file"].endswith("postgresql.conf") and error["line"] and error["error"]
+                for error in now["file_errors"]
+            )
             *_, good, bad = now["hba_rules"] or []
             assert bad["error"] and bad["type"] is None and bad["line_number"] == len(hba.splitlines()) + 2
             assert (good["type"], good["database"], good["user_name"]) == ("host", ["shop", "sales"], ["+staff"])
@@ -328,8 +413,9 @@ def test_what_is_configured(server: AnyServer, snapshot: Take, admin: Client) ->
 def test_is_it_sound(server: AnyServer, snapshot: Take, admin: Client) -> None:
     admin.run("SELECT pg_create_physical_replication_slot('forgotten', true)")
     try:
-        admin.run("SELECT pg_switch_wal()",
-                  "CREATE TABLE filler AS SELECT generate_series(1, 1000)", "DROP TABLE filler")
+        admin.run(
+            "SELECT pg_switch_wal()", "CREATE TABLE filler AS SELECT generate_series(1, 1000)", "DROP TABLE filler"
+        )
         sound = snapshot(servers.psql(server))["soundness"]
         (slot,) = sound["slots"]
         assert (slot.pop("retained_bytes") or 0) > 10000  # type: ignore[misc]

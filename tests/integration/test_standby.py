@@ -1,20 +1,26 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A primary and its standby, and a data directory with a damaged page: servers of their own."""
+"""A primary and its standby, a damaged page, a frozen backend: servers of their own."""
+
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._errors import DeadlineError
 from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Snapshot
 from ansible_collections.oncall.postgresql.plugins.module_utils._session.libpq import LibpqSession
 from ansible_collections.oncall.postgresql.plugins.module_utils._snapshot import take
+from ansible_collections.oncall.postgresql.plugins.module_utils._sql import Query
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.shapes import problems
@@ -38,10 +44,32 @@ def pair() -> Iterator[tuple[Server, Server]]:
         primary.sql("CREATE TABLE t AS SELECT 1 AS n; SELECT pg_create_physical_replication_slot('follower')")
         primary.hba("local all all trust", "local replication all trust")
         shutil.rmtree(standby.data)
-        primary.run("pg_basebackup", "-D", standby.data, "-R", "-S", "follower", "-X", "stream", "-c", "fast",
-                    "--no-sync", "-h", primary.directory, "-p", str(primary.port), "-U", "postgres")
-        standby.conf(port=standby.port, unix_socket_directories=standby.directory, max_standby_streaming_delay="0",
-                     wal_receiver_status_interval="1s", primary_slot_name="follower")
+        primary.run(
+            "pg_basebackup",
+            "-D",
+            standby.data,
+            "-R",
+            "-S",
+            "follower",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+            "-h",
+            primary.directory,
+            "-p",
+            str(primary.port),
+            "-U",
+            "postgres",
+        )
+        standby.conf(
+            port=standby.port,
+            unix_socket_directories=standby.directory,
+            max_standby_streaming_delay="0",
+            wal_receiver_status_interval="1s",
+            primary_slot_name="follower",
+        )
         standby.start()
         yield primary, standby
     finally:
@@ -69,8 +97,9 @@ def test_a_primary_and_its_standby(pair: tuple[Server, Server]) -> None:
     primary.sql("INSERT INTO t SELECT generate_series(1, 10000)")
     lag = until(lambda: (snapshot(standby)["soundness"]["receiver"] or {})["replay_lag_seconds"])
     assert 0 < lag < 60
-    on_primary = until(lambda: [row for row in snapshot(primary)["soundness"]["standbys"]
-                                if (row["replay_lag_bytes"] or 0) > 100_000])
+    on_primary = until(
+        lambda: [row for row in snapshot(primary)["soundness"]["standbys"] if (row["replay_lag_bytes"] or 0) > 100_000]
+    )
     (row,) = on_primary
     assert (row["state"], row["sync_state"], row["client_address"]) == ("streaming", "async", None)
     (slot,) = snapshot(primary)["soundness"]["slots"]
@@ -108,3 +137,24 @@ def test_a_damaged_page_is_counted() -> None:
             server.sql("SELECT count(*) FROM t", database="shop")
         (failure,) = until(lambda: snapshot(server)["soundness"]["checksum_failures"])
         assert failure["database"] == "shop" and failure["count"] >= 1 and failure["last_failure"].endswith("+00:00")
+
+
+def test_a_frozen_server_holds_libpq_no_longer_than_the_deadline() -> None:
+    """No statement_timeout helps against a backend that does not run, nor a connect_timeout against its postmaster."""
+    pid = Query("pid", {130000: "SELECT pg_backend_pid() AS pid"})
+    with Server(18) as server:
+        session = LibpqSession(None, server.port, "postgres", None, "postgres", unix_socket=str(server.directory))
+        (row,) = session.query(pid, Deadline(5))
+        os.kill(row["pid"], signal.SIGSTOP)
+        server.signal(signal.SIGSTOP)
+        try:
+            for _ in range(2):  # the open connection, then a new one
+                started = time.monotonic()
+                with pytest.raises(DeadlineError):
+                    session.query(pid, Deadline(0.5))
+                assert 0.4 < time.monotonic() - started < 1
+        finally:
+            os.kill(row["pid"], signal.SIGCONT)
+            server.signal(signal.SIGCONT)
+        assert until(lambda: session.query(pid, Deadline(5)))
+        session.close()

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """No spelling of a password gets through, and what is no password stays."""
+
 from __future__ import annotations
 
 import pytest
@@ -22,7 +23,7 @@ HIDDEN = [
     "CREATE ROLE app PASSWORD -- the new one\n 'hunter2';",
     "CREATE ROLE app PASSWORD 'x'\n 'hunter2'",
     "CREATE ROLE app PASSWORD hunter2",
-    "CREATE ROLE app PASSWORD \"hunter2\"",
+    'CREATE ROLE app PASSWORD "hunter2"',
     "CREATE ROLE app PASSWORD 'hunter2 cut her",
     "CREATE ROLE app PASSWORD $$hunter2 cut her",
     "CREATE ROLE a PASSWORD NULL; ALTER ROLE b PASSWORD 'hunter2'",
@@ -40,7 +41,7 @@ HIDDEN = [
     "connecting to postgresql+psycopg2://app:p@hunter2@db:5432/shop",
     "postgresql://db/shop?user=app&password=hunter2&sslmode=require",
     "POSTGRES_PASSWORD=hunter2 PGUSER=app",
-    "{\"password\": \"hunter2\", \"user\": \"app\"}",
+    '{"password": "hunter2", "user": "app"}',
     "{'password': 'hunter2', 'user': 'app'}",
     "host=db password = 'a hunter2' dbname=shop",
     "host=db password=a\\ hunter2 dbname=shop",
@@ -63,28 +64,33 @@ def test_a_secret_is_masked(text: str) -> None:
 @pytest.mark.parametrize("text", [text for text in HIDDEN if "SCRAM" not in text and "p@hunter2" not in text])
 def test_a_text_cut_inside_the_secret_gives_nothing_away(text: str) -> None:
     end = text.rindex(S) + len(S)
-    assert S not in mask(text[:end]) and S[:-2] not in mask(text[:end - 2])
+    assert S not in mask(text[:end]) and S[:-2] not in mask(text[: end - 2])
 
 
-@pytest.mark.parametrize("text", [
-    "SELECT * FROM users WHERE password IS NOT NULL AND name = 'bob'",
-    "SELECT password, 'x' FROM users",
-    "ALTER ROLE app PASSWORD NULL VALID UNTIL '2030-01-01'",
-    "FATAL:  password authentication failed for user \"app\"",
-    "LOG:  listening on IPv4 address \"0.0.0.0\", port 5432",
-    "SET password_encryption TO 'scram-sha-256'",
-    "http://127.0.0.1:8000/api/v1/db/health",
-    "http://127.0.0.1:8000",
-    "http://[::1]:8000",
-    "CREATE ROLE app LOGIN",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM users WHERE password IS NOT NULL AND name = 'bob'",
+        "SELECT password, 'x' FROM users",
+        "ALTER ROLE app PASSWORD NULL VALID UNTIL '2030-01-01'",
+        'FATAL:  password authentication failed for user "app"',
+        'LOG:  listening on IPv4 address "0.0.0.0", port 5432',
+        "SET password_encryption TO 'scram-sha-256'",
+        "http://127.0.0.1:8000/api/v1/db/health",
+        "http://127.0.0.1:8000",
+        "http://[::1]:8000",
+        "CREATE ROLE app LOGIN",
+    ],
+)
 def test_what_is_no_secret_stays(text: str) -> None:
     assert mask(text) == text
 
 
 def test_what_follows_a_password_stays_readable() -> None:
-    assert mask("ALTER ROLE app PASSWORD 'hunter2' VALID UNTIL '2030-01-01'") \
+    assert (
+        mask("ALTER ROLE app PASSWORD 'hunter2' VALID UNTIL '2030-01-01'")
         == "ALTER ROLE app PASSWORD '%s' VALID UNTIL '2030-01-01'" % MASK
+    )
     assert mask("host=db password=hunter2 dbname=shop") == "host=db password=%s dbname=shop" % MASK
     assert mask("postgresql://app:hunter2@db/shop") == "postgresql://app:%s@db/shop" % MASK
 

@@ -5,6 +5,7 @@
 
 Only ROLES and VERIFIERS read pg_authid, which superusers alone may.
 """
+
 from __future__ import annotations
 
 # UNION, not UNION ALL: ends even where memberships came to form a circle.

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the sessions do and wait for: long queries, the blocking tree, prepared transactions, conflicts."""
+
 from __future__ import annotations
 
 from .connections import SESSION

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the server was told: the settings that matter, errors in its files, what waits for a restart, pg_hba.conf."""
+
 from __future__ import annotations
 
 # To read pg_file_settings marks, in our backend, what a restart would change: so it has to be read before pg_settings.

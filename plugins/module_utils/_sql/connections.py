@@ -5,6 +5,7 @@
 
 Used by several subjects: ``SESSIONS`` (every backend but ours) and ``CLIENTS`` (the client backends among them).
 """
+
 from __future__ import annotations
 
 # Without pg_read_all_stats other roles' rows have no backend_type: then what has a role and a database is taken for a

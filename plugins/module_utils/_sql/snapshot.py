@@ -7,6 +7,7 @@ Parameters: idle_minutes, idle_in_transaction_seconds, long_query_seconds, roles
 the shape ``_facts.Snapshot`` (texts of queries not masked yet), and ``verifiers``, {role: stored verifier}: no fact.
 The session brings search_path = pg_catalog and TimeZone = UTC.
 """
+
 from __future__ import annotations
 
 from . import OLDEST, Query, access, activity, configured, connections, soundness
@@ -39,18 +40,30 @@ SELECT json_build_object(
 def _compose(settings: str, configured_json: str, roles: str, verifiers: str) -> str:
     text = _STATEMENT
     for name, part in {
-        "settings": settings, "sessions": connections.SESSIONS, "clients": connections.CLIENTS,
-        "waiting": activity.WAITING, "edges": activity.EDGES, "memberships": access.MEMBERSHIPS,
-        "connections": connections.CONNECTIONS, "limits": connections.LIMITS, "activity": activity.ACTIVITY,
-        "configured": configured_json, "roles": roles, "databases": access.DATABASES,
-        "soundness": soundness.SOUNDNESS, "verifiers": verifiers,
+        "settings": settings,
+        "sessions": connections.SESSIONS,
+        "clients": connections.CLIENTS,
+        "waiting": activity.WAITING,
+        "edges": activity.EDGES,
+        "memberships": access.MEMBERSHIPS,
+        "connections": connections.CONNECTIONS,
+        "limits": connections.LIMITS,
+        "activity": activity.ACTIVITY,
+        "configured": configured_json,
+        "roles": roles,
+        "databases": access.DATABASES,
+        "soundness": soundness.SOUNDNESS,
+        "verifiers": verifiers,
     }.items():
         text = text.replace("{%s}" % name, part)
     return text
 
 
-SNAPSHOT = Query("snapshot", {OLDEST: _compose(
-    configured.SETTINGS, configured.CONFIGURED, access.ROLES, access.VERIFIERS)})
+SNAPSHOT = Query(
+    "snapshot", {OLDEST: _compose(configured.SETTINGS, configured.CONFIGURED, access.ROLES, access.VERIFIERS)}
+)
 # For login roles that are no superuser: without pg_authid, pg_file_settings and pg_hba_file_rules.
-SNAPSHOT_LIMITED = Query("snapshot_limited", {OLDEST: _compose(
-    configured.SETTINGS_LIMITED, configured.CONFIGURED_LIMITED, access.ROLES_LIMITED, "'{}'::json")})
+SNAPSHOT_LIMITED = Query(
+    "snapshot_limited",
+    {OLDEST: _compose(configured.SETTINGS_LIMITED, configured.CONFIGURED_LIMITED, access.ROLES_LIMITED, "'{}'::json")},
+)

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Is it sound: checksums, the age of transactions, standbys, slots, the receiver of a standby."""
+
 from __future__ import annotations
 
 # pg_current_wal_lsn() is an error during recovery; CASE keeps it from being called.
