@@ -75,6 +75,25 @@ class Runtime(Protocol):
     ) -> Completed:
         """Run a command beside the live server as its OS user. Raises TargetError where there is no such place."""
 
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        """Why ``start`` and ``stop`` must not be used here, and what to do instead; None: nothing is in the way."""
+
+    def start(self, deadline: Deadline) -> None:
+        """Start the server as it was started before; does not wait until it answers.
+
+        Raises TargetError with what came back when it could not even be launched.
+        """
+
+    def stop(self, deadline: Deadline) -> bool:
+        """Fast shutdown (SIGINT to the postmaster), waited for. A server stopped so stays stopped.
+
+        False: it had not ended at the deadline and goes on shutting down. Nothing is ever sent SIGKILL, not even by
+        the engine when nobody waits any longer.
+        """
+
+    def alive(self, deadline: Deadline) -> bool:
+        """Whether any process of the server is there; one that starts up or shuts down is."""
+
     def session_settings(self) -> Dict[str, Any]:
         """For the psql session: {data_directory, bin_directory, user, database} as far as the runtime knows them."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import signal
 from calendar import timegm
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
@@ -187,6 +188,15 @@ def nofile(inspected: Mapping[str, Any]) -> Tuple[Optional[int], Optional[int]]:
         if limit.get("Name") == "nofile":
             return limit.get("Soft"), limit.get("Hard")
     return None, None
+
+
+def stop_signal(inspected: Mapping[str, Any]) -> Optional[int]:
+    """The number of the signal that the container's author chose to stop it; None for one that has no name here."""
+    text = str(inspected["Config"].get("StopSignal") or "SIGTERM").upper()
+    if text.isdigit():
+        return int(text)
+    found = getattr(signal, text if text.startswith("SIG") else "SIG" + text, None)
+    return int(found) if found is not None else None
 
 
 def newest(inspections: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:

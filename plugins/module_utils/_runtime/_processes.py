@@ -92,6 +92,19 @@ def standard_error(pid: int) -> Optional[str]:
     return path if os.path.isfile(path) else None
 
 
+def unit(pid: int) -> Optional[str]:
+    """The systemd service that the process belongs to, None when it is ours too or there is no systemd."""
+    if not os.path.isdir("/run/systemd/system"):
+        return None
+    units = [_unit(_read("/proc/%s/cgroup" % each)) for each in (pid, "self")]
+    return units[0] if units[0] != units[1] else None
+
+
+def _unit(cgroup: str) -> Optional[str]:
+    found = re.findall(r"/([^/\n]+\.service)(?=/|$)", cgroup, re.MULTILINE)
+    return str(found[-1]) if found else None
+
+
 def killed_for_memory(pid: int) -> Optional[bool]:
     """Whether the kernel's own log says that it killed that process for lack of memory; None if it may not be read."""
     try:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import posixpath
+import signal
 import threading
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .. import _place, _wire
 from .._deadline import Deadline
 from .._errors import TargetError
+from .._wait import wait_for
 from .._facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
 from . import Client, ClientOption, Completed, _beside, _containers, _log, _look, _ready
@@ -23,6 +26,13 @@ from ._project import Inspection, View, container_name, find
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
 _SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
+_INTERRUPT = r"""
+read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
+case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
+kill -INT "$pid"
+"""
+_LOOK_SECONDS = 5.0
 
 
 class ComposeRuntime:
@@ -371,6 +381,106 @@ class ComposeRuntime:
 
     def session_settings(self) -> Dict[str, Any]:
         view = self._view(Deadline(self._connect_timeout_seconds))
+    # --- to start and to stop --------------------------------------------------------------------------------------
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        inspected = self._look_again(deadline)
+        if inspected is None:
+            return "service %s has no container: create it from its Compose file (docker compose up -d %s)" % (
+                self._service,
+                self._service,
+            )
+        name, host = container_name(inspected), inspected["HostConfig"]
+        if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
+            return "container %s is paused: find out who did it, then docker unpause %s" % (name, name)
+        if host.get("AutoRemove"):
+            return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
+        restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
+        if restarts and _containers.stop_signal(inspected) not in _STOP_SIGNALS:
+            return (
+                "container %s has the stop signal %s, which is no orderly shutdown of PostgreSQL, and would be "
+                "restarted by its policy after any other: set stop_signal: SIGINT in the Compose file"
+                % (name, inspected["Config"].get("StopSignal"))
+            )
+        return None
+
+    def start(self, deadline: Deadline) -> None:
+        inspected = self._look_again(deadline)
+        if inspected is None:
+            raise TargetError(
+                "Service %s of project %s has no container to start" % (self._service, self._project),
+                "Create it from its Compose file: docker compose up -d %s." % self._service,
+            )
+        try:
+            self._view(deadline).engine.post("/containers/%s/start" % inspected["Id"], deadline)
+        finally:
+            self._look_again(deadline)
+
+    def stop(self, deadline: Deadline) -> bool:
+        """By the engine's "kill" with a named signal, never by its "stop", which is made to end in SIGKILL (engines 23.0
+        to 24.0.2 even when whoever asked hangs up). The stop signal tells the engine that no restart policy is to
+        bring the container back; nothing of ours is left behind that still waits."""
+        inspected = self._look_again(deadline)
+        if inspected is not None and inspected["State"]["Status"] in _LIVE:
+            container, own = inspected["Id"], _containers.stop_signal(inspected)
+            number = own if own in _STOP_SIGNALS else signal.SIGINT
+            direct = number == signal.SIGINT and self._is_first_process(inspected, deadline)
+            try:
+                self._view(deadline).engine.post("/containers/%s/kill" % container, deadline, signal=int(number))
+            except EngineError as error:
+                if error.status != 409:  # it has ended since we looked
+                    raise
+            if not direct:
+                self._interrupt(deadline)
+        # The last look comes after the deadline, so each has its own.
+        return wait_for(lambda: self.alive(Deadline(_LOOK_SECONDS)), lambda alive: not alive, deadline.left(), 0.05).ok
+
+    def alive(self, deadline: Deadline) -> bool:
+        inspected = self._look_again(deadline)
+        return inspected is not None and inspected["State"]["Status"] in _LIVE
+
+    def _is_first_process(self, inspected: Inspection, deadline: Deadline) -> bool:
+        try:
+            top = self._view(deadline).engine.get(
+                "/containers/%s/top" % inspected["Id"], deadline, ps_args="-eo pid,ppid,uid,stat,args"
+            )
+        except EngineError:
+            return False
+        found = _containers.postmaster(_containers.rows(top))
+        return found is not None and found["pid"] == inspected["State"].get("Pid")
+
+    def _interrupt(self, deadline: Deadline) -> None:
+        """SIGINT to the postmaster itself: SIGTERM waits for every session, and a shell in front passes on none."""
+        view = self._view(deadline)
+        directory = self._directory(view.server, None) if view.server is not None else None
+        try:
+            done = self.run_beside(["sh", "-c", _INTERRUPT, "oncall", directory or ""], deadline)
+        except TargetError:
+            if self.alive(deadline):
+                raise
+            return
+        if done.code and self.alive(deadline):
+            raise TargetError(
+                "The fast shutdown could not be asked for inside the container: %s"
+                % (" ".join((done.err or done.out).split())[:200] or "exit code %d" % done.code),
+                "It was sent its stop signal and may still end by itself.",
+            )
+
+    def _look_again(self, deadline: Deadline) -> Optional[Inspection]:
+        """The server's container as it is now; everything else of the view stays."""
+        view = self._view(deadline)
+        if view.server is None:
+            return None
+        try:
+            inspected: Optional[Inspection] = view.engine.get("/containers/%s/json" % view.server["Id"], deadline)
+        except EngineError as error:
+            if error.status != 404:
+                raise
+            inspected = None
+        with self._lock:
+            self._seen = dataclasses.replace(view, server=inspected)
+        return inspected
+
         if view.server is None:
             return {
                 "data_directory": self._data_directory,

@@ -14,6 +14,7 @@ import glob
 import os
 import pwd
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from .._deadline import Deadline
 from .._errors import DeadlineError, TargetError
 from .._facts import DataDirectory, Listening, LogEntry, ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
+from .._wait import wait_for
 from . import Client, ClientOption, Completed, _log, _look, _processes
 from ._here import HereClient
 
@@ -64,6 +66,7 @@ class PgCtlRuntime:
         self._login, self._ca_cert = dict(login or {}), ca_cert
         self._lock = threading.Lock()
         self._looked: Optional[_look.Look] = None
+        self._standard_error: Optional[str] = None  # where it went before we stopped the server
 
     # --- question 1 ------------------------------------------------------------------------------------------------
 
@@ -314,6 +317,87 @@ class PgCtlRuntime:
         with contextlib.suppress(KeyError):
             own["HOME"] = pwd.getpwuid(uid).pw_dir
         return _run(argv, deadline, stdin, {**own, **(environment or {})}, identity)
+
+    # --- to start and to stop --------------------------------------------------------------------------------------
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        processes = _processes.of_directory(self._directory)
+        postmaster = _processes.postmaster(processes)
+        self._refuse(running=postmaster is not None)
+        uid = self._server_uid(postmaster)
+        if uid is None or uid == 0:
+            return "nothing tells which user runs the server of %s: set os_user" % self._directory
+        if os.geteuid() not in (0, uid):
+            return "%s cannot act for %s: use become: true" % (_user_name(os.geteuid()), _user_name(uid))
+        service = _processes.unit(postmaster.pid) if postmaster is not None else self._debian_service()
+        if service is not None:  # started by us it would be outside of its unit, and end with our session
+            return "the server belongs to the systemd unit %s: use systemctl for it" % service
+        if self._program("pg_ctl") is None:
+            return "pg_ctl was not found beside the server: set bin_directory"
+        return None
+
+    def start(self, deadline: Deadline) -> None:
+        words = self._arguments()
+        directory = self._directory
+        if "-D" in words[:-1]:
+            place = words.index("-D")
+            directory = words[place + 1] if os.path.isabs(words[place + 1]) else directory
+            words = words[:place] + words[place + 2 :]
+        options = ["-o", " ".join(shlex.quote(word) for word in words)] if words else []
+        self._pg_ctl(["start", "-W", "-D", directory, "-l", self._start_log(), *options], deadline)
+
+    def stop(self, deadline: Deadline) -> bool:
+        postmaster = _processes.postmaster(_processes.of_directory(self._directory))
+        if postmaster is not None:
+            self._standard_error = _processes.standard_error(postmaster.pid)
+            try:
+                # It sends one SIGINT and returns. Its own waiting would end with nothing more than a message, too.
+                self._pg_ctl(["stop", "-W", "-m", "fast", "-D", self._directory], deadline)
+            except TargetError:
+                if _processes.postmaster(_processes.of_directory(self._directory)) is not None:
+                    raise
+        waited = wait_for(lambda: self.alive(deadline), lambda alive: not alive, deadline.left(), 0.02)
+        self._forget()
+        return waited.ok
+
+    def alive(self, deadline: Deadline) -> bool:
+        return bool(_processes.of_directory(self._directory))
+
+    def _pg_ctl(self, words: Sequence[str], deadline: Deadline) -> None:
+        program = self._program("pg_ctl")
+        if program is None:
+            raise TargetError("pg_ctl was not found beside the server", "Set bin_directory.")
+        done = self.run_beside([program, *words], deadline, environment={"LC_ALL": "C"})
+        self._forget()
+        if done.code:
+            said = " ".join((done.err or done.out).split())[:300]
+            raise TargetError("pg_ctl %s failed: %s" % (words[0], said or "exit code %d" % done.code))
+
+    def _program(self, name: str) -> Optional[str]:
+        programs = self._programs()
+        if programs is None:
+            return shutil.which(name)
+        path = os.path.join(programs, name)
+        return path if os.path.exists(path) else None
+
+    def _start_log(self) -> str:
+        """Where standard error goes: to the file it went to before. Never into the collector's own."""
+        if self._log_file or self._standard_error:
+            return str(self._log_file or self._standard_error)
+        collected = [os.path.join(self._directory, folder) for folder in ("log", "pg_log")]
+        known = [path for path in self._log_files(None, False) if os.path.dirname(path) not in collected]
+        return known[0] if known else os.path.join(self._directory, "logfile")
+
+    def _debian_service(self) -> Optional[str]:
+        version, cluster = self._directory.split(os.sep)[-2:]
+        known = os.path.exists(os.path.join("/etc/postgresql", version, cluster, "postgresql.conf"))
+        if known and os.path.isdir("/run/systemd/system"):
+            return "postgresql@%s-%s.service" % (version, cluster)
+        return None
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._looked = None
 
     def session_settings(self) -> Dict[str, Any]:
         place = self._login.get("unix_socket")

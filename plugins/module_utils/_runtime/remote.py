@@ -99,6 +99,27 @@ class RemoteRuntime:
             "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
         )
 
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        return (
+            "runtime=remote reaches %s by the network only, and SQL can neither start nor stop a server: use "
+            "runtime=compose or runtime=pg_ctl on its own host, or the console of whoever runs it" % self._host
+        )
+
+    def start(self, deadline: Deadline) -> None:
+        raise self._unseen("started")
+
+    def stop(self, deadline: Deadline) -> bool:
+        raise self._unseen("stopped")
+
+    def alive(self, deadline: Deadline) -> bool:
+        raise self._unseen("watched")
+
+    def _unseen(self, what: str) -> TargetError:
+        return TargetError(
+            "%s cannot be %s: runtime=remote sees it through the network only" % (self._host, what),
+            "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
+        )
+
     def session_settings(self) -> Dict[str, Any]:
         return {
             "data_directory": None,
