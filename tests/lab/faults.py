@@ -64,7 +64,7 @@ def command(*settings: str) -> dict[str, Any]:
     return server(command=["postgres", *(word for one in given for word in ("-c", one))])
 
 
-# --- 1. Is PostgreSQL running? -----------------------------------------------------------------------------------------
+# --- 1. Is PostgreSQL running? ------------------------------------------------------------------
 
 
 def killed(stack: Stack) -> None:

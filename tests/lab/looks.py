@@ -47,7 +47,7 @@ def containers(stack: Stack) -> dict[str, Any]:
 
 
 def files(stack: Stack) -> dict[str, Any]:
-    """Mode, owner, size and time of the files in the data directory; of a live server those it does not write itself."""
+    """The data directory's files; of a live server those that it does not write by itself."""
     try:
         root = stack.data()
     except AssertionError:

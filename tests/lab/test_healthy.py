@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stacks of another shape: other names, Compose v1, replicas, an image without a shell. Healthy, and broken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .looks import containers
+from .stack import ADMIN_PASSWORD, PASSWORD, SEED, Stack, docker, run, wait_for
+
+PROJECT = "lab-shape-%d" % os.getpid()
+
+
+def expect(result: dict[str, Any], code: str, cause: str | None = None) -> None:
+    verdict = result["verdict"]
+    assert (verdict["code"], verdict["cause"]) == (code, cause), verdict
+
+
+def test_shellless_client() -> None:
+    with Stack(PROJECT, api="api-shellless") as stack:
+        stack.up()
+        command = ["docker", "exec", stack.name("api"), "/bin/sh", "-c", "true"]
+        assert run(command, check=False).returncode != 0, "the image has a shell"
+        healthy = stack.triage()
+        expect(healthy, "healthy")
+        assert healthy["facts"]["clients"][0]["place"] == "namespace"
+        stack.sql("ALTER ROLE app PASSWORD 'another-one'")
+        expect(stack.triage(), "authentication_failed", "wrong_password")
+        docker("kill", stack.name("api"))
+        stopped = stack.triage()
+        assert stopped["facts"]["clients"][0]["place"] in ("toolbox", "none")
+        assert "client_down" in [finding["code"] for finding in stopped["findings"]]
+
+
+def test_renamed() -> None:
+    with Stack(PROJECT, file="renamed.yml", server="main-db", client="web_front") as stack:
+        stack.up()
+        assert stack.name() == "Warehouse.SQL"
+        result = stack.triage()
+        expect(result, "healthy")
+        assert result["facts"]["server"]["name"] == "Warehouse.SQL"
+        docker("network", "disconnect", PROJECT + "-hidden", stack.name("web_front"))
+        expect(stack.triage(), "network_unreachable", "no_shared_network")
+
+
+def test_replicas() -> None:
+    """Each replica is a client of its own: the one that is cut off is named."""
+    with Stack(PROJECT) as stack:
+        stack.up(scale=3)
+        before = containers(stack)
+        result = stack.triage()
+        expect(result, "healthy")
+        names = stack.names("api")
+        assert sorted(client["name"] for client in result["facts"]["clients"]) == names
+        assert containers(stack) == before
+        docker("network", "disconnect", stack.network(), names[1])
+        broken = stack.triage()
+        expect(broken, "network_unreachable", "no_shared_network")
+        assert names[1] in " ".join(broken["verdict"]["evidence"])
+        assert names[0] not in broken["verdict"]["summary"]
+
+
+@pytest.fixture
+def first_version() -> Iterator[Stack]:
+    """Containers as Compose v1 made them: names with underscores, other labels, no project network of its own label."""
+    with Stack(PROJECT) as stack:
+        network = stack.project + "_default"
+        docker("network", "create", "--label", "com.docker.compose.project=" + stack.project, network)
+        for service, image, arguments, environment in (
+            (
+                "postgres",
+                stack.environment["LAB_POSTGRES_IMAGE"],
+                ["postgres"],
+                {"POSTGRES_PASSWORD": ADMIN_PASSWORD, "POSTGRES_DB": "shop"},
+            ),
+            (
+                "api",
+                stack.environment["LAB_API_IMAGE"],
+                [],
+                {"DATABASE_URL": "postgresql://app:%s@postgres:5432/shop" % PASSWORD},
+            ),
+        ):
+            labels = {
+                "com.docker.compose.project": stack.project,
+                "com.docker.compose.service": service,
+                "com.docker.compose.container-number": "1",
+                "com.docker.compose.oneoff": "False",
+                "com.docker.compose.version": "1.29.2",
+                "com.docker.compose.config-hash": "0" * 64,
+            }
+            words = [word for key, value in labels.items() for word in ("--label", "%s=%s" % (key, value))]
+            words += [word for key, value in environment.items() for word in ("-e", "%s=%s" % (key, value))]
+            name = "%s_%s_1" % (stack.project, service)
+            words += ["--name", name, "--network", network, "--network-alias", service]
+            docker("run", "-d", *words, image, *arguments)
+        stack.wait_ready()
+        stack.sql(SEED)
+        stack.wait_api()
+        yield stack
+
+
+def test_compose_v1(first_version: Stack) -> None:
+    stack = first_version
+    result = stack.triage()
+    expect(result, "healthy")
+    assert result["facts"]["server"]["name"] == stack.project + "_postgres_1"
+    docker("stop", "-t", "5", stack.name())
+    expect(stack.triage(), "server_down", "stopped")
+
+
+def test_one_connection_and_nothing_more() -> None:
+    """Sessions before and after are the same, and while triage looks there is one session of its own at most."""
+    sessions = "SELECT count(*) FILTER (WHERE application_name = 'oncall'), count(*) FROM pg_stat_activity"
+    with Stack(PROJECT) as stack:
+        stack.up()
+        stack.sql("ALTER SYSTEM SET log_connections = on; ALTER SYSTEM SET log_line_prefix = '%a|%d|'")
+        stack.reload()
+        before = stack.sql(sessions)
+        expect(stack.triage(), "healthy")
+        assert wait_for(lambda: stack.sql(sessions) == before, 5)
+        log = subprocess.run(["docker", "logs", stack.name()], capture_output=True, text=True, check=True)
+        ours = [line for line in log.stderr.splitlines() if "authorized" in line and "application_name=oncall" in line]
+        # The snapshot's session, and the real login that stands for the client.
+        assert 1 <= len(ours) <= 2, ours
+        assert "ERROR" not in log.stderr
