@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 import ssl
-from typing import Any, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ._deadline import Deadline
@@ -80,6 +80,41 @@ def check_health(url: str, root: Optional[str], deadline: Deadline) -> Health:
     else:
         result["status"], result["body"] = response.status, mask(body)[:_SHOWN]
         result["ok"] = response.status == 200 and says_healthy(body)
+    return result
+
+
+# Arguments: host port request seconds. For a toolbox of the server's image, which has bash.
+_ASK = r"""
+exec 3<>"/dev/tcp/$0/$1" || exit 1
+printf '%s' "$2" >&3
+timeout "$3" head -c 65536 <&3
+"""
+
+
+def page_command(url: str, seconds: float) -> Optional[List[str]]:
+    """The command that a toolbox at the client's place asks ``url`` by; None where it cannot (HTTPS, no URL)."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 80
+    except ValueError:
+        return None
+    if parts.scheme != "http" or not parts.hostname:
+        return None
+    path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+    lines = ["GET %s HTTP/1.0" % path, "Host: %s" % parts.netloc.rpartition("@")[2], "User-Agent: oncall", "", ""]
+    return ["bash", "-c", _ASK, parts.hostname, str(port), "\r\n".join(lines), "%.1f" % max(0.1, seconds)]
+
+
+def read_page(url: str, answer: str, said: str) -> Health:
+    """What ``page_command`` brought: the whole answer of the server, or what the shell ``said`` instead."""
+    result: Health = {"url": mask(url), "status": None, "ok": False, "body": None, "error": None}
+    head, _blank, body = answer.partition("\r\n\r\n")
+    words = head.split(None, 2)
+    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdigit():
+        result["error"] = mask(said.strip().rpartition(": ")[2] or "no answer")[:_SHOWN]
+        return result
+    result["status"], result["body"] = int(words[1]), mask(body)[:_SHOWN]
+    result["ok"] = result["status"] == 200 and says_healthy(body)
     return result
 
 

@@ -10,10 +10,10 @@ To add one (systemd is next): a file here with a class of this shape, its name i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, runtime_checkable
 
 from .._deadline import Deadline
-from .._facts import ClientFacts, ServerFacts, WireAnswer
+from .._facts import ClientFacts, Health, ServerFacts, WireAnswer
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Client(Protocol):
     """One client, seen from its own place (made by ``Runtime.clients``)."""
 
     login: Optional[Login]  # resolved: options first, then the container's environment; None when nothing says how
+    user: Optional[str]  # the role that it is known to log in as; None where only defaults would say
+    application_name: Optional[str]
+    addresses: Sequence[str]  # its own, as the server may see them; empty where they are not known
 
     def examine(self, deadline: Deadline) -> ClientFacts:
         """Resolve, reach, start-up packet, login, health, side by side where they do not depend on each other."""
@@ -98,3 +101,41 @@ class Runtime(Protocol):
         """For the psql session: {data_directory, bin_directory, user, database} as far as the runtime knows them."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Life:
+    """How a container is now. ``health`` is what its health check said last: starting | healthy | unhealthy | None."""
+
+    state: str  # as ServerFacts.state
+    exit_code: Optional[int] = None
+    health: Optional[str] = None
+    error: Optional[str] = None  # the engine's own
+
+
+class Container(Protocol):
+    """A container of a client's service, to be driven. Each raises TargetError or DeadlineError."""
+
+    service: str
+    name: str
+
+    def look(self, deadline: Deadline) -> Life: ...
+
+    def start(self, deadline: Deadline) -> None: ...
+
+    def stop(self, deadline: Deadline) -> None:
+        """By its own stop signal, never by SIGKILL. DeadlineError where it has not ended by then."""
+
+    def check(self, deadline: Deadline) -> Optional[str]:
+        """Its own health check, run now: healthy, or what it said instead; None where it has none."""
+
+    def page(self, url: str, deadline: Deadline) -> Health:
+        """A page as seen from its place."""
+
+
+@runtime_checkable
+class DrivesClients(Protocol):
+    """A runtime whose clients are containers."""
+
+    def client_containers(self, deadline: Deadline) -> List[Container]:
+        """All existing containers of the declared clients, in their order; stopped ones too."""

@@ -141,6 +141,28 @@ class Engine:
     def delete(self, path: str, deadline: Deadline, **params: Any) -> None:
         self._request("DELETE", path, deadline, params)
 
+    def start(self, container: str, deadline: Deadline) -> None:
+        """Start an existing container; nothing happens to one that runs."""
+        self.post("/containers/%s/start" % container, deadline)
+
+    def stop(self, container: str, deadline: Deadline) -> None:
+        """Ask a container to end by its own stop signal, and wait until it has. Its restart policy stays quiet.
+
+        By the engine's "kill" with that signal, never by its "stop": some engines (23.0 to 24.0.2) send SIGKILL as
+        soon as whoever asked for a stop hangs up. DeadlineError: it is still ending, or takes no notice.
+        """
+        path = "/containers/%s" % container
+        inspected = self.get(path + "/json", deadline)
+        try:
+            self.post(path + "/kill", deadline, signal=inspected["Config"].get("StopSignal") or "SIGTERM")
+        except EngineError as error:
+            if error.status != 409:  # it has ended since we looked
+                raise
+        while self.get(path + "/json", deadline)["State"]["Status"] in ("running", "paused", "restarting"):
+            if deadline.passed():
+                raise DeadlineError("%s did not end in time" % inspected["Name"].lstrip("/"))
+            time.sleep(deadline.left(0.1))
+
     def logs(self, container: str, tail: int, deadline: Deadline, tty: bool = False, since: float = 0) -> str:
         """The last lines of both streams, as text. A container with a terminal has no framing (``tty``)."""
         answer = self._request(

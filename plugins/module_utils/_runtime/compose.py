@@ -15,17 +15,17 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from .. import _place, _wire
 from .._deadline import Deadline
 from .._errors import TargetError
-from .._wait import wait_for
 from .._facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
-from . import Client, ClientOption, Completed, _beside, _containers, _log, _look, _ready
+from .._wait import wait_for
+from . import Client, ClientOption, Completed, Container, _beside, _containers, _log, _look, _ready
 from ._compose_client import ComposeClient
-from ._engine import EngineError, connect
+from ._drive import DrivenContainer
+from ._engine import Engine, EngineError, connect
 from ._project import Inspection, View, container_name, find
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
-_SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
 _INTERRUPT = r"""
 read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
@@ -33,6 +33,7 @@ case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
 kill -INT "$pid"
 """
 _LOOK_SECONDS = 5.0
+_SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
 
 
 class ComposeRuntime:
@@ -63,6 +64,7 @@ class ComposeRuntime:
         self._data_directory, self._bin_directory = data_directory, bin_directory
         self._connect_timeout_seconds = connect_timeout_seconds
         self._lock = threading.Lock()
+        self._engine: Optional[Engine] = None
         self._seen: Optional[View] = None
 
     # --- question 1 ------------------------------------------------------------------------------------------------
@@ -379,8 +381,6 @@ class ComposeRuntime:
         if row is not None and row["uid"].isdigit():
             yield row["uid"]
 
-    def session_settings(self) -> Dict[str, Any]:
-        view = self._view(Deadline(self._connect_timeout_seconds))
     # --- to start and to stop --------------------------------------------------------------------------------------
 
     def obstacle(self, deadline: Deadline) -> Optional[str]:
@@ -481,6 +481,8 @@ class ComposeRuntime:
             self._seen = dataclasses.replace(view, server=inspected)
         return inspected
 
+    def session_settings(self) -> Dict[str, Any]:
+        view = self._view(Deadline(self._connect_timeout_seconds))
         if view.server is None:
             return {
                 "data_directory": self._data_directory,
@@ -498,25 +500,40 @@ class ComposeRuntime:
             "database": self._login_db or "postgres",  # the one that is always there, whatever POSTGRES_DB made
         }
 
+    def client_containers(self, deadline: Deadline) -> List[Container]:
+        view = self._view(deadline)
+        return [
+            DrivenContainer(view, option.service, inspected)
+            for option in self._options
+            for inspected in view.clients.get(option.service, [])
+        ]
+
     def close(self) -> None:
         with self._lock:
-            if self._seen is not None:
-                self._seen.engine.close()
-                self._seen = None
+            if self._engine is not None:
+                self._engine.close()
+            self._engine = self._seen = None
 
     # --- what is there ---------------------------------------------------------------------------------------------
+
+    def view(self, deadline: Deadline) -> View:
+        """The project as it was seen first, or after the last ``forget``."""
+        return self._view(deadline)
+
+    def forget(self) -> None:
+        """Look anew from now on: something was changed. The engine stays connected."""
+        with self._lock:
+            self._seen = None
+            self.errors.clear()
 
     def _view(self, deadline: Deadline) -> View:
         with self._lock:
             if self._seen is None:
-                engine = connect(self._docker_host, deadline)
-                try:
-                    services = [option.service for option in self._options]
-                    self._seen = find(engine, self._project, self._service, services, deadline)
-                    self.errors.update(self._seen.notes)
-                except BaseException:
-                    engine.close()
-                    raise
+                if self._engine is None:
+                    self._engine = connect(self._docker_host, deadline)
+                services = [option.service for option in self._options]
+                self._seen = find(self._engine, self._project, self._service, services, deadline)
+                self.errors.update(self._seen.notes)
             return self._seen
 
     def _user(self, inspected: Inspection) -> str:

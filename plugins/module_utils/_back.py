@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for a client that is to come back: it runs, it says it is healthy, its sessions are there."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Callable, List, Mapping, Optional, Tuple
+
+from ._deadline import Deadline
+from ._errors import OncallError
+from ._facts import Health
+from ._health import check_health
+from ._runtime import ClientOption, Container, Life
+from ._sql.clients import CLOCK, SESSIONS
+from ._target import Target
+from ._wait import wait_for
+
+_ENDED = ("exited", "dead", "created", "missing", "paused")
+_STEP_SECONDS = 10.0  # for one look, one page, one question
+
+
+@dataclass(frozen=True)
+class Back:
+    """What was found of a client in the end; ``error`` says what is still missing."""
+
+    state: str = "unknown"
+    health: Optional[str] = None
+    page: Optional[Health] = None
+    sessions: Optional[int] = None
+    error: Optional[str] = None
+
+
+Step = Callable[[Back, Deadline], Back]  # looks once; its ``error`` is why to go on waiting
+
+
+class Waiter:
+    """For the clients of one target. Safe to share between threads."""
+
+    def __init__(self, target: Target, declared: Mapping[str, ClientOption]) -> None:
+        self._target, self._declared = target, declared
+        self._lock = threading.Lock()
+
+    def clock(self) -> Optional[str]:
+        """The server's time, None when it cannot be asked."""
+        if not any(option.application_name for option in self._declared.values()):
+            return None
+        try:
+            with self._lock:
+                rows = self._target.session.query(CLOCK, Deadline(self._target.connect_timeout_seconds))
+            return str(rows[0]["now"])
+        except OncallError:
+            return None
+
+    def wait(self, container: Container, since: Optional[str], timeout_seconds: float) -> Back:
+        """Until it runs, its own health check passes, its page says so, and it has a session begun after ``since``."""
+        option = self._declared[container.service]
+        steps = [_runs(container), _check(container)]
+        if option.health_url:
+            url = option.health_url
+            steps.append(_page(lambda deadline: container.page(url, deadline)))
+        if option.application_name:
+            steps.append(self._sessions(option.application_name, since))
+        return _through(steps, Deadline(timeout_seconds), timeout_seconds, _alive(container))
+
+    def wait_here(self, service: str, timeout_seconds: float) -> Back:
+        """A client that is no container: its page as seen from this host, and its sessions."""
+        option = self._declared[service]
+        steps: List[Step] = []
+        if option.health_url:
+            url = option.health_url
+            steps.append(_page(lambda deadline: check_health(url, None, deadline)))
+        if option.application_name:
+            steps.append(self._sessions(option.application_name, None))
+        return _through(steps, Deadline(timeout_seconds), timeout_seconds, lambda: None)
+
+    def _sessions(self, application: str, since: Optional[str]) -> Step:
+        def step(back: Back, deadline: Deadline) -> Back:
+            with self._lock:
+                rows = self._target.session.query(SESSIONS, deadline, application=application, since=since)
+            count = int(rows[0]["sessions"])
+            error = None if count else "the server has no%s session of %s" % (" new" if since else "", application)
+            return replace(back, sessions=count, error=error)
+
+        return step
+
+
+def _through(steps: List[Step], deadline: Deadline, patience: float, ended: Callable[[], Optional[Back]]) -> Back:
+    """One step after the other; the first that does not hold in time, or a container that has ended, is the end."""
+    back = Back()
+    for step in steps:
+        before = back
+
+        def observe(step: Step = step, before: Back = before) -> Tuple[Back, Optional[Back]]:
+            try:
+                found = step(before, deadline.sooner(_STEP_SECONDS))
+            except OncallError as error:
+                found = replace(before, error=str(error).rstrip("."))
+            return found, ended() if found.error else None
+
+        waited = wait_for(observe, lambda seen: seen[0].error is None or seen[1] is not None, deadline.left(), 0.2)
+        back, gone = waited.last
+        if gone is not None:
+            return replace(back, state=gone.state, error=gone.error)
+        if back.error is not None:
+            return replace(back, error="not back within %.0f s: %s" % (patience, back.error))
+    return back
+
+
+def _alive(container: Container) -> Callable[[], Optional[Back]]:
+    """Says why waiting is in vain once it has ended for good."""
+
+    def ended() -> Optional[Back]:
+        try:
+            life = container.look(Deadline(_STEP_SECONDS))
+        except OncallError:
+            return None
+        return Back(life.state, error=_why(life)) if life.state in _ENDED else None
+
+    return ended
+
+
+def _why(life: Life) -> str:
+    if life.state == "exited":
+        return "it ended again with exit code %s" % life.exit_code
+    return "it is %s%s" % (life.state, ": %s" % life.error if life.error else "")
+
+
+def _runs(container: Container) -> Step:
+    def step(back: Back, deadline: Deadline) -> Back:
+        life = container.look(deadline)
+        return replace(back, state=life.state, error=None if life.state == "running" else _why(life))
+
+    return step
+
+
+def _check(container: Container) -> Step:
+    def step(back: Back, deadline: Deadline) -> Back:
+        said = container.check(deadline)
+        health, _colon, _rest = (said or "").partition(":")
+        return replace(back, health=health or None, error=None if said in (None, "healthy") else said)
+
+    return step
+
+
+def _page(ask: Callable[[Deadline], Health]) -> Step:
+    def step(back: Back, deadline: Deadline) -> Back:
+        page = ask(deadline)
+        if page["ok"]:
+            return replace(back, page=page, error=None)
+        said = page["error"] or "status %s, %s" % (page["status"], " ".join((page["body"] or "").split())[:200])
+        return replace(back, page=page, error="%s: %s" % (page["url"], said))
+
+    return step
