@@ -15,15 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.lab.faults import FAULTS as LAB
+from tests.lab.faults import Fault
 from tests.lab.stack import ADMIN_PASSWORD, Stack, docker, write_inventory
 
 HERE = Path(__file__).resolve().parent
@@ -33,43 +33,43 @@ DEADLINE_SECONDS = 10
 CLIENT_LOGIN = "import os, psycopg2; psycopg2.connect(os.environ['DATABASE_URL'], connect_timeout=5).close()"
 
 
-def superuser_leak(stack: Stack) -> None:
-    stack.call("leak", connections=60, dsn="postgresql://postgres:%s@postgres:5432/shop" % ADMIN_PASSWORD)
-
-
-def lock_chain(stack: Stack) -> None:
-    for _ in range(3):
-        stack.session("BEGIN; LOCK TABLE items; SELECT pg_sleep(600);")
-        time.sleep(0.3)
-    time.sleep(1.2)  # blocked for longer than the target's blocked_seconds
-
-
-def locked_catalog(stack: Stack) -> None:
-    """Nobody can log in: a new session waits for the catalog."""
+def catalog_locked(stack: Stack) -> None:
+    """Nobody can log in: every new session waits for the catalog."""
     stack.session("BEGIN; LOCK TABLE pg_authid, pg_database; SELECT pg_sleep(600);", user="postgres")
     time.sleep(1)
 
 
-def lost_alias(stack: Stack) -> None:
-    docker("network", "disconnect", stack.network(), stack.name())
-    docker("network", "connect", stack.network(), stack.name())
+def client_paused(stack: Stack) -> None:
+    docker("pause", stack.name(stack.client))
 
 
-FAULTS: dict[str, Callable[[Stack], object]] = {
-    "stopped": Stack.stop,
-    "killed": lambda stack: docker("kill", "-s", "KILL", stack.name()),
-    "paused": lambda stack: docker("pause", stack.name()),
-    "frozen by SIGSTOP": lambda stack: os.kill(stack.pid(), signal.SIGSTOP),
-    "packets dropped": lambda stack: stack.netns(
-        "iptables", "-A", "INPUT", "-p", "tcp", "--dport", "5432", "-j", "DROP"
-    ),
-    "alias lost": lost_alias,
-    "client paused": lambda stack: docker("pause", stack.name(stack.client)),
-    "idle connections": lambda stack: stack.call("leak", connections=60),
-    "no slot left at all": superuser_leak,
-    "wrong password": lambda stack: stack.sql("ALTER ROLE app PASSWORD 'another'"),
-    "lock chain": lock_chain,
-    "catalog locked": locked_catalog,
+# Of the lab's faults: a few for each question, and all where something hangs.
+KINDS = {
+    "stopped",
+    "killed",
+    "restart_loop",
+    "control_file",
+    "paused",
+    "frozen",
+    "closed_standby",
+    "local_only",
+    "lost_alias",
+    "dropped",
+    "refused",
+    "loss",
+    "idle_leak",
+    "superuser_leak",
+    "overload",
+    "wrong_password",
+    "no_hba",
+    "lock_chain",
+    "orphan",
+    "checksum",
+    "full_while_running",
+}
+FAULTS = {fault.id: fault for fault in LAB if fault.id in KINDS} | {
+    "catalog_locked": Fault("catalog_locked", catalog_locked, "queries_hanging", "blocked_by_lock", ""),
+    "client_paused": Fault("client_paused", client_paused, "healthy", None, ""),
 }
 
 
@@ -143,11 +143,12 @@ def healthy(runs: int) -> list[Series]:
     return [ping, ours, theirs]
 
 
-def broken(name: str, runs: int) -> Series:
-    series = Series("triage, " + name)
-    with Stack("oncall-benchmark") as stack:
-        stack.up()
-        FAULTS[name](stack)
+def broken(fault: Fault, runs: int) -> Series:
+    series = Series("triage, %s" % fault.id.replace("_", " "))
+    with Stack("oncall-benchmark", version=fault.version) as stack:
+        stack.up(dict(fault.before(stack) if fault.before else fault.override))
+        stack.options = dict(fault.options)
+        fault.make(stack)
         bench = Bench(stack)
         for _ in range(runs):
             bench.triage(series)
@@ -196,7 +197,7 @@ def main() -> None:
     rows = healthy(chosen.runs)
     for name in chosen.fault or FAULTS:
         print("%s ..." % name, file=sys.stderr, flush=True)
-        rows.append(broken(name, chosen.runs))
+        rows.append(broken(FAULTS[name], chosen.runs))
     text = "%s\n\n%s\n" % (table(rows), aims(rows))
     print(text)
     if chosen.write:
