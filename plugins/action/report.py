@@ -26,13 +26,20 @@ class ActionModule(ActionBase):
         options = self.validate_argument_spec(
             argument_spec={
                 "variable": {"type": "str", "default": "oncall_triage"},
+                "before": {"type": "str"},
+                "notes": {"type": "str"},
                 "hosts": {"type": "list", "elements": "str"},
                 "report_dir": {"type": "path"},
             }
         )[1]
         variables = task_vars or {}
         names = options["hosts"] if options["hosts"] is not None else variables["ansible_play_hosts_all"]
-        hosts = worst_first(_registered(variables["hostvars"], names, options["variable"]))
+        hostvars = variables["hostvars"]
+        hosts = worst_first(
+            _registered(hostvars, names, options["variable"]),
+            _registered(hostvars, names, options["before"]) if options["before"] else None,
+            _notes(hostvars, names, options["notes"]) if options["notes"] else None,
+        )
         failure, report = None, None
         if options["report_dir"]:
             try:
@@ -70,6 +77,17 @@ def _registered(hostvars: Any, names: List[str], variable: str) -> Dict[str, Opt
         variables = hostvars.raw_get(name)
         value = variables.get(variable) if isinstance(variables, Mapping) else None
         found[str(name)] = value if isinstance(value, Mapping) else None
+    return found
+
+
+def _notes(hostvars: Any, names: List[str], variable: str) -> Dict[str, List[str]]:
+    """Lines of text, or one line, that each host has in ``variable``."""
+    found: Dict[str, List[str]] = {}
+    for name in names:
+        variables = hostvars.raw_get(name)
+        value = variables.get(variable) if isinstance(variables, Mapping) else None
+        lines = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
+        found[str(name)] = [str(line) for line in lines if line]
     return found
 
 

@@ -24,6 +24,16 @@ options:
     description: Name of the variable that the results of M(oncall.postgresql.triage) are registered in.
     type: str
     default: oncall_triage
+  before:
+    description:
+      - Name of the variable that earlier results of M(oncall.postgresql.triage) are registered in.
+      - The verdict that each host had then is shown above the one that it has now.
+    type: str
+  notes:
+    description:
+      - Name of the variable that holds what was done in between, a line of text or a list of them for each host.
+      - They are shown as they are, and never as a template.
+    type: str
   hosts:
     description: The hosts to report on. When not given, all hosts of the play, the failed and unreachable ones too.
     type: list
@@ -65,6 +75,10 @@ EXAMPLES = r"""
 - name: Look at every server
   oncall.postgresql.triage:
   register: oncall_triage
+
+- name: Say what a procedure has changed
+  oncall.postgresql.report:
+    before: oncall_before
 
 - name: Say what is wrong, and keep it for the morning
   oncall.postgresql.report:
@@ -120,6 +134,18 @@ summary:
           type: str
           returned: success
           sample: "No ordinary slot is left: 90 of 97 are held by idle sessions, most of them of api."
+        before:
+          description: RV(ignore:verdict.code), RV(ignore:verdict.cause) and RV(ignore:verdict.severity) of the earlier
+            result, null where there is none.
+          type: dict
+          returned: success
+          sample: {code: pool_exhausted, cause: idle_connections, severity: critical}
+        notes:
+          description: What was done in between.
+          type: list
+          elements: str
+          returned: success
+          sample: ["pool_reset"]
 report:
   description: Path of the page, null without O(report_dir).
   returned: success

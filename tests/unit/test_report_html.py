@@ -111,6 +111,13 @@ def test_verdict_evidence_path_and_remedy_are_shown() -> None:
     assert answers == ["yes"] * 3 + ["no"] + ["not_asked"] * 3
 
 
+def test_before_and_what_was_done_are_shown() -> None:
+    hosts = worst_first({"db2": samples.healthy()}, {"db2": samples.pool_exhausted()}, {"db2": ["<b>pool_reset</b>"]})
+    said = html.render(hosts, "now", StrictUndefined)
+    assert "pool_exhausted / idle_connections: " in said
+    assert "&lt;b&gt;pool_reset&lt;/b&gt;" in said
+
+
 def test_headings_do_not_skip_a_level() -> None:
     levels = [int(element.tag[1]) for element in tree(samples.night()).iter() if re.fullmatch(r"h[1-6]", element.tag)]
     assert levels[0] == 1 and levels.count(1) == 1

@@ -115,7 +115,25 @@ def test_summary_counts_and_names_the_worst() -> None:
         "code": None,
         "cause": None,
         "summary": samples.unreachable()["msg"],
+        "before": None,
+        "notes": [],
     }
+
+
+def test_a_mended_host_says_what_it_was_and_what_was_done() -> None:
+    hosts = worst_first(
+        {"db1": samples.healthy(), "db2": samples.healthy("db2")},
+        {"db2": samples.pool_exhausted("db2"), "db1": samples.healthy()},
+        {"db2": ["pool_reset\x1b[2J was carried out."]},
+    )
+    out = text.plain(text.render(hosts, 120))
+    assert "Before: ✗ pool_exhausted / idle_connections: " in out
+    assert "Done:   pool_reset\\x1b[2J was carried out." in out
+    assert "was pool_exhausted / idle_connections" in out.partition("═" * 80)[2]
+    assert "✓ Healthy      db1" in out
+    made = {host["host"]: host for host in summary(hosts)["hosts"]}
+    assert made["db2"]["before"] == {"code": "pool_exhausted", "cause": "idle_connections", "severity": "critical"}
+    assert made["db2"]["notes"] == ["pool_reset\\x1b[2J was carried out."]
 
 
 def test_ansible_2_19s_prefix_is_dropped() -> None:

@@ -96,6 +96,8 @@ def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
         "seen": bool(host.result),
         "healthy": host.healthy,
         "aside": host.aside,
+        "before": words.before(host.before) if host.before else "",
+        "notes": host.notes,
         "open": open_ or not host.quiet,
     }
     if not host.result:

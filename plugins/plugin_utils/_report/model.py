@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .words import printable
+from .words import printable, verdict_code
 
 # Worst first. A server that nobody could look at may be in any state: worse than a warning, not as bad as a proof.
 STATUSES = ("emergency", "critical", "unreachable", "failed", "warning", "ok")
@@ -22,12 +22,17 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Host:
-    """One host's outcome. ``result`` has triage's keys; where nothing was seen it is empty and ``message`` says why."""
+    """One host's outcome. ``result`` has triage's keys; where nothing was seen it is empty and ``message`` says why.
+
+    ``before`` is an earlier verdict, ``notes`` what was done in between, one line each.
+    """
 
     name: str
     status: str
     result: Dict[str, Any] = field(default_factory=dict)
     message: str = ""
+    before: Dict[str, Any] = field(default_factory=dict)
+    notes: Tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -41,7 +46,12 @@ class Host:
     @property
     def quiet(self) -> bool:
         """Nothing to tell but that all is well."""
-        return self.status == "ok" and not self.noted
+        return self.status == "ok" and not self.noted and not self.notes and not self.mended
+
+    @property
+    def mended(self) -> bool:
+        """It was not healthy before, and is now."""
+        return self.healthy and bool(self.before) and self.before.get("code") != "healthy"
 
     @property
     def summary(self) -> str:
@@ -50,16 +60,38 @@ class Host:
     @property
     def aside(self) -> str:
         """For a healthy server that is to be watched all the same: its worst finding, and how many more there are."""
+        if self.mended:
+            return "was " + verdict_code(self.before)
         if not self.healthy or not self.noted:
             return ""
         first = printable(self.noted[0]["summary"]).rstrip(".")
         return first + (" (and %d more)" % (len(self.noted) - 1) if len(self.noted) > 1 else "")
 
 
-def worst_first(results: Mapping[str, Optional[Mapping[str, Any]]]) -> List[Host]:
-    """``results``: what was registered for each host, None where nothing was. Among equals the order given stays."""
+def worst_first(
+    results: Mapping[str, Optional[Mapping[str, Any]]],
+    before: Optional[Mapping[str, Optional[Mapping[str, Any]]]] = None,
+    notes: Optional[Mapping[str, Sequence[Any]]] = None,
+) -> List[Host]:
+    """``results``: what was registered for each host, None where nothing was; ``before``: the same, earlier.
+
+    Among equals the order given stays.
+    """
     hosts = [_host(name, got) for name, got in results.items()]
+    hosts = [
+        replace(
+            host,
+            before=_verdict((before or {}).get(host.name)),
+            notes=tuple(" ".join(printable(note).split()) for note in (notes or {}).get(host.name) or ()),
+        )
+        for host in hosts
+    ]
     return sorted(hosts, key=lambda host: (STATUSES.index(host.status), host.quiet))
+
+
+def _verdict(got: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+    found = got.get("verdict") if got else None
+    return json.loads(json.dumps(found)) if isinstance(found, Mapping) else {}
 
 
 def _host(name: str, got: Optional[Mapping[str, Any]]) -> Host:
@@ -106,6 +138,8 @@ def summary(hosts: Sequence[Host]) -> Dict[str, Any]:
                 "code": verdict.get("code"),
                 "cause": verdict.get("cause"),
                 "summary": host.summary,
+                "before": {key: host.before.get(key) for key in ("code", "cause", "severity")} if host.before else None,
+                "notes": list(host.notes),
             }
             for host, verdict in verdicts
         ],

@@ -47,6 +47,7 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     name = words.printable(host.name)
     rule = "─" * max(3, width - len(name) - len(title) - 7)
     lines: List[Line] = [[], [("── ", None), (name, None), (" %s " % rule, None), (title, host.status), (" ─", None)]]
+    lines += _earlier(host, width)
     if not host.result:
         return lines + _wrapped(host.message, width, "  ")
     verdict = host.result["verdict"]
@@ -70,6 +71,18 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
         urgent = "emergency" if verdict["escalation"]["to"] == "emergency" else None
         lines += [[]] + _wrapped(escalation, width, "  ", urgent)
     return lines
+
+
+def _earlier(host: Host, width: int) -> List[Line]:
+    """What was wrong before, and what was done; what follows is the state after it."""
+    lines: List[Line] = []
+    if host.before:
+        status = str(host.before.get("severity"))
+        lead = "  Before: %s " % SYMBOLS.get(status, "?")
+        lines += _wrapped(words.before(host.before), width, lead, status, " " * len(lead))
+    for note in host.notes:
+        lines += _wrapped(note, width, "  Done:   ", indent=" " * 10)
+    return lines + [[]] if lines else []
 
 
 def _path(steps: Sequence[Mapping[str, Any]], width: int, brief: bool) -> List[Line]:

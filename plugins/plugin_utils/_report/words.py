@@ -99,6 +99,11 @@ def verdict_code(verdict: Mapping[str, Any]) -> str:
     return " / ".join(printable(verdict[key]) for key in ("code", "cause") if verdict.get(key))
 
 
+def before(verdict: Mapping[str, Any]) -> str:
+    """An earlier verdict in a line: its code and its words."""
+    return "%s: %s" % (verdict_code(verdict), printable(verdict.get("summary") or ""))
+
+
 def escalation(verdict: Mapping[str, Any]) -> str:
     """Whom to tell, when and why, as one sentence; empty when nobody has to be told."""
     to = verdict.get("escalation") or {}
