@@ -44,7 +44,7 @@ molecule: dev ## The Molecule scenarios
 	@scripts/molecule.sh
 
 lab: dev ## Real faults on a real Compose stack (Docker)
-	@scripts/with-docker.sh $(PYTEST) tests/lab
+	@scripts/with-docker.sh $(PYTEST) -n 2 tests/lab
 
 benchmark: dev ## Time to verdict, beside what other collections take (Docker; ARGS="--runs 7 --write")
 	@scripts/venv.sh .venv-benchmark benchmark

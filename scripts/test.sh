@@ -52,4 +52,4 @@ stage "images" images
 stage "integration" pytest tests/integration
 stage "playbooks, ansible-core 2.19" pytest tests/playbooks
 stage "playbooks, ansible-core 2.17" oldest tests/playbooks tests/unit/test_triage_playbook.py
-stage "lab" pytest tests/lab
+stage "lab" pytest -n 2 tests/lab
