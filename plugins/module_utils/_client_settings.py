@@ -113,6 +113,12 @@ def resolve_login(option: Mapping[str, Any], env: Mapping[str, str], defaults: M
     )
 
 
+def named_user(option: Mapping[str, Any], env: Mapping[str, str]) -> Optional[str]:
+    """The role that the client itself is known to log in as; None where only defaults would say."""
+    _, described = _described(env) or ("", {})
+    return _layered(_texts(option), described).get("user")
+
+
 def _texts(values: Mapping[str, Any]) -> Dict[str, str]:
     return {key: str(value) for key, value in values.items() if value not in (None, "")}
 

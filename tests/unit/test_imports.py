@@ -17,7 +17,7 @@ PURE_LIBRARY = {"__future__", "collections", "dataclasses", "datetime", "ipaddre
 JUDGES = {"_checks", "_tree", "_verdicts", "_hba"}
 PURE = [
     *sorted((UTILS / "_checks").glob("*.py")),
-    *(UTILS / (name + ".py") for name in ("_tree", "_verdicts", "_hba", "_titles", "_answers", "_facts")),
+    *(UTILS / (name + ".py") for name in ("_tree", "_verdicts", "_hba", "_titles", "_guard", "_answers", "_facts")),
 ]
 
 
@@ -81,6 +81,7 @@ def test_checks_know_facts_and_answers_only(path: Path) -> None:
         ("_verdicts", {"_answers"}),
         ("_hba", {"_facts"}),
         ("_titles", {"_facts"}),
+        ("_guard", {"_titles"}),
         ("_answers", set()),
         ("_facts", set()),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence
 
 from .. import _client
-from .._client_settings import resolve_login
+from .._client_settings import named_user, resolve_login
 from .._deadline import Deadline
 from .._errors import OncallError, TargetError
 from .._facts import ClientFacts, Network
@@ -25,6 +25,9 @@ class ComposeClient:
         self._view, self._option, self._inspected = view, option, inspected
         env = _containers.environment(inspected) if inspected is not None else {}
         self.login: Optional[Login] = resolve_login(option.login, env, defaults)
+        self.user = named_user(option.login, env)
+        self.application_name = option.application_name
+        self.addresses: Sequence[str] = _containers.addresses(inspected) if inspected is not None else ()
 
     def examine(self, deadline: Deadline) -> ClientFacts:
         if self._inspected is None:

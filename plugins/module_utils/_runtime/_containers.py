@@ -183,6 +183,13 @@ def networks(inspected: Mapping[str, Any], replicas: Sequence[Mapping[str, Any]]
     return found
 
 
+def addresses(inspected: Mapping[str, Any]) -> List[str]:
+    """All of its addresses in the networks that it is attached to."""
+    attached = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    found = [network.get(kind) for network in attached.values() for kind in ("IPAddress", "GlobalIPv6Address")]
+    return [address for address in found if address]
+
+
 def nofile(inspected: Mapping[str, Any]) -> Tuple[Optional[int], Optional[int]]:
     for limit in inspected["HostConfig"].get("Ulimits") or []:
         if limit.get("Name") == "nofile":

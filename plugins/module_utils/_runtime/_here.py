@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from .. import _client
-from .._client_settings import resolve_login
+from .._client_settings import named_user, resolve_login
 from .._deadline import Deadline
 from .._facts import ClientFacts
 from . import ClientOption, Login
@@ -20,6 +20,9 @@ class HereClient:
     def __init__(self, option: ClientOption, defaults: Mapping[str, Any], ca_cert: Optional[str] = None) -> None:
         self._option, self._ca_cert = option, ca_cert
         self.login: Optional[Login] = resolve_login(option.login, {}, defaults)
+        self.user = named_user(option.login, {})
+        self.application_name = option.application_name
+        self.addresses: Sequence[str] = ()
 
     def examine(self, deadline: Deadline) -> ClientFacts:
         return _client.examine_here(self._option, self.login, deadline, self._ca_cert)

@@ -1,0 +1,301 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sessions
+short_description: Cancel queries of PostgreSQL sessions, or end the sessions
+version_added: 0.1.0
+description:
+  - Says which sessions must no longer run their query (O(state=cancelled)) or must no longer exist (O(state=absent)).
+  - All that is given of O(pids), O(session_states), O(idle_seconds), O(query_seconds), O(application), O(user),
+    O(database), O(client_address) and O(blocking) must hold for a session to be meant. At least one must be given.
+  - Only client backends are ever signalled. Never signalled are sessions of this collection itself, of superusers and
+    replication roles that are none of the declared O(clients), and what O(protect_applications) or O(protect_users) name.
+  - A query is cancelled first. What is to be ended is terminated when it had time to notice. Then it is verified.
+    Nothing is ever sent SIGKILL.
+  - One statement signals all sessions, and looks at each one again as it does. A process number that was given to
+    somebody else, or a session that went back to work, is left alone.
+  - When not one slot is left for SQL, O(state=absent) frees the first one by SIGTERM to the backend that its process
+    title shows to be the best candidate under the same rules, then goes on in SQL. Idle ones go first, those of
+    declared O(clients) before others, and the oldest process before younger ones. A title shows no application, so
+    roles that may be superusers are only taken for declared O(clients).
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+  - oncall.postgresql.target
+attributes:
+  check_mode:
+    support: full
+    details:
+      - When not one slot is left for SQL, only the first session to go can be told.
+  diff_mode:
+    support: full
+  platform:
+    support: full
+options:
+  state:
+    description:
+      - V(cancelled) cancels what the sessions run and leaves them connected. A session that runs nothing is no matter.
+      - V(absent) ends the sessions; an open transaction is rolled back by the server.
+    type: str
+    choices: [cancelled, absent]
+    required: true
+  pids:
+    description: Process numbers as in C(pg_stat_activity). O(max_percent) does not count for sessions named this way.
+    type: list
+    elements: int
+  session_states:
+    description: States as in C(pg_stat_activity). V(idle in transaction) is an aborted transaction, too.
+    type: list
+    elements: str
+    choices: [active, idle, idle in transaction]
+  idle_seconds:
+    description: Idle, in a transaction or not, for at least this long.
+    type: float
+  query_seconds:
+    description: At its query for at least this long.
+    type: float
+  application:
+    description: The C(application_name), exactly. An application that is named here is not protected.
+    type: str
+  user:
+    description: The role, exactly. A user that is named here is not protected.
+    type: str
+  database:
+    description: The database, exactly.
+    type: str
+  client_address:
+    description: An address, a network such as V(10.0.0.0/8), or V(local) for the Unix socket.
+    type: str
+  blocking:
+    description: Only sessions that hold others up and wait for nobody themselves.
+    type: bool
+    default: false
+  protect_applications:
+    description: Applications whose name begins with one of these, in upper or lower case, are left alone.
+    type: list
+    elements: str
+    default:
+      - pg_dump
+      - pg_restore
+      - pg_basebackup
+      - pg_receivewal
+      - pg_recvlogical
+      - pg_rewind
+      - pg_upgrade
+      - pgbackrest
+      - pg_probackup
+      - pghoard
+      - barman
+      - wal-g
+      - wal-e
+      - patroni
+      - repmgr
+  protect_users:
+    description: Roles whose sessions are left alone.
+    type: list
+    elements: str
+    default: []
+  max_sessions:
+    description: Refuse, and list the sessions, when more than this many are meant.
+    type: int
+    default: 100
+  max_percent:
+    description: Refuse, and list the sessions, when more than this share of all client sessions is meant.
+    type: float
+    default: 50
+  cancel_wait_seconds:
+    description: With O(state=absent), how long a cancelled query may take to end before its session is terminated.
+    type: float
+    default: 2
+  timeout_seconds:
+    description: How long to wait for the signals to have their effect.
+    type: float
+    default: 10
+  free_slot:
+    description: With O(state=absent), whether a session may be ended by its process title when SQL finds no slot.
+    type: bool
+    default: true
+seealso:
+  - module: oncall.postgresql.connections_info
+  - module: oncall.postgresql.activity_info
+"""
+
+EXAMPLES = r"""
+- name: End what has been idle for half an hour
+  oncall.postgresql.sessions:
+    project: shop
+    state: absent
+    session_states: [idle]
+    idle_seconds: 1800
+    max_percent: 100
+
+- name: Cancel the queries that everybody else waits for
+  oncall.postgresql.sessions:
+    project: shop
+    state: cancelled
+    blocking: true
+
+- name: Show what would go, without touching it
+  oncall.postgresql.sessions:
+    project: shop
+    state: absent
+    application: nightly-report
+  check_mode: true
+  diff: true
+"""
+
+RETURN = r"""
+msg:
+  description: What came of it, in one line.
+  returned: success
+  type: str
+  sample: "12 terminated; 1 left alone (pid 4711 is of the protected application pg_dump)"
+sessions:
+  description:
+    - Every session that was meant, with what it was doing when it was looked at, before anything was done.
+    - Also returned when the task fails.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    pid:
+      description: Its process number.
+      type: int
+    backend_start:
+      description: When it connected.
+      type: str
+    backend_type:
+      description: What kind of process it is.
+      type: str
+    user:
+      description: Its role.
+      type: str
+    database:
+      description: Its database.
+      type: str
+    application:
+      description: Its C(application_name).
+      type: str
+    client_address:
+      description: Where it came from, null for the Unix socket.
+      type: str
+    state:
+      description: Its state as in C(pg_stat_activity).
+      type: str
+    state_seconds:
+      description: For how long it had been in that state.
+      type: float
+    transaction_seconds:
+      description: The age of its transaction.
+      type: float
+    query_seconds:
+      description: For how long its query had been running.
+      type: float
+    wait_event_type:
+      description: What kind of thing it waited for.
+      type: str
+    wait_event:
+      description: What it waited for.
+      type: str
+    superuser:
+      description: Whether its role is a superuser.
+      type: bool
+    query:
+      description: Its last query, with secrets masked, at most 200 characters.
+      type: str
+    outcome:
+      description:
+        - V(cancelled), V(terminated), V(gone_by_itself), V(still_there) or V(refused).
+        - In check mode, what is expected.
+      type: str
+    reason:
+      description: Why it was refused, else null.
+      type: str
+  sample:
+    - pid: 4711
+      backend_start: "2026-11-24T02:11:09.123456+00:00"
+      backend_type: client backend
+      user: app
+      database: shop
+      application: shop-api
+      client_address: 172.18.0.3
+      state: idle
+      state_seconds: 2411.5
+      transaction_seconds: null
+      query_seconds: null
+      wait_event_type: Client
+      wait_event: ClientRead
+      superuser: false
+      query: SELECT 1
+      outcome: terminated
+      reason: null
+freed:
+  description: The sessions that were ended by their process title to free a slot for SQL.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+slots:
+  description: The slots for ordinary roles, used before and used after; null where SQL did not get through.
+  returned: success
+  type: dict
+  contains:
+    usable:
+      description: Slots for ordinary roles.
+      type: int
+    used:
+      description: Client sessions before.
+      type: int
+    used_after:
+      description: Client sessions after; in check mode, what is expected.
+      type: int
+  sample:
+    usable: 97
+    used: 97
+    used_after: 85
+reached:
+  description: Whether SQL got through to the server.
+  returned: success
+  type: bool
+  sample: true
+"""
+
+from ..module_utils import _sessions
+from ..module_utils._guard import ABSENT, CANCELLED, PROTECTED_APPLICATIONS, STATES
+from ..module_utils._module import run_change
+from ..module_utils._options import TARGET, Spec
+
+SPEC = Spec(
+    {
+        "state": {"type": "str", "choices": [CANCELLED, ABSENT], "required": True},
+        "pids": {"type": "list", "elements": "int"},
+        "session_states": {"type": "list", "elements": "str", "choices": list(STATES)},
+        "idle_seconds": {"type": "float"},
+        "query_seconds": {"type": "float"},
+        "application": {"type": "str"},
+        "user": {"type": "str"},
+        "database": {"type": "str"},
+        "client_address": {"type": "str"},
+        "blocking": {"type": "bool", "default": False},
+        "protect_applications": {"type": "list", "elements": "str", "default": list(PROTECTED_APPLICATIONS)},
+        "protect_users": {"type": "list", "elements": "str", "default": []},
+        "max_sessions": {"type": "int", "default": 100},
+        "max_percent": {"type": "float", "default": 50},
+        "cancel_wait_seconds": {"type": "float", "default": 2},
+        "timeout_seconds": {"type": "float", "default": 10},
+        "free_slot": {"type": "bool", "default": True},
+    }
+)
+
+
+def main() -> None:
+    run_change(TARGET + SPEC, _sessions.change)
+
+
+if __name__ == "__main__":
+    main()
