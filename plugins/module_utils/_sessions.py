@@ -24,6 +24,7 @@ from ._target import Target
 from ._wait import Waited, wait_for
 
 TERMINATED, GONE, STILL_THERE, REFUSED = "terminated", "gone_by_itself", "still_there", "refused"
+PROTECTED_APPLICATIONS = _guard.PROTECTED_APPLICATIONS
 TOO_MANY_CONNECTIONS = "53300"
 AT_WORK_AGAIN = "is at work again since it was looked at"
 TO_FREE_A_SLOT = "to free a slot for SQL"

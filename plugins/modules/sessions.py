@@ -13,7 +13,8 @@ description:
   - All that is given of O(pids), O(session_states), O(idle_seconds), O(query_seconds), O(application), O(user),
     O(database), O(client_address) and O(blocking) must hold for a session to be meant. At least one must be given.
   - Only client backends are ever signalled. Never signalled are sessions of this collection itself, of superusers and
-    replication roles that are none of the declared O(clients), and what O(protect_applications) or O(protect_users) name.
+    replication roles that are none of the declared O(clients), and what O(protect_applications) and O(protect_users)
+    name.
   - A query is cancelled first. What is to be ended is terminated when it had time to notice. Then it is verified.
     Nothing is ever sent SIGKILL.
   - One statement signals all sessions, and looks at each one again as it does. A process number that was given to
@@ -266,15 +267,14 @@ reached:
 """
 
 from ..module_utils import _sessions
-from ..module_utils._guard import ABSENT, CANCELLED, PROTECTED_APPLICATIONS, STATES
 from ..module_utils._module import run_change
 from ..module_utils._options import TARGET, Spec
 
-SPEC = Spec(
+OPTIONS = Spec(
     {
-        "state": {"type": "str", "choices": [CANCELLED, ABSENT], "required": True},
+        "state": {"type": "str", "choices": ["cancelled", "absent"], "required": True},
         "pids": {"type": "list", "elements": "int"},
-        "session_states": {"type": "list", "elements": "str", "choices": list(STATES)},
+        "session_states": {"type": "list", "elements": "str", "choices": ["active", "idle", "idle in transaction"]},
         "idle_seconds": {"type": "float"},
         "query_seconds": {"type": "float"},
         "application": {"type": "str"},
@@ -282,7 +282,7 @@ SPEC = Spec(
         "database": {"type": "str"},
         "client_address": {"type": "str"},
         "blocking": {"type": "bool", "default": False},
-        "protect_applications": {"type": "list", "elements": "str", "default": list(PROTECTED_APPLICATIONS)},
+        "protect_applications": {"type": "list", "elements": "str", "default": list(_sessions.PROTECTED_APPLICATIONS)},
         "protect_users": {"type": "list", "elements": "str", "default": []},
         "max_sessions": {"type": "int", "default": 100},
         "max_percent": {"type": "float", "default": 50},
@@ -294,7 +294,7 @@ SPEC = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + SPEC, _sessions.change)
+    run_change(TARGET + OPTIONS, _sessions.change)
 
 
 if __name__ == "__main__":
