@@ -1,0 +1,136 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: prepared_transaction
+short_description: Finish a prepared transaction of PostgreSQL that its manager left behind
+version_added: 0.1.0
+description:
+  - A prepared transaction holds its locks, and holds back vacuum, until somebody finishes it. It belongs to no session,
+    so ending sessions or restarting the server does not help.
+  - Rolls it back, or commits it if that is asked for. Ask its owner first. What the other databases of the same
+    distributed transaction did is not known here.
+  - Only the owner of the transaction or a superuser may finish it, and only in its database, to which this module
+    connects by itself.
+  - One that is not there is no matter.
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+  - oncall.postgresql.target
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    support: full
+options:
+  gid:
+    description: Its name, as in C(pg_prepared_xacts).
+    type: str
+    required: true
+  state:
+    description: How it ends.
+    type: str
+    choices: [rolled_back, committed]
+    default: rolled_back
+  min_age_seconds:
+    description:
+      - A younger one is refused, for its transaction manager may be about to finish it.
+      - When not given, O(blocked_seconds), the time after which a session that waits counts as hanging.
+    type: float
+seealso:
+  - module: oncall.postgresql.activity_info
+"""
+
+EXAMPLES = r"""
+- name: Roll back what the payment service left behind
+  oncall.postgresql.prepared_transaction:
+    project: shop
+    gid: payment-4711
+    state: rolled_back
+"""
+
+RETURN = r"""
+msg:
+  description: What came of it, in one line.
+  returned: success
+  type: str
+  sample: "Prepared transaction 'payment-4711' of app in database shop was rolled back; it held up 3 sessions"
+gid:
+  description: Its name.
+  returned: always
+  type: str
+  sample: payment-4711
+owner:
+  description: The role that prepared it, null when it is not there.
+  returned: always
+  type: str
+  sample: app
+database:
+  description: Its database, null when it is not there.
+  returned: always
+  type: str
+  sample: shop
+prepared:
+  description: When it was prepared, null when it is not there.
+  returned: always
+  type: str
+  sample: "2026-11-24T01:11:09.123456+00:00"
+age_seconds:
+  description: For how long it had been prepared, null when it is not there.
+  returned: always
+  type: float
+  sample: 3611.2
+blocks:
+  description: The sessions that waited for it, longest first.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    pid:
+      description: Process number of the session.
+      type: int
+    user:
+      description: Its role.
+      type: str
+    application:
+      description: Its C(application_name).
+      type: str
+    blocked_seconds:
+      description: For how long it had waited.
+      type: float
+    query:
+      description: What waits, with secrets masked, at most 200 characters.
+      type: str
+  sample:
+    - pid: 812
+      user: app
+      application: shop-api
+      blocked_seconds: 41.3
+      query: UPDATE orders SET state = 'paid' WHERE id = 7
+"""
+
+from ..module_utils import _prepared
+from ..module_utils._module import run_change
+from ..module_utils._options import TARGET, Spec
+
+OPTIONS = Spec(
+    {
+        "gid": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["rolled_back", "committed"], "default": "rolled_back"},
+        "min_age_seconds": {"type": "float"},
+    }
+)
+
+
+def main() -> None:
+    run_change(TARGET + OPTIONS, _prepared.change)
+
+
+if __name__ == "__main__":
+    main()
