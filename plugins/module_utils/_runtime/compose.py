@@ -417,8 +417,8 @@ class ComposeRuntime:
             self._look_again(deadline)
 
     def stop(self, deadline: Deadline) -> bool:
-        """By the engine's "kill" with a named signal, never by its "stop", which is made to end in SIGKILL (engines 23.0
-        to 24.0.2 even when whoever asked hangs up). The stop signal tells the engine that no restart policy is to
+        """By the engine's "kill" with a named signal, never by its "stop", which is made to end in SIGKILL (in engines
+        23.0 to 24.0.2 even when whoever asked hangs up). The stop signal tells the engine that no restart policy is to
         bring the container back; nothing of ours is left behind that still waits."""
         inspected = self._look_again(deadline)
         if inspected is not None and inspected["State"]["Status"] in _LIVE:

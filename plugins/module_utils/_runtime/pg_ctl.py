@@ -304,7 +304,8 @@ class PgCtlRuntime:
         except OSError:
             raise self._no_permission() from None
         uid = _user(self._os_user).pw_uid if self._os_user else postmaster.uid if postmaster is not None else owner
-        identity: Dict[str, Any] = {}
+        # In a session of its own: Ctrl-C in our terminal is none of its business (a pg_ctl that is to start a server).
+        identity: Dict[str, Any] = {"start_new_session": True}
         if uid != os.geteuid():
             if os.geteuid() != 0:
                 raise TargetError(
@@ -312,7 +313,7 @@ class PgCtlRuntime:
                     % (os.path.basename(argv[0]), _user_name(uid), _user_name(os.geteuid())),
                     "Use become: true (as root or as %s)." % _user_name(uid),
                 )
-            identity = _identity(uid)
+            identity.update(_identity(uid))
         own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         with contextlib.suppress(KeyError):
             own["HOME"] = pwd.getpwuid(uid).pw_dir

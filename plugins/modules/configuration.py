@@ -1,0 +1,135 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: configuration
+short_description: Reload PostgreSQL's configuration files when they carry no error, and prove it
+version_added: 0.1.0
+description:
+  - Has the server load C(postgresql.conf), C(pg_hba.conf), C(pg_ident.conf) and what they include.
+  - Refuses, with nothing touched, while C(pg_file_settings) or C(pg_hba_file_rules) shows an error, and names file, line
+    and text.
+  - Does nothing when the files say nothing new - no setting differs from the one that is loaded, and no file was
+    changed since they were loaded.
+  - Proves the reload by C(pg_conf_load_time), and says which settings changed and which wait for a restart.
+  - Needs SQL as a superuser, and nothing else; it works with every O(runtime).
+  - Whether O(state=reloaded) changes a setting that the login role, its database or its session sets for itself cannot be
+    seen; a changed file is loaded all the same.
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+  - oncall.postgresql.target
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    support: full
+options:
+  state:
+    description: V(reloaded) makes sure that the server uses what its files say.
+    type: str
+    choices: [reloaded]
+    default: reloaded
+  force:
+    description: Reload even when nothing new is to be seen in the files, such as after a password file was changed.
+    type: bool
+    default: false
+  timeout_seconds:
+    description: How long to wait for the server to have loaded them.
+    type: float
+    default: 10
+seealso:
+  - module: oncall.postgresql.readiness_info
+  - module: oncall.postgresql.server
+"""
+
+EXAMPLES = r"""
+- name: Use what the files say
+  oncall.postgresql.configuration:
+    project: shop
+
+- name: Reload a server that only SQL reaches
+  oncall.postgresql.configuration:
+    runtime: remote
+    login_host: db.example.com
+    login_user: postgres
+    login_password: "{{ vault_postgres_password }}"
+    force: true
+"""
+
+RETURN = r"""
+load_time:
+  description: When the server last loaded its configuration files.
+  returned: unless the task was refused
+  type: str
+  sample: "2026-01-31T03:14:07.123456+00:00"
+changed_files:
+  description: Files that were changed since they had been loaded.
+  returned: unless the task was refused
+  type: list
+  elements: str
+  sample: [/var/lib/postgresql/data/pg_hba.conf]
+changed_settings:
+  description: Settings that took effect (in check mode, would), as far as they can be seen from this session.
+  returned: unless the task was refused
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the setting.
+      type: str
+    before:
+      description: What was loaded, in its own unit.
+      type: str
+    after:
+      description: What the file says.
+      type: str
+  sample:
+    - name: work_mem
+      before: 4096kB
+      after: 64MB
+pending_restart:
+  description: Names of the settings that wait for a restart.
+  returned: unless the task was refused
+  type: list
+  elements: str
+  sample: [max_connections]
+not_applied:
+  description: Of RV(changed_settings), those that the server does not use after all. The task fails then.
+  returned: unless the task was refused
+  type: list
+  elements: str
+  sample: []
+configuration_errors:
+  description: Errors in the files, each with its file and line.
+  returned: when the task was refused
+  type: list
+  elements: str
+  sample: ["/var/lib/postgresql/data/postgresql.conf line 12: work_mem: setting could not be applied"]
+"""
+
+from ..module_utils import _configuration
+from ..module_utils._module import run_change
+from ..module_utils._options import TARGET, Spec
+
+OPTIONS = Spec(
+    {
+        "state": {"type": "str", "choices": ["reloaded"], "default": "reloaded"},
+        "force": {"type": "bool", "default": False},
+        "timeout_seconds": {"type": "float", "default": 10},
+    }
+)
+
+
+def main() -> None:
+    run_change(TARGET + OPTIONS, _configuration.change)
+
+
+if __name__ == "__main__":
+    main()
