@@ -57,10 +57,11 @@ class Waiter:
     def wait(self, container: Container, since: Optional[str], timeout_seconds: float) -> Back:
         """Until it runs, its own health check passes, its page says so, and it has a session begun after ``since``."""
         option = self._declared[container.service]
-        steps = [_runs(container), _check(container)]
-        if option.health_url:
+        steps = [_runs(container)]
+        if option.health_url:  # before its health check: to ask for a page costs it less than a program does
             url = option.health_url
             steps.append(_page(lambda deadline: container.page(url, deadline)))
+        steps.append(_check(container))
         if option.application_name:
             steps.append(self._sessions(option.application_name, since))
         return _through(steps, Deadline(timeout_seconds), timeout_seconds, _alive(container))
