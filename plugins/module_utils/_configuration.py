@@ -1,20 +1,20 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module ``configuration``: the files are loaded when they carry no error and say something new, and it is proved."""
+"""The module ``configuration``: the files are loaded when they carry no error and say something new; proved after."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ._change import Change
 from ._deadline import Deadline
 from ._errors import RefusedError, SessionError, UnprovenError
 from ._mask import MASK, mask
 from ._server_plan import error_line
-from ._sql.files import FILES, LOADED, RELOAD
+from ._sql.files import FILES, LOADED, NEXT_SECOND, RELOAD
 from ._target import Target
 from ._wait import wait_for
 
@@ -100,6 +100,8 @@ def decide(found: Mapping[str, Any], force: bool) -> Plan:
 
 
 def _reload(target: Target, found: Mapping[str, Any], seconds: float, details: Dict[str, Any]) -> None:
+    if found["changed_files"]:
+        target.session.execute(NEXT_SECOND, Deadline(target.deadline_seconds))
     if not target.session.query(RELOAD, Deadline(target.deadline_seconds))[0]["sent"]:
         raise UnprovenError("The server could not be signalled to reload", "Is its postmaster well? Ask triage.")
     waited = wait_for(
@@ -143,10 +145,11 @@ def _difference(each: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     if value is None or same(value, each["setting"], each["type"], each["unit"] if each["value"] is not None else None):
         return None
     unit = each["unit"] or ""
+    unit = " x " + unit if unit[:1].isdigit() else unit
     return {
         "name": each["name"],
-        "before": _shown(each["name"], "%s%s" % (each["setting"], unit if not unit[:1].isdigit() else " x " + unit)),
-        "after": _shown(each["name"], value if each["value"] is not None else "%s (default)" % value),
+        "before": _shown(each["name"], each["setting"] + unit),
+        "after": _shown(each["name"], value if each["value"] is not None else "%s%s (default)" % (value, unit)),
     }
 
 

@@ -10,14 +10,14 @@ short_description: Reload PostgreSQL's configuration files when they carry no er
 version_added: 0.1.0
 description:
   - Has the server load C(postgresql.conf), C(pg_hba.conf), C(pg_ident.conf) and what they include.
-  - Refuses, with nothing touched, while C(pg_file_settings) or C(pg_hba_file_rules) shows an error, and names file, line
-    and text.
+  - Refuses, with nothing touched, while C(pg_file_settings) or C(pg_hba_file_rules) shows an error, and names file,
+    line and text.
   - Does nothing when the files say nothing new - no setting differs from the one that is loaded, and no file was
     changed since they were loaded.
   - Proves the reload by C(pg_conf_load_time), and says which settings changed and which wait for a restart.
   - Needs SQL as a superuser, and nothing else; it works with every O(runtime).
-  - Whether O(state=reloaded) changes a setting that the login role, its database or its session sets for itself cannot be
-    seen; a changed file is loaded all the same.
+  - Settings that the login role, its database or its session sets for itself are not among RV(changed_settings), for
+    what the files say of them cannot be seen. A changed file is loaded all the same.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:

@@ -44,9 +44,15 @@ SELECT
   (SELECT coalesce(json_agg(s.name ORDER BY s.name), '[]') FROM settings s
     WHERE s.pending_restart AND s.source <> 'command line') AS pending_restart,
   (SELECT coalesce(json_agg(p.path ORDER BY p.path), '[]') FROM paths p, pg_stat_file(p.path, true) f
-    WHERE greatest(f.change, f.modification) > pg_conf_load_time()) AS changed_files
+    WHERE greatest(f.change, f.modification) >= date_trunc('second', pg_conf_load_time())) AS changed_files
 """
     },
+)
+# The server tells whole seconds of a file's time: a reload within the second of a change could not be told from one
+# before it.
+NEXT_SECOND = Query(
+    "next_second",
+    {OLDEST: "SELECT pg_sleep(1.001 - extract(epoch FROM clock_timestamp())::numeric %% 1)"},
 )
 RELOAD = Query("reload", {OLDEST: "SELECT pg_reload_conf() AS sent"})
 LOADED = Query("loaded", {OLDEST: "SELECT pg_conf_load_time() AS load_time"})
