@@ -27,22 +27,20 @@ _ITS_OWN = (
 
 
 def containers(stack: Stack) -> dict[str, Any]:
-    """Everything of the project, and every container that a look may have left behind."""
+    """Everything of the project, and every container that a look at it may have left behind."""
     label = "label=com.docker.compose.project=" + stack.project
-    found = docker("ps", "-aq", "--filter", label).split()
-    found += docker("ps", "-aq", "--filter", "label=oncall.postgresql").split()
-    if not found:
-        return {}
+    ours = docker("ps", "-aq", "--no-trunc", "--filter", label).split()
+    toolboxes = docker("ps", "-aq", "--no-trunc", "--filter", "label=oncall.postgresql").split()
     kept: dict[str, Any] = {}
-    for one in json.loads(docker("inspect", *dict.fromkeys(found))):
-        networks = sorted(one["NetworkSettings"]["Networks"])
-        kept[one["Name"]] = (
-            one["Id"],
-            one["State"]["Status"],
-            one["State"]["StartedAt"],
-            one["RestartCount"],
-            networks,
-        )
+    if not ours:
+        return kept
+    # A toolbox of somebody else's look may be gone by now; what is left is printed all the same.
+    for one in json.loads(docker("inspect", *ours, *toolboxes, check=False)):
+        settings = json.dumps(one["HostConfig"])
+        if one["Id"] not in ours and stack.project not in settings and not any(name in settings for name in ours):
+            continue
+        state, networks = one["State"], sorted(one["NetworkSettings"]["Networks"])
+        kept[one["Name"]] = (one["Id"], state["Status"], state["StartedAt"], one["RestartCount"], networks)
     return kept
 
 

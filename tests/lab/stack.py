@@ -120,23 +120,23 @@ class Stack:
         self.down()
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def compose(self, *words: str, override: Mapping[str, Any] | None = None, check: bool = True) -> str:
+    def compose(self, *words: str, override: Mapping[str, Any] | str | None = None, check: bool = True) -> str:
         files = ["-f", str(self._file)]
         if override:
-            file = self.work / "override.json"
-            file.write_text(json.dumps(override))
+            file = self.work / "override.yml"
+            file.write_text(override if isinstance(override, str) else json.dumps(override))
             files += ["-f", str(file)]
         argv = [*compose_command(), "-p", self.project, "--project-directory", str(FILES), *files, *words]
         return run(argv, check=check, env={**os.environ, **self.environment}).stdout
 
-    def up(self, override: Mapping[str, Any] | None = None, scale: int = 1) -> None:
+    def up(self, override: Mapping[str, Any] | str | None = None, scale: int = 1) -> None:
         """Everything started, the database seeded, the API answering."""
         self.start(override, scale)
         self.wait_ready()
         self.sql(SEED)
         self.wait_api()
 
-    def start(self, override: Mapping[str, Any] | None = None, scale: int = 1) -> None:
+    def start(self, override: Mapping[str, Any] | str | None = None, scale: int = 1) -> None:
         scaling = ["--scale", "%s=%d" % (self.client, scale)] if scale != 1 else []
         self.compose("up", "-d", "--no-build", "--quiet-pull", *scaling, override=override)
 
@@ -165,7 +165,7 @@ class Stack:
 
     def wait_api(self) -> None:
         for name in self.names(self.client):
-            wait_for(lambda name=name: self._answers(name))
+            wait_for(functools.partial(self._answers, name))
 
     def _answers(self, name: str) -> bool:
         try:
@@ -211,6 +211,10 @@ class Stack:
             if mount["Destination"] == "/var/lib/postgresql/data":
                 return Path(mount["Source"])
         raise AssertionError("no data directory is mounted")
+
+    def log(self) -> str:
+        """What the server has said so far."""
+        return run(["docker", "logs", self.name()]).stderr
 
     # --- to act -------------------------------------------------------------------------------------------------------
 
@@ -321,13 +325,13 @@ def write_inventory(directory: Path, hosts: Mapping[str, Mapping[str, Any]]) -> 
     return file
 
 
-def ansible(command: str, *words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+def ansible(command: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """An Ansible command, of the directory in ``ONCALL_ANSIBLE_BIN`` or of the virtualenv that runs the tests."""
     program = Path(os.environ.get("ONCALL_ANSIBLE_BIN") or Path(sys.executable).parent) / command
     assert program.exists(), "%s is missing; run make dev, or correct ONCALL_ANSIBLE_BIN" % program
     settings = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_LOCALHOST_WARNING": "0"}
-    return run([str(program), *words], check=False, timeout=timeout, env={**os.environ, **settings, **environment})
+    return run([str(program), *words], check=False, timeout=120, env={**os.environ, **settings, **environment})
 
 
-def playbook(*words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
-    return ansible("ansible-playbook", *words, timeout=timeout, **environment)
+def playbook(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return ansible("ansible-playbook", *words, **environment)

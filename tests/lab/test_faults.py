@@ -21,7 +21,7 @@ GRAVE = ("critical", "emergency")
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.id for fault in FAULTS])
 def test_fault(fault: Fault) -> None:
     with Stack("lab-%d" % os.getpid(), version=fault.version) as stack:
-        override: dict[str, Any] = dict(fault.before(stack) if fault.before else fault.override)
+        override = fault.before(stack) if fault.before else fault.override
         stack.up(override)
         fault.make(stack)
         before = containers(stack), files(stack)

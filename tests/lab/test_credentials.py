@@ -1,0 +1,350 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A new password on the real stack: in the server, in .env and with the API; or everything as it was.
+
+The project lives in a directory of its own, with a ``.env`` that Compose reads, as people have it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .looks import containers
+from .stack import (
+    ADMIN_PASSWORD,
+    FILES,
+    PASSWORD,
+    Stack,
+    compose_command,
+    docker,
+    playbook,
+    run,
+    wait_for,
+    write_inventory,
+)
+
+OTHER = "somebody-Elses-4713"
+
+
+class Project(Stack):
+    """As ``Stack``, its Compose file and ``.env`` in ``directory``."""
+
+    def __init__(self, file: str = ".env", key: str = "LAB_PASSWORD") -> None:
+        super().__init__("lab-credentials-%d" % os.getpid())
+        self.directory = self.work / "project"
+        self.directory.mkdir()
+        self.key = key
+        self.env = self.directory / file
+        lines = ["# made by hand; do not reorder", *("%s=%s" % item for item in self.environment.items())]
+        text = (FILES / "compose.yml").read_text()
+        if key == "DATABASE_URL":  # the service's own file instead
+            lines = [line for line in lines if not line.startswith("LAB_PASSWORD")]
+            text = re.sub(r"      DATABASE_URL: .*\n", "", text)
+            text = text.replace(
+                "      APPLICATION_NAME: api\n", "      APPLICATION_NAME: api\n    env_file: [%s]\n" % file
+            )
+            self.env.write_bytes(
+                b'# the api\r\nexport DATABASE_URL="postgresql://app:%s@postgres:5432/shop"  # why\r\n'
+                % PASSWORD.encode()
+            )
+        dotenv = self.directory / ".env"
+        dotenv.write_text(
+            "\n".join(lines).replace("LAB_PASSWORD=%s" % PASSWORD, "LAB_PASSWORD='%s' # old" % PASSWORD) + "\n"
+        )
+        self.env.chmod(0o640)
+        os.chown(self.env, 0, 65534)
+        (self.directory / "compose.yml").write_text(text)
+
+    def compose(self, *words: str, override: Mapping[str, Any] | None = None, check: bool = True) -> str:
+        assert override is None
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+        argv = [*compose_command(), "-p", self.project, *words]
+        return run(argv, check=check, env=clean, cwd=self.directory).stdout
+
+    def reset(self, *words: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        """The playbook at -vvv, with the diff; its report in ``reports``."""
+        inventory = write_inventory(self.work, {"lab": {"oncall_target": self.target()}})
+        extra = {
+            "oncall_role": "app",
+            "oncall_env_file": str(self.env),
+            "oncall_env_keys": self.key,
+            "oncall_report_dir": str(self.work / "reports"),
+            **variables,
+        }
+        return playbook(
+            "oncall.postgresql.credentials_reset",
+            "-vvv",
+            "--diff",
+            "-i",
+            str(inventory),
+            "-e",
+            "{%s}" % ", ".join("%s: %s" % (json.dumps(k), json.dumps(v)) for k, v in extra.items() if v is not None),
+            *words,
+            timeout=300,
+        )
+
+    def api_password(self) -> str:
+        env = dict(pair.split("=", 1) for pair in self.inspect(self.name("api"))["Config"]["Env"])
+        found = re.fullmatch(r"postgresql://app:(.*)@postgres:5432/shop", env["DATABASE_URL"])
+        assert found
+        return found.group(1)
+
+    def verifier(self) -> str:
+        return self.sql(
+            "SELECT rolpassword || ' ' || coalesce(rolvaliduntil::text, '-') FROM pg_authid WHERE rolname = 'app'"
+        )
+
+    def healthy(self) -> bool:
+        try:
+            url = "http://%s:8000/api/v1/db/health" % self.address(self.name("api"))
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                return bool(reply.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def reports(self) -> str:
+        return "".join(file.read_text() for file in sorted((self.work / "reports").rglob("*")) if file.is_file())
+
+    def logs(self) -> str:
+        done = run(["docker", "logs", self.name()])
+        return done.stdout + done.stderr
+
+
+class Watch:
+    """Every argument list and environment on this machine, and every toolbox, while something runs."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, None] = {}
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._look, args=(one,)) for one in (self._processes, self._toolboxes)]
+
+    def _look(self, once: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            once()
+            self._stop.wait(0.02)
+
+    def _processes(self) -> None:
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (place / "cmdline").read_bytes().decode("utf-8", "replace")
+                environment = (place / "environ").read_bytes().decode("utf-8", "replace")
+            except OSError:
+                continue
+            self.seen[arguments] = None
+            if "docker" in arguments or "psql" in arguments or "ansible" in arguments:
+                self.seen[environment] = None
+
+    def _toolboxes(self) -> None:
+        found = docker("ps", "-aq", "--filter", "label=oncall.postgresql", check=False).split()
+        if found:
+            self.seen[docker("inspect", *found, check=False)] = None
+
+    def __enter__(self) -> Watch:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest) -> Iterator[Project]:
+    with Project(*getattr(request, "param", ())) as stack:
+        stack.up()
+        stack.sql("ALTER SYSTEM SET log_statement = 'all'; ")
+        stack.sql("ALTER SYSTEM SET log_min_duration_statement = 0")
+        stack.reload()
+        yield stack
+
+
+def state(stack: Project) -> dict[str, Any]:
+    """What must be as it was when nothing was to change."""
+    seen = stack.env.stat()
+    return {
+        "verifier": stack.verifier(),
+        "env": stack.env.read_bytes(),
+        "mode": (seen.st_mode, seen.st_uid, seen.st_gid),
+        "beside": sorted(one.name for one in stack.env.parent.iterdir()),
+        "password": stack.api_password(),
+    }
+
+
+def task(done: subprocess.CompletedProcess[str], word: str) -> str:
+    """The part of the output that the module's task wrote."""
+    found = re.search(r"TASK \[[^\n]*%s.*?(?=\nTASK \[|\nPLAY RECAP)" % word, done.stdout, re.DOTALL)
+    assert found, done.stdout
+    return found.group()
+
+
+@pytest.mark.parametrize("project", [(".env", "LAB_PASSWORD"), ("api.env", "DATABASE_URL")], indirect=True)
+def test_a_new_password_everywhere_and_a_secret_nowhere(project: Project) -> None:
+    before, container = state(project), project.inspect(project.name("api"))["Id"]
+    project.sql("ALTER ROLE app PASSWORD '%s'" % OTHER)  # somebody changed one side only
+    assert project.triage()["verdict"]["cause"] == "wrong_password"
+    with Watch() as watch:
+        done = project.reset()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    new = project.api_password()
+    assert re.fullmatch(r"[A-Z][\w-]{42}", new)
+    assert project.inspect(project.name("api"))["Id"] != container
+    wait_for(project.healthy)
+    now = state(project)
+    assert now["env"] == before["env"].replace(PASSWORD.encode(), new.encode()) != before["env"]
+    assert (now["mode"], now["beside"]) == (before["mode"], before["beside"])
+    assert project.sql("SELECT count(*) FROM items") == "1000"
+    assert project.triage()["verdict"]["code"] == "healthy"
+
+    said = task(done, "Give the role")
+    assert '"recreated": [\n' in said and '"succeeded": true' in said and '"method": "scram-sha-256"' in said
+    assert "ALTER ROLE" in project.logs() and "SCRAM-SHA-256$4096:" in project.logs(), "the log is looked into in vain"
+    for secret in (new, PASSWORD, ADMIN_PASSWORD, OTHER, now["verifier"].split(" ")[0]):
+        assert secret not in done.stdout + done.stderr, "in the output"
+        assert secret not in project.reports(), "in the report"
+    assert new not in project.logs(), "in the server's log"
+    own = [text for text in watch.seen if "DATABASE_URL=" not in text]  # the API's own environment
+    assert not [text[:80] for text in own if new in text], "in an argument list, an environment or a toolbox"
+    assert any("--force-recreate" in text for text in watch.seen), "the watch saw nothing"
+
+    again = project.reset(oncall_password=new)
+    assert again.returncode == 0, again.stdout
+    assert '"changed": false' in task(again, "Give the role")
+    assert state(project) == now
+
+
+def test_the_clients_own_password(project: Project) -> None:
+    """What the verdict of a wrong password recommends; no client is touched."""
+    before, running = state(project), containers(project)
+    project.sql("ALTER ROLE app PASSWORD '%s'" % OTHER)
+    remedy = project.triage()["verdict"]["remedy"]
+    assert remedy["playbook"] == "oncall.postgresql.credentials_reset"
+    done = project.reset(oncall_env_file=None, oncall_env_keys=None, **remedy["extra_vars"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_for(project.healthy)
+    assert containers(project) == running
+    assert {**state(project), "verifier": ""} == {**before, "verifier": ""}
+    assert project.triage()["verdict"]["code"] == "healthy"
+    assert PASSWORD not in done.stdout + done.stderr + project.reports()
+    again = project.reset(oncall_env_file=None, oncall_env_keys=None, **remedy["extra_vars"])
+    assert '"changed": false' in task(again, "Give the role")
+
+
+def test_check_mode_changes_nothing_and_says_the_same(project: Project) -> None:
+    before, running = state(project), containers(project)
+    wait_for(project.healthy)
+    planned = [project.reset("--check"), project.reset(oncall_plan=True)]
+    assert (state(project), containers(project)) == (before, running)
+    real = project.reset()
+    assert real.returncode == 0, real.stdout
+    for done in planned:
+        assert done.returncode == 0, done.stdout
+        assert diff_of(done) == diff_of(real)
+    assert state(project) != before
+
+
+def diff_of(done: subprocess.CompletedProcess[str]) -> str:
+    found = re.search(r"--- before\n\+\+\+ after\n.*?\n\n", task(done, "Give the role"), re.DOTALL)
+    assert found, done.stdout
+    return found.group()
+
+
+def test_a_read_only_file_is_refused_before_anything_is_touched(project: Project) -> None:
+    place = project.directory
+    run(["mount", "--bind", str(place), str(place)])
+    run(["mount", "-o", "remount,bind,ro", str(place)])
+    try:
+        before, running = state(project), containers(project)
+        done = project.reset()
+        assert done.returncode
+        assert "is read-only here" in task(done, "Give the role")
+        assert (state(project), containers(project)) == (before, running)
+    finally:
+        run(["umount", str(place)])
+
+
+def test_a_full_disk_is_refused_or_put_back(project: Project) -> None:
+    """First: it is full already, and that is seen. Then: it gets full while the file is written."""
+    place = project.work / "small"
+    place.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "size=256k", "oncall-lab", str(place)])
+    try:
+        moved = place / ".env"
+        moved.write_bytes(project.env.read_bytes())
+        project.env.unlink()
+        project.env.symlink_to(moved)
+        before, running = state(project), containers(project)
+        (place / "filler").write_bytes(b"x" * 200 * 1024)
+        done = project.reset()
+        assert done.returncode and "is full" in task(done, "Give the role")
+        assert (state(project), containers(project)) == (before, running)
+
+        (place / "filler").unlink()
+        run(["mount", "-o", "remount,nr_inodes=3", str(place)])  # the root, the file, and one: is taken in a moment
+        (place / "filler").write_bytes(b"x")
+        done = project.reset()
+        assert done.returncode, done.stdout
+        (place / "filler").unlink()
+        assert (state(project), containers(project)) == (before, running)
+        assert project.env.is_symlink()
+    finally:
+        run(["umount", "-l", str(place)])
+
+
+def test_a_password_that_does_not_let_in_is_put_back(project: Project) -> None:
+    before = state(project)
+    project.hba("host all app all reject", "host all all all scram-sha-256")
+    project.reload()
+    done = project.reset()
+    assert done.returncode
+    said = task(done, "Give the role")
+    assert "was not proved" in said and "put back as before: the password of role app" in said
+    assert '"not_put_back": []' in said and "SQLSTATE 28000" in said
+    assert state(project) == before
+    new = set(re.findall(r"SCRAM-SHA-256\$4096:[^']+", project.logs())) - {before["verifier"].split(" ")[0]}
+    assert new, "the role was never changed"
+    project.hba("host all all all scram-sha-256")
+    project.reload()
+    wait_for(project.healthy)
+
+
+def test_a_client_whose_page_falls_ill_is_put_back(project: Project) -> None:
+    """The new container gets the password, and dies of something else: the old one's world is given back."""
+    before = state(project)
+    wait_for(project.healthy)
+    text = (project.directory / "compose.yml").read_text()
+    (project.directory / "compose.yml").write_text(text.replace("APPLICATION_NAME: api", "APPLICATION_NAME: other"))
+    done = project.reset()
+    assert done.returncode
+    assert (
+        "would make another container of api than the one that is there (environment APPLICATION_NAME)" in done.stdout
+    )
+    assert state(project) == before and project.healthy()
+
+
+def test_an_expired_password_needs_a_new_end(project: Project) -> None:
+    project.sql("ALTER ROLE app VALID UNTIL '2020-01-01'")
+    before = state(project)
+    done = project.reset()
+    assert done.returncode and "has expired at 2020-01-01" in done.stdout
+    assert state(project) == before
+    done = project.reset(oncall_valid_until="infinity")
+    assert done.returncode == 0, done.stdout
+    assert project.verifier().endswith(" infinity")
+    wait_for(project.healthy)
+    assert stat.S_IMODE(project.env.stat().st_mode) == 0o640
