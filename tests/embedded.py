@@ -328,7 +328,7 @@ class Server:
     def __enter__(self) -> "Server":
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.remove()
 
     def _write_hba(self, lines: Sequence[str]) -> None:

@@ -115,7 +115,7 @@ def resolve_login(option: Mapping[str, Any], env: Mapping[str, str], defaults: M
 
 def named_user(option: Mapping[str, Any], env: Mapping[str, str]) -> Optional[str]:
     """The role that the client itself is known to log in as; None where only defaults would say."""
-    _, described = _described(env) or ("", {})
+    _unused, described = _described(env) or ("", {})
     return _layered(_texts(option), described).get("user")
 
 
@@ -150,19 +150,19 @@ def parse_connection_string(text: str) -> Optional[Dict[str, str]]:
 
 def _parse_url(rest: str) -> Dict[str, str]:
     """By hand, as libpq does: passwords with raw ``#``, ``/`` or ``[`` would break ``urlsplit``."""
-    rest, _, query = rest.partition("?")
+    rest, _unused, query = rest.partition("?")
     before, at, after = rest.rpartition("@")
-    authority, _, path = (after if at else rest).partition("/")
+    authority, _unused, path = (after if at else rest).partition("/")
     values: Dict[str, str] = {}
     if at:
-        user, _, password = before.partition(":")
+        user, _unused, password = before.partition(":")
         values["user"], values["password"] = unquote(user), unquote(password)
     first = authority.split(",")[0]
     if first.startswith("["):
-        host, _, port = first[1:].partition("]")
+        host, _unused, port = first[1:].partition("]")
         port = port.lstrip(":")
     else:
-        host, _, port = first.partition(":")
+        host, _unused, port = first.partition(":")
     values["host"], values["port"], values["database"] = unquote(host), port, unquote(path.split("#")[0])
     for key, value in parse_qsl(query):
         name = _KEYWORDS.get(key.lower())
@@ -218,7 +218,7 @@ def _described(env: Mapping[str, str]) -> Optional[Tuple[str, Dict[str, str]]]:
     if not kinds:
         return None
     source, chosen = next((kind for kind in kinds if "host" in kind[1]), kinds[0])
-    return source, _layered(chosen, *(values for _, values in kinds))
+    return source, _layered(chosen, *(values for _unused, values in kinds))
 
 
 _SSL_WORDS = {

@@ -177,7 +177,7 @@ def _reach(lines: List[Tuple[str, str]], port: int) -> Optional[Reach]:
                 probes.append((("open" if value in ("0", "1") else "lost"), None))
         if not probes:
             continue
-        kinds = [kind for kind, _ in probes]
+        kinds = [kind for kind, _unused in probes]
         outcome = next((name for name in ("open", "refused", "unreachable") if name in kinds), "timeout")
         answered = kinds.count(outcome) if outcome in ("open", "refused") else 0
         times = [milliseconds for kind, milliseconds in probes if kind == "open" and milliseconds is not None]
@@ -198,7 +198,7 @@ def _reach(lines: List[Tuple[str, str]], port: int) -> Optional[Reach]:
 
 def _probe(value: str) -> Tuple[str, Optional[float]]:
     """bash's exit code, and its two times (seconds) or its complaint."""
-    code, _, text = value.partition(" ")
+    code, _unused, text = value.partition(" ")
     if code == "0":
         times = text.replace(",", ".").split()
         return "open", (float(times[1]) - float(times[0])) * 1000 if len(times) == 2 else None
@@ -222,7 +222,7 @@ def _startup(words: Dict[str, str], reach: Reach, secrets: List[str]) -> Optiona
         return result
     if "startup" not in words:
         return None
-    code, _, digits = words["startup"].partition(" ")
+    code, _unused, digits = words["startup"].partition(" ")
     result["elapsed_ms"] = _between(words, "asked", "answered")
     if code == "0":
         answer = read_answer(bytes.fromhex(digits))

@@ -121,16 +121,16 @@ class Reply(NamedTuple):
 def parse_reply(packet: bytes) -> Reply:
     """Raises ValueError for what is no reply."""
     try:
-        number, flags, questions, answers, _, _ = struct.unpack_from("!HHHHHH", packet)
+        number, flags, questions, answers, _unused, _unused = struct.unpack_from("!HHHHHH", packet)
         if not flags & 0x8000:
             raise ValueError("a query, not a reply")
         offset = 12
-        for _ in range(questions):
+        for _unused in range(questions):
             offset = _after_name(packet, offset) + 4
         addresses: List[str] = []
-        for _ in range(answers):
+        for _unused in range(answers):
             offset = _after_name(packet, offset)
-            kind, _, _, size = struct.unpack_from("!HHIH", packet, offset)
+            kind, _unused, _unused, size = struct.unpack_from("!HHIH", packet, offset)
             data = packet[offset + 10 : offset + 10 + size]
             offset += 10 + size
             if (kind, len(data)) in ((A, 4), (AAAA, 16)):
@@ -167,7 +167,9 @@ def _ask(server: str, name: str, deadline: Deadline) -> Optional[List[str]]:
             channel.send(query)
         while len(replies) < 2:
             have_some = any(reply.addresses for reply in replies.values())
-            ready, _, _ = select.select([channel], [], [], deadline.left(_LAGGARD_SECONDS if have_some else 60))
+            ready, _unused, _unused = select.select(
+                [channel], [], [], deadline.left(_LAGGARD_SECONDS if have_some else 60)
+            )
             if not ready:
                 if replies:
                     break

@@ -44,9 +44,9 @@ def show_address(host: str, port: int) -> str:
 def reach(host: str, port: int, deadline: Deadline) -> Reach:
     """Ten probes side by side at the IP address ``host``, ten more when one of them was lost."""
     results = _round(host, port, deadline)
-    if any(kind == "lost" for kind, _ in results) and not deadline.passed():
+    if any(kind == "lost" for kind, _unused in results) and not deadline.passed():
         results += _round(host, port, deadline)
-    kinds = [kind for kind, _ in results]
+    kinds = [kind for kind, _unused in results]
     outcome = next((name for name in ("open", "refused", "unreachable") if name in kinds), "timeout")
     # Where nothing is open, being refused is an answer: the packets got through.
     answers = [seconds for kind, seconds in results if kind == outcome and outcome in ("open", "refused")]
@@ -85,17 +85,17 @@ def _round(host: str, port: int, deadline: Deadline) -> List[Tuple[str, float]]:
             if to_start:
                 until = begin + (PROBES - to_start) * STAGGER_SECONDS
             else:
-                until = min(started for _, started in waiting.values()) + patience
-            for number, _ in poll.poll(max(0.0, until - now) * 1000):
+                until = min(started for _unused, started in waiting.values()) + patience
+            for number, _unused in poll.poll(max(0.0, until - now) * 1000):
                 poll.unregister(number)
                 code = waiting[number][0].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 results.append(_finish(waiting, number, code))
             now = time.monotonic()
-            for number in [number for number, (_, started) in waiting.items() if now >= started + patience]:
+            for number in [number for number, (_unused, started) in waiting.items() if now >= started + patience]:
                 poll.unregister(number)
                 results.append(_finish(waiting, number, errno.ETIMEDOUT))
     finally:
-        for probe, _ in waiting.values():
+        for probe, _started in waiting.values():
             probe.close()
     return results
 

@@ -66,4 +66,4 @@ def masked(snapshot: Dict[str, Any]) -> Snapshot:
 
 def _masked_options(options: List[str]) -> List[str]:
     named = [option.partition("=") for option in options]
-    return ["%s=%s" % (name, MASK if name in _SECRET_OPTIONS else value) for name, _, value in named]
+    return ["%s=%s" % (name, MASK if name in _SECRET_OPTIONS else value) for name, _unused, value in named]

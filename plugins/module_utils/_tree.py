@@ -49,7 +49,7 @@ class Judgement(TypedDict):
 
 def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
     """All questions, in order. ``host`` is the inventory's name, for the remedy's command."""
-    answers = [check(facts, thresholds) for _, check in QUESTIONS]
+    answers = [check(facts, thresholds) for _unused, check in QUESTIONS]
     first = next((answer for answer in answers if answer.answer == NO), None)
     decided = first or _without_no(facts, answers)
     verdict = render(decided, host)

@@ -136,7 +136,7 @@ def healthy(runs: int) -> list[Series]:
     with Stack("oncall-benchmark") as stack:
         stack.up()
         bench = Bench(stack)
-        for _ in range(runs):
+        for _unused in range(runs):
             bench.ping(ping)
             bench.triage(ours)
             bench.composed(theirs)
@@ -146,11 +146,11 @@ def healthy(runs: int) -> list[Series]:
 def broken(fault: Fault, runs: int) -> Series:
     series = Series("triage, %s" % fault.id.replace("_", " "))
     with Stack("oncall-benchmark", version=fault.version) as stack:
-        stack.up(dict(fault.before(stack) if fault.before else fault.override))
+        stack.up(fault.before(stack) if fault.before else fault.override)
         stack.options = dict(fault.options)
         fault.make(stack)
         bench = Bench(stack)
-        for _ in range(runs):
+        for _unused in range(runs):
             bench.triage(series)
     return series
 

@@ -110,7 +110,7 @@ def snapshot(server: AnyServer) -> Iterator[Take]:
         databases: tuple[str, ...] = (),
         **thresholds: float,
     ) -> Snapshot:
-        taken, _ = take(session or own, Deadline(10), Thresholds(**thresholds), roles, databases)  # type: ignore[arg-type]
+        taken, _unused = take(session or own, Deadline(10), Thresholds(**thresholds), roles, databases)  # type: ignore[arg-type]
         assert problems(taken, Snapshot) == []
         return taken
 

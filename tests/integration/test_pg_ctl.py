@@ -502,7 +502,7 @@ def test_the_script_is_fast(server: Server) -> None:
     """About 20 ms alone; the bound leaves room for a busy machine, and none for a command per file or process."""
     text = _look.script(str(server.data), str(server.bin), False)
     taken = []
-    for _ in range(5):
+    for _unused in range(5):
         begin = time.monotonic()
         subprocess.run(["dash", "-c", text], capture_output=True, check=True)
         taken.append(time.monotonic() - begin)

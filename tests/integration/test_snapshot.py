@@ -143,7 +143,7 @@ def test_a_crowd_keeps_a_way_to_its_root(snapshot: Take, connect: Connect, admin
     root = connect()
     root.run("BEGIN", "LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
     crowd = []
-    for _ in range(12):
+    for _unused in range(12):
         crowd.append(connect())
         crowd[-1].run("BEGIN")
         crowd[-1].start("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
@@ -172,7 +172,7 @@ def test_a_prepared_transaction_blocks(server: AnyServer, snapshot: Take, connec
             taken = snapshot(session)
             assert (row.pid, 0, "orphan '1'") in edges(taken)
             assert (table.pid, 0, "orphan '1'") in edges(taken)
-            assert "harmless" not in [gid for _, _, gid in edges(taken)]
+            assert "harmless" not in [gid for _unused, _unused, gid in edges(taken)]
             assert 0 not in [each["pid"] for each in taken["activity"]["involved"]]
             prepared = [(each["gid"], each["owner"], each["database"]) for each in taken["activity"]["prepared"]]
             assert prepared == [("orphan '1'", "app", "postgres"), ("harmless", "app", "postgres")]
@@ -385,7 +385,7 @@ def test_what_is_configured(server: AnyServer, snapshot: Take, admin: Client) ->
         server.write(
             "postgresql.conf", conf + "\nwork_mem = 'lots'\nmax_wal_senders = 11\nmax_worker_processes = 'no'\n"
         )
-        for _ in range(2):  # before the reload, and after it
+        for _unused in range(2):  # before the reload, and after it
             now = snapshot()["configured"]
             assert now["pending_restart"] == [{"name": "max_wal_senders", "setting": "10"}]
             assert [error["name"] for error in now["file_errors"]] == ["work_mem", "max_worker_processes"]
@@ -393,7 +393,7 @@ def test_what_is_configured(server: AnyServer, snapshot: Take, admin: Client) ->
                 error["file"].endswith("postgresql.conf") and error["line"] and error["error"]
                 for error in now["file_errors"]
             )
-            *_, good, bad = now["hba_rules"] or []
+            *_before, good, bad = now["hba_rules"] or []
             assert bad["error"] and bad["type"] is None and bad["line_number"] == len(hba.splitlines()) + 2
             assert (good["type"], good["database"], good["user_name"]) == ("host", ["shop", "sales"], ["+staff"])
             assert (good["address"], good["netmask"], good["auth_method"]) == ("10.1.0.0", "255.255.0.0", "radius")

@@ -29,7 +29,7 @@ from tests.integration.shapes import problems
 def snapshot(server: Server) -> Snapshot:
     session = LibpqSession(None, server.port, "postgres", None, "postgres", unix_socket=str(server.directory))
     try:
-        taken, _ = take(session, Deadline(10), Thresholds(), ["postgres"], ["postgres"])
+        taken, _unused = take(session, Deadline(10), Thresholds(), ["postgres"], ["postgres"])
     finally:
         session.close()
     assert problems(taken, Snapshot) == []
@@ -148,7 +148,7 @@ def test_a_frozen_server_holds_libpq_no_longer_than_the_deadline() -> None:
         os.kill(row["pid"], signal.SIGSTOP)
         server.signal(signal.SIGSTOP)
         try:
-            for _ in range(2):  # the open connection, then a new one
+            for _unused in range(2):  # the open connection, then a new one
                 started = time.monotonic()
                 with pytest.raises(DeadlineError):
                     session.query(pid, Deadline(0.5))

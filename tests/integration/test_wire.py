@@ -167,7 +167,7 @@ def test_a_server_that_is_not_open_yet(alone: Callable[..., Server]) -> None:
     until = time.monotonic() + 10
     while ask((server.host, server.port))["outcome"] == "refused" and time.monotonic() < until:
         time.sleep(0.05)
-    for _ in range(2):
+    for _unused in range(2):
         answer = ask((server.host, server.port))
         assert (answer["outcome"], answer["severity"], answer["sqlstate"]) == ("rejecting", "FATAL", "57P03")
     attempt = log_in(server)
@@ -182,7 +182,7 @@ def listener(greet: "Callable[[socket.socket], None] | None") -> Iterator[int]:
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while greet is not None:
-                    connection, _ = server.accept()
+                    connection, _unused = server.accept()
                     with connection:
                         greet(connection)
 
@@ -231,7 +231,7 @@ def occupy(server: Server, user: str) -> "subprocess.Popen[str]":
 def test_no_slot_is_left(alone: Callable[..., Server]) -> None:
     server = alone(max_connections=4, superuser_reserved_connections=1, max_wal_senders=0)
     server.hba("local all all trust", "host all all all scram-sha-256")
-    sessions = [occupy(server, "app") for _ in range(3)]
+    sessions = [occupy(server, "app") for _unused in range(3)]
     # No ordinary one: the client's own login says so, while the start-up packet is answered.
     assert ask((server.host, server.port))["outcome"] == "accepting"
     attempt = log_in(server)
@@ -247,8 +247,8 @@ def test_no_slot_is_left(alone: Callable[..., Server]) -> None:
 def test_the_slot_of_a_probe_is_free_again_at_once(alone: Callable[..., Server]) -> None:
     server = alone(max_connections=4, superuser_reserved_connections=0, max_wal_senders=0)
     server.hba("local all all trust", "host all app all scram-sha-256", "host all postgres all trust")
-    sessions = [occupy(server, "app") for _ in range(3)]
-    for _ in range(20):  # one slot, and three that need it one after the other
+    sessions = [occupy(server, "app") for _unused in range(3)]
+    for _unused in range(20):  # one slot, and three that need it one after the other
         assert probe((server.host, server.port), soon(), "network")["outcome"] == "accepting"
         assert probe((server.host, server.port), soon(), "network", "app")["outcome"] == "accepting"
         assert log_in(server)["outcome"] == "ok"
@@ -836,7 +836,7 @@ class Page(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body.encode())
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_unused: Any) -> None:
         pass
 
 

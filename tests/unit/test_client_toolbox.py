@@ -26,7 +26,7 @@ def test_the_password_is_in_no_argument() -> None:
 
 
 def test_verification_is_left_out_where_only_the_client_has_the_authority() -> None:
-    argv, _ = toolbox_command(Login("db", 5432, "app", "shop", "verify-full"), 9.0, False)
+    argv, _unused = toolbox_command(Login("db", 5432, "app", "shop", "verify-full"), 9.0, False)
     assert argv[4:9] == ["db", "5432", "app", "shop", "require"]
     assert argv[-1] == "no"
 

@@ -98,7 +98,7 @@ ENGLISH = [
 ]
 
 
-@pytest.mark.parametrize(("line", "severity", "cause"), ENGLISH, ids=[line[:60] for line, _, _ in ENGLISH])
+@pytest.mark.parametrize(("line", "severity", "cause"), ENGLISH, ids=[line[:60] for line, _severity, _cause in ENGLISH])
 def test_english(line: str, severity: str, cause: str | None) -> None:
     (entry,) = classify(line + "\n", 100)
     assert (entry["severity"], entry["cause"]) == (severity, cause)

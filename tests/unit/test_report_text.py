@@ -48,7 +48,7 @@ def test_the_command_is_never_broken() -> None:
 
 def test_the_summary_is_worst_first_and_the_details_end_with_the_worst() -> None:
     out = shown(samples.night())
-    details, _, fleet = out.partition("═" * 80)
+    details, _unused, fleet = out.partition("═" * 80)
     names = ["db4", "db2", "db3", "db8", "db7", "db10", "db5", "db1, db9"]
     places = [fleet.index(name) for name in names]
     assert places == sorted(places)
@@ -97,7 +97,7 @@ def test_a_stranger_cannot_steer_the_terminal() -> None:
 def test_colours_follow_the_status() -> None:
     spans = [span for line in text.render(worst_first(samples.night()), 80) for span in line]
     assert ("EMERGENCY", "emergency") in spans and ("UNREACHABLE", "unreachable") in spans
-    assert {status for _, status in spans if status} <= set(STATUSES) | {"skip"}
+    assert {status for _unused, status in spans if status} <= set(STATUSES) | {"skip"}
 
 
 def test_order_within_a_status_is_the_inventorys() -> None:

@@ -133,7 +133,7 @@ def test_a_healthy_server_needs_no_words() -> None:
 def test_every_variable_of_a_remedy_is_handed_on() -> None:
     tasks = yaml.safe_load((CHECKOUT / "playbooks" / "tasks" / "respond.yml").read_text())
     handed_on = set(tasks[0]["block"][0]["vars"])
-    named = {name for row in VERDICTS.values() if row.remedy for name, _ in row.remedy.texts + row.remedy.lists}
+    named = {name for row in VERDICTS.values() if row.remedy for name, _unused in row.remedy.texts + row.remedy.lists}
     assert handed_on == named
 
 

@@ -53,13 +53,13 @@ def test_matches_its_password_only(password: str, iterations: int) -> None:
 
 
 def test_salt_is_new_each_time() -> None:
-    made = {make_verifier("same") for _ in range(5)}
+    made = {make_verifier("same") for _unused in range(5)}
     assert len(made) == 5
     assert {len(base64.b64decode(one.split("$")[1].split(":")[1])) for one in made} == {16}
 
 
 def test_generated_passwords_need_no_quotes() -> None:
-    made = [make_password() for _ in range(500)]
+    made = [make_password() for _unused in range(500)]
     assert len(set(made)) == len(made)
     for password in made:
         assert re.fullmatch(r"[A-Z][A-Za-z0-9_-]{42}", password)

@@ -76,12 +76,12 @@ def test_no_false_alarm(well: Well) -> None:
 
 
 def test_every_row_of_the_table_is_reached() -> None:
-    reached = {(fault.code, fault.cause) for _, fault in ALL} | {("healthy", None)}
+    reached = {(fault.code, fault.cause) for _unused, fault in ALL} | {("healthy", None)}
     assert reached == set(VERDICTS)
 
 
 def test_a_judgement_is_plain_json() -> None:
-    for _, fault in ALL:
+    for _unused, fault in ALL:
         judgement = judge(fault.facts, Thresholds(), "db1")
         assert json.loads(json.dumps(judgement)) == judgement
         assert set(judgement) == {"verdict", "path", "findings"}
@@ -236,7 +236,7 @@ def test_the_nulls_are_found() -> None:
     assert ("server", "name") not in ways
 
 
-EVERY = [pytest.param(fault.facts, id=fault.name) for _, fault in ALL]
+EVERY = [pytest.param(fault.facts, id=fault.name) for _unused, fault in ALL]
 EVERY += [pytest.param(well.facts, id=well.name) for well in WELL]
 
 
@@ -250,7 +250,7 @@ def test_any_one_null_is_survived(one: Any) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_nulls_are_survived(data: st.DataObject) -> None:
-    facts = data.draw(st.sampled_from([*[fault.facts for _, fault in ALL], *[well.facts for well in WELL]]))
+    facts = data.draw(st.sampled_from([*[fault.facts for _unused, fault in ALL], *[well.facts for well in WELL]]))
     ways = data.draw(st.lists(st.sampled_from(places(facts, Facts)), max_size=12))
     judgement = judge(nulled(facts, ways), Thresholds(), "db1")
     assert (judgement["verdict"]["code"], judgement["verdict"]["cause"]) in VERDICTS
@@ -258,11 +258,11 @@ def test_any_nulls_are_survived(data: st.DataObject) -> None:
 
 
 def test_the_questions_are_in_order() -> None:
-    assert [name for name, _ in QUESTIONS] == NAMES
+    assert [name for name, _unused in QUESTIONS] == NAMES
 
 
 def test_facts_are_left_as_they_were() -> None:
-    for _, fault in ALL:
+    for _unused, fault in ALL:
         before = copy.deepcopy(fault.facts)
         judge(fault.facts, Thresholds(), "db1")
         assert fault.facts == before

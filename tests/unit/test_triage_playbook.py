@@ -115,8 +115,8 @@ def test_a_directory_that_cannot_be_written_fails_after_the_verdicts_were_printe
 
 def test_colour_only_where_it_is_wanted_and_none_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    _, plain = run(tmp_path, "--limit", "down")
-    _, coloured = run(tmp_path, "--limit", "down", ANSIBLE_FORCE_COLOR="1", ANSIBLE_LOG_PATH=str(log))
+    _unused, plain = run(tmp_path, "--limit", "down")
+    _unused, coloured = run(tmp_path, "--limit", "down", ANSIBLE_FORCE_COLOR="1", ANSIBLE_LOG_PATH=str(log))
     assert "\x1b[" not in plain
     assert "\x1b[0;31mCRITICAL" in coloured
     lines: List[str] = [line for line in log.read_text("utf-8").splitlines() if "server_down / unknown" in line]

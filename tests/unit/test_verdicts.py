@@ -104,7 +104,7 @@ def test_every_playbook_mends_something() -> None:
 
 
 def test_nobody_is_called_for_nothing_and_somebody_for_everything_else() -> None:
-    for (code, _), row in VERDICTS.items():
+    for (code, _unused), row in VERDICTS.items():
         assert (row.escalation.to == "none") == (code == "healthy")
         if row.remedy and row.remedy.when is None:
             assert row.escalation.after_minutes == 20  # first the remedy
@@ -115,7 +115,7 @@ def test_nobody_is_called_for_nothing_and_somebody_for_everything_else() -> None
 
 def _remedies() -> Dict[str, Dict[str, Any]]:
     found = {}
-    for _, fault in ALL:
+    for _unused, fault in ALL:
         verdict = judge(fault.facts, Thresholds(), "db1")["verdict"]
         if verdict["remedy"]:
             found[fault.name] = verdict["remedy"]
@@ -200,7 +200,7 @@ def test_gids_are_never_templates() -> None:
 
 
 def test_summaries_are_filled() -> None:
-    for _, fault in ALL:
+    for _unused, fault in ALL:
         summary = judge(fault.facts, Thresholds(), "db1")["verdict"]["summary"]
         assert not re.search(r"[{}]|None", summary.replace('{"', "").replace('"}', "")), summary
     assert judge(healthy(), Thresholds(), "db1")["verdict"]["summary"] == "Healthy: all 7 questions answered yes"

@@ -120,7 +120,7 @@ def _cannot_connect_now(facts: Facts) -> Optional[Result]:
     if not refused and lock_status != "stopping":
         return None
     evidence = [wire_line(reply) for reply in facts["wire"] if reply["sqlstate"] == CANNOT_CONNECT_NOW]
-    evidence = evidence or ["%s: SQLSTATE %s: %s" % (who, CANNOT_CONNECT_NOW, said) for who, said, _ in refused]
+    evidence = evidence or ["%s: SQLSTATE %s: %s" % (who, CANNOT_CONNECT_NOW, said) for who, said, _unused in refused]
     if lock_status == "stopping":
         return "shutting_down", ['postmaster.pid says "stopping"', *evidence], ()
     replay = _replay(server) if server else []
@@ -128,7 +128,7 @@ def _cannot_connect_now(facts: Facts) -> Optional[Result]:
         return "recovering", replay + evidence, ()
     if not server or server["state"] == "unknown":
         # From outside the words are all there is; in another language the server is taken to be starting up.
-        said = " ".join(message.lower() for _, message, _ in refused)
+        said = " ".join(message.lower() for _who, message, _client in refused)
         if "shutting down" in said:
             return "shutting_down", evidence, ()
         if "recovery" in said or "not yet accepting" in said or "hot standby" in said:
@@ -203,7 +203,7 @@ def _not_listening(facts: Facts) -> Optional[Result]:
 
 def _listens_at(held: Listening, address: str) -> bool:
     """There is a listener at ``address`` (host:port): whoever is refused there meets a firewall."""
-    host, _, port = address.rpartition(":")
+    host, _unused, port = address.rpartition(":")
     return str(held["port"]) == port and held["address"] in ("0.0.0.0", "::", "*", host.strip("[]"))
 
 

@@ -37,7 +37,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     refused = refusals(facts, TOO_MANY_CONNECTIONS)
     if snapshot is None and not refused:
         return not_asked(QUESTION, without_snapshot(facts))
-    said = ["%s: SQLSTATE %s: %s" % (who, TOO_MANY_CONNECTIONS, message) for who, message, _ in refused]
+    said = ["%s: SQLSTATE %s: %s" % (who, TOO_MANY_CONNECTIONS, message) for who, message, _unused in refused]
     if snapshot is None:
         return _without_sql(facts, said)
     connections = snapshot["connections"]
@@ -48,7 +48,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         evidence = [counts, *said, *_held(holders), *_long(snapshot, thresholds)]
         return _no(_cause(_totals(holders), facts), evidence, facts, "%d of %d" % (used, usable), ())
     findings = tuple(_findings(snapshot, facts, thresholds, counts, holders))
-    limited = _limit(facts, snapshot, holders, [client for _, _, client in refused])
+    limited = _limit(facts, snapshot, holders, [client for _who, _message, client in refused])
     if limited:
         cause, limit, alike = limited
         kind = "role" if cause == "role_limit" else "database"
@@ -113,14 +113,14 @@ def _without_sql(facts: Facts, said: List[str]) -> Answer:
 
 def _hinted(facts: Facts) -> Optional[str]:
     """Nothing but the refusal's words (in English) tell a role's or a database's limit from the server's."""
-    words = " ".join(message.lower() for _, message, _ in refusals(facts, TOO_MANY_CONNECTIONS))
+    words = " ".join(message.lower() for _who, message, _client in refusals(facts, TOO_MANY_CONNECTIONS))
     if "connections for role" in words:
         return "role_limit"
     return "database_limit" if "connections for database" in words else None
 
 
 def _name_hinted(facts: Facts) -> str:
-    quoted = " ".join(message for _, message, _ in refusals(facts, TOO_MANY_CONNECTIONS)).split('"')
+    quoted = " ".join(message for _who, message, _client in refusals(facts, TOO_MANY_CONNECTIONS)).split('"')
     return quoted[1] if len(quoted) > 2 else ""
 
 

@@ -164,7 +164,7 @@ def _read(query: Query, done: Completed) -> str:
     if out.startswith(_TOO_OLD):
         raise too_old(out[len(_TOO_OLD) :].strip())
     if out.startswith(_FAILED):
-        sqlstate, _, message = out[len(_FAILED) :].strip().partition(" ")
+        sqlstate, _unused, message = out[len(_FAILED) :].strip().partition(" ")
         _fail(query, sqlstate, message)
     if done.code == 0 and out.endswith(_DONE):
         return out[: -len(_DONE)]
