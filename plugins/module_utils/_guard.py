@@ -120,10 +120,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Plan:
-    """``over``: why the caps forbid all of it. ``absent_pids``: asked for, and no such backend."""
+    """``over``: why the caps forbid all of it. ``absent_pids``: asked for, and no such backend.
+
+    ``idle``: named, and has no query to cancel.
+    """
 
     take: Tuple[Row, ...] = ()
     refused: Tuple[Tuple[Row, str], ...] = ()
+    idle: Tuple[Row, ...] = ()
     absent_pids: Tuple[int, ...] = ()
     over: Optional[str] = None
 
@@ -132,6 +136,7 @@ def select(rows: Sequence[Row], request: Request, rules: Rules, roots: Collectio
     """Decide. ``roots`` are the pids of root blockers, worst first; they count with ``request.blocking`` only."""
     take: List[Row] = []
     refused: List[Tuple[Row, str]] = []
+    idle: List[Row] = []
     for row in rows:
         named = request.pids is not None and row["pid"] in request.pids
         if (row["own"] and not named) or not _meant(row, request, roots):
@@ -141,14 +146,14 @@ def select(rows: Sequence[Row], request: Request, rules: Rules, roots: Collectio
             refused.append((row, reason))
         elif request.state == CANCELLED and row["state"] not in _WORKING:
             if named or request.blocking:
-                refused.append((row, "is %s and has no query to cancel; state=absent ends it" % row["state"]))
+                idle.append(row)
         else:
             take.append(row)
     order = {pid: number for number, pid in enumerate(roots)}
     take.sort(key=lambda row: (order.get(row["pid"], len(order)), -(row["state_seconds"] or 0), row["pid"]))
     there = {row["pid"] for row in rows}
     absent = tuple(sorted(pid for pid in request.pids or () if pid not in there))
-    return Plan(tuple(take), tuple(refused), absent, _over(len(take), rows, request, rules))
+    return Plan(tuple(take), tuple(refused), tuple(idle), absent, _over(len(take), rows, request, rules))
 
 
 def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:

@@ -26,6 +26,7 @@ from ._wait import Waited, wait_for
 TERMINATED, GONE, STILL_THERE, REFUSED = "terminated", "gone_by_itself", "still_there", "refused"
 PROTECTED_APPLICATIONS = _guard.PROTECTED_APPLICATIONS
 TOO_MANY_CONNECTIONS = "53300"
+NOTHING_TO_CANCEL = "has no query to cancel; state=absent ends it"
 AT_WORK_AGAIN = "is at work again since it was looked at"
 TO_FREE_A_SLOT = "to free a slot for SQL"
 _QUERY_LENGTH = 200
@@ -71,6 +72,13 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
             refused,
             "See the sessions listed, narrow the choice, or raise the cap.",
             details=dict(details, sessions=_sessions(plan, _predicted(plan, request))),
+        )
+    if plan.refused and not plan.take and not freed and (request.pids is not None or request.blocking):
+        row, reason = plan.refused[0]
+        raise RefusedError(
+            "Nothing was done: pid %d %s" % (row["pid"], reason),
+            "If it is an application's, declare that in clients; if it is a person's, ask that person to end it.",
+            details=dict(details, sessions=_sessions(plan, _Done())),
         )
     before = {"sessions": [_line(row) for row in plan.take] + [_title_line(one) for one in freed]}
     if check_mode:
@@ -358,7 +366,8 @@ def _unseen(take: Sequence[Titled]) -> Change:
 
 def _sessions(plan: Plan, done: _Done) -> List[Dict[str, Any]]:
     taken = [_shown(row, done.outcomes[row["pid"]], done.reasons.get(row["pid"])) for row in plan.take]
-    return taken + [_shown(row, REFUSED, reason) for row, reason in plan.refused]
+    taken += [_shown(row, REFUSED, reason) for row, reason in plan.refused]
+    return taken + [_shown(row, REFUSED, NOTHING_TO_CANCEL) for row in plan.idle]
 
 
 def _shown(row: Row, outcome: str, reason: Optional[str]) -> Dict[str, Any]:
@@ -416,6 +425,8 @@ def _summary(plan: Plan, done: _Done, freed: Sequence[Titled], request: Request)
     if plan.refused:
         row, reason = plan.refused[0]
         parts.append("%d left alone (pid %d %s)" % (len(plan.refused), row["pid"], reason))
+    if plan.idle:
+        parts.append("%d left alone (pid %d %s)" % (len(plan.idle), plan.idle[0]["pid"], NOTHING_TO_CANCEL))
     if plan.absent_pids:
         parts.append("not there: pid %s" % ", ".join(str(pid) for pid in plan.absent_pids))
     return "; ".join(parts) or "no session to %s" % ("cancel" if request.state == CANCELLED else "end")

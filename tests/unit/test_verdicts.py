@@ -134,7 +134,7 @@ def _remedies() -> Dict[str, Dict[str, Any]]:
         ("refused packets", None, None),
         ("leak", "pool_reset", {}),
         ("idle in transaction", "pool_reset", {"oncall_state": "idle in transaction"}),
-        ("overload", "cancel_queries", {}),
+        ("overload", "cancel_queries", {"oncall_query_seconds": "30"}),
         ("role limit", "pool_reset", {"oncall_user": "app"}),
         ("database limit", "pool_reset", {"oncall_database": "shop"}),
         ("wrong password", "credentials_reset", {"oncall_role": "app", "oncall_client": "api"}),
