@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which clients are stopped and started, in which order, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._clients import Plan, Seen, decide
+from ansible_collections.oncall.postgresql.plugins.module_utils._errors import OptionsError, RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._health import page_command, read_page
+from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._drive import health_command
+
+DECLARED = ["web", "api", "worker"]
+SEEN = [
+    Seen("web", "web-1", "running"),
+    Seen("api", "api-1", "running"),
+    Seen("api", "api-2", "exited"),
+    Seen("worker", "worker-1", "created"),
+]
+Groups = Tuple[Tuple[str, ...], ...]
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "stop", "start", "wait"),
+    [
+        ("stopped", {}, (("web-1",), ("api-1",)), (), ()),
+        ("started", {}, (), (("worker-1",), ("api-2",)), (("worker-1",), ("api-1", "api-2"), ("web-1",))),
+        ("restarted", {}, (("web-1",), ("api-1",)), (("api-1",), ("web-1",)), (("api-1",), ("web-1",))),
+        ("stopped", {"services": ["api", "web"]}, (("api-1",), ("web-1",)), (), ()),
+        ("stopped", {"services": ["api", "api"]}, (("api-1",),), (), ()),
+        ("restarted", {"services": ["worker"]}, (), (), ()),
+        ("started", {"containers": ["api-2"]}, (), (("api-2",),), (("api-2",),)),
+        ("started", {"containers": []}, (), (), ()),
+        ("stopped", {"containers": ["web-1"], "services": ["api"]}, (), (), ()),
+    ],
+)
+def test_plan(state: str, more: Dict[str, Any], stop: Groups, start: Groups, wait: Groups) -> None:
+    assert decide(SEEN, DECLARED, state, **more) == Plan(stop, start, wait)
+
+
+def test_replicas_go_side_by_side() -> None:
+    seen = [Seen("api", "api-1", "running"), Seen("api", "api-2", "restarting")]
+    assert decide(seen, ["api"], "restarted") == Plan(
+        (("api-1", "api-2"),), (("api-1", "api-2"),), (("api-1", "api-2"),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "declared", "more", "says"),
+    [
+        ("stopped", SEEN, [], {}, "No client is declared"),
+        ("stopped", SEEN, DECLARED, {"services": ["db"]}, "services names db"),
+        ("stopped", SEEN, DECLARED, {"containers": ["x"]}, "containers names x"),
+        ("stopped", SEEN, [*DECLARED, "postgres"], {"server": "postgres"}, "the server itself"),
+    ],
+)
+def test_mistakes(state: str, seen: List[Seen], declared: List[str], more: Dict[str, Any], says: str) -> None:
+    with pytest.raises(OptionsError, match=says):
+        decide(seen, declared, state, **more)
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "says"),
+    [
+        ("started", SEEN[:3], "worker has no container.*docker compose up -d worker"),
+        ("restarted", SEEN[:3], "docker compose up -d worker"),
+        ("stopped", [*SEEN, Seen("web", "web-2", "paused")], "web-2 is paused.*docker unpause web-2"),
+        ("started", [*SEEN, Seen("web", "web-2", "paused")], "web-2 is paused"),
+        ("started", [*SEEN, Seen("web", "web-2", "dead")], "web-2 is dead"),
+    ],
+)
+def test_refusals(state: str, seen: List[Seen], says: str) -> None:
+    with pytest.raises(RefusedError, match=says):
+        decide(seen, DECLARED, state)
+
+
+def test_a_service_without_a_container_is_stopped() -> None:
+    assert decide(SEEN[:3], DECLARED, "stopped").stop == (("web-1",), ("api-1",))
+
+
+@pytest.mark.parametrize(
+    ("config", "command"),
+    [
+        ({}, None),
+        ({"Healthcheck": {"Test": ["NONE"]}}, None),
+        ({"Healthcheck": {"Test": []}}, None),
+        ({"Healthcheck": {"Test": ["CMD", "true", "-x"]}}, ["true", "-x"]),
+        ({"Healthcheck": {"Test": ["CMD-SHELL", "a || b"]}}, ["/bin/sh", "-c", "a || b"]),
+        ({"Healthcheck": {"Test": ["CMD-SHELL", "a"]}, "Shell": ["/bin/bash", "-ec"]}, ["/bin/bash", "-ec", "a"]),
+    ],
+)
+def test_health_command(config: Dict[str, Any], command: Optional[List[str]]) -> None:
+    assert health_command({"Config": config}) == command
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "status", "ok", "error"),
+    [
+        ('HTTP/1.1 200 OK\r\nA: b\r\n\r\n{"status": "healthy"}', "", 200, True, None),
+        ('HTTP/1.1 200 OK\r\nA: b\r\n\r\n{"status": "unhealthy"}', "", 200, False, None),
+        ("HTTP/1.0 503 No\r\n\r\nno", "", 503, False, None),
+        ("", "bash: connect: Connection refused", None, False, "Connection refused"),
+        ("SSH-2.0-x\r\n", "", None, False, "no answer"),
+        ("", "", None, False, "no answer"),
+    ],
+)
+def test_page_of_a_toolbox(answer: str, said: str, status: Optional[int], ok: bool, error: Optional[str]) -> None:
+    page = read_page("http://localhost/x", answer, said)
+    assert (page["status"], page["ok"], page["error"]) == (status, ok, error)
+
+
+def test_page_command() -> None:
+    command = page_command("http://u:pw@localhost:8000/a?b=1", 2)
+    assert command is not None
+    assert command[3:] == [
+        "localhost",
+        "8000",
+        "GET /a?b=1 HTTP/1.0\r\nHost: localhost:8000\r\nUser-Agent: oncall\r\n\r\n",
+        "2.0",
+    ]
+    assert page_command("https://localhost/", 2) is None
+    assert page_command("http://localhost:x/", 2) is None
