@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where triage runs: in this worker for a target that the controller reaches by itself, else on the host."""
+"""Where triage runs: in this worker for a target that the controller reaches as it is, else on the host."""
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any, Dict, Mapping, Optional
 
 from ansible.errors import AnsibleActionFail
@@ -25,6 +26,14 @@ def _reached_from_here(arguments: Mapping[str, Any]) -> bool:
     return arguments.get("runtime") == "remote" or engine.startswith(("ssh://", "tcp://", "http://", "https://"))
 
 
+def _has_libraries(arguments: Mapping[str, Any]) -> bool:
+    """This Python has what the target needs; the host's own may have it where this one has not."""
+    needed = ["docker"] * (arguments.get("runtime", "compose") == "compose") + ["psycopg2"] * bool(
+        arguments.get("login_host")
+    )
+    return all(importlib.util.find_spec(name) for name in needed)
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -33,14 +42,22 @@ class ActionModule(ActionBase):
         result: Dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         arguments.setdefault("host", (task_vars or {}).get("inventory_hostname"))
-        # A delegated task has been told where to run: a bastion, say.
-        if self._task.delegate_to or not _reached_from_here(arguments):
-            result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
-        else:
+        if self._here(arguments):
             result.update(_examine(arguments))
+        else:
+            result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         # Facts are pages long. The report has them, and so has an ad-hoc call; a play shows them from -vvv on.
         result["_ansible_verbose_override"] = Display().verbosity < 3
         return result
+
+    def _here(self, arguments: Mapping[str, Any]) -> bool:
+        """A module's process costs a quarter of a second: none is started where it would change nothing."""
+        if self._task.delegate_to:  # it has been told where to run: a bastion, say
+            return False
+        if _reached_from_here(arguments):
+            return True
+        as_we_are = self._connection.transport == "local" and not self._play_context.become
+        return as_we_are and not any(self._task.environment or ()) and _has_libraries(arguments)
 
 
 def _examine(arguments: Mapping[str, Any]) -> Dict[str, Any]:
