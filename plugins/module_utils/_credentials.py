@@ -368,7 +368,7 @@ def _details(request: Request, scene: _Scene, plan: Plan, done: _Done, started: 
         "recreated": list(plan.recreate),
         "restart_needed": list(dict.fromkeys(here)) if not plan.empty else [],
         "logins": done.logins,
-        "warnings": done.warnings,
+        "warnings_found": done.warnings,
         "seconds": round(time.monotonic() - started, 1),
     }
 

@@ -108,7 +108,7 @@ def test_only_module_knows_ansible() -> None:
 
 
 def test_modules_only_call() -> None:
-    procedures = {"_clients", "_configuration", "_networks", "_prepared", "_server", "_sessions"}
+    procedures = {"_clients", "_configuration", "_credentials", "_networks", "_prepared", "_server", "_sessions"}
     allowed = {"_module", "_options", "_questions"} | procedures
     wrong = []
     for path in sorted((PLUGINS / "modules").glob("*.py")):

@@ -1,0 +1,239 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: credentials
+short_description: Give a role a password that its clients prove to work, or leave everything as it was
+version_added: 0.1.0
+description:
+  - Changes the password of a role, the files that hold it, and the containers that were made with it, in that order.
+  - A login from the place of each declared client of the role proves it. When one fails, role and files are put back as
+    they were, the containers are made anew from those, and the task fails and says what was put back.
+  - The server is given a SCRAM-SHA-256 verifier that is computed here. The password itself never reaches it, nor its
+    log, whatever its log settings. Clients need a driver that knows SCRAM, as those of PostgreSQL 10 and newer do; the
+    C(pg_hba.conf) method C(md5) accepts it, too.
+  - No password is in a result, a diff, a message, an argument list, or the environment of a process that is started.
+  - With O(password_of) no client is touched. The role gets the password that its clients use already.
+  - O(env_file) is exchanged as a whole, so that no reader ever sees half of it. Its mode, owner, SELinux context,
+    comments, order, line ends and quotes are kept. No copy of it is left behind.
+  - A container keeps the environment that it was made with, so with O(runtime=compose) those of the role's clients are
+    made anew by Compose v2, which must be installed on the target host. This is refused before anything is touched
+    where the Compose files cannot be read, do not hand the password of O(env_file) to the client, or would by now make
+    another container than the one that is there.
+  - Clients that are no containers must be restarted by hand; RV(restart_needed) names them.
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+  - oncall.postgresql.target
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - The diff says which things change, never a password.
+  platform:
+    support: full
+options:
+  role:
+    description:
+      - The role, which must exist and be allowed to log in. At least one of O(clients) must log in as it.
+    type: str
+    required: true
+  password:
+    description:
+      - The password. Keep it in a vault, for what is given on a command line can be seen by others.
+      - When neither this nor O(password_of) is given, one of 43 characters is generated, all of them letters, digits,
+        V(-) and V(_). It is written to O(env_file) and O(password_file) and shown nowhere.
+    type: str
+  password_of:
+    description:
+      - One of the services in O(clients). The role gets the password that this service uses already, the remedy for a
+        password that was changed on one side only. Refused unless all clients of the role use the same one.
+    type: str
+  env_file:
+    description:
+      - A file of lines C(KEY=value) on the target host that the role's clients get their password from, such as the
+        C(.env) of a Compose project.
+      - Without it the password must be the one that the role's containers have already.
+    type: path
+  env_keys:
+    description:
+      - The keys in O(env_file) that hold the password. A value is the password itself, or a URL such as
+        C(postgresql://app:password@postgres/shop) of which only the password changes.
+    type: list
+    elements: str
+  password_file:
+    description:
+      - A file on the target host that gets the password and nothing else. Created with mode 0600 if it is not there.
+    type: path
+  valid_until:
+    description:
+      - When the password expires, as PostgreSQL's C(VALID UNTIL) takes it, such as V(infinity). Left as it is if not
+        given. The password of a role that has expired is only changed together with this.
+    type: str
+  allow_superuser:
+    description: Whether the password of a superuser may be changed.
+    type: bool
+    default: false
+  grace_seconds:
+    description: How long a client's container may take to end before it is made anew. Compose kills it after that.
+    type: int
+    default: 30
+  timeout_seconds:
+    description: How long containers that were made anew may take to run and be well again.
+    type: float
+    default: 60
+seealso:
+  - module: oncall.postgresql.login_info
+  - module: oncall.postgresql.clients
+"""
+
+EXAMPLES = r"""
+- name: Let the role have the password that the api uses
+  oncall.postgresql.credentials:
+    project: shop
+    clients: [{service: api}]
+    role: app
+    password_of: api
+
+- name: Generate a new password and have the clients use it
+  oncall.postgresql.credentials:
+    project: shop
+    clients: [{service: api}, {service: worker}]
+    role: app
+    env_file: /srv/shop/.env
+    env_keys: [DB_PASSWORD, DATABASE_URL]
+
+- name: Set a password from the vault that does not expire, on a server without containers
+  oncall.postgresql.credentials:
+    runtime: pg_ctl
+    data_directory: /var/lib/postgresql/17/main
+    clients:
+      - service: shop
+        login: {host: localhost, user: app, database: shop}
+    role: app
+    password: "{{ vault_shop_password }}"
+    env_file: /etc/shop/environment
+    env_keys: [DATABASE_URL]
+    valid_until: infinity
+"""
+
+RETURN = r"""
+role:
+  description: The role.
+  returned: success
+  type: str
+  sample: app
+role_changed:
+  description: Whether the role's password or its end was changed (in check mode, would be).
+  returned: success
+  type: bool
+  sample: true
+files:
+  description: Files that were changed (in check mode, would be).
+  returned: success
+  type: list
+  elements: str
+  sample: [/srv/shop/.env]
+recreated:
+  description: Services whose containers were made anew (in check mode, would be).
+  returned: success
+  type: list
+  elements: str
+  sample: [api]
+restart_needed:
+  description: Clients that are no containers, and have to be restarted by hand to use the new password.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+logins:
+  description:
+    - The logins with the new password that prove it. Empty in check mode, and where nothing was changed. A failed task
+      returns them, too.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    service:
+      description: The client's service.
+      type: str
+    name:
+      description: Its container, or V(here).
+      type: str
+    place:
+      description: From where it was tried, such as V(namespace), V(toolbox) or V(here).
+      type: str
+    succeeded:
+      description: Whether it got in.
+      type: bool
+    method:
+      description: What the server asked for, such as V(scram-sha-256). With V(trust) it asked for no password.
+      type: str
+    message:
+      description: What the server said, null when it let the client in without a word.
+      type: str
+  sample:
+    - service: api
+      name: shop-api-1
+      place: namespace
+      succeeded: true
+      method: scram-sha-256
+      message: null
+warnings_found:
+  description: What does not speak against the new password, but should be known.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+seconds:
+  description: How long all of it took.
+  returned: success
+  type: float
+  sample: 3.4
+put_back:
+  description: What was put back as it was.
+  returned: when the proof failed
+  type: list
+  elements: str
+  sample: ["the password of role app", /srv/shop/.env, "the containers of api, made anew"]
+not_put_back:
+  description: What could not be put back, and why.
+  returned: when the proof failed
+  type: list
+  elements: str
+  sample: []
+"""
+
+from ..module_utils import _credentials
+from ..module_utils._module import run_change
+from ..module_utils._options import TARGET, Spec
+
+OPTIONS = Spec(
+    {
+        "role": {"type": "str", "required": True},
+        "password": {"type": "str", "no_log": True},
+        "password_of": {"type": "str", "no_log": False},
+        "env_file": {"type": "path"},
+        "env_keys": {"type": "list", "elements": "str", "no_log": False},
+        "password_file": {"type": "path", "no_log": False},
+        "valid_until": {"type": "str"},
+        "allow_superuser": {"type": "bool", "default": False},
+        "grace_seconds": {"type": "int", "default": 30},
+        "timeout_seconds": {"type": "float", "default": 60},
+    },
+    mutually_exclusive=(("password", "password_of"),),
+)
+
+
+def main() -> None:
+    run_change(TARGET + OPTIONS, _credentials.change)
+
+
+if __name__ == "__main__":
+    main()
