@@ -14,9 +14,9 @@ description:
     May the clients log in? Are queries getting through? Is it sound?
   - It only looks. It takes one connection, never waits behind a lock, and ends after O(deadline_seconds).
   - A verdict is data. The task fails only when it could not look, and then says what to do.
-  - No module is started for a target that the controller reaches as it is - O(runtime=remote), a O(docker_host) that is no
-    local socket, or a local connection without C(become) whose Python has the libraries. Delegate the task to have another host
-    do it.
+  - No module is started for a target that the controller reaches as it is - O(runtime=remote), a O(docker_host) that is
+    no local socket, or a local connection without C(become) where Ansible's own Python has the libraries. Delegate the
+    task to have another host do it.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
