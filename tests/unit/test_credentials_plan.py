@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a new password takes, and when nothing may be done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Dict, Optional
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._credentials_plan import (
+    ClientSeen,
+    Request,
+    Seen,
+    decide,
+    diff,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._scram import make_verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._verifier import md5_verifier
+
+OLD, OTHER, NEW = "old-Secret", "other-Secret", "new-Secret"
+VERIFIERS = {one: make_verifier(one, 1) for one in (OLD, OTHER, NEW)}
+SESSION = {
+    "name": "postgres",
+    "superuser": True,
+    "createrole": True,
+    "in_recovery": False,
+    "reads_verifiers": True,
+    "iterations": 4096,
+}
+ROLE = {
+    "can_login": True,
+    "superuser": False,
+    "verifier": VERIFIERS[OLD],
+    "valid_until": "infinity",
+    "expired": False,
+    "asked_past": False,
+    "asked_same": True,
+    "asked": None,
+}
+API = ClientSeen("api", "shop-api-1", OLD, container=True, running=True, healthy=True)
+WORKER = ClientSeen("worker", "shop-worker-1", OLD, container=True, running=True)
+HERE = ClientSeen("shop", "here", OLD)
+TEXT = "# x\nPW=%s\n" % OLD
+ENV = Request("app", env_file="/srv/.env", env_keys=("PW",))
+
+
+def seen(*clients: ClientSeen, text: Optional[str] = None, secret: Optional[str] = None, **changes: Any) -> Seen:
+    role: Dict[str, Any] = {**ROLE, **{key: value for key, value in changes.items() if key in ROLE}}
+    session = {**SESSION, **{key: value for key, value in changes.items() if key in SESSION and key not in ROLE}}
+    described = changes.get("described", {one.service: ("app", OLD) for one in clients if one.container} or None)
+    return Seen(session, role, clients, "postgres", text, secret, described if text else None)
+
+
+def test_everything_is_changed() -> None:
+    plan = decide(ENV, seen(API, WORKER, text=TEXT), NEW)
+    assert (plan.password, plan.alter, plan.valid_until) == (NEW, True, None)
+    assert plan.env_text == "# x\nPW=%s\n" % NEW
+    assert list(plan.recreate) == ["api", "worker"]
+    assert not plan.warnings
+
+
+@pytest.mark.parametrize(
+    ("request_", "scene", "alter", "file", "recreate"),
+    [
+        pytest.param(
+            replace(ENV, password=OLD), seen(API, text=TEXT), False, False, [], id="given, and so it is everywhere"
+        ),
+        pytest.param(
+            replace(ENV, password=OLD), seen(API, text=TEXT, verifier=VERIFIERS[OTHER]), True, False, [], id="role only"
+        ),
+        pytest.param(
+            replace(ENV, password=OLD),
+            seen(replace(API, password=OTHER), text=TEXT),
+            False,
+            False,
+            ["api"],
+            id="a container of before the last edit",
+        ),
+        pytest.param(
+            replace(ENV, password=NEW),
+            seen(API, replace(WORKER, password=NEW), text=TEXT, verifier=VERIFIERS[NEW]),
+            False,
+            True,
+            ["api"],
+            id="half done before",
+        ),
+        pytest.param(
+            Request("app", password_of="api"),
+            seen(API, WORKER, verifier=VERIFIERS[OTHER]),
+            True,
+            False,
+            [],
+            id="the clients' own",
+        ),
+        pytest.param(Request("app", password_of="api"), seen(API), False, False, [], id="the clients' own fits"),
+        pytest.param(Request("app", password=NEW), seen(HERE), True, False, [], id="a client that is no container"),
+        pytest.param(
+            replace(ENV, password=NEW), seen(HERE, text=TEXT), True, True, [], id="its file, and nothing to make anew"
+        ),
+        pytest.param(
+            Request("app", password=OLD), seen(API, verifier=md5_verifier(OLD, "app")), False, False, [], id="md5 fits"
+        ),
+        pytest.param(
+            Request("app", password_of="api", valid_until="infinity"),
+            seen(API, expired=True, valid_until="2020-01-01 00:00:00+00", asked_same=False, asked="infinity"),
+            True,
+            False,
+            [],
+            id="only its end",
+        ),
+    ],
+)
+def test_only_what_must_be(request_: Request, scene: Seen, alter: bool, file: bool, recreate: Any) -> None:
+    plan = decide(request_, scene, "generated-Secret")
+    assert (plan.alter, plan.env_text is not None, list(plan.recreate)) == (alter, file, recreate)
+    assert plan.empty is not (alter or file or bool(recreate))
+    before, after = diff(request_, scene, plan)
+    assert (before != after) is not plan.empty
+    for secret in (OLD, OTHER, NEW, "generated-Secret", *VERIFIERS.values()):
+        assert secret not in json.dumps([before, after]) + repr(plan) + repr(scene) + repr(request_)
+
+
+@pytest.mark.parametrize(
+    ("request_", "scene", "why"),
+    [
+        pytest.param(ENV, replace(seen(API, text=TEXT), role=None), "There is no role app", id="no role"),
+        pytest.param(ENV, seen(API, text=TEXT, can_login=False), "may not log in", id="nologin"),
+        pytest.param(
+            ENV, replace(seen(API, text=TEXT), role={**ROLE, "superuser": True}), "is a superuser", id="superuser"
+        ),
+        pytest.param(ENV, seen(API, text=TEXT, expired=True), "has expired", id="expired"),
+        pytest.param(
+            replace(ENV, valid_until="2020-01-01"),
+            seen(API, text=TEXT, asked_past=True, asked="2020-01-01"),
+            "not in the future",
+            id="an end in the past",
+        ),
+        pytest.param(ENV, seen(API, text=TEXT, in_recovery=True), "is a standby", id="standby"),
+        pytest.param(ENV, seen(API, text=TEXT, reads_verifiers=False), "could not be put back", id="cannot undo"),
+        pytest.param(
+            ENV,
+            replace(seen(API, text=TEXT), session={**SESSION, "superuser": False, "createrole": False}),
+            "may not change passwords",
+            id="nobody",
+        ),
+        pytest.param(ENV, seen(text=TEXT), "nothing could prove", id="no client"),
+        pytest.param(
+            ENV, seen(replace(API, service="postgres"), text=TEXT), "the server's own service", id="the server itself"
+        ),
+        pytest.param(Request("app"), seen(API), "nobody would know it", id="nowhere to write"),
+        pytest.param(Request("app", password=NEW), seen(API), "api would be locked out", id="nothing for the client"),
+        pytest.param(
+            Request("app", password_file="/x"), seen(API), "api would be locked out", id="only a password file"
+        ),
+        pytest.param(Request("app", password=""), seen(API), "is empty", id="empty"),
+        pytest.param(Request("app", password="a\nb"), seen(API), "line break", id="two lines"),
+        pytest.param(
+            Request("app", password_of="web"), seen(API), "web does not log in as role app", id="another client"
+        ),
+        pytest.param(
+            Request("app", password_of="api"),
+            seen(API, replace(WORKER, password=OTHER)),
+            "different passwords (shop-api-1, shop-worker-1)",
+            id="clients that differ",
+        ),
+        pytest.param(
+            Request("app", password_of="api"), seen(replace(API, password=None)), "not known here", id="unknown"
+        ),
+        pytest.param(
+            Request("app", env_file="/srv/.env"), seen(API, text=TEXT), "without env_keys", id="no key is named"
+        ),
+        pytest.param(
+            ENV,
+            seen(API, text=TEXT, described={"api": ("app", OTHER)}),
+            "Compose does not give api the password that PW of /srv/.env holds",
+            id="another key",
+        ),
+        pytest.param(
+            ENV,
+            seen(API, text=TEXT, described={"api": ("web", OLD)}),
+            "it would log in as web",
+            id="another role by now",
+        ),
+        pytest.param(ENV, seen(API, text="OTHER=1\n"), "has no line PW=", id="no such key"),
+    ],
+)
+def test_refuses(request_: Request, scene: Seen, why: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        decide(request_, scene, NEW)
+    assert why in str(refused.value)
+    for secret in (OLD, OTHER, NEW, *VERIFIERS.values()):
+        assert secret not in str(refused.value)
+
+
+def test_a_superuser_if_asked() -> None:
+    scene = replace(seen(API, text=TEXT), role={**ROLE, "superuser": True})
+    assert decide(replace(ENV, allow_superuser=True), scene, NEW).alter
+
+
+def test_warns_of_old_drivers() -> None:
+    scene = seen(API, text=TEXT, verifier=md5_verifier(OLD, "app"))
+    assert "md5" in " ".join(decide(ENV, scene, NEW).warnings)
+
+
+@pytest.mark.parametrize(
+    ("secret", "wanted"),
+    [(None, NEW + "\n"), (OLD, NEW), (OLD + "\n", NEW + "\n"), (OLD + "\r\n", NEW + "\r\n"), (NEW + "\n", None)],
+)
+def test_a_password_file_keeps_its_end(secret: Optional[str], wanted: Optional[str]) -> None:
+    scene = seen(HERE, secret=secret)
+    assert decide(Request("app", password_file="/x"), scene, NEW).secret_text == wanted
