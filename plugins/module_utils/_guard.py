@@ -163,7 +163,7 @@ def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
     if row["backend_type"] is None or row["backend_start"] is None:
         return "may not be seen by our login role; make that a member of pg_monitor"
     if row["backend_type"] != CLIENT_BACKEND:
-        return "is a %s, not a client backend" % row["backend_type"]
+        return "is no client backend (%s)" % row["backend_type"]
     clients = [one for one in rules.clients if one.owns(row["user"], row["application"], row["client_address"])]
     if row["superuser"] and not clients:
         return "is a superuser's (%s), and none of the declared clients'" % row["user"]
@@ -200,7 +200,9 @@ def _meant(row: Row, request: Request, roots: Collection[int]) -> bool:
         return False
     if request.idle_seconds is not None and not (state.startswith("idle") and seconds >= request.idle_seconds):
         return False
-    return request.query_seconds is None or (row["query_seconds"] or -1) >= request.query_seconds
+    if request.query_seconds is None:
+        return True
+    return row["query_seconds"] is not None and row["query_seconds"] >= request.query_seconds
 
 
 def _over(number: int, rows: Sequence[Row], request: Request, rules: Rules) -> Optional[str]:
