@@ -232,9 +232,19 @@ def _lock_file(server: ServerFacts) -> Optional[Reason]:
 
 def _logged(server: ServerFacts, entries: List[LogEntry]) -> Optional[Reason]:
     for entry in reversed(entries):
+        if _of_a_reload(server, entry):
+            continue
         if entry["cause"] in CAUSES and not _past(server, entry):
             return Reason(str(entry["cause"]), log_lines([entry]))
     return None
+
+
+def _of_a_reload(server: ServerFacts, entry: LogEntry) -> bool:
+    """A reload, too, tells that the files "contain errors", be it only a setting that waits for a restart; who was
+    killed did not end for that."""
+    configuration = server["configuration"]
+    good = configuration is not None and configuration["valid"] is True
+    return entry["cause"] == "invalid_configuration" and good and _killed(server) is not None
 
 
 def _past(server: ServerFacts, entry: LogEntry) -> bool:
