@@ -44,7 +44,7 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
     details: Dict[str, Any] = {
         "state": plan.before["state"],
         "steps": list(plan.steps),
-        "warnings": list(plan.warnings),
+        "notes": list(plan.warnings),
         "clean_shutdown": None,
         "downtime_seconds": None,
         "started_at": _started_at(reading.facts),
@@ -130,7 +130,7 @@ class _Work:
                     "Read the server's log before any restart.",
                     details=self.details,
                 ) from None
-            self.details["warnings"].append("No CHECKPOINT before the stop: the login role may not do it.")
+            self.details["notes"].append("No CHECKPOINT before the stop: the login role may not do it.")
 
     def _stop(self, ask: bool) -> None:
         seconds = float(self.options["stop_timeout_seconds"])
@@ -171,7 +171,7 @@ class _Work:
         try:
             server = self.target.runtime.server(Deadline(self.target.deadline_seconds))
         except OncallError as error:
-            self.details["warnings"].append("The shutdown's proof could not be read: %s" % error.msg)
+            self.details["notes"].append("The shutdown's proof could not be read: %s" % error.msg)
             return
         control = server["control"]
         if control is not None and control["state"] is not None:
@@ -179,7 +179,7 @@ class _Work:
         elif server["exit_code"] is not None:  # the postmaster's is 0 only when its last checkpoint is written
             self.details["clean_shutdown"] = server["exit_code"] == 0
         if self.details["clean_shutdown"] is None:
-            self.details["warnings"].append("The shutdown's proof could not be read (pg_controldata).")
+            self.details["notes"].append("The shutdown's proof could not be read (pg_controldata).")
 
     # --- the start -------------------------------------------------------------------------------------------------
 
@@ -264,7 +264,7 @@ class _Work:
             snapshot = take(self.target.session, Deadline(self.target.deadline_seconds), self.target.thresholds, [], [])
             still = [str(each["name"]) for each in snapshot[0]["configured"]["pending_restart"]]
         except OncallError as error:
-            self.details["warnings"].append("What still waits for a restart could not be read: %s" % error.msg)
+            self.details["notes"].append("What still waits for a restart could not be read: %s" % error.msg)
             return
         self.details["pending_restart"] = still
         if STOP not in plan.steps:

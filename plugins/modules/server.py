@@ -112,7 +112,7 @@ steps:
   type: list
   elements: str
   sample: [checkpoint, stop, start, wait_ready]
-warnings:
+notes:
   description: What was interrupted or could not be proved, and what else is worth knowing.
   returned: always, unless the task was refused
   type: list
