@@ -325,13 +325,13 @@ def write_inventory(directory: Path, hosts: Mapping[str, Mapping[str, Any]]) -> 
     return file
 
 
-def ansible(command: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def ansible(command: str, *words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """An Ansible command, of the directory in ``ONCALL_ANSIBLE_BIN`` or of the virtualenv that runs the tests."""
     program = Path(os.environ.get("ONCALL_ANSIBLE_BIN") or Path(sys.executable).parent) / command
     assert program.exists(), "%s is missing; run make dev, or correct ONCALL_ANSIBLE_BIN" % program
     settings = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_LOCALHOST_WARNING": "0"}
-    return run([str(program), *words], check=False, timeout=120, env={**os.environ, **settings, **environment})
+    return run([str(program), *words], check=False, timeout=timeout, env={**os.environ, **settings, **environment})
 
 
-def playbook(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return ansible("ansible-playbook", *words, **environment)
+def playbook(*words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+    return ansible("ansible-playbook", *words, timeout=timeout, **environment)

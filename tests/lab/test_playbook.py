@@ -78,7 +78,7 @@ def reports(directory: Path) -> dict[str, Any]:
     return {file.stem: json.loads(file.read_text()) for file in directory.glob("*.json")}
 
 
-def asked(work: Path, hosts: dict[str, Any], *words: str, **environment: str) -> tuple[int, str, dict[str, Any]]:
+def asked(work: Path, hosts: dict[str, Any], *words: str, **environment: Any) -> tuple[int, str, dict[str, Any]]:
     """Exit code, output and reports of the playbook on these hosts."""
     inventory = write_inventory(work, hosts)
     place = work / "reports"
@@ -133,14 +133,14 @@ def test_ad_hoc(stack: Stack, tmp_path: Path) -> None:
     assert result["changed"] is False
 
 
+def over(ssh: dict[str, str]) -> dict[str, Any]:
+    """A host that is reached by SSH, where triage runs as a module."""
+    place = {"ansible_host": "127.0.0.1", "ansible_port": int(ssh["port"]), "ansible_user": ssh["user"]}
+    return {"ansible_connection": "ssh", **place}
+
+
 def test_over_ssh(stack: Stack, ssh: dict[str, str], tmp_path: Path) -> None:
-    far = {
-        "oncall_target": stack.target(),
-        "ansible_connection": "ssh",
-        "ansible_host": "127.0.0.1",
-        "ansible_port": int(ssh["port"]),
-        "ansible_user": ssh["user"],
-    }
+    far = {"oncall_target": stack.target(), **over(ssh)}
     code, output, found = asked(tmp_path, {"far": far}, PATH=ssh["path"])
     assert code == 0, output
     assert found["far"]["verdict"]["code"] == "healthy", found["far"]["verdict"]
@@ -216,10 +216,10 @@ def test_bad_input(stack: Stack, tmp_path: Path, options: dict[str, Any], said: 
     _one_line(tmp_path, {"oncall_target": target}, said)
 
 
-def _one_line(work: Path, host: dict[str, Any], said: str, *words: str) -> None:
+def _one_line(work: Path, host: dict[str, Any], said: str, **environment: Any) -> None:
     """The task fails, quickly, with one line that matches ``said``."""
     begun = time.monotonic()
-    code, output, found = asked(work, {"db": host}, *words)
+    code, output, found = asked(work, {"db": host}, **environment)
     assert code == 2, output
     message = found["db"]["error"]["message"]
     assert "\n" not in message.strip()
@@ -228,16 +228,15 @@ def _one_line(work: Path, host: dict[str, Any], said: str, *words: str) -> None:
     assert time.monotonic() - begun < 30
 
 
-def test_missing_psycopg2(stack: Stack, tmp_path: Path) -> None:
+def test_missing_psycopg2(stack: Stack, ssh: dict[str, str], tmp_path: Path) -> None:
     target = stack.target(login_host="127.0.0.1", login_user="postgres", login_password=ADMIN_PASSWORD)
-    python = hiding(tmp_path, "psycopg2")
-    _one_line(tmp_path, {"oncall_target": target, "ansible_python_interpreter": python}, "(?i)psycopg2.*install")
+    host = {"oncall_target": target, **over(ssh), "ansible_python_interpreter": hiding(tmp_path, "psycopg2")}
+    _one_line(tmp_path, host, "(?i)psycopg2.*install", PATH=ssh["path"])
 
 
-def test_missing_docker_sdk(stack: Stack, tmp_path: Path) -> None:
-    python = hiding(tmp_path, "docker")
-    said = "Docker SDK for Python.*pip install docker"
-    _one_line(tmp_path, {"oncall_target": stack.target(), "ansible_python_interpreter": python}, said)
+def test_missing_docker_sdk(stack: Stack, ssh: dict[str, str], tmp_path: Path) -> None:
+    host = {"oncall_target": stack.target(), **over(ssh), "ansible_python_interpreter": hiding(tmp_path, "docker")}
+    _one_line(tmp_path, host, "Docker SDK for Python.*pip install docker", PATH=ssh["path"])
 
 
 def test_no_permission(stack: Stack, tmp_path: Path) -> None:
