@@ -7,7 +7,7 @@ background=
 finish() {
     local code=$?
     [ -z "$background" ] || { kill "$background" && wait "$background"; } 2>/dev/null || true
-    say "" "== summary ($((SECONDS / 60)) min $((SECONDS % 60)) s)"
+    printf "\n== summary (%d min %d s)\n" $((SECONDS / 60)) $((SECONDS % 60))
     printf '%s\n' "${summary[@]}"
     exit "$code"
 }
