@@ -31,6 +31,7 @@ MENDABLE = ("out_of_memory", "port_conflict", "unknown")
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
 _STARTABLE = ("stopped", "killed")
+_UNREAD = {"readable": True, "crc_ok": None, "checkpoint_readable": None, "message": None}
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,8 @@ def _plan(reading: Reading, wanted: Wanted, found: str, steps: Tuple[str, ...], 
     waiting = pending(reading.facts)
     stops = STOP in steps
     before = {"state": found, "restarted": False, "pending_restart": waiting}
+    if not stops and START not in steps:
+        return Plan(steps, tuple(warnings), before, before)
     return Plan(
         steps,
         tuple(warnings),
@@ -254,14 +257,14 @@ def _without_past(facts: Facts, lock_file: Any) -> Facts:
     present = dict(
         server,
         state=server["state"] if there else "exited",
-        exit_code=server["exit_code"] if there else 0,
+        exit_code=server["exit_code"] if there else None,
         signal=None,
         out_of_memory=False,
         engine_error=None,
         restart_loop=False,
         log=[],
         lock_file=lock_file,
-        control=dict(control, state="shut down") if control is not None else None,
+        control=dict(control or _UNREAD, state="shut down"),
     )
     return cast(Facts, dict(facts, server=present))
 

@@ -1,0 +1,305 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a server may be stopped or started, and when it is refused: pure decisions, as tables."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Optional, Tuple
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._checks import running
+from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Facts
+from ansible_collections.oncall.postgresql.plugins.module_utils._server_plan import (
+    Plan,
+    Reading,
+    Wanted,
+    decide,
+    held_by,
+    holders,
+)
+
+from .facts import (
+    AUXILIARY,
+    DATA,
+    GIB,
+    MIB,
+    Alter,
+    control,
+    disk,
+    down,
+    hba,
+    healthy,
+    log,
+    no_sql,
+    process,
+    set_activity,
+    set_configured,
+    set_directory,
+    set_rules,
+    set_server,
+    set_wire,
+    wire,
+)
+from .faults import lock
+
+RESTART = ("checkpoint", "stop", "start", "wait_ready")
+START = ("start", "wait_ready")
+CLEAN = {"control": control("shut down"), "exit_code": 0}
+STARTING = wire("socket", "/var/run/postgresql/.s.PGSQL.5432", "rejecting", "57P03", "starting up")
+
+
+def preflight(**values: Any) -> Dict[str, Any]:
+    nothing = {"backups": [], "exclusive_backup": False, "transactions": [], "missing_libraries": []}
+    return {"started_at": "2026-11-24T01:00:00+00:00", **nothing, **values}
+
+
+TRANSACTION = {
+    "pid": 4711,
+    "user": "etl",
+    "database": "shop",
+    "application": "nightly",
+    "state": "active",
+    "transaction_seconds": 4000.0,
+    "query": "INSERT ...",
+}
+BACKUP = {"pid": 4712, "application": "pg_basebackup", "phase": "streaming database files"}
+
+
+def reading(*alterations: Alter, obstacle: Optional[str] = None, **values: Any) -> Reading:
+    facts = healthy(*alterations)
+    asked = preflight(**values) if facts["snapshot"] else None
+    return Reading(facts, Thresholds(), obstacle, asked, None if asked else "connection refused")
+
+
+def shutting_down(facts: Facts) -> None:
+    no_sql("57P03", "the database system is shutting down")(facts)
+    set_wire(wire("socket", "/var/run/postgresql/.s.PGSQL.5432", "rejecting", "57P03", "shutting down"))(facts)
+    set_server(lock_file=lock(status="stopping"))(facts)
+
+
+def starting(facts: Facts) -> None:
+    no_sql("57P03", "the database system is starting up")(facts)
+    set_wire(STARTING)(facts)
+    set_server(lock_file=lock(status="starting"))(facts)
+
+
+@pytest.mark.parametrize(
+    ("alterations", "state", "steps"),
+    [
+        pytest.param((), "started", (), id="runs already"),
+        pytest.param((), "stopped", ("checkpoint", "stop"), id="stop"),
+        pytest.param((), "restarted", RESTART, id="restart"),
+        pytest.param((down(**CLEAN),), "started", START, id="start"),
+        pytest.param((down(**CLEAN),), "stopped", (), id="down already"),
+        pytest.param((down(**CLEAN),), "restarted", START, id="restart of one that is down"),
+        pytest.param((down(exit_code=137, lock_file=lock()),), "started", START, id="killed"),
+        pytest.param((starting,), "started", ("wait_ready",), id="starts up already"),
+        pytest.param((shutting_down,), "started", ("wait_stopped", *START), id="being shut down by somebody"),
+        pytest.param((shutting_down,), "stopped", ("stop",), id="being shut down, wanted"),
+        pytest.param((shutting_down,), "restarted", ("stop", *START), id="a restart that was interrupted"),
+        pytest.param(
+            (down(exit_code=1, log=[log("PANIC: no space", "disk_full", "PANIC")]),), "started", START, id="disk freed"
+        ),
+        pytest.param(
+            (
+                down(
+                    exit_code=1,
+                    log=[log("FATAL: invalid value", "invalid_configuration")],
+                    configuration={"valid": True, "message": None},
+                ),
+            ),
+            "started",
+            START,
+            id="setting corrected",
+        ),
+    ],
+)
+def test_steps(alterations: Tuple[Alter, ...], state: str, steps: Tuple[str, ...]) -> None:
+    plan = decide(reading(*alterations), Wanted(state))
+    assert plan.steps == steps
+    assert plan.changes is any(step in ("stop", "start") for step in steps)
+    assert (plan.before == plan.after) is not plan.changes
+
+
+@pytest.mark.parametrize(
+    ("alterations", "text"),
+    [
+        pytest.param((down(disks=[disk(190 * MIB, 0)]),), "its disk is full.*never anything in", id="full disk"),
+        pytest.param(
+            (down(control=control("in production", crc_ok=False)),), "data is damaged.*touch nothing", id="pg_control"
+        ),
+        pytest.param(
+            (down(exit_code=1, log=[log("PANIC: could not locate", "data_corruption", "PANIC")]),),
+            "data is damaged",
+            id="damage that only the log tells",
+        ),
+        pytest.param(
+            (down(configuration={"valid": False, "message": 'invalid value for parameter "port"'}),),
+            "refuses its configuration.*parameter .port.",
+            id="bad setting",
+        ),
+        pytest.param((down(), set_directory(mode="0777")), "chmod 0700.*mode is 0777", id="mode"),
+        pytest.param((down(nofile_soft=20),), "raise its limit", id="files"),
+        pytest.param((down(exit_code=137, out_of_memory=True),), "memory limit.*mended: .out_of_memory.", id="memory"),
+        pytest.param((down(lock_file=lock(pid=77, pid_alive=True)),), "names pid 77", id="lock file"),
+        pytest.param((down(log=[log("FATAL: something else")]),), "nothing says why.*mended: .unknown.", id="unknown"),
+        pytest.param(
+            (down(**CLEAN), set_directory(entries=0, version=None)), "is empty.*volume mounted", id="empty directory"
+        ),
+        pytest.param(
+            (down(**CLEAN), set_directory(exists=False, entries=None, version=None)), "does not exist", id="none"
+        ),
+        pytest.param(
+            (down("missing", None, control=None, data_directory=None, disks=[]),), "create it from", id="no container"
+        ),
+        pytest.param((set_server(state="paused"), no_sql()), "is paused", id="paused"),
+        pytest.param((set_server(postmaster_state="T"), no_sql()), "kill -CONT", id="frozen"),
+    ],
+)
+@pytest.mark.parametrize("state", ["started", "restarted"])
+def test_what_is_not_started(alterations: Tuple[Alter, ...], text: str, state: str) -> None:
+    with pytest.raises(RefusedError, match=text):
+        decide(reading(*alterations), Wanted(state))
+
+
+@pytest.mark.parametrize("cause", ["out_of_memory", "unknown", "port_conflict"])
+def test_what_a_person_has_mended(cause: str) -> None:
+    gone = {
+        "out_of_memory": down(exit_code=137, out_of_memory=True),
+        "unknown": down(log=[log("FATAL: something else")]),
+        "port_conflict": down("exited", 128, engine_error="Bind for 0.0.0.0:5432 failed: port is already allocated"),
+    }[cause]
+    with pytest.raises(RefusedError):
+        decide(reading(gone), Wanted("started"))
+    assert decide(reading(gone), Wanted("started", mended=[cause])).steps == START
+
+
+def test_what_is_to_be_read_is_never_taken_for_mended() -> None:
+    full = down(exit_code=137, out_of_memory=True, disks=[disk(190 * MIB, 0)])
+    with pytest.raises(RefusedError, match="its disk is full"):
+        decide(reading(full), Wanted("started", mended=["out_of_memory", "unknown", "port_conflict"]))
+    nothing = (down(log=[log("FATAL: something else")]), set_directory(entries=0, version=None))
+    with pytest.raises(RefusedError, match="is empty"):
+        decide(reading(*nothing), Wanted("started", mended=["unknown"]))
+
+
+FILE_ERROR = {
+    "file": DATA + "/postgresql.conf",
+    "line": 12,
+    "name": "work_mem",
+    "error": "setting could not be applied",
+}
+
+
+@pytest.mark.parametrize(
+    ("alterations", "values", "text"),
+    [
+        pytest.param(
+            (set_configured(file_errors=[FILE_ERROR]),),
+            {},
+            "postgresql.conf line 12: work_mem: setting could not be applied",
+            id="postgresql.conf",
+        ),
+        pytest.param(
+            (set_rules(hba(3, "host", "all", "all", None, "x", type=None, error='invalid method "x"')),),
+            {},
+            'pg_hba.conf line 3: invalid method "x"',
+            id="pg_hba.conf",
+        ),
+        pytest.param((set_configured(hba_rules=None),), {}, "may not read pg_file_settings", id="no superuser"),
+        pytest.param((), {"missing_libraries": ["nix"]}, "names nix, of which there is no file", id="library"),
+        pytest.param((), {"backups": [BACKUP]}, "backup is running: pid 4712 .pg_basebackup, streaming", id="backup"),
+        pytest.param((), {"exclusive_backup": True}, "exclusive backup mode", id="exclusive backup"),
+        pytest.param((), {"transactions": [TRANSACTION]}, "pid 4711 .etl in shop, nightly", id="long transaction"),
+        pytest.param((set_server(disks=[disk(100 * GIB, 20 * MIB)]),), {}, "20 MiB of 100 GiB", id="nearly full"),
+        pytest.param((set_directory(mode="0777"),), {}, "would not start again.*0777", id="mode"),
+        pytest.param(
+            (set_server(disks=[disk(190 * MIB, MIB)]),), {}, "would not start again, for free space", id="full"
+        ),
+        pytest.param((no_sql("53300", "too many clients"),), {}, "cannot be examined", id="no slot left"),
+        pytest.param((starting,), {}, "make the next start begin its recovery anew", id="starting up"),
+    ],
+)
+@pytest.mark.parametrize("state", ["stopped", "restarted"])
+def test_what_is_not_stopped(alterations: Tuple[Alter, ...], values: Dict[str, Any], text: str, state: str) -> None:
+    with pytest.raises(RefusedError, match=text):
+        decide(reading(*alterations, **values), Wanted(state))
+
+
+def test_what_may_be_interrupted() -> None:
+    found = reading(backups=[BACKUP], transactions=[TRANSACTION])
+    with pytest.raises(RefusedError, match="backup"):
+        decide(found, Wanted("restarted", interrupt=["long_transactions"]))
+    with pytest.raises(RefusedError, match="long transaction"):
+        decide(found, Wanted("restarted", interrupt=["backups"]))
+    plan = decide(found, Wanted("restarted", interrupt=["backups", "long_transactions"]))
+    assert plan.steps == RESTART
+    assert len(plan.warnings) == 2
+
+
+def test_a_prepared_transaction_is_told_and_no_reason() -> None:
+    prepared = [{"gid": "batch-7", "owner": "app", "database": "shop", "age_seconds": 7200.0}]
+    plan = decide(reading(set_activity(prepared=prepared)), Wanted("restarted"))
+    assert plan.steps == RESTART and "batch-7" in plan.warnings[0]
+
+
+def test_what_waits_for_a_restart_is_in_the_plan() -> None:
+    found = reading(set_configured(pending_restart=[{"name": "max_connections", "setting": "30"}]))
+    plan = decide(found, Wanted("restarted"))
+    assert (plan.before["pending_restart"], plan.after["pending_restart"]) == (["max_connections"], [])
+    assert decide(found, Wanted("started")) == Plan((), (), plan.before, plan.before)
+
+
+@pytest.mark.parametrize(
+    ("alterations", "state", "refused"),
+    [
+        ((), "started", False),
+        ((), "stopped", True),
+        ((), "restarted", True),
+        ((down(**CLEAN),), "stopped", False),
+        ((down(**CLEAN),), "started", True),
+    ],
+)
+def test_an_obstacle_is_told_before_anything(alterations: Tuple[Alter, ...], state: str, refused: bool) -> None:
+    found = reading(*alterations, obstacle="it belongs to the systemd unit postgresql.service")
+    if refused:
+        with pytest.raises(RefusedError, match="systemd unit"):
+            decide(found, Wanted(state))
+    else:
+        assert decide(found, Wanted(state)).steps == ()
+
+
+def test_a_restart_loop_is_not_stopped() -> None:
+    with pytest.raises(RefusedError, match="restart loop"):
+        decide(reading(down("restarting", 1, restart_loop=True, restart_count=7)), Wanted("stopped"))
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "text"),
+    [
+        ([process(120, "postgres: app shop 10.0.0.7(51234) idle", "T")], "session", "pid 120 (app shop.*by a signal"),
+        ([process(121, "postgres: walsender repl 10.0.0.9(4) streaming 0/3000")], "walsender", "pid 121 .walsender"),
+        ([process(122, "postgres: archiver archiving 000000010000000000000003")], "archiver", "pid 122"),
+        ([], "checkpointer", "pid 110"),
+    ],
+)
+def test_who_holds_a_shutdown(more: Any, kind: str, text: str) -> None:
+    found = holders([*AUXILIARY, *more], 100)
+    assert found[0]["kind"] == kind and 100 not in [each["pid"] for each in found]
+
+    assert re.search(text.replace("(app", r"\(app"), held_by(found))
+    assert held_by([]) == "no process of the server is to be seen"
+
+
+def test_a_reload_that_told_of_errors_did_not_end_a_killed_server() -> None:
+    told = log("configuration file contains errors; unaffected changes were applied", "invalid_configuration", "OTHER")
+    valid = {"valid": True, "message": None}
+    killed = healthy(down(exit_code=137, lock_file=lock(), log=[told], configuration=valid))
+    assert running.check(killed, Thresholds()).cause == "killed"
+    failed = healthy(down(exit_code=1, log=[told], configuration=valid))
+    assert running.check(failed, Thresholds()).cause == "invalid_configuration"
