@@ -93,7 +93,6 @@ class Project(Stack):
             "-e",
             "{%s}" % ", ".join("%s: %s" % (json.dumps(k), json.dumps(v)) for k, v in extra.items() if v is not None),
             *words,
-            timeout=300,
         )
 
     def api_password(self) -> str:

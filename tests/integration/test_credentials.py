@@ -1,0 +1,260 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""New passwords on a server without containers, which logs all that it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.module_utils import _credentials
+from ansible_collections.oncall.postgresql.plugins.module_utils._change import Change
+from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError, UnprovenError
+from ansible_collections.oncall.postgresql.plugins.module_utils._options import TARGET
+from ansible_collections.oncall.postgresql.plugins.module_utils._scram import make_verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._target import open_target
+from ansible_collections.oncall.postgresql.plugins.modules.credentials import OPTIONS
+from tests.embedded import Server
+from tests.integration.servers import until
+
+OLD, NEW = "old-Secret-4711", "new-Secret-4712"
+ROLE = 'we"ird; role'
+
+
+@pytest.fixture(scope="module", params=[16, 18])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    logging = {"log_statement": "all", "log_min_duration_statement": 0, "log_connections": "on"}
+    with Server(request.param, settings=logging) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def role(server: Server) -> None:
+    """As before each test; set up by its verifier, so that the log holds no password of ours."""
+    server.hba("host all all all scram-sha-256")
+    for name in ('"app"', '"we""ird; role"'):
+        server.sql("DROP ROLE IF EXISTS %s" % name)
+        server.sql("CREATE ROLE %s LOGIN PASSWORD '%s'" % (name, make_verifier(OLD)))
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    file = tmp_path / "environment"
+    file.write_text("# the shop\nexport URL='postgres://app:%s@127.0.0.1/shop'\nPW=\"%s\"\n" % (OLD, OLD))
+    file.chmod(0o604)
+    return file
+
+
+def options(server: Server, **more: Any) -> dict[str, Any]:
+    name = more.get("role", "app")
+    login = {"host": server.host, "port": server.port, "user": name, "password": OLD, "database": "postgres"}
+    given = {
+        "runtime": "pg_ctl",
+        "data_directory": str(server.data),
+        "login_user": "postgres",
+        "role": "app",
+        "clients": [
+            {"service": "shop", "login": {**login, "ssl_mode": None}, "health_url": None, "application_name": None}
+        ],
+    }
+    defaults = {name: rule.get("default") for name, rule in (TARGET + OPTIONS).options.items()}
+    return {**defaults, **given, **more}
+
+
+def change(server: Server, check_mode: bool = False, **more: Any) -> Change:
+    given = options(server, **more)
+    target = open_target(given, "here")
+    try:
+        return _credentials.change(target, given, check_mode)
+    finally:
+        target.close()
+
+
+def logs_in(server: Server, password: str, role: str = "app") -> bool:
+    environment = {"PGPASSWORD": password}
+    words = ("-h", server.host, "-p", str(server.port), "-U", role, "-d", "postgres", "-XAtc", "SELECT 1")
+    return server.run("psql", *words, check=False, environment=environment).stdout == "1\n"
+
+
+def stored(server: Server, role: str = "app") -> str:
+    return server.sql(
+        "SELECT rolpassword || ' ' || coalesce(rolvaliduntil::text, '-') FROM pg_authid WHERE rolname = '%s'" % role
+    )
+
+
+@pytest.mark.parametrize("name", ["app", ROLE])
+def test_the_server_takes_the_verifier_and_sees_no_password(server: Server, name: str) -> None:
+    result = change(server, role=name, password=NEW).result()
+    assert logs_in(server, NEW, name) and not logs_in(server, OLD, name)
+    assert result["logins"][0]["method"] == "scram-sha-256" and result["logins"][0]["succeeded"]
+    assert result["restart_needed"] == ["shop"]
+    assert "ALTER ROLE" in server.log and "SCRAM-SHA-256$4096:" in server.log
+    for secret in (OLD, NEW):
+        assert secret not in server.log and secret not in json.dumps(result)
+    assert NEW not in stored(server, name.replace("'", "''"))
+    again = change(server, role=name, password=NEW)
+    assert (again.changed, again.before) == (False, again.after)
+
+
+@pytest.mark.parametrize(
+    "password", ["\u00fcml\u00e4ut \uff46\uff55\uff4c\uff4c", "it's \\ \" $x %s %(role)s", "\u00a0", "x" * 200]
+)
+def test_any_given_password_logs_in(server: Server, password: str) -> None:
+    change(server, password=password)
+    assert logs_in(server, password)
+    assert password not in server.log
+
+
+def test_a_generated_one_is_in_the_files_only(server: Server, env: Path, tmp_path: Path) -> None:
+    place = tmp_path / "password"
+    more = {"env_file": str(env), "env_keys": ["URL", "PW"], "password_file": str(place)}
+    planned = change(server, check_mode=True, **more)
+    assert not place.exists() and OLD in env.read_text() and logs_in(server, OLD)
+    real = change(server, **more)
+    assert (planned.before, planned.after) == (real.before, real.after)
+    password = place.read_text().rstrip("\n")
+    assert env.read_text() == "# the shop\nexport URL='postgres://app:%s@127.0.0.1/shop'\nPW=\"%s\"\n" % (
+        password,
+        password,
+    )
+    assert (place.stat().st_mode & 0o777, env.stat().st_mode & 0o777) == (0o600, 0o604)
+    assert logs_in(server, password)
+    assert password not in server.log and password not in json.dumps(real.result())
+
+
+def test_the_servers_iterations_count(server: Server) -> None:
+    if server.sql("SELECT count(*) FROM pg_settings WHERE name = 'scram_iterations'") == "0":
+        assert server.sql("SHOW server_version").startswith("15")
+        return
+    server.sql("ALTER SYSTEM SET scram_iterations = 5000")
+    server.reload()
+    try:
+        change(server, password=NEW)
+        assert stored(server).startswith("SCRAM-SHA-256$5000:") and logs_in(server, NEW)
+    finally:
+        server.sql("ALTER SYSTEM RESET scram_iterations")
+        server.reload()
+
+
+def test_an_md5_role_behind_an_md5_line(server: Server) -> None:
+    from ansible_collections.oncall.postgresql.plugins.module_utils._verifier import md5_verifier
+
+    server.sql("ALTER ROLE app PASSWORD '%s'" % md5_verifier(OLD, "app"))
+    server.hba("host all all all md5")
+    assert logs_in(server, OLD)
+    result = change(server, password=NEW).result()
+    assert logs_in(server, NEW) and "md5" in result["warnings_found"][0]
+    server.sql("ALTER ROLE app PASSWORD '%s'" % md5_verifier(OLD, "app"))
+    assert not change(server, password=OLD).changed
+
+
+def test_a_refused_login_puts_everything_back(server: Server, env: Path, tmp_path: Path) -> None:
+    server.sql("ALTER ROLE app VALID UNTIL '2042-01-01 00:00:00+00'")
+    before, content, inode = stored(server), env.read_bytes(), sorted(tmp_path.iterdir())
+    server.hba("host all app all reject", "host all all all scram-sha-256")
+    with pytest.raises(UnprovenError) as failed:
+        change(
+            server,
+            env_file=str(env),
+            env_keys=["PW"],
+            password_file=str(tmp_path / "password"),
+            valid_until="2050-01-01",
+        )
+    assert failed.value.details["not_put_back"] == []
+    assert len(failed.value.details["put_back"]) == 3
+    assert "put back as before" in str(failed.value) and OLD not in str(failed.value)
+    assert (stored(server), env.read_bytes(), sorted(tmp_path.iterdir())) == (before, content, inode)
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """The port of something that accepts connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(20)
+        yield listener.getsockname()[1]
+
+
+def test_a_password_that_somebody_else_has_set_meanwhile_is_theirs(server: Server, mute: int) -> None:
+    given = options(server, password=NEW, deadline_seconds=4)
+    given["clients"][0]["login"]["port"] = mute
+    before, theirs = stored(server), make_verifier("theirs")
+
+    def interfere() -> None:
+        until(lambda: stored(server) != before)
+        server.sql("ALTER ROLE app PASSWORD '%s'" % theirs)
+
+    thread = threading.Thread(target=interfere)
+    thread.start()
+    with pytest.raises(UnprovenError) as failed:
+        change(server, **given)
+    thread.join()
+    assert "NOT put back: the password of role app (somebody else has changed it meanwhile.)" in str(failed.value)
+    assert stored(server).startswith(theirs)
+
+
+def test_a_hang_up_in_the_middle_puts_back(server: Server, env: Path, mute: int) -> None:
+    """A process of its own gets SIGTERM while it waits for the proof."""
+    before, content = stored(server), env.read_bytes()
+    given = options(server, env_file=str(env), env_keys=["PW"], deadline_seconds=20)
+    given["clients"][0]["login"]["port"] = mute
+    code = (
+        "import json, sys\n"
+        "from ansible_collections.oncall.postgresql.plugins.module_utils import _credentials, _target\n"
+        "given = json.load(sys.stdin)\n"
+        "target = _target.open_target(given, 'here')\n"
+        "try:\n    _credentials.change(target, given, False)\n"
+        "except Exception as error:\n    print(type(error).__name__, error)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps(given))
+    process.stdin.close()
+    until(lambda: env.read_bytes() != content, 30)
+    process.send_signal(signal.SIGTERM)
+    said = process.stdout.read()
+    process.wait(30)
+    assert "UnprovenError" in said and "interrupted (_Interrupted)" in said, said
+    assert (stored(server), env.read_bytes()) == (before, content)
+
+
+@pytest.mark.parametrize(
+    ("setup", "more", "why"),
+    [
+        ("ALTER ROLE app NOLOGIN", {}, "may not log in"),
+        ("ALTER ROLE app SUPERUSER", {}, "is a superuser"),
+        ("ALTER ROLE app VALID UNTIL '2020-01-01'", {}, "has expired"),
+        ("SELECT 1", {"valid_until": "2020-01-01"}, "not in the future"),
+        ("SELECT 1", {"role": "nobody"}, "There is no role nobody"),
+        ("SELECT 1", {"env_file": "/nowhere/.env", "env_keys": ["PW"]}, "does not exist"),
+        ("SELECT 1", {"clients": []}, "nothing could prove"),
+    ],
+)
+def test_refuses_before_anything_is_touched(server: Server, setup: str, more: dict[str, Any], why: str) -> None:
+    server.sql(setup)
+    before = stored(server)
+    with pytest.raises(RefusedError, match=why):
+        change(server, password=NEW, **more)
+    assert stored(server) == before
+
+
+def test_expired_with_a_new_end(server: Server) -> None:
+    server.sql("ALTER ROLE app VALID UNTIL '2020-01-01'")
+    assert not logs_in(server, OLD)
+    result = change(server, password=OLD, valid_until="infinity")
+    assert logs_in(server, OLD) and stored(server).endswith(" infinity")
+    assert result.changed and result.before["password"] == result.after["password"] == "present"
+    assert not change(server, password=OLD, valid_until="infinity").changed
