@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables of verdicts in README.md and docs/verdicts.md, made from ``_verdicts.py``. A unit test holds them true.
+"""The tables in README.md and docs/, made from ``_verdicts.py`` and the playbooks' heads. A unit test holds them true.
 
 python -m scripts.tables     # write them anew, between their markers
 """
@@ -80,17 +80,41 @@ def details() -> str:
     return "\n".join(parts).strip()
 
 
-def renewed() -> dict[pathlib.Path, str]:
-    """Each file that holds a table, as it should read."""
-    tables = {CHECKOUT / "README.md": overview(), CHECKOUT / "docs" / "verdicts.md": details()}
-    made = re.compile(r"(?<=<!-- made by scripts/tables.py -->\n).*?(?=<!-- end -->)", re.DOTALL)
-    texts = {}
-    for file, table in tables.items():
-        before, after = made.split(file.read_text())
-        texts[file] = "%s\n%s\n\n%s" % (before, table, after)
-    return texts
+def _heads() -> dict[str, list[str]]:
+    """What each playbook says of itself: the comment at its top. What it does first, triage before all others."""
+    heads = {}
+    for file in sorted((CHECKOUT / "playbooks").glob("*.yml"), key=lambda file: (file.stem != "triage", file.stem)):
+        lines = file.read_text().splitlines()
+        end = next(number for number, line in enumerate(lines) if line.startswith("- "))
+        heads[file.stem] = [line[2:] for line in lines[:end] if line.startswith("# ")]
+    return heads
+
+
+def playbooks() -> str:
+    """One line a playbook."""
+    rows = ["| `oncall.postgresql.%s` | %s |" % (name, head[0]) for name, head in _heads().items()]
+    return "\n".join(["| playbook | what it does |", "|---|---|", *rows])
+
+
+def variables() -> str:
+    """Each playbook with its extra variables."""
+    parts = []
+    for name, head in _heads().items():
+        text = "## `oncall.postgresql.%s`\n\n%s\n" % (name, head[0])
+        parts.append(text + ("\n%s\n" % "\n".join("  " + line for line in head[1:]) if head[1:] else ""))
+    return "\n".join(parts).strip("\n")
+
+
+TABLES = {"overview": overview, "details": details, "playbooks": playbooks, "variables": variables}
+FILES = {name: CHECKOUT / name for name in ("README.md", "docs/verdicts.md", "docs/playbooks.md")}
+
+
+def renewed(text: str) -> str:
+    """The text of one of ``FILES`` with its tables, which stand between marks that name them, made anew."""
+    marked = re.compile(r"(<!-- scripts/tables.py: (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+    return marked.sub(lambda found: "%s\n%s\n\n" % (found[1], TABLES[found[2]]()), text)
 
 
 if __name__ == "__main__":
-    for file, text in renewed().items():
-        file.write_text(text)
+    for path in FILES.values():
+        path.write_text(renewed(path.read_text()))

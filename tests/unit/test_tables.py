@@ -8,13 +8,20 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS
-from scripts.tables import CHECKOUT, renewed
+from scripts.tables import CHECKOUT, FILES, renewed
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/verdicts.md"])
+@pytest.mark.parametrize("name", FILES)
 def test_the_tables_are_those_of_the_code(name: str) -> None:
-    text = (CHECKOUT / name).read_text()
-    assert text == renewed()[CHECKOUT / name], "run: .venv/bin/python -m scripts.tables"
+    text = FILES[name].read_text()
+    assert "<!-- end -->" in text
+    assert text == renewed(text), "run: .venv/bin/python -m scripts.tables"
+
+
+def test_every_verdict_and_every_playbook_is_in_the_documentation() -> None:
+    readme, verdicts, playbooks = (file.read_text() for file in FILES.values())
     for code, cause in VERDICTS:
-        assert "`%s`" % code in text
-        assert cause is None or "`%s`" % cause in text
+        assert "`%s`" % code in readme and "`%s`" % code in verdicts
+        assert cause is None or ("`%s`" % cause in readme and "`%s`" % cause in verdicts)
+    for file in (CHECKOUT / "playbooks").glob("*.yml"):
+        assert "`oncall.postgresql.%s`" % file.stem in readme and "`oncall.postgresql.%s`" % file.stem in playbooks
