@@ -162,8 +162,9 @@ def _apply(target: Target, ask: Ask, plan: Plan, request: Request, options: Mapp
     if request.state == CANCELLED:
         return _cancel(target, ask, plan.take, options["timeout_seconds"])
     working = [row for row in plan.take if row["state"] == "active"]
+    cancelled: Dict[int, str] = {}
     if working:  # a cancelled query tells its client more than a connection that is gone
-        _cancel(target, ask, working, options["cancel_wait_seconds"])
+        cancelled = _cancel(target, ask, working, options["cancel_wait_seconds"]).outcomes
     by_state = [row["state_change"] if request.by_state() and _is_idle(row) else None for row in plan.take]
     sent = {row["pid"] for row in ask(TERMINATE, **_arrays(plan.take, changes=by_state)) if row["sent"]}
     # Those that were not signalled are looked at, too: gone, or at work again.
@@ -176,7 +177,7 @@ def _apply(target: Target, ask: Ask, plan: Plan, request: Request, options: Mapp
             if pid not in sent:
                 done.reasons[pid] = AT_WORK_AGAIN
         else:
-            done.outcomes[pid] = TERMINATED if pid in sent else GONE
+            done.outcomes[pid] = TERMINATED if pid in sent else cancelled.get(pid, GONE)
     return done
 
 

@@ -212,6 +212,7 @@ sessions:
     outcome:
       description:
         - V(cancelled), V(terminated), V(gone_by_itself), V(still_there) or V(refused).
+        - With O(state=absent), V(cancelled) is one that left as soon as its query was cancelled.
         - In check mode, what is expected.
       type: str
     reason:
