@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules run as a user runs them, and an engine that can be cut off in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .stack import SECRETS, Stack, ansible, docker
+
+ENGINE = "/var/run/docker.sock"
+
+
+def module(stack: Stack, name: str, check: bool = False, **options: Any) -> dict[str, Any]:
+    """The result of one module for this stack; ``shown`` is the diff as it is printed. No secret is in any output."""
+    inventory = stack.work / "inventory"
+    inventory.write_text("lab ansible_connection=local ansible_python_interpreter=%s\n" % sys.executable)
+    arguments = json.dumps({**stack.target(), **options})
+    words = ["-i", str(inventory), "lab", "-m", "oncall.postgresql." + name, "-a", arguments, "--diff", "-vvv"]
+    done = ansible("ansible", *words, *(["--check"] if check else []), timeout=240)
+    text = done.stdout
+    head, _arrow, body = text.rpartition(" => {")
+    assert body, text + done.stderr
+    result: dict[str, Any] = json.loads("{" + body[: body.rindex("}") + 1])
+    result["failed"] = head.endswith("| FAILED!")
+    for secret in SECRETS:
+        assert secret not in text + done.stderr, "a secret is in the output"
+    result["shown"] = head[head.find("--- before") :] if "--- before" in head else ""
+    result["shown"] = result["shown"].rpartition("\n")[0]
+    return result
+
+
+def everything(stack: Stack) -> dict[str, Any]:
+    """All that the engine knows of the project's containers and networks."""
+    label = "label=com.docker.compose.project=" + stack.project
+    containers = docker("ps", "-aq", "--no-trunc", "--filter", label).split()
+    networks = docker("network", "ls", "-q", "--filter", label).split()
+    found = json.loads(docker("inspect", *containers)) + json.loads(docker("network", "inspect", *networks))
+    for one in found:
+        one.pop("ExecIDs", None)  # of health checks
+        one.get("State", {}).pop("Health", None)
+    return {one["Id"]: one for one in found}
+
+
+class Engine:
+    """A way to the engine that is closed for good once ``last`` was asked ``times`` times: ``docker_host``.
+
+    A real socket before a real engine. ``tcp``: at a port of this host instead of a Unix socket.
+    """
+
+    def __init__(self, directory: Path, last: str = "", times: int = 1, tcp: bool = False) -> None:
+        self._last, self._left, self._open = last.encode(), times, True
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+        if tcp:
+            self._listener.bind(("127.0.0.1", 0))
+            self.docker_host = "tcp://127.0.0.1:%d" % self._listener.getsockname()[1]
+        else:
+            self.path = directory / "engine.sock"
+            self._listener.bind(str(self.path))
+            self.docker_host = "unix://%s" % self.path
+        self._listener.listen(64)
+
+    def __enter__(self) -> Engine:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, what: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.cut()
+
+    def cut(self) -> None:
+        self._open = False
+        with contextlib.suppress(AttributeError, FileNotFoundError):
+            os.unlink(self.path)
+        for one in [self._listener, *self._sockets]:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        while self._open:
+            try:
+                near, _address = self._listener.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(ENGINE)
+            self._sockets += [near, far]
+            threading.Thread(target=self._copy, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self._copy, args=(far, near, False), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, asking: bool) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                if asking and self._last and self._last in data.split(b"\r\n", 1)[0]:
+                    self._left -= 1
+                    if self._left < 0:
+                        self.cut()
+                        return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def states(result: Mapping[str, Any]) -> dict[str, str]:
+    return {row["name"]: row["after"] for row in result["containers"]}

@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers put back on their network for real, and all that is not the project's left as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .driving import Engine, everything, module
+from .faults import detached, filtered, lost_alias
+from .images import image
+from .stack import SECRETS, Stack, docker, playbook, run, write_inventory
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack("lab-netrepair-%d" % os.getpid()) as made:
+        made.up(scale=2)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(stack: Stack) -> Iterator[None]:
+    yield
+    stack.netns("iptables", "-w", "-F", "OUTPUT", service="api")
+    for service in ("api", "postgres"):
+        for name in stack.names(service):
+            docker("network", "connect", "--alias", service, stack.network(), name, check=False)
+
+
+def aliases(stack: Stack, name: str) -> list[str]:
+    found = stack.inspect(name)["NetworkSettings"]["Networks"].get(stack.network()) or {}
+    return sorted(found.get("Aliases") or [])
+
+
+def whole(stack: Stack) -> bool:
+    return all(service in aliases(stack, name) for service in ("api", "postgres") for name in stack.names(service))
+
+
+def kinds(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(step["kind"], step["container"]) for step in result["steps"]]
+
+
+def test_nothing_to_do(stack: Stack) -> None:
+    before = everything(stack)
+    for options in ({}, {"recreate": True}, {"networks": ["default"]}):
+        result = module(stack, "network", **options)
+        assert not result["changed"] and result["steps"] == [] and result["shown"] == ""
+        assert everything(stack) == before
+    assert module(stack, "network")["source"] == "compose file"
+
+
+@pytest.mark.parametrize("fault", ["client", "server", "both"])
+def test_detached(stack: Stack, fault: str) -> None:
+    lost = {"client": [stack.names("api")[1]], "server": [stack.name()]}.get(fault, [stack.name(), *stack.names("api")])
+    for name in lost:
+        docker("network", "disconnect", stack.network(), name)
+    before = everything(stack)
+    planned = module(stack, "network", check=True)
+    assert everything(stack) == before
+    result = module(stack, "network")
+    assert not result["failed"], result["msg"]
+    assert sorted(kinds(result)) == sorted(("connect", name) for name in lost) == sorted(kinds(planned))
+    assert (planned["changed"], planned["shown"]) == (result["changed"], result["shown"]) and result["changed"]
+    assert whole(stack) and result["detail"].startswith("reached from")
+    after = everything(stack)
+    for name in lost:
+        assert stack.inspect(name)["Id"][:12] in aliases(stack, name)
+    for id, one in before.items():  # nobody was restarted, nobody else was touched
+        if "State" in one:
+            assert after[id]["State"] == one["State"]
+            if one["Name"].lstrip("/") not in lost:
+                assert after[id]["NetworkSettings"] == one["NetworkSettings"]
+    assert not module(stack, "network")["changed"]
+
+
+def test_detached_and_no_compose_file_to_read(stack: Stack) -> None:
+    """The labels name files that are not here: what the container was created with says where it belongs."""
+    with Engine(stack.work, tcp=True) as engine:
+        detached("api")(stack)
+        result = module(stack, "network", docker_host=engine.docker_host)
+    assert not result["failed"] and result["source"] == "labels" and whole(stack)
+
+
+def test_lost_name(stack: Stack) -> None:
+    lost_alias(stack)
+    assert "postgres" not in aliases(stack, stack.name())
+    before, others = everything(stack), [stack.inspect(name)["NetworkSettings"] for name in stack.names("api")]
+    planned = module(stack, "network", check=True)
+    assert everything(stack) == before and kinds(planned) == [("reconnect", stack.name())]
+    result = module(stack, "network")
+    assert kinds(result) == kinds(planned) and result["shown"] == planned["shown"] and whole(stack)
+    assert [stack.inspect(name)["NetworkSettings"] for name in stack.names("api")] == others
+    assert stack.state()["StartedAt"] == before[stack.inspect()["Id"]]["State"]["StartedAt"]
+
+
+def test_a_lost_name_that_nobody_misses_breaks_no_connection(stack: Stack) -> None:
+    lost_alias(stack)
+    before = everything(stack)
+    clients = [dict(stack.target()["clients"][0], login={"host": stack.name()})]
+    result = module(stack, "network", clients=clients)
+    assert not result["changed"] and everything(stack) == before
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        (("-j", "DROP"), "drops the packets"),
+        (("-j", "REJECT", "--reject-with", "tcp-reset"), "refuses the connection"),
+        (("-m", "statistic", "--mode", "random", "--probability", "0.6", "-j", "DROP"), "packets get lost"),
+    ],
+)
+def test_a_packet_filter_is_not_ours(stack: Stack, rule: tuple[str, ...], says: str) -> None:
+    filtered(*rule)(stack)
+    before = everything(stack)
+    result = module(stack, "network")
+    assert result["failed"] and says in result["msg"] and "firewall" in result["msg"]
+    assert everything(stack) == before
+
+
+def test_a_wrong_name_in_the_settings_is_not_ours(stack: Stack) -> None:
+    before = everything(stack)
+    clients = [dict(stack.target()["clients"][0], login={"host": "postgers"})]
+    for options in ({}, {"recreate": True}):
+        result = module(stack, "network", clients=clients, **options)
+        assert result["failed"] and "cannot resolve postgers" in result["msg"] and "application's team" in result["msg"]
+    assert everything(stack) == before
+
+
+def test_a_foreign_network_is_never_touched(stack: Stack) -> None:
+    foreign = stack.project + "_foreign"  # the name alone makes nothing the project's
+    docker("network", "create", foreign)
+    try:
+        before = docker("network", "inspect", foreign), everything(stack)
+        result = module(stack, "network", networks=[foreign])
+        assert result["failed"] and "does not belong to project" in result["msg"]
+        assert (docker("network", "inspect", foreign), everything(stack)) == before
+    finally:
+        docker("network", "rm", foreign)
+
+
+def test_recreate(stack: Stack) -> None:
+    """The engine's own rules were flushed: the bridge takes no packet. The network is made anew, and nothing else."""
+    bridge = "br-" + json.loads(docker("network", "inspect", stack.network()))[0]["Id"][:12]
+    before = everything(stack)
+    old = json.loads(docker("network", "inspect", stack.network()))[0]
+    addresses = {name: stack.address(name) for name in [stack.name(), *stack.names("api")]}
+    run(["ip", "link", "set", bridge, "down"])
+    refused = module(stack, "network")
+    assert refused["failed"] and "recreate: true" in refused["msg"]
+    planned = module(stack, "network", check=True, recreate=True)
+    assert kinds(planned) == [("recreate", None)] and docker("network", "inspect", stack.network())
+    assert json.loads(docker("network", "inspect", stack.network()))[0]["Id"] == old["Id"]
+    result = module(stack, "network", recreate=True)
+    assert not result["failed"], result["msg"]
+    assert kinds(result) == kinds(planned) and result["shown"] == planned["shown"] and whole(stack)
+    new = json.loads(docker("network", "inspect", stack.network()))[0]
+    assert new["Id"] != old["Id"]
+    for key in ("Name", "Driver", "IPAM", "Internal", "Attachable", "EnableIPv6", "Options", "Labels"):
+        assert new[key] == old[key]
+    assert {name: stack.address(name) for name in addresses} == addresses
+    for id, one in everything(stack).items():
+        if "State" in one:
+            assert one["State"] == before[id]["State"]
+
+
+def test_recreate_spares_a_network_that_others_use(stack: Stack) -> None:
+    stranger = stack.project + "-stranger"
+    docker("run", "-d", "--name", stranger, "--network", stack.network(), image("postgres:17"), "sleep", "9999")
+    try:
+        filtered("-j", "DROP")(stack)
+        before, theirs = everything(stack), docker("inspect", stranger)
+        result = module(stack, "network", recreate=True)
+        assert result["failed"] and "also used by " + stranger in result["msg"]
+        assert (everything(stack), docker("inspect", stranger)) == (before, theirs)
+    finally:
+        docker("rm", "-f", stranger)
+
+
+def test_engine_that_goes_away_half_way(stack: Stack) -> None:
+    """Taken off, and the engine is gone: what is left to do is said as commands; a second run does it."""
+    lost_alias(stack)
+    with Engine(stack.work, "/connect ", 0) as engine:
+        result = module(stack, "network", docker_host=engine.docker_host)
+    assert result["failed"] and result["changed"] and "docker network connect --alias" in result["msg"]
+    assert [step["done"] for step in result["steps"]] == [False]
+    assert stack.network() not in stack.inspect()["NetworkSettings"]["Networks"]
+    result = module(stack, "network")
+    assert kinds(result) == [("connect", stack.name())] and whole(stack)
+
+
+def test_playbook(stack: Stack) -> None:
+    """The command that the verdict names, for a client that is cut off: plan, repair, healthy."""
+    detached("postgres")(stack)
+    verdict = stack.triage()["verdict"]
+    assert verdict["remedy"]["playbook"] == "oncall.postgresql.network_repair" and verdict["remedy"]["extra_vars"] == {}
+    inventory = write_inventory(stack.work, {"lab": {"oncall_target": stack.target()}})
+    before = everything(stack)
+    for words in (("-e", "oncall_plan=true"), ("--check",)):
+        done = playbook("oncall.postgresql.network_repair", "-i", str(inventory), "--diff", *words)
+        assert done.returncode == 0 and stack.network() in done.stdout and everything(stack) == before, done.stdout
+    done = playbook("oncall.postgresql.network_repair", "-i", str(inventory), "-vvv", timeout=180)
+    assert done.returncode == 0 and whole(stack), done.stdout
+    assert not [secret for secret in SECRETS if secret in done.stdout]
+    stack.wait_api()
+    assert stack.triage()["verdict"]["code"] == "healthy"
+
+
+def test_a_runtime_without_networks(stack: Stack) -> None:
+    result = module(stack, "network", runtime="remote", project=None, login_host=stack.address(stack.name()))
+    assert result["failed"] and "runtime=remote" in result["msg"]
