@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -118,7 +119,7 @@ def test_any_given_password_logs_in(server: Server, password: str) -> None:
 
 def test_a_generated_one_is_in_the_files_only(server: Server, env: Path, tmp_path: Path) -> None:
     place = tmp_path / "password"
-    more = {"env_file": str(env), "env_keys": ["URL", "PW"], "password_file": str(place)}
+    more: dict[str, Any] = {"env_file": str(env), "env_keys": ["URL", "PW"], "password_file": str(place)}
     planned = change(server, check_mode=True, **more)
     assert not place.exists() and OLD in env.read_text() and logs_in(server, OLD)
     real = change(server, **more)
@@ -175,6 +176,23 @@ def test_a_refused_login_puts_everything_back(server: Server, env: Path, tmp_pat
     assert len(failed.value.details["put_back"]) == 3
     assert "put back as before" in str(failed.value) and OLD not in str(failed.value)
     assert (stored(server), env.read_bytes(), sorted(tmp_path.iterdir())) == (before, content, inode)
+
+
+def test_a_file_that_cannot_be_written_puts_the_role_back(server: Server, env: Path) -> None:
+    """The kernel refuses to write on, as on a disk that got full after it was looked at."""
+    before, content, seen = stored(server), env.read_bytes(), len(server.log)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, limit[1]))
+    try:
+        with pytest.raises(UnprovenError) as failed:
+            change(server, env_file=str(env), env_keys=["PW"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "could not be written: File too large" in str(failed.value)
+    assert "put back as before: the password of role app" in str(failed.value)
+    assert server.log[seen:].count("statement: ALTER ROLE") == 2, "it was not changed in the first place"
+    assert (stored(server), env.read_bytes()) == (before, content)
+    assert [one.name for one in env.parent.iterdir()] == [env.name]
 
 
 @pytest.fixture

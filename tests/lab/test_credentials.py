@@ -8,6 +8,7 @@ The project lives in a directory of its own, with a ``.env`` that Compose reads,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -68,7 +69,7 @@ class Project(Stack):
         os.chown(self.env, 0, 65534)
         (self.directory / "compose.yml").write_text(text)
 
-    def compose(self, *words: str, override: Mapping[str, Any] | None = None, check: bool = True) -> str:
+    def compose(self, *words: str, override: Mapping[str, Any] | str | None = None, check: bool = True) -> str:
         assert override is None
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
         argv = [*compose_command(), "-p", self.project, *words]
@@ -94,6 +95,9 @@ class Project(Stack):
             "{%s}" % ", ".join("%s: %s" % (json.dumps(k), json.dumps(v)) for k, v in extra.items() if v is not None),
             *words,
         )
+
+    def sessions(self) -> list[subprocess.Popen[str]]:
+        return self._others
 
     def api_password(self) -> str:
         env = dict(pair.split("=", 1) for pair in self.inspect(self.name("api"))["Config"]["Env"])
@@ -164,8 +168,9 @@ class Watch:
 
 @pytest.fixture
 def project(request: pytest.FixtureRequest) -> Iterator[Project]:
-    with Project(*getattr(request, "param", ())) as stack:
-        stack.up()
+    stack = Project(*getattr(request, "param", ()))
+    with stack:
+        stack.up(scale=2 if stack.key == "DATABASE_URL" else 1)
         stack.sql("ALTER SYSTEM SET log_statement = 'all'; ")
         stack.sql("ALTER SYSTEM SET log_min_duration_statement = 0")
         stack.reload()
@@ -193,7 +198,7 @@ def task(done: subprocess.CompletedProcess[str], word: str) -> str:
 
 @pytest.mark.parametrize("project", [(".env", "LAB_PASSWORD"), ("api.env", "DATABASE_URL")], indirect=True)
 def test_a_new_password_everywhere_and_a_secret_nowhere(project: Project) -> None:
-    before, container = state(project), project.inspect(project.name("api"))["Id"]
+    before, replicas, container = state(project), project.names("api"), project.inspect(project.name("api"))["Id"]
     project.sql("ALTER ROLE app PASSWORD '%s'" % OTHER)  # somebody changed one side only
     assert project.triage()["verdict"]["cause"] == "wrong_password"
     with Watch() as watch:
@@ -203,6 +208,7 @@ def test_a_new_password_everywhere_and_a_secret_nowhere(project: Project) -> Non
     new = project.api_password()
     assert re.fullmatch(r"[A-Z][\w-]{42}", new)
     assert project.inspect(project.name("api"))["Id"] != container
+    assert project.names("api") == replicas
     wait_for(project.healthy)
     now = state(project)
     assert now["env"] == before["env"].replace(PASSWORD.encode(), new.encode()) != before["env"]
@@ -277,32 +283,71 @@ def test_a_read_only_file_is_refused_before_anything_is_touched(project: Project
         run(["umount", str(place)])
 
 
-def test_a_full_disk_is_refused_or_put_back(project: Project) -> None:
-    """First: it is full already, and that is seen. Then: it gets full while the file is written."""
+@pytest.fixture
+def small(project: Project) -> Iterator[Path]:
+    """``.env`` is a link to a file on a disk of 256 KiB."""
     place = project.work / "small"
     place.mkdir()
     run(["mount", "-t", "tmpfs", "-o", "size=256k", "oncall-lab", str(place)])
     try:
-        moved = place / ".env"
-        moved.write_bytes(project.env.read_bytes())
+        (place / ".env").write_bytes(project.env.read_bytes())
         project.env.unlink()
-        project.env.symlink_to(moved)
-        before, running = state(project), containers(project)
-        (place / "filler").write_bytes(b"x" * 200 * 1024)
-        done = project.reset()
-        assert done.returncode and "is full" in task(done, "Give the role")
-        assert (state(project), containers(project)) == (before, running)
-
-        (place / "filler").unlink()
-        run(["mount", "-o", "remount,nr_inodes=3", str(place)])  # the root, the file, and one: is taken in a moment
-        (place / "filler").write_bytes(b"x")
-        done = project.reset()
-        assert done.returncode, done.stdout
-        (place / "filler").unlink()
-        assert (state(project), containers(project)) == (before, running)
+        project.env.symlink_to(place / ".env")
+        yield place
         assert project.env.is_symlink()
+        assert [one.name for one in place.iterdir()] == [".env"]
     finally:
         run(["umount", "-l", str(place)])
+
+
+def fill(place: Path) -> None:
+    with contextlib.suppress(OSError), open(place / "filler", "wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+def test_a_full_disk_is_refused_before_anything_is_touched(project: Project, small: Path) -> None:
+    before, running = state(project), containers(project)
+    fill(small)
+    done = project.reset()
+    (small / "filler").unlink()
+    assert done.returncode and "is full (0 bytes free" in task(done, "Give the role")
+    assert (state(project), containers(project)) == (before, running)
+
+
+def test_a_disk_that_gets_full_while_the_file_is_written(project: Project, small: Path) -> None:
+    """A lock holds the role's change up until the disk has been filled: after the pre-flight, before the file."""
+    before, running = state(project), containers(project)
+    project.session("BEGIN; LOCK TABLE pg_authid IN EXCLUSIVE MODE;", user="postgres")
+    holder = project.sessions()[-1]
+    lines = len(project.logs())
+
+    def interfere() -> None:
+        wait_for(lambda: "statement: ALTER ROLE" in project.logs()[lines:], 100, 0.01)
+        fill(small)
+        assert holder.stdin
+        holder.stdin.write("COMMIT;\n")
+        holder.stdin.flush()
+
+    thread = threading.Thread(target=interfere)
+    thread.start()
+    done = project.reset()
+    thread.join()
+    (small / "filler").unlink()
+    said = task(done, "Give the role")
+    assert done.returncode and "could not be written: No space left on device; it is as it was" in said, said
+    assert "put back as before: the password of role app" in said
+    assert (state(project), containers(project)) == (before, running)
+
+
+def test_a_file_that_compose_cannot_read_is_not_quoted(project: Project) -> None:
+    with open(project.env, "a") as file:
+        file.write("BROKEN='tail-Secret-4714\n")
+    before, running = state(project), containers(project)
+    done = project.reset()
+    assert done.returncode and "unterminated" in task(done, "Give the role")
+    assert "tail-Secret" not in done.stdout + done.stderr
+    assert (state(project), containers(project)) == (before, running)
 
 
 def test_a_password_that_does_not_let_in_is_put_back(project: Project) -> None:
@@ -322,8 +367,8 @@ def test_a_password_that_does_not_let_in_is_put_back(project: Project) -> None:
     wait_for(project.healthy)
 
 
-def test_a_client_whose_page_falls_ill_is_put_back(project: Project) -> None:
-    """The new container gets the password, and dies of something else: the old one's world is given back."""
+def test_files_that_would_make_another_container_are_refused(project: Project) -> None:
+    """Somebody has edited the Compose file, and brought nothing up yet: that is not ours to do."""
     before = state(project)
     wait_for(project.healthy)
     text = (project.directory / "compose.yml").read_text()

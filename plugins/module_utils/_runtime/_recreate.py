@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -189,7 +190,9 @@ def _run(
     except OSError as error:
         raise TargetError("%s cannot be run: %s" % (argv[0], error.strerror)) from None
     if done.returncode:
-        said = mask(" ".join(done.stderr.decode("utf-8", "replace").split()), secrets)[-300:]
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        # Of a file that it cannot read Compose quotes whatever stands there: "unterminated quoted value 'geheim".
+        said = mask(re.split(r"[\"'`]", said)[0] if "up" not in argv else said, secrets)[-300:]
         raise TargetError("%s failed: %s" % (what, said or "exit code %d" % done.returncode))
     return done.stdout.decode("utf-8", "replace")
 
