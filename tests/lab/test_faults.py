@@ -1,16 +1,24 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each fault on a fresh stack: verdict, cause, decisive evidence, path, remedy; nothing else wrong, nothing changed."""
+"""Each fault on a fresh stack: verdict, cause, decisive evidence, path, remedy; nothing else wrong, nothing changed.
+
+Then the remedy that the verdict recommends, just as it says. Where there is none, ``respond`` looked, with leave to
+carry out everything: then nothing may have been touched.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from . import remedy
 from .faults import FAULTS, QUESTIONS, Fault
 from .looks import containers, files
 from .stack import Stack
@@ -18,15 +26,69 @@ from .stack import Stack
 GRAVE = ("critical", "emergency")
 
 
+class Ahead:
+    """The next fault's stack comes up, and the last one's goes down, while this one is looked at."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self._faults = faults
+        self._pool = ThreadPoolExecutor(max_workers=2)
+        self._coming: dict[str, Future[Stack]] = {}
+        self._going: list[Future[None]] = []
+
+    def take(self, fault: Fault) -> Stack:
+        self._prepare(fault)
+        following = self._faults[self._faults.index(fault) + 1 :]
+        if following:
+            self._prepare(following[0])
+        return self._coming.pop(fault.id).result()
+
+    def give_back(self, stack: Stack) -> None:
+        self._going.append(self._pool.submit(stack.close))
+
+    def close(self) -> None:
+        for future in self._coming.values():
+            if not future.exception():
+                self.give_back(future.result())
+        self._pool.shutdown()
+        for gone in self._going:
+            gone.result()
+
+    def _prepare(self, fault: Fault) -> None:
+        if fault.id not in self._coming:
+            self._coming[fault.id] = self._pool.submit(_up, fault)
+
+
+def _up(fault: Fault) -> Stack:
+    stack = Stack("lab-%d-%s" % (os.getpid(), fault.id), version=fault.version)
+    try:
+        stack.up(fault.before(stack) if fault.before else fault.override)
+    except BaseException:
+        stack.close()
+        raise
+    return stack
+
+
+@pytest.fixture(scope="module")
+def ahead(request: pytest.FixtureRequest) -> Iterator[Ahead]:
+    chosen = [getattr(item, "callspec", None) for item in request.session.items]
+    made = Ahead([one.params["fault"] for one in chosen if one and "fault" in one.params])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stack(ahead: Ahead, fault: Fault) -> Iterator[Stack]:
+    made = ahead.take(fault)
+    yield made
+    ahead.give_back(made)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.id for fault in FAULTS])
-def test_fault(fault: Fault) -> None:
-    with Stack("lab-%d" % os.getpid(), version=fault.version) as stack:
-        override = fault.before(stack) if fault.before else fault.override
-        stack.up(override)
-        fault.make(stack)
-        before = containers(stack), files(stack)
-        result = stack.triage(**fault.options)
-        assert fault.moves or (containers(stack), files(stack)) == before, "triage changed something"
+def test_fault(stack: Stack, fault: Fault) -> None:
+    fault.make(stack)
+    before = containers(stack), files(stack)
+    result = stack.triage(**fault.options)
+    assert fault.moves or (containers(stack), files(stack)) == before, "triage changed something"
     check(fault, result)
 
 
@@ -47,10 +109,10 @@ def check(fault: Fault, result: dict[str, Any]) -> None:
     else:
         assert set(answers.values()) == {"yes"}, result["path"]
 
-    remedy = verdict["remedy"]
-    assert (remedy and remedy["playbook"]) == (fault.remedy and "oncall.postgresql." + fault.remedy), remedy
+    recommended = verdict["remedy"]
+    assert (recommended and recommended["playbook"]) == (fault.remedy and "oncall.postgresql." + fault.remedy), verdict
     for name, value in fault.variables.items():
-        assert remedy["extra_vars"][name] == value
+        assert recommended["extra_vars"][name] == value
 
     others = [one for one in result["findings"] if one["code"] not in (fault.code, *fault.also)]
     grave = [one for one in others if one["severity"] in GRAVE or (fault.code == "healthy" and one["severity"] != "ok")]
