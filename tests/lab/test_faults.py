@@ -9,7 +9,6 @@ carry out everything: then nothing may have been touched.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -85,11 +84,28 @@ def stack(ahead: Ahead, fault: Fault) -> Iterator[Stack]:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.id for fault in FAULTS])
 def test_fault(stack: Stack, fault: Fault) -> None:
+    if not fault.remedy:
+        without_remedy(stack, fault)
+        return
+    with remedy.Writer(stack) as writer:
+        rows = remedy.rows(stack)
+        fault.make(stack)
+        before = containers(stack), files(stack)
+        result = stack.triage(**fault.options)
+        assert fault.moves or (containers(stack), files(stack)) == before, "triage changed something"
+        check(fault, result)
+        remedy.mend(stack, result["verdict"], writer, rows, **fault.options)
+
+
+def without_remedy(stack: Stack, fault: Fault) -> None:
     fault.make(stack)
-    before = containers(stack), files(stack)
-    result = stack.triage(**fault.options)
-    assert fault.moves or (containers(stack), files(stack)) == before, "triage changed something"
+    before, sessions = (containers(stack), files(stack)), remedy.sessions(stack)
+    result = remedy.respond(stack, **fault.options)
+    assert fault.moves or (containers(stack), files(stack)) == before, "something was changed"
+    assert fault.moves or sessions <= remedy.sessions(stack), "a session is gone"
     check(fault, result)
+    if fault.code != "healthy":
+        remedy.check_advice(result["verdict"])
 
 
 def check(fault: Fault, result: dict[str, Any]) -> None:
