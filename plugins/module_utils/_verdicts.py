@@ -222,7 +222,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ("pool_exhausted", "active_overload"): Row(
         CRITICAL,
         "No connection is left ({counts} taken), most are busy: cancel what runs longest, blockers first",
-        Remedy("cancel_queries", texts=(("oncall_query_seconds", "30"),)),
+        Remedy("cancel_queries", texts=(("oncall_query_seconds", "{query_seconds}"),)),
         UNRESOLVED,
     ),
     ("pool_exhausted", "role_limit"): Row(

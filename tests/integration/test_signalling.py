@@ -45,7 +45,7 @@ CREATE TABLE items (id int); GRANT ALL ON items TO app, watcher;
 STUBBORN = (
     """DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"""
 )
-IDLE = {"state": "absent", "session_states": ["idle"], "max_percent": 100}
+IDLE: dict[str, Any] = {"state": "absent", "session_states": ["idle"], "max_percent": 100}
 
 Connect = Callable[..., Client]
 
@@ -169,7 +169,13 @@ def test_what_each_was_doing_is_told_without_its_secrets(db: Server, opened: Con
 def test_a_thousand_go_by_one_statement() -> None:
     with Server(settings={"max_connections": 1010, "log_statement": "all"}) as server, contextlib.ExitStack() as stack:
         server.sql("CREATE ROLE app LOGIN PASSWORD '%s'" % PASSWORD)
-        login = {"host": server.host, "port": server.port, "user": "app", "password": PASSWORD, "dbname": "postgres"}
+        login: dict[str, Any] = {
+            "host": server.host,
+            "port": server.port,
+            "user": "app",
+            "password": PASSWORD,
+            "dbname": "postgres",
+        }
         for _ in range(1000):
             stack.callback(psycopg2.connect(**login).close)
         done = signalled(server, **IDLE, max_sessions=1000)
@@ -261,7 +267,7 @@ def test_a_working_session_is_cancelled_before_it_is_ended(db: Server, opened: C
 
 def test_superusers_go_only_for_a_declared_client(db: Server, opened: Connect) -> None:
     application, person = opened("root"), opened("root", "psql")
-    everything = {"state": "absent", "user": "root", "max_percent": 100}
+    everything: dict[str, Any] = {"state": "absent", "user": "root", "max_percent": 100}
     assert set(outcomes(signalled(db, **everything)).values()) == {"refused"}
     done = signalled(db, clients=declared("root"), **everything)
     assert outcomes(done) == {application.pid: "terminated", person.pid: "refused"}
@@ -276,10 +282,11 @@ def test_replication_is_never_touched(db: Server, opened: Connect) -> None:
         connection_factory=psycopg2.extras.PhysicalReplicationConnection,
     )  # fmt: skip
     try:
-        sender.cursor().start_replication(start_lsn=db.sql("SELECT pg_current_wal_lsn()"))
-        (pid,) = [int(pid) for pid in db.sql("SELECT pid FROM pg_stat_replication").splitlines()]
+        sender.cursor().start_replication(start_lsn=0)
+        pid = int(until(lambda: db.sql("SELECT pid FROM pg_stat_replication")))
         ordinary = opened("replica")
-        for options in ({"pids": [pid]}, {"application": "shop-api"}, {"user": "replica"}):
+        meant: tuple[dict[str, Any], ...] = ({"pids": [pid]}, {"application": "shop-api"}, {"user": "replica"})
+        for options in meant:
             for state in ("absent", "cancelled"):
                 with contextlib.suppress(RefusedError):
                     result = signalled(db, state=state, max_percent=100, **options)
@@ -312,7 +319,11 @@ def test_a_running_pg_dump_is_left_alone(db: Server, opened: Connect) -> None:
 def test_caps_refuse_with_the_list_and_touch_nothing(db: Server, opened: Connect) -> None:
     clients = [opened() for _ in range(4)]
     before = activity(db)
-    for cap, words in (({"max_sessions": 3}, "4 sessions, more than max_sessions=3"), ({"max_percent": 50}, "4 of 4")):
+    caps: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"max_sessions": 3}, "4 sessions, more than max_sessions=3"),
+        ({"max_percent": 50}, "4 of 4"),
+    )
+    for cap, words in caps:
         for check in (True, False):
             with pytest.raises(RefusedError, match=words) as caught:
                 signalled(db, check, **{**IDLE, **cap})
@@ -348,7 +359,12 @@ def test_pids_that_are_gone_are_no_matter(db: Server) -> None:
 
 def test_privileges_are_told_before_anything_is_sent(db: Server, opened: Connect) -> None:
     client = opened()
-    limited = {"login_host": db.host, "login_port": db.port, "login_user": "watcher", "login_password": PASSWORD}
+    limited: dict[str, Any] = {
+        "login_host": db.host,
+        "login_port": db.port,
+        "login_user": "watcher",
+        "login_password": PASSWORD,
+    }
     with pytest.raises(RefusedError, match="pg_signal_backend"):
         signalled(db, state="absent", pids=[client.pid], **limited)
     db.sql("GRANT pg_signal_backend TO watcher")
@@ -405,7 +421,7 @@ def refuses(db: Server) -> bool:
     return False
 
 
-ROOT = {"clients": declared("root")}
+ROOT: dict[str, Any] = {"clients": declared("root")}
 
 
 def test_the_first_slot_is_freed_by_its_title(db: Server, full: list[Client]) -> None:
@@ -543,7 +559,12 @@ def test_a_young_one_is_left_to_its_manager(db: Server, orphan: str) -> None:
 
 
 def test_only_its_owner_or_a_superuser_may(db: Server, orphan: str) -> None:
-    limited = {"login_host": db.host, "login_port": db.port, "login_user": "watcher", "login_password": PASSWORD}
+    limited: dict[str, Any] = {
+        "login_host": db.host,
+        "login_port": db.port,
+        "login_user": "watcher",
+        "login_password": PASSWORD,
+    }
     with pytest.raises(RefusedError, match="only its owner or a superuser"):
         finished(db, gid=orphan, min_age_seconds=0, **limited)
 

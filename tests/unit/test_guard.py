@@ -197,8 +197,9 @@ def test_caps(number: int, asked: Dict[str, Any], rules: Dict[str, Any], over: O
 
 def test_something_must_be_asked_for() -> None:
     assert not Request(ABSENT).names_something()
-    for asked in ({"pids": frozenset()}, {"blocking": True}, {"user": ""}, {"idle_seconds": 0.0}):
-        assert Request(ABSENT, **asked).names_something()  # type: ignore[arg-type]
+    given: List[Dict[str, Any]] = [{"pids": frozenset()}, {"blocking": True}, {"user": ""}, {"idle_seconds": 0.0}]
+    for asked in given:
+        assert Request(ABSENT, **asked).names_something()
 
 
 # --- by process titles ------------------------------------------------------------------------------------------------

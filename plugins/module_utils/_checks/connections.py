@@ -10,6 +10,7 @@ Ordinary roles may use ``max_connections - superuser_reserved_connections - rese
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .. import _titles
@@ -18,6 +19,7 @@ from .._facts import Facts, RoleLimit, Snapshot
 from ._readings import TOO_MANY_CONNECTIONS, count, duration, not_asked, refusals, without_snapshot
 
 QUESTION = "connections"
+OVERLOAD_SECONDS = 30.0
 IDLE, IN_TRANSACTION, ACTIVE = "idle_connections", "idle_in_transaction", "active_overload"
 
 
@@ -33,6 +35,15 @@ class Holder(NamedTuple):
 
 
 def check(facts: Facts, thresholds: Thresholds) -> Answer:
+    answer = _check(facts, thresholds)
+    if answer.cause != ACTIVE:
+        return answer
+    # What runs for long is in the way of all the others: sooner than it would be on a server with room left.
+    seconds = min(OVERLOAD_SECONDS, thresholds.long_query_seconds)
+    return replace(answer, values=(*answer.values, ("query_seconds", "%g" % seconds)))
+
+
+def _check(facts: Facts, thresholds: Thresholds) -> Answer:
     snapshot = facts["snapshot"]
     refused = refusals(facts, TOO_MANY_CONNECTIONS)
     if snapshot is None and not refused:
