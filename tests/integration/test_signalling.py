@@ -132,6 +132,10 @@ def signalled(db: Server, check: bool = False, between: Between | None = None, *
     return call(_sessions.change, sessions.OPTIONS, db, options, check, between or {})
 
 
+def as_watcher(db: Server) -> dict[str, Any]:
+    return {"login_host": db.host, "login_port": db.port, "login_user": "watcher", "login_password": PASSWORD}
+
+
 def declared(user: str = "app", application: str | None = "shop-api") -> list[dict[str, Any]]:
     return [{"service": "api", "application_name": application, "login": {"user": user}}]
 
