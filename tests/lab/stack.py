@@ -117,6 +117,9 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, what: BaseException | None, where: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.down()
         shutil.rmtree(self.work, ignore_errors=True)
 
