@@ -10,6 +10,7 @@ nothing about the server and is left to question 3.
 
 from __future__ import annotations
 
+import re
 from typing import List, NamedTuple, Optional, Tuple
 
 from .._answers import NO, WARNING, YES, Answer, Finding, Thresholds
@@ -92,7 +93,7 @@ def _why(server: ServerFacts) -> Reason:
 def _port_taken(server: ServerFacts, entries: List[LogEntry]) -> Optional[Reason]:
     error = server["engine_error"] or ""
     if any(words in error.lower() for words in PORT_TAKEN):
-        return Reason("port_conflict", ["engine: %s" % line(error)])
+        return Reason("port_conflict", [_engine(error)])
     told = [entry["text"] for entry in entries[-LAST_WORDS:] if entry["cause"] == "port_conflict"]
     if not told:
         return None
@@ -301,7 +302,7 @@ def _shut_down(state: Optional[str]) -> bool:
 
 def _hints(server: ServerFacts) -> List[str]:
     directory = server["data_directory"]
-    hints = ["engine: %s" % line(server["engine_error"])] if server["engine_error"] else []
+    hints = [_engine(server["engine_error"])] if server["engine_error"] else []
     if directory and not directory["exists"]:
         hints.append("data directory %s does not exist: is its volume mounted?" % directory["path"])
     elif directory and directory["entries"] == 0:
@@ -339,6 +340,11 @@ def _findings(server: ServerFacts) -> List[Finding]:
         text = "restarted %s, up for %s" % (count(server["restart_count"], "time"), duration(uptime))
         found.append(Finding("restarted", WARNING, "The server was restarted by its engine not long ago", (text,)))
     return found
+
+
+def _engine(error: str) -> str:
+    """The engine's words, less the long ids in them: the reason comes last and must not be cut off."""
+    return "engine: %s" % line(re.sub(r" \([0-9a-f]{64}\)", "", error), 300)
 
 
 def _from_outside(facts: Facts) -> Answer:
