@@ -8,19 +8,22 @@ from __future__ import annotations
 import functools
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ._back import Back, Waiter
 from ._change import Change
 from ._deadline import Deadline
 from ._errors import DeadlineError, OncallError, OptionsError, RefusedError, UnprovenError
+from ._interrupt import Interrupted, interruptible
 from ._runtime import ClientOption, Container, DrivesClients
 from ._side_by_side import side_by_side
 from ._target import Target, client_options
+from ._wait import wait_for
 
 STOPPED, STARTED, RESTARTED = "stopped", "started", "restarted"
 LIVE = ("running", "restarting")
 _MARGIN_SECONDS = 5  # for the engine's answer after a step's own time is up
+_LAST_SECONDS = 20.0  # to put things back when interrupted
 _HERE = "here"
 
 
@@ -139,10 +142,7 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
     records = _records(seen, plan, options)
     if check_mode:
         return _changed(plan, records, started)
-    run = _Run(target, options, declared, containers, records)
-    run.stop(plan)
-    if plan.wait:
-        run.start(plan)
+    _Run(target, options, declared, containers, records).carry_out(plan)
     problems = ["%s: %s" % (record["name"], record["error"]) for record in records.values() if record["error"]]
     done = _changed(plan, records, started)
     if problems:
@@ -219,36 +219,46 @@ class _Run:
     ) -> None:
         self._target, self._containers, self._records = target, containers, records
         self._grace, self._patience = float(options["grace_seconds"]), float(options["health_timeout_seconds"])
-        self._waiter = Waiter(target, declared)
-        self._late: List[str] = []
+        self._waiter, self._began = Waiter(target, declared), time.monotonic()
+        self._asked: Set[str] = set()  # to end
         for record in records.values():  # until it is done it is not done
             record["stopped"] = record["started"] = False
             record["after"] = record["before"]
 
-    def stop(self, plan: Plan) -> None:
-        """Stop service by service, and go no further when one does not end: nobody else is taken down then.
-
-        Whoever was stopped is started again when this is interrupted, if that was the plan.
-        """
+    def carry_out(self, plan: Plan) -> None:
+        """Whoever was stopped to be restarted is started again, also when somebody interrupts this."""
         try:
-            for group in plan.stop:
-                outcome = side_by_side(
-                    {name: functools.partial(self._stop_one, name) for name in group},
-                    Deadline(self._grace + _MARGIN_SECONDS),
-                )
-                self._note(outcome.errors)
-                failed = [name for name in group if self._records[name]["error"]]
-                if failed:
-                    for name in _flat(plan.stop):
-                        if not self._records[name]["stopped"] and name not in failed:
-                            self._records[name]["error"] = "left running, because of %s" % " and ".join(failed)
-                    return
-        except BaseException:  # Ctrl-C: no time to wait for their health, but time to start them
-            for name in _flat(plan.start):
-                self._start_anyway(name)
-            raise
+            with interruptible():
+                self._stop(plan)
+                self._start(plan)
+        except BaseException as error:
+            left = [name for name in _flat(plan.start) if name in self._asked and not self._records[name]["started"]]
+            side_by_side({name: functools.partial(self._start_anyway, name) for name in left}, Deadline(_LAST_SECONDS))
+            if not isinstance(error, (Interrupted, KeyboardInterrupt)):
+                raise
+            raise UnprovenError(
+                "Interrupted (%s): the clients that had been stopped were started again, and not waited for"
+                % (str(error) or "SIGINT"),
+                "Look how they are: state: started waits for them.",
+                details=dict(_changed(plan, self._records, self._began).details, changed=True),
+            ) from None
 
-    def start(self, plan: Plan) -> None:
+    def _stop(self, plan: Plan) -> None:
+        """Service by service, and no further when one does not end: nobody else is taken down then."""
+        for group in plan.stop:
+            outcome = side_by_side(
+                {name: functools.partial(self._stop_one, name) for name in group},
+                Deadline(self._grace + _MARGIN_SECONDS),
+            )
+            self._note(outcome.errors)
+            failed = [name for name in group if self._records[name]["error"]]
+            if failed:
+                for name in _flat(plan.stop):
+                    if name not in self._asked:
+                        self._records[name]["error"] = "left running, because of %s" % " and ".join(failed)
+                return
+
+    def _start(self, plan: Plan) -> None:
         """Bring back service by service whoever was stopped or was down, also those that ended late."""
         start = set(_flat(plan.start))
         for group in plan.wait:
@@ -261,10 +271,10 @@ class _Run:
             self._note(outcome.errors)
 
     def _due(self, name: str, plan: Plan) -> bool:
-        """Of those to be restarted only who has ended; one that was not asked to, after another failed, goes on."""
+        """Of those to be restarted only who has ended, be it late; one that was not asked to goes on."""
         if name not in _flat(plan.stop) or self._records[name]["stopped"]:
             return True
-        if name not in self._late:
+        if name not in self._asked:
             return False
         try:
             return self._containers[name].look(Deadline(self._target.deadline_seconds)).state not in LIVE
@@ -273,11 +283,11 @@ class _Run:
 
     def _stop_one(self, name: str) -> None:
         container, record, begin = self._containers[name], self._records[name], time.monotonic()
+        self._asked.add(name)
         try:
             container.stop(Deadline(self._grace))
             record["stopped"], record["after"] = True, container.look(Deadline(_MARGIN_SECONDS)).state
         except DeadlineError:
-            self._late.append(name)
             record["after"] = container.look(Deadline(_MARGIN_SECONDS)).state
             record["stopped"] = record["after"] not in LIVE
             if not record["stopped"]:
@@ -300,10 +310,11 @@ class _Run:
         record["health"], record["health_page"], record["sessions"] = back.health, back.page, back.sessions
 
     def _start_anyway(self, name: str) -> None:
-        try:
-            self._containers[name].start(Deadline(self._target.deadline_seconds))
-        except OncallError as error:
-            self._records[name]["error"] = str(error)
+        container = self._containers[name]
+        step = self._target.deadline_seconds
+        wait_for(lambda: container.look(Deadline(step)).state in LIVE, lambda live: not live, _LAST_SECONDS / 2)
+        container.start(Deadline(step))
+        self._records[name].update(stopped=True, started=True, after="running", error=None)
 
     def _note(self, errors: Mapping[str, Exception]) -> None:
         for name, error in errors.items():

@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -181,6 +186,27 @@ def test_a_paused_client_is_left_to_whoever_paused_it(stack: Stack) -> None:
         docker("unpause", name)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_half_way(stack: Stack, number: signal.Signals) -> None:
+    """One has ended, the next is ending: both are started again."""
+    slow, apis = stack.name("slow"), stack.names("api")
+    before = {name: started_at(stack, name) for name in [slow, *apis]}
+    options = {**stack.target(), "clients": [api(stack), {"service": "slow"}], "state": "restarted"}
+    argv = [sys.executable, "-m", "ansible_collections.oncall.postgresql.plugins.modules.clients"]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": options}))
+    process.stdin.close()
+    process.stdin = None
+    wait_for(lambda: not any(stack.inspect(name)["State"]["Running"] for name in apis), every=0.02)
+    time.sleep(0.5)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 1 and "Interrupted (%s)" % number.name in said, said
+    assert all(stack.inspect(name)["State"]["Running"] for name in before)
+    assert all(started_at(stack, name) != before[name] for name in before)
+
+
 def test_engine_that_goes_away_half_way(stack: Stack) -> None:
     """What was stopped by then is told, and started by running it again."""
     one, two = stack.names("api")
@@ -203,7 +229,7 @@ def test_where_the_namespace_cannot_be_entered_a_toolbox_asks(stack: Stack) -> N
 
 def test_a_runtime_without_containers(stack: Stack) -> None:
     address = stack.address(stack.names("api")[0])
-    target = {
+    target: dict[str, Any] = {
         "runtime": "remote",
         "project": None,
         "login_host": stack.address(stack.name()),

@@ -43,7 +43,7 @@ def whole(stack: Stack) -> bool:
     return all(service in aliases(stack, name) for service in ("api", "postgres") for name in stack.names(service))
 
 
-def kinds(result: dict[str, Any]) -> list[tuple[str, str]]:
+def kinds(result: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(step["kind"], step["container"]) for step in result["steps"]]
 
 

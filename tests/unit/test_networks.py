@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import pytest
 
@@ -27,7 +27,7 @@ def scene(
     server: Optional[Attached] = None,
     clients: Optional[List[Attached]] = None,
     networks: Tuple[Net, ...] = (Net(NET, "default"),),
-    wanted: Optional[Dict[str, Sequence[Wanted]]] = None,
+    wanted: Optional[Mapping[str, Sequence[Wanted]]] = None,
 ) -> Scene:
     there = [container("api", "api-1", NET)] if clients is None else clients
     server = server or container("postgres", "db", NET)
