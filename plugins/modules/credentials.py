@@ -54,6 +54,7 @@ options:
     description:
       - One of the services in O(clients). The role gets the password that this service uses already, the remedy for a
         password that was changed on one side only. Refused unless all clients of the role use the same one.
+      - Where the role was given another password on purpose this undoes it. Then correct the client instead.
     type: str
   env_file:
     description:
