@@ -241,7 +241,8 @@ def listens(*lines: str) -> Act:
     def act(stack: Stack) -> None:
         stack.configure(*lines)
         docker("restart", "-t", "5", stack.name())
-        wait_for(lambda: (stack.data() / "postmaster.pid").read_text().strip().endswith("ready"))
+        lock_file = stack.data() / "postmaster.pid"
+        wait_for(lambda: lock_file.exists() and lock_file.read_text().strip().endswith("ready"))
 
     return act
 

@@ -39,7 +39,9 @@ class Ahead:
         following = self._faults[self._faults.index(fault) + 1 :]
         if following:
             self._prepare(following[0])
-        return self._coming.pop(fault.id).result()
+        stack = self._coming[fault.id].result()
+        del self._coming[fault.id]
+        return stack
 
     def give_back(self, stack: Stack) -> None:
         self._going.append(self._pool.submit(stack.close))
