@@ -100,8 +100,8 @@ def _look(target: Target, options: Mapping[str, Any], request: Request) -> _Scen
     services = list(dict.fromkeys(one.service for one in clients if one.container))
     recreation, described = None, None
     if env is not None and services and containers is not None:
-        recreation = _recreation(target, options, services, Deadline(target.deadline_seconds))
-        described = recreation.passwords(Deadline(target.deadline_seconds))
+        recreation = _recreation(target, options, services, Deadline(_COMPOSE_SECONDS))
+        described = recreation.passwords(Deadline(_COMPOSE_SECONDS))
     seen = Seen(
         sessions[0],
         roles[0] if roles else None,

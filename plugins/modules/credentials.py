@@ -155,9 +155,8 @@ restart_needed:
   sample: []
 logins:
   description:
-    - The logins with the new password that prove it. Empty in check mode, and where nothing was changed. A failed task
-      returns them, too.
-  returned: always
+    - The logins with the new password that prove it. Empty in check mode, and where nothing was changed.
+  returned: success, and when the proof failed
   type: list
   elements: dict
   contains:

@@ -75,7 +75,7 @@ class Project(Stack):
         argv = [*compose_command(), "-p", self.project, *words]
         return run(argv, check=check, env=clean, cwd=self.directory).stdout
 
-    def reset(self, *words: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    def reset(self, *words: str, path: str = "", **variables: Any) -> subprocess.CompletedProcess[str]:
         """The playbook at -vvv, with the diff; its report in ``reports``."""
         inventory = write_inventory(self.work, {"lab": {"oncall_target": self.target()}})
         extra = {
@@ -94,6 +94,7 @@ class Project(Stack):
             "-e",
             "{%s}" % ", ".join("%s: %s" % (json.dumps(k), json.dumps(v)) for k, v in extra.items() if v is not None),
             *words,
+            PATH=path or os.environ["PATH"],
         )
 
     def sessions(self) -> list[subprocess.Popen[str]]:
@@ -137,7 +138,7 @@ class Watch:
     def _look(self, once: Callable[[], None]) -> None:
         while not self._stop.is_set():
             once()
-            self._stop.wait(0.02)
+            self._stop.wait(0.05)
 
     def _processes(self) -> None:
         for place in Path("/proc").glob("[0-9]*"):
@@ -379,6 +380,22 @@ def test_files_that_would_make_another_container_are_refused(project: Project) -
         "would make another container of api than the one that is there (environment APPLICATION_NAME)" in done.stdout
     )
     assert state(project) == before and project.healthy()
+
+
+def test_without_compose_or_its_files_nothing_is_touched(project: Project) -> None:
+    before, running = state(project), containers(project)
+    tools = project.work / "bin"
+    tools.mkdir()
+    for tool in Path("/usr/bin").iterdir():
+        if not tool.name.startswith("docker"):
+            (tools / tool.name).symlink_to(tool)
+    done = project.reset(path=str(tools))
+    assert done.returncode and "Compose v2 is not installed here" in task(done, "Give the role")
+    (project.directory / "compose.yml").rename(project.work / "compose.yml")
+    done = project.reset()
+    assert done.returncode and "cannot read %s/compose.yml" % project.directory in task(done, "Give the role")
+    assert {**state(project), "beside": before["beside"]} == before
+    assert containers(project) == running
 
 
 def test_an_expired_password_needs_a_new_end(project: Project) -> None:
