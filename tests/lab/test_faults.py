@@ -21,6 +21,7 @@ from . import remedy
 from .faults import FAULTS, QUESTIONS, Fault
 from .looks import containers, files
 from .stack import Stack
+from .writer import Writer
 
 GRAVE = ("critical", "emergency")
 
@@ -89,7 +90,7 @@ def test_fault(stack: Stack, fault: Fault) -> None:
     if not fault.remedy:
         without_remedy(stack, fault)
         return
-    with remedy.Writer(stack) as writer:
+    with Writer(stack) as writer:
         rows = remedy.rows(stack)
         fault.make(stack)
         before = containers(stack), files(stack)

@@ -74,7 +74,7 @@ class Writer:
 def address(container: str) -> str:
     """Where it is now: a container gets another address when it is started or attached again."""
     found = json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", container))
-    return next(one["IPAddress"] for one in found.values() if one["IPAddress"])
+    return next(str(one["IPAddress"]) for one in found.values() if one["IPAddress"])
 
 
 def write(container: str, file: Path) -> None:
