@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from . import _gather
@@ -17,6 +17,7 @@ from . import _server_plan as plan_
 from ._answers import Answer
 from ._change import Change
 from ._checks import accepting, running
+from ._checks._readings import log_lines, this_run
 from ._deadline import Deadline
 from ._errors import DeadlineError, OncallError, RefusedError, SessionError, TargetError, UnprovenError
 from ._facts import Facts
@@ -238,12 +239,18 @@ class _Work:
         except OncallError as error:
             launch = launch or error.msg
         answer: Optional[Answer] = None
+        evidence: List[str] = []
         if facts is not None:
             answer = running.check(facts, self.target.thresholds)
             if answer.code is None:
                 answer = accepting.check(facts, self.target.thresholds)
             self.details["state"] = plan_.state_of(Reading(facts, self.target.thresholds))[0]
-        evidence = list(answer.evidence) if answer else []
+            evidence = list(answer.evidence)
+            # Nothing that is known speaks against a start that has just failed: its last words have to say it.
+            blind = answer.cause in plan_.STARTABLE
+            if blind and facts["server"] is not None:
+                answer = replace(answer, cause="unknown")
+                evidence = log_lines(this_run(facts["server"])) + evidence
         self.details.update(
             code=answer.code if answer else None, cause=answer.cause if answer else None, evidence=evidence
         )

@@ -30,7 +30,7 @@ INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
 MENDABLE = ("out_of_memory", "port_conflict", "unknown")
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
-_STARTABLE = ("stopped", "killed")
+STARTABLE = ("stopped", "killed")
 _UNREAD = {"readable": True, "crc_ok": None, "checkpoint_readable": None, "message": None}
 
 
@@ -221,9 +221,9 @@ def _startable(reading: Reading, wanted: Wanted, answer: Answer) -> List[str]:
             "Is its volume mounted? Restore what was there, or start it by hand if it is meant to be new.",
             details=_details(reading, answer),
         )
-    if now.cause not in _STARTABLE:
+    if now.cause not in STARTABLE:
         raise _refused(reading, now if now.cause != "unknown" else answer)
-    if cause in _STARTABLE:
+    if cause in STARTABLE:
         return []
     if cause in _READABLE and _read(server, cause):
         return ["It went down for %s, which is gone." % cause]
@@ -306,7 +306,7 @@ def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> 
         )
     if reading.facts["server"] is not None and reading.facts["server"]["state"] != "unknown":
         now = running.check(_without_past(reading.facts, None), reading.thresholds)
-        if now.cause not in _STARTABLE:
+        if now.cause not in STARTABLE:
             told = "; ".join(now.evidence[:-1] or now.evidence)  # the last one says that it is down
             found.append(("it would not start again, for %s" % told, "Mend that first."))
     for disk in reading.facts["server"]["disks"] if reading.facts["server"] else []:

@@ -245,7 +245,7 @@ class PgCtlRuntime:
     def _log_files(self, postmaster: Optional[_processes.Running], collected: bool) -> List[str]:
         if self._log_file:
             return [self._log_file]
-        standard_error = _processes.standard_error(postmaster.pid) if postmaster is not None else None
+        standard_error = _processes.standard_error(postmaster.pid) if postmaster is not None else self._standard_error
         if standard_error:
             return [standard_error]
         if collected:

@@ -1,0 +1,490 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real servers on this host stopped, started, restarted and reloaded; and real reasons not to."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.oncall.postgresql.plugins.module_utils import _configuration, _server
+from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError, TargetError, UnprovenError
+from ansible_collections.oncall.postgresql.plugins.module_utils._options import TARGET
+from ansible_collections.oncall.postgresql.plugins.module_utils._runtime.remote import RemoteRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._target import open_target
+from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
+from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
+from tests.embedded import Server
+
+from .test_pg_ctl import gone, wait_until_gone
+
+
+@pytest.fixture(scope="module", autouse=True)
+def heir() -> Iterator[None]:
+    """Orphans become children of this process: a killed postmaster that nobody buries still counts as one that lives,
+    and the first process of a container may bury nobody."""
+    prctl, child_subreaper = ctypes.CDLL(None).prctl, 36
+    prctl(child_subreaper, 1, 0, 0, 0)
+    yield
+    prctl(child_subreaper, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as started:
+        yield started
+
+
+def options(server: Server, **given: Any) -> dict[str, Any]:
+    return {
+        "runtime": "pg_ctl",
+        "data_directory": str(server.data),
+        "login_user": "postgres",
+        "start_timeout_seconds": 20,
+        "stop_timeout_seconds": 20,
+        **given,
+    }
+
+
+def _change(module: Any, change: Any, given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """What the module does, its argument spec included."""
+    checked = ArgumentSpecValidator(**(TARGET + module.OPTIONS).arguments()).validate(given)
+    assert not checked.error_messages
+    target = open_target(checked.validated_parameters, "db1")
+    try:
+        result: dict[str, Any] = change(target, checked.validated_parameters, check_mode).result()
+        return result
+    finally:
+        target.close()
+
+
+def to(state: str, server: Server, check_mode: bool = False, **given: Any) -> dict[str, Any]:
+    return _change(server_module, _server.change, options(server, state=state, **given), check_mode)
+
+
+def reload(server: Server, check_mode: bool = False, **given: Any) -> dict[str, Any]:
+    known = options(server, **given)
+    del known["start_timeout_seconds"], known["stop_timeout_seconds"]
+    return _change(configuration_module, _configuration.change, known, check_mode)
+
+
+def ended(server: Server) -> bool:
+    return not (server.data / "postmaster.pid").exists()
+
+
+def until(what: Callable[[], Any], seconds: float = 15) -> Any:
+    end = time.monotonic() + seconds
+    while True:
+        found = what()
+        if found:
+            return found
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def deaf(server: Server) -> Iterator[int]:
+    """A session that does not hear that it is to end, as one that hangs in the kernel; woken at the end."""
+    client = server.background("SELECT pg_backend_pid();")
+    assert client.stdout is not None
+    pid = int(client.stdout.readline())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+        client.kill()
+        client.communicate()
+
+
+# --- restart ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_restart_is_proved_and_applies_what_waited(server: Server) -> None:
+    server.sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    server.conf(max_connections=57)
+    server.reload()
+    until(lambda: server.sql("SELECT pending_restart FROM pg_settings WHERE name = 'max_connections'") == "t")
+    first, started = server.pid, server.sql("SELECT pg_postmaster_start_time()")
+    planned = to("restarted", server, check_mode=True)
+    assert server.pid == first
+    done = to("restarted", server)
+    assert (done["changed"], done["diff"]) == (True, planned["diff"])
+    assert done["diff"]["before"]["pending_restart"] == ["max_connections"]
+    assert done["applied"] == planned["applied"] == ["max_connections"]
+    assert (done["clean_shutdown"], done["state"], done["pending_restart"]) == (True, "running", [])
+    assert 0 < done["downtime_seconds"] < 15
+    assert gone(first) and server.pid != first
+    assert server.sql("SELECT pg_postmaster_start_time()") != started
+    assert server.sql("SHOW max_connections") == "57"
+    assert server.sql("SELECT answer FROM kept") == "42"
+    assert "received fast shutdown request" in server.log
+    assert server.log.count("database system is ready to accept connections") == 2  # to the same file
+    assert "checkpoint starting: immediate force wait" in server.log or "checkpoint starting: fast" in server.log
+
+
+def test_the_arguments_of_the_last_start_are_kept(server: Server) -> None:
+    server.stop()
+    words = '-c work_mem=7MB -c "application_name=it\'s \\"it\\" \\$HOME"'
+    server.run("pg_ctl", "start", "-D", server.data, "-l", server.log_file, "-w", "-o", words)
+    name = server.sql("SELECT reset_val FROM pg_settings WHERE name = 'application_name'")
+    before = server.sql("SHOW work_mem"), (server.data / "postmaster.opts").read_text().split('"')
+    assert to("restarted", server)["clean_shutdown"] is True
+    assert server.sql("SHOW work_mem") == before[0] == "7MB"
+    assert (server.data / "postmaster.opts").read_text().count("work_mem=7MB") == 1
+    assert server.sql("SELECT reset_val FROM pg_settings WHERE name = 'application_name'") == name
+
+
+def test_nothing_is_touched_in_check_mode(server: Server) -> None:
+    def everything() -> Any:
+        sessions = server.sql("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() ORDER BY pid")
+        control = server.run("pg_controldata", "-D", server.data).stdout
+        names = sorted(path.name for path in server.data.iterdir())
+        return server.pid, sessions, control, names, server.log
+
+    before = everything()
+    for state in ("restarted", "stopped"):
+        assert to(state, server, check_mode=True)["changed"] is True
+    assert everything() == before
+    server.stop()
+    before_start = server.run("pg_controldata", "-D", server.data).stdout, server.log
+    assert to("started", server, check_mode=True)["changed"] is True
+    assert to("restarted", server, check_mode=True)["steps"] == ["start", "wait_ready"]
+    assert (server.run("pg_controldata", "-D", server.data).stdout, server.log) == before_start
+    assert ended(server)
+
+
+def test_stopped_and_started_are_idempotent(server: Server) -> None:
+    assert to("started", server)["changed"] is False
+    stopped = to("stopped", server)
+    assert (stopped["changed"], stopped["state"], stopped["clean_shutdown"]) == (True, "stopped", True)
+    assert stopped["steps"] == ["checkpoint", "stop"]
+    assert ended(server)
+    assert to("stopped", server)["changed"] is False
+    started = to("started", server)
+    assert (started["changed"], started["state"], started["downtime_seconds"]) == (True, "running", None)
+    assert started["started_at"]
+    assert server.sql("SELECT 1") == "1"
+    assert to("stopped", server)["changed"] is True
+    assert to("restarted", server)["steps"] == ["start", "wait_ready"]
+
+
+# --- a stop that outlasts its time -----------------------------------------------------------------------------------
+
+
+def test_a_held_shutdown_is_told_and_never_ended_by_force(server: Server) -> None:
+    postmaster = server.pid
+    with deaf(server) as session:
+        with pytest.raises(UnprovenError, match=r"held by pid %d \(.*stopped by a signal" % session) as raised:
+            to("restarted", server, stop_timeout_seconds=1.5)
+        details = raised.value.details
+        assert (details["state"], details["changed"]) == ("shutting_down", True)
+        assert details["held_by"][0]["pid"] == session
+        time.sleep(1)
+        assert not gone(session) and not gone(postmaster)
+        # again, while it is still held: the same answer, and nobody is hurt
+        with pytest.raises(UnprovenError, match="held by pid %d" % session):
+            to("restarted", server, stop_timeout_seconds=0.5)
+        assert not gone(session) and not gone(postmaster)
+    wait_until_gone(postmaster)
+    assert "signal 9" not in server.log and "shut down" in server.run("pg_controldata", "-D", server.data).stdout
+    assert to("restarted", server)["state"] == "running"
+
+
+def test_a_second_run_waits_for_the_shutdown_of_the_first(server: Server) -> None:
+    first = server.pid
+    with deaf(server) as session:
+        with pytest.raises(UnprovenError):
+            to("restarted", server, stop_timeout_seconds=0.5)
+        waker = threading.Timer(1.5, os.kill, (session, signal.SIGCONT))
+        waker.start()
+        done = to("restarted", server)
+        waker.join()
+    assert done["steps"] == ["stop", "start", "wait_ready"]
+    assert (done["state"], done["clean_shutdown"]) == ("running", True)
+    assert server.pid != first and server.sql("SELECT 1") == "1"
+
+
+def module(server: Server, **given: Any) -> subprocess.Popen[str]:
+    """The module's own process, as Ansible starts it on the target."""
+    file = server.directory / "arguments.json"
+    file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options(server, **given)}))
+    name = "ansible_collections.oncall.postgresql.plugins.modules.server"
+    return subprocess.Popen(
+        [sys.executable, "-m", name, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_restart_still_starts_the_server(server: Server, number: signal.Signals) -> None:
+    first = server.pid
+    with deaf(server) as session:
+        process = module(server, state="restarted")
+        until(lambda: "received fast shutdown request" in server.log)
+        process.send_signal(number)
+        time.sleep(0.3)
+        process.send_signal(number)
+        assert process.poll() is None
+        os.kill(session, signal.SIGCONT)
+        process.communicate(timeout=30)
+    assert process.returncode != 0
+    until(lambda: server.log.count("ready to accept connections") == 2)
+    assert server.pid != first and server.sql("SELECT 1") == "1"
+
+
+def test_a_server_killed_while_it_stops_is_started_again_and_told(server: Server) -> None:
+    server.sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    first = server.pid
+    with deaf(server) as session:
+
+        def accident() -> None:
+            until(lambda: "received fast shutdown request" in server.log)
+            os.kill(first, signal.SIGKILL)
+            os.waitpid(first, 0)
+            os.kill(session, signal.SIGCONT)
+
+        killer = threading.Thread(target=accident)
+        killer.start()
+        with pytest.raises(UnprovenError, match="not shut down in order") as raised:
+            to("restarted", server)
+        killer.join()
+    assert (raised.value.details["state"], raised.value.details["clean_shutdown"]) == ("running", False)
+    assert server.sql("SELECT answer FROM kept") == "42"
+
+
+# --- a server that does not start ------------------------------------------------------------------------------------
+
+
+def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
+    """A value that every check takes, and the kernel does not."""
+    server.conf(shared_buffers="4TB")
+    with pytest.raises(UnprovenError, match=r"does not start again.*shared memory") as raised:
+        to("restarted", server)
+    details = raised.value.details
+    assert (details["state"], details["clean_shutdown"], details["changed"]) == ("stopped", True, True)
+    assert any("shared memory" in line for line in details["evidence"])
+    server.conf(shared_buffers="16MB")
+    assert to("started", server)["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (lambda server: server.conf(work_mem="lots"), "refuses its configuration.*work_mem"),
+        (lambda server: server.data.chmod(0o777), "0777, must be 0700"),
+        (lambda server: (server.data / "global" / "pg_control").write_bytes(b"\0" * 8192), "its data is damaged"),
+    ],
+    ids=["setting", "mode", "damage"],
+)
+def test_what_is_wrong_with_a_stopped_server_is_told_and_nothing_done(
+    server: Server, fault: Callable[[Server], Any], text: str
+) -> None:
+    server.stop()
+    fault(server)
+    log = server.log
+    for state in ("started", "restarted"):
+        with pytest.raises(RefusedError, match=text):
+            to(state, server)
+    assert server.log == log and ended(server)
+
+
+def test_a_killed_server_is_started_and_has_lost_nothing(server: Server) -> None:
+    server.sql("CREATE TABLE kept AS SELECT 42 AS answer")
+    first = server.pid
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    assert to("started", server)["state"] == "running"
+    assert server.sql("SELECT answer FROM kept") == "42"
+
+
+def test_a_frozen_server_is_left_alone(server: Server) -> None:
+    first = server.pid
+    server.signal(signal.SIGSTOP)
+    try:
+        for state in ("started", "stopped", "restarted"):
+            with pytest.raises(RefusedError, match="kill -CONT"):
+                to(state, server, deadline_seconds=4)
+    finally:
+        server.signal(signal.SIGCONT)
+    assert server.pid == first
+
+
+# --- what is examined before -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (lambda server: server.conf(work_mem="lots"), r"postgresql\.conf line \d+: work_mem"),
+        (lambda server: server._write_hba(["host all all nowhere/77 md5"]), r"pg_hba\.conf line 2: "),
+        (lambda server: server.conf(shared_preload_libraries="plpgsql, nix"), "names nix, of which"),
+        (lambda server: server.data.chmod(0o777), "would not start again.*0777"),
+    ],
+    ids=["setting", "pg_hba.conf", "library", "mode"],
+)
+def test_a_running_server_that_would_not_come_back_is_not_stopped(
+    server: Server, fault: Callable[[Server], Any], text: str
+) -> None:
+    first = server.pid
+    fault(server)
+    for state in ("restarted", "stopped"):
+        for check_mode in (True, False):
+            with pytest.raises(RefusedError, match=text):
+                to(state, server, check_mode=check_mode)
+    assert server.pid == first and "shutdown request" not in server.log
+    server.data.chmod(0o700)
+
+
+def test_a_long_transaction_is_not_lost_unless_it_may_be(server: Server) -> None:
+    client = server.background("BEGIN; SELECT 1;")
+    assert client.stdout is not None and client.stdout.readline() == "1\n"
+    time.sleep(1.1)
+    try:
+        with pytest.raises(RefusedError, match=r"1 long transaction would be lost.*idle in transaction") as raised:
+            to("restarted", server, long_query_seconds=1)
+        assert raised.value.details["transactions"][0]["query"] == "SELECT 1;"
+        assert to("restarted", server, long_query_seconds=60, check_mode=True)["changed"] is True
+        done = to("restarted", server, long_query_seconds=1, interrupt=["long_transactions"])
+    finally:
+        client.kill()
+        client.communicate()
+    assert "rolled back" in done["notes"][0]
+
+
+def test_a_running_backup_is_not_lost_unless_it_may_be(server: Server) -> None:
+    server.conf(max_wal_senders=3)
+    server._write_hba(["local replication postgres trust"])
+    text = (server.data / "pg_hba.conf").read_text().splitlines()
+    (server.data / "pg_hba.conf").write_text("\n".join(reversed(text)) + "\n")
+    server.reload()
+    words = ["-h", str(server.directory), "-p", str(server.port), "-U", "postgres"]
+    backup = subprocess.Popen(
+        [
+            str(server.bin / "pg_basebackup"),
+            *words[2:],
+            "-D",
+            str(server.directory / "copy"),
+            "-r",
+            "32k",
+            "-c",
+            "fast",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: server.sql("SELECT count(*) FROM pg_stat_progress_basebackup") == "1")
+        with pytest.raises(RefusedError, match=r"a backup is running: pid .*pg_basebackup"):
+            to("restarted", server)
+        assert to("restarted", server, interrupt=["backups"])["state"] == "running"
+    finally:
+        backup.kill()
+        backup.communicate()
+
+
+def test_without_sql_or_rights_nobody_restarts(server: Server) -> None:
+    server.sql("CREATE ROLE plain LOGIN")
+    server.hba("local all plain trust")
+    first = server.pid
+    with pytest.raises(RefusedError, match=r"may not read pg_file_settings|cannot be examined"):
+        to("restarted", server, login_user="plain")
+    with pytest.raises(RefusedError, match="cannot be examined"):
+        to("restarted", server, login_user="nobody_of_that_name")
+    assert server.pid == first
+
+
+def test_remote_says_that_it_cannot(server: Server) -> None:
+    given = {"runtime": "remote", "login_host": str(server.directory), "login_port": server.port, "state": "restarted"}
+    with pytest.raises(RefusedError, match="SQL can neither start nor stop"):
+        _change(server_module, _server.change, {**given, "login_user": "postgres"}, False)
+    runtime = RemoteRuntime("db.example.com")
+    for verb in (runtime.start, runtime.stop, runtime.alive):
+        with pytest.raises(TargetError, match="through the network only"):
+            verb(Deadline(1))
+
+
+# --- reload ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[15, 18])
+def loaded(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """What its files say is what it has loaded, and not within the same second."""
+    with Server(request.param) as started:
+        time.sleep(1.1)
+        started.reload()
+        time.sleep(0.2)
+        yield started
+
+
+def test_a_reload_is_proved(loaded: Server) -> None:
+    assert reload(loaded)["changed"] is False
+    loaded.conf(work_mem="64MB", max_connections=57)
+    before = loaded.sql("SELECT pg_conf_load_time()")
+    planned = reload(loaded, check_mode=True)
+    assert loaded.sql("SELECT pg_conf_load_time()") == before and loaded.sql("SHOW work_mem") == "4MB"
+    done = reload(loaded)
+    assert done["changed"] is planned["changed"] is True and done["diff"] == planned["diff"]
+    assert done["changed_settings"] == [{"name": "work_mem", "before": "4096kB", "after": "64MB"}]
+    assert done["pending_restart"] == planned["pending_restart"] == ["max_connections"]
+    assert done["changed_files"] == [str(loaded.data / "postgresql.conf")]
+    assert loaded.sql("SHOW work_mem") == "64MB" and loaded.sql("SELECT pg_conf_load_time()") != before
+    assert reload(loaded)["changed"] is False
+    assert reload(loaded, force=True)["changed"] is True
+
+
+def test_a_changed_pg_hba_is_loaded(loaded: Server) -> None:
+    loaded._write_hba(["local all all reject"])
+    done = reload(loaded)
+    assert (done["changed"], done["changed_files"]) == (True, [str(loaded.data / "pg_hba.conf")])
+    assert reload(loaded)["changed"] is False
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_reload_of_files_with_an_error_is_refused(loaded: Server, force: bool) -> None:
+    before = loaded.sql("SELECT pg_conf_load_time()")
+    loaded._write_hba(["host all all 10.0.0.0/8 mad5"])
+    with pytest.raises(RefusedError, match=r'pg_hba\.conf line 2: invalid authentication method "mad5"'):
+        reload(loaded, force=force)
+    loaded._write_hba([])
+    loaded.conf(work_mem="lots")
+    with pytest.raises(RefusedError, match=r"postgresql\.conf line \d+: work_mem: setting could not be applied"):
+        reload(loaded, force=force)
+    assert loaded.sql("SELECT pg_conf_load_time()") == before
+
+
+def test_a_reload_takes_a_superuser(loaded: Server) -> None:
+    loaded.sql("CREATE ROLE plain LOGIN")
+    loaded.hba("local all plain trust")
+    with pytest.raises(RefusedError, match="may not read"):
+        reload(loaded, login_user="plain", force=True)
+
+
+def test_a_reload_needs_nothing_but_sql(loaded: Server) -> None:
+    given = {"runtime": "remote", "login_host": str(loaded.directory), "login_port": loaded.port, "force": True}
+    done = _change(configuration_module, _configuration.change, {**given, "login_user": "postgres"}, False)
+    assert done["changed"] is True
+
+
+def test_a_server_that_does_not_load_is_told(loaded: Server) -> None:
+    loaded.conf(work_mem="64MB")
+    os.kill(loaded.pid, signal.SIGSTOP)  # sessions that are open go on; psql needs a new one
+    try:
+        with pytest.raises(Exception, match=r"no answer|not moved|could not connect|before its deadline"):
+            reload(loaded, deadline_seconds=2, timeout_seconds=1)
+    finally:
+        os.kill(loaded.pid, signal.SIGCONT)
