@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import Callable, List, Mapping, Optional, Tuple
 
@@ -20,6 +21,7 @@ from ._wait import wait_for
 
 _ENDED = ("exited", "dead", "created", "missing", "paused")
 _STEP_SECONDS = 10.0  # for one look, one page, one question
+_SETTLED_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ class Waiter:
         steps.append(_check(container))
         if option.application_name:
             steps.append(self._sessions(option.application_name, since))
-        return _through(steps, Deadline(timeout_seconds), timeout_seconds, _alive(container))
+        back = _through(steps, Deadline(timeout_seconds), timeout_seconds, _alive(container))
+        if back.error is None and back.health is None and len(steps) == 2:  # nothing but that it runs was proved
+            return _through([_settled(container, back)], Deadline(timeout_seconds), timeout_seconds, _alive(container))
+        return back
 
     def wait_here(self, service: str, timeout_seconds: float) -> Back:
         """A client that is no container: its page as seen from this host, and its sessions."""
@@ -133,6 +138,19 @@ def _runs(container: Container) -> Step:
     def step(back: Back, deadline: Deadline) -> Back:
         life = container.look(deadline)
         return replace(back, state=life.state, error=None if life.state == "running" else _why(life))
+
+    return step
+
+
+def _settled(container: Container, before: Back) -> Step:
+    """Most of what cannot start runs for a moment."""
+    begin = time.monotonic()
+
+    def step(_back: Back, deadline: Deadline) -> Back:
+        life = container.look(deadline)
+        if life.state != "running":
+            return replace(before, state=life.state, error=_why(life))
+        return replace(before, error=None if time.monotonic() - begin >= _SETTLED_SECONDS else "it has just started")
 
     return step
 

@@ -16,7 +16,8 @@ description:
     left alone; nothing is ever killed.
   - A container that was started is waited for, until it runs, its own health check passes, its
     O(clients[].health_url) says that the database is connected, and a new session under its
-    O(clients[].application_name) is there. Each of these only where it exists.
+    O(clients[].application_name) is there. Each of these only where it exists; where none does, it must have run for
+    three seconds.
   - The health check of a container is run at once instead of waiting for its interval.
   - One that fails to come back fails the task, after all the others have been brought back.
   - With O(runtime=pg_ctl) and O(runtime=remote) there is nothing to stop or to start. O(state=started) still waits for

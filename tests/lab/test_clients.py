@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .driving import Engine, everything, module, states
+from .driving import LIGHT, Engine, everything, module, states
 from .images import image
 from .stack import Stack, docker, wait_for
 
@@ -41,7 +41,7 @@ def stack() -> Iterator[Stack]:
     with Stack("lab-clients-%d" % os.getpid()) as made:
         others = {"stubborn": service(STUBBORN), "slow": service(SLOW), "brittle": service(BRITTLE)}
         others["brittle"]["restart"] = "no"
-        made.up({"services": others}, scale=2)
+        made.up({"services": {**others, **LIGHT}}, scale=2)
         wait_for(lambda: docker("exec", made.name("brittle"), "ls", "/tmp/x", check=False))
         yield made
 
@@ -133,7 +133,7 @@ def test_one_that_ends_late_comes_back(stack: Stack) -> None:
 
 def test_a_client_that_ends_again_keeps_nobody_else_down(stack: Stack) -> None:
     brittle = stack.name("brittle")
-    clients = [api(stack), {"service": "brittle"}]
+    clients = [api(stack), {"service": "brittle", "application_name": "brittle"}]
     result = module(stack, "clients", clients=clients, state="restarted")
     assert result["failed"] and "%s: it ended again with exit code 3" % brittle in result["msg"]
     assert sorted(result["started"]) == sorted([*stack.names("api"), brittle])
@@ -158,7 +158,7 @@ def test_health_that_never_comes_back(stack: Stack) -> None:
 
 def test_sessions_under_another_name_are_not_its_own(stack: Stack) -> None:
     client = dict(api(stack), application_name="apx")
-    result = module(stack, "clients", clients=[client], state="started", health_timeout_seconds=3)
+    result = module(stack, "clients", clients=[client], state="started", health_timeout_seconds=15)
     assert result["failed"] and "no session of apx" in result["msg"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .driving import Engine, everything, module
+from .driving import LIGHT, Engine, everything, module
 from .faults import detached, filtered, lost_alias
 from .images import image
 from .stack import SECRETS, Stack, docker, playbook, run, write_inventory
@@ -21,7 +21,7 @@ from .stack import SECRETS, Stack, docker, playbook, run, write_inventory
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     with Stack("lab-netrepair-%d" % os.getpid()) as made:
-        made.up(scale=2)
+        made.up({"services": LIGHT}, scale=2)
         yield made
 
 
