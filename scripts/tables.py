@@ -34,7 +34,7 @@ QUESTIONS = {
 def _prose(template: str) -> str:
     """A summary with its placeholders as words: ``{role}`` -> _role_; ``{loop}`` says nothing here."""
     words = []
-    for text, field, _, _ in string.Formatter().parse(template):
+    for text, field, *_rest in string.Formatter().parse(template):
         words += [text, "_%s_" % field if field and field != "loop" else ""]
     return "".join(words).replace("|", "\\|")
 
@@ -59,7 +59,7 @@ def _told(row: Row) -> str:
 def overview() -> str:
     """One line a verdict code."""
     lines = ["| question | verdict | causes |", "|---|---|---|"]
-    for code in dict.fromkeys(code for code, _ in VERDICTS):
+    for code in dict.fromkeys(code for code, _cause in VERDICTS):
         causes = ", ".join("`%s`" % cause for key, cause in VERDICTS if key == code and cause)
         lines.append("| %s | `%s` | %s |" % (QUESTIONS[code], code, causes))
     return "\n".join(lines)
@@ -68,7 +68,7 @@ def overview() -> str:
 def details() -> str:
     """One table a verdict code, one line a cause."""
     parts = []
-    for code in dict.fromkeys(code for code, _ in VERDICTS):
+    for code in dict.fromkeys(code for code, _cause in VERDICTS):
         parts.append("## `%s`\n\n%s\n" % (code, QUESTIONS[code]))
         parts.append("| cause | severity | what it says | mended by | told |\n|---|---|---|---|---|")
         for (key, cause), row in VERDICTS.items():
