@@ -95,7 +95,7 @@ def triage(server: Server) -> dict[str, Any]:
 
 def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit("stopped"))
+        signal.signal(number, lambda *_ignored: sys.exit("stopped"))
     shutil.rmtree(REPORT, ignore_errors=True)
     say("A PostgreSQL with 20 connections, and a program that forgets to give them back ...")
     with Server(settings={"max_connections": 20}) as server:
