@@ -36,6 +36,7 @@ from ._verifier import matches
 from ._wait import wait_for
 
 _MARGIN_SECONDS = 0.5
+_RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved
 _COMPOSE_SECONDS = 60.0  # what Compose itself takes at most, beside the clients' grace time
 
 
@@ -51,7 +52,7 @@ class _Scene:
 
 @dataclass
 class _Done:
-    """What was changed so far, as (what, how to undo it); newest last."""
+    """What was changed so far, as (what, how to undo it), in that order."""
 
     undo: List[Tuple[str, Callable[[], None]]] = field(default_factory=list)
     logins: List[Dict[str, Any]] = field(default_factory=list)
@@ -259,12 +260,14 @@ def _prove(
 
     def ask() -> List[Dict[str, Any]]:
         _forget(target)
-        deadline = Deadline(target.deadline_seconds)
-        found = _examine(target, deadline, request.role, plan.password)
-        environments = _environments(target) or {}
+        try:
+            found = _examine(target, Deadline(target.deadline_seconds), request.role, plan.password)
+            environments = _environments(target) or {}
+        except OncallError as error:  # a container that is just being started may be gone again
+            return [{**_UNSEEN, "problem": mask(str(error), [plan.password])}]
         return [_login(facts, plan, wanted, was_healthy, environments) for _client, facts in found]
 
-    waited = wait_for(ask, lambda found: _settled(found), timeout if plan.recreate else 0, 0.5)
+    waited = wait_for(ask, _settled, timeout if plan.recreate else min(timeout, _RETRY_SECONDS), 0.5)
     done.logins = [{key: one[key] for key in _SHOWN} for one in waited.last]
     bad = [one for one in waited.last if one["problem"]]
     names = {one.service for one in scene.seen.clients}
@@ -275,6 +278,16 @@ def _prove(
     done.warnings += ["%s: its health page says it is not well yet" % one["name"] for one in waited.last if one["sick"]]
 
 
+_UNSEEN: Dict[str, Any] = {
+    "service": None,
+    "name": "the clients",
+    "place": "none",
+    "succeeded": False,
+    "method": None,
+    "message": None,
+    "final": False,
+    "sick": False,
+}
 _SHOWN = ("service", "name", "place", "succeeded", "method", "message")
 
 
@@ -322,12 +335,9 @@ def _settled(found: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _rolled_back(target: Target, request: Request, plan: Plan, done: _Done, error: BaseException) -> UnprovenError:
-    """Undo: role and files first, for the containers are made anew from those. All of them, whatever fails."""
+    """Undo all, whatever fails; oldest first, for the containers are made anew from the files."""
     put_back, failed = [], []
-    steps = [one for one in done.undo if not one[0].startswith(_MADE)] + [
-        one for one in done.undo if one[0].startswith(_MADE)
-    ]
-    for what, undo in steps:
+    for what, undo in done.undo:
         try:
             undo()
             put_back.append(what)
@@ -347,9 +357,6 @@ def _rolled_back(target: Target, request: Request, plan: Plan, done: _Done, erro
         error.sqlstate if isinstance(error, OncallError) else None,
         {"put_back": put_back, "not_put_back": failed, "logins": done.logins},
     )
-
-
-_MADE = "the containers of "
 
 
 def _secrets(scene: _Scene, plan: Plan) -> List[str]:
