@@ -59,7 +59,8 @@ options:
   login_user:
     description:
       - Role to log in as. A superuser sees everything, a member of C(pg_monitor) most of it.
-      - When not given, the container's E(POSTGRES_USER), or C(postgres).
+      - When not given, the container's E(POSTGRES_USER), the name of the server's operating system user with
+        O(runtime=pg_ctl), or C(postgres).
     type: str
   login_password:
     description: Password for O(login_user). Only with O(login_host).

@@ -42,6 +42,7 @@ ToolboxRun = Callable[[Sequence[str], str, Deadline], Completed]  # (argv, stand
 
 STARTUP_SECONDS = 3.0  # a server that has not said a word by then is silent
 HOPELESS_SECONDS = 1.5  # for what is tried although the step before it failed: the evidence, not the hope
+HEALTH_SECONDS = 5.0  # a health page that takes longer is not one
 _MARGIN_SECONDS = 0.25  # our answer must be back before the caller's deadline
 _MOST_ADDRESSES = 4
 
@@ -142,7 +143,7 @@ def _examine(
         steps["login"] = lambda: examine_login(wanted, root, inner, ca_cert)
     if option.health_url:
         url = option.health_url
-        steps["health"] = lambda: check_health(url, root, inner)
+        steps["health"] = lambda: check_health(url, root, inner.sooner(HEALTH_SECONDS))
     outcome = side_by_side(steps, Deadline(deadline.left() - _MARGIN_SECONDS / 2))
     found: Dict[str, Any] = dict(outcome.values.get("login", {}))
     if "health" in outcome.values:

@@ -27,7 +27,8 @@ sessions AS MATERIALIZED (
    WHERE a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') <> 'oncall'
 )"""
 
-CLIENTS = "clients AS (SELECT * FROM sessions WHERE is_client)"
+# PostgreSQL 18 shows those that have not logged in yet, our own probes among them; older ones do not.
+CLIENTS = "clients AS (SELECT * FROM sessions WHERE is_client AND state IS DISTINCT FROM 'starting')"
 
 # The JSON of one session; ``s`` is a row of SESSIONS. Its start is empty where it may not be seen.
 SESSION = """json_build_object(
