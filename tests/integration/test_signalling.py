@@ -468,6 +468,14 @@ def test_no_slot_is_freed_where_that_is_not_wanted(
     assert refuses(db)
 
 
+def test_from_afar_no_slot_can_be_freed(db: Server, full: list[Client]) -> None:
+    afar = {"runtime": "remote", "data_directory": None, "bin_directory": None, **as_watcher(db), "login_user": "root"}
+    with pytest.raises(RefusedError, match=r"Not one slot is left.*Nothing can be run beside") as caught:
+        signalled(db, **IDLE, **ROOT, **afar)
+    assert caught.value.sqlstate == "53300"
+    assert refuses(db)
+
+
 def test_nobody_young_is_taken_for_long_idle(db: Server, full: list[Client]) -> None:
     result = signalled(db, **IDLE, idle_seconds=1800, **ROOT)
     assert not result["changed"] and not result["reached"] and result["freed"] == []
