@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .stack import SECRETS, Stack, ansible, docker
+from .stack import SECRETS, Stack, docker, run
 
 ENGINE = "/var/run/docker.sock"
 # The lab's API without its framework, which takes seconds to load: here clients are started dozens of times.
@@ -54,22 +54,18 @@ LIGHT: dict[str, Any] = {"api": {"command": ["/usr/bin/python3", "-c", _LIGHT]}}
 
 
 def module(stack: Stack, name: str, check: bool = False, **options: Any) -> dict[str, Any]:
-    """The result of one module for this stack; ``shown`` is the diff as it is printed. No secret is in any output."""
-    inventory = stack.work / "inventory"
-    inventory.write_text("lab ansible_connection=local ansible_python_interpreter=%s\n" % sys.executable)
-    arguments = json.dumps({**stack.target(), **options})
-    words = ["-i", str(inventory), "lab", "-m", "oncall.postgresql." + name, "-a", arguments, "--diff", "-vvv"]
-    done = ansible("ansible", *words, *(["--check"] if check else []), timeout=240)
-    text = done.stdout
-    head, _arrow, body = text.rpartition(" => {")
-    assert body, text + done.stderr
-    result: dict[str, Any] = json.loads("{" + body[: body.rindex("}") + 1])
-    result["failed"] = head.endswith("| FAILED!")
+    """The result of one module for this stack, run as Ansible runs it on a host. No secret is in its output."""
+    asked = {**stack.target(), **options, "_ansible_check_mode": check, "_ansible_diff": True}
+    argv = [sys.executable, "-m", "ansible_collections.oncall.postgresql.plugins.modules." + name]
+    done = run(argv, check=False, timeout=240, input=json.dumps({"ANSIBLE_MODULE_ARGS": asked}))
+    try:
+        result: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(done.stdout + done.stderr) from None
     for secret in SECRETS:
-        assert secret not in text + done.stderr, "a secret is in the output"
-    result["shown"] = head[head.find("--- before") :] if "--- before" in head else ""
-    result["shown"] = result["shown"].rpartition("\n")[0]
-    return result
+        assert secret not in done.stderr + done.stdout, "a secret is in the output"
+    assert bool(result.get("failed")) == bool(done.returncode)
+    return {"failed": False, **result}
 
 
 def everything(stack: Stack) -> dict[str, Any]:

@@ -82,12 +82,16 @@ def test_check_mode_changes_nothing_and_predicts_all(stack: Stack) -> None:
         planned = module(stack, "clients", check=True, state=state)
         assert everything(stack) == before
         done = module(stack, "clients", state=state)
-        for key in ("changed", "stopped", "started", "shown"):
+        for key in ("changed", "stopped", "started", "diff"):
             assert planned[key] == done[key], (state, key)
         assert planned["changed"] and states(planned) == states(done)
         if state != "restarted":
             again = module(stack, "clients", state=state)
-            assert not again["changed"] and again["shown"] == "" and states(again) == states(done)
+            assert (
+                not again["changed"]
+                and again["diff"]["before"] == again["diff"]["after"]
+                and states(again) == states(done)
+            )
 
 
 def test_only_what_was_stopped_is_started(stack: Stack) -> None:
@@ -222,7 +226,7 @@ def test_engine_that_goes_away_half_way(stack: Stack) -> None:
 def test_where_the_namespace_cannot_be_entered_a_toolbox_asks(stack: Stack) -> None:
     with Engine(stack.work, tcp=True) as engine:
         result = module(stack, "clients", state="restarted", docker_host=engine.docker_host)
-    assert not result.get("failed"), result["msg"]
+    assert not result["failed"], result["msg"]
     assert all(row["health_page"]["status"] == 200 and row["health_page"]["ok"] for row in result["containers"])
     assert not docker("ps", "-aq", "--filter", "label=oncall.postgresql=toolbox")
 

@@ -51,7 +51,7 @@ def test_nothing_to_do(stack: Stack) -> None:
     before = everything(stack)
     for options in ({}, {"recreate": True}, {"networks": ["default"]}):
         result = module(stack, "network", **options)
-        assert not result["changed"] and result["steps"] == [] and result["shown"] == ""
+        assert not result["changed"] and result["steps"] == [] and result["diff"]["before"] == result["diff"]["after"]
         assert everything(stack) == before
     assert module(stack, "network")["source"] == "compose file"
 
@@ -67,7 +67,7 @@ def test_detached(stack: Stack, fault: str) -> None:
     result = module(stack, "network")
     assert not result["failed"], result["msg"]
     assert sorted(kinds(result)) == sorted(("connect", name) for name in lost) == sorted(kinds(planned))
-    assert (planned["changed"], planned["shown"]) == (result["changed"], result["shown"]) and result["changed"]
+    assert (planned["changed"], planned["diff"]) == (result["changed"], result["diff"]) and result["changed"]
     assert whole(stack) and result["detail"].startswith("reached from")
     after = everything(stack)
     for name in lost:
@@ -95,7 +95,7 @@ def test_lost_name(stack: Stack) -> None:
     planned = module(stack, "network", check=True)
     assert everything(stack) == before and kinds(planned) == [("reconnect", stack.name())]
     result = module(stack, "network")
-    assert kinds(result) == kinds(planned) and result["shown"] == planned["shown"] and whole(stack)
+    assert kinds(result) == kinds(planned) and result["diff"] == planned["diff"] and whole(stack)
     assert [stack.inspect(name)["NetworkSettings"] for name in stack.names("api")] == others
     assert stack.state()["StartedAt"] == before[stack.inspect()["Id"]]["State"]["StartedAt"]
 
@@ -159,7 +159,7 @@ def test_recreate(stack: Stack) -> None:
     assert json.loads(docker("network", "inspect", stack.network()))[0]["Id"] == old["Id"]
     result = module(stack, "network", recreate=True)
     assert not result["failed"], result["msg"]
-    assert kinds(result) == kinds(planned) and result["shown"] == planned["shown"] and whole(stack)
+    assert kinds(result) == kinds(planned) and result["diff"] == planned["diff"] and whole(stack)
     new = json.loads(docker("network", "inspect", stack.network()))[0]
     assert new["Id"] != old["Id"]
     for key in ("Name", "Driver", "IPAM", "Internal", "Attachable", "EnableIPv6", "Options", "Labels"):
