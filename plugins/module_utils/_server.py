@@ -157,13 +157,16 @@ class _Work:
     def _held(self) -> UnprovenError:
         """Rule 6: nobody is killed, however long it takes."""
         found: List[Dict[str, Any]] = []
-        with contextlib.suppress(OncallError):
+        try:
             server = self.target.runtime.server(Deadline(self.target.deadline_seconds))
             found = plan_.holders(server["processes"], server["postmaster_pid"])
+            told = "held by %s" % plan_.held_by(found)
+        except OncallError as error:
+            told = "who holds it cannot be seen (%s)" % error.msg
         self.details.update(state=plan_.SHUTTING_DOWN, held_by=found)
         return UnprovenError(
-            "PostgreSQL has not shut down within %d s: held by %s. Nothing was killed, and it goes on shutting down"
-            % (self.options["stop_timeout_seconds"], plan_.held_by(found)),
+            "PostgreSQL has not shut down within %d s: %s. Nothing was killed, and it goes on shutting down"
+            % (self.options["stop_timeout_seconds"], told),
             "New connections are refused until it is down. See to what holds it (never kill -9), then run this again.",
             details=self.details,
         )

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .. import _place, _wire
 from .._deadline import Deadline
-from .._errors import TargetError
+from .._errors import OncallError, TargetError
 from .._facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
 from .._wait import wait_for
@@ -432,8 +432,16 @@ class ComposeRuntime:
                     raise
             if not direct:
                 self._interrupt(deadline)
-        # The last look comes after the deadline, so each has its own.
-        return wait_for(lambda: self.alive(Deadline(_LOOK_SECONDS)), lambda alive: not alive, deadline.left(), 0.05).ok
+        return wait_for(self._still_alive, lambda alive: not alive, deadline.left(), 0.05).ok
+
+    def _still_alive(self) -> bool:
+        """While waiting for its end: an engine that says nothing for a moment is no reason to give up half way. The
+        last look comes after the deadline, so each has its own."""
+        try:
+            return self.alive(Deadline(_LOOK_SECONDS))
+        except OncallError as error:
+            self.errors["stop"] = str(error)
+            return True
 
     def alive(self, deadline: Deadline) -> bool:
         inspected = self._look_again(deadline)
