@@ -12,10 +12,12 @@ It is a process of its own: nothing of the test holds it up. Run as ``python -m 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -40,6 +42,7 @@ class Writer:
 
     def __init__(self, stack: Stack) -> None:
         self._stack, self._file = stack, stack.work / "acknowledged"
+        self._pause, self._paused = self._file.with_suffix(".pause"), self._file.with_suffix(".paused")
         stack.sql(LEDGER)
         self._file.touch()
         argv = [sys.executable, "-m", "tests.lab.writer", stack.name(), str(self._file)]
@@ -58,6 +61,16 @@ class Writer:
     def acknowledged(self) -> list[int]:
         lines = self._file.read_text().splitlines(keepends=True)
         return [int(line) for line in lines if line.endswith("\n")]
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """It gives up its connection: for a fault that needs each slot."""
+        self._pause.touch()
+        wait_for(self._paused.exists)
+        try:
+            yield
+        finally:
+            self._pause.unlink()
 
     def reconcile(self) -> None:
         """It can write again, and nothing that was acknowledged is lost or doubled."""
@@ -79,8 +92,12 @@ def address(container: str) -> str:
 
 def write(container: str, file: Path) -> None:
     number = 0
+    pause, paused = file.with_suffix(".pause"), file.with_suffix(".paused")
     with open(file, "a", buffering=1) as acknowledged:
         while True:
+            while pause.exists():
+                paused.touch()
+                time.sleep(PAUSE_SECONDS)
             try:
                 connection = psycopg2.connect(
                     host=address(container),
@@ -92,8 +109,8 @@ def write(container: str, file: Path) -> None:
                     options="-c statement_timeout=3000",
                 )
                 connection.autocommit = True
-                with connection.cursor() as cursor:
-                    while True:
+                with contextlib.closing(connection), connection.cursor() as cursor:
+                    while not pause.exists():
                         number += 1  # one whose fate is unknown is never tried again
                         cursor.execute("INSERT INTO ledger VALUES (%s)", (number,))
                         acknowledged.write("%d\n" % number)
