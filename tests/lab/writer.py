@@ -65,6 +65,7 @@ class Writer:
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
         """It gives up its connection: for a fault that needs each slot."""
+        self._paused.unlink(missing_ok=True)
         self._pause.touch()
         wait_for(self._paused.exists)
         try:
