@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Callable, List, Mapping, Optional, Tuple
 
 from ._deadline import Deadline
-from ._errors import OncallError
+from ._errors import DeadlineError, OncallError
 from ._facts import Health
 from ._health import check_health
 from ._runtime import ClientOption, Container, Life
@@ -21,6 +21,7 @@ from ._wait import wait_for
 
 _ENDED = ("exited", "dead", "created", "missing", "paused")
 _STEP_SECONDS = 10.0  # for one look, one page, one question
+_LEAST_SECONDS = 1.0  # for the last one, which would else be cut short and tell nothing
 _SETTLED_SECONDS = 3.0
 
 
@@ -99,9 +100,16 @@ def _through(steps: List[Step], deadline: Deadline, patience: float, ended: Call
     for step in steps:
         before = back
 
-        def observe(step: Step = step, before: Back = before) -> Tuple[Back, Optional[Back]]:
+        answers: List[Back] = []
+
+        def observe(
+            step: Step = step, before: Back = before, answers: List[Back] = answers
+        ) -> Tuple[Back, Optional[Back]]:
             try:
-                found = step(before, deadline.sooner(_STEP_SECONDS))
+                found = step(before, Deadline(max(_LEAST_SECONDS, deadline.left(_STEP_SECONDS))))
+                answers.append(found)
+            except DeadlineError as error:  # says less than what was heard before
+                found = answers[-1] if answers else replace(before, error=str(error).rstrip("."))
             except OncallError as error:
                 found = replace(before, error=str(error).rstrip("."))
             return found, ended() if found.error else None
