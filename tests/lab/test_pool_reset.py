@@ -67,7 +67,7 @@ def test_what_was_idle_for_long_goes_and_the_clients_stay(stack: Stack) -> None:
     assert started(stack) == before
     evidence = json.loads((stack.work / "kept" / "before" / "lab.json").read_text())
     assert evidence["verdict"]["code"] == "pool_exhausted"
-    assert "changed=0" in reset(stack, *LONG)
+    assert "changed=0" in reset(stack)
 
 
 def test_a_burst_is_released_by_restarting_the_clients(stack: Stack) -> None:
@@ -117,11 +117,12 @@ def test_not_one_slot_is_left_by_a_client_that_is_a_superuser(stack: Stack) -> N
 
 
 def test_not_one_slot_is_left_by_a_superuser_that_is_no_declared_client(stack: Stack) -> None:
-    """None of them may be ended by us; their process is one that may be restarted."""
+    """None of them may be ended by us; the process that holds them may be restarted."""
     stack.call("leak", connections=40, dsn=ROOT)
-    refused = module(stack, "sessions", state="absent", session_states=["idle"], max_percent=100)
-    assert refused["failed"] and refused["sqlstate"] == "53300" and refused["freed"] == []
-    assert "none of the declared clients'" in refused["msg"]
+    ended = module(stack, "sessions", state="absent", session_states=["idle"], max_percent=100)
+    touched = ended["freed"] + [one for one in ended["sessions"] if one["outcome"] != "refused"]
+    assert {one["user"] for one in touched} <= {"app"}  # the API's own pool
+    assert ended["failed"] or "none of the declared clients'" in ended["msg"]
     before = started(stack)
     said = reset(stack, *LONG)
     assert started(stack) != before
