@@ -71,10 +71,10 @@ def transaction(connections: int, sql: str = "SELECT 1", dsn: str | None = None)
 
 @app.post("/fault/load")
 def load(connections: int, sql: str = "SELECT pg_sleep(3600)", dsn: str | None = None) -> dict[str, int]:
-    """Keep connections busy with a statement that does not end by itself."""
+    """Keep connections busy with a statement that does not end by itself; when it is cancelled they are closed."""
 
     def work(connection: Any) -> None:
-        with contextlib.suppress(psycopg2.Error):
+        with contextlib.suppress(psycopg2.Error), contextlib.closing(connection):
             connection.cursor().execute(sql)
 
     for _number in range(connections):
