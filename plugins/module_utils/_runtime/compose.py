@@ -458,21 +458,19 @@ class ComposeRuntime:
         return found is not None and found["pid"] == inspected["State"].get("Pid")
 
     def _interrupt(self, deadline: Deadline) -> None:
-        """SIGINT to the postmaster itself: SIGTERM waits for every session, and a shell in front passes on none."""
+        """SIGINT to the postmaster itself: SIGTERM waits for every session, and a shell in front passes on none.
+
+        What goes wrong is no reason to give up: the stop signal was sent, and whether the server ends is waited for.
+        """
         view = self._view(deadline)
         directory = self._directory(view.server, None) if view.server is not None else None
         try:
             done = self.run_beside(["sh", "-c", _INTERRUPT, "oncall", directory or ""], deadline)
-        except TargetError:
-            if self.alive(deadline):
-                raise
+        except OncallError as error:
+            self.errors["stop"] = str(error)
             return
-        if done.code and self.alive(deadline):
-            raise TargetError(
-                "The fast shutdown could not be asked for inside the container: %s"
-                % (" ".join((done.err or done.out).split())[:200] or "exit code %d" % done.code),
-                "It was sent its stop signal and may still end by itself.",
-            )
+        if done.code:  # 137: the container has ended around it
+            self.errors["stop"] = (done.err or done.out).strip()[:200] or "exit code %d" % done.code
 
     def _look_again(self, deadline: Deadline) -> Optional[Inspection]:
         """The server's container as it is now; everything else of the view stays."""
