@@ -30,7 +30,8 @@ def ask():
     with lock:
         try:
             if not held:
-                held.append(psycopg2.connect(os.environ["DATABASE_URL"], application_name="api", connect_timeout=3))
+                more = {"application_name": "api", "connect_timeout": 3, "tcp_user_timeout": 2000}
+                held.append(psycopg2.connect(os.environ["DATABASE_URL"], **more))
                 held[0].autocommit = True
             held[0].cursor().execute("SELECT 1")
             return 200, b'{"status": "healthy"}'

@@ -15,7 +15,7 @@ import pytest
 from .driving import LIGHT, Engine, everything, module
 from .faults import detached, filtered, lost_alias
 from .images import image
-from .stack import SECRETS, Stack, docker, playbook, run, write_inventory
+from .stack import SECRETS, Stack, docker, playbook, run, wait_for, write_inventory
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,9 @@ def as_it_was(stack: Stack) -> Iterator[None]:
     stack.netns("iptables", "-w", "-F", "OUTPUT", service="api")
     for service in ("api", "postgres"):
         for name in stack.names(service):
-            docker("network", "connect", "--alias", service, stack.network(), name, check=False)
+            if service not in aliases(stack, name):
+                docker("network", "disconnect", stack.network(), name, check=False)
+                docker("network", "connect", "--alias", service, stack.network(), name)
 
 
 def aliases(stack: Stack, name: str) -> list[str]:
@@ -209,7 +211,7 @@ def test_playbook(stack: Stack) -> None:
     assert done.returncode == 0 and whole(stack), done.stdout
     assert not [secret for secret in SECRETS if secret in done.stdout]
     stack.wait_api()
-    assert stack.triage()["verdict"]["code"] == "healthy"
+    wait_for(lambda: stack.triage()["verdict"]["code"] == "healthy", 60)  # its own connection is still broken
 
 
 def test_a_runtime_without_networks(stack: Stack) -> None:
