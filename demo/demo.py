@@ -1,7 +1,9 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``make demo``: a real PostgreSQL in a temporary directory, a program that leaks its connections, and triage.
+"""``make demo``: a real PostgreSQL in a temporary directory, a program that leaks its connections, and what mends it.
+
+Broken, the verdict, exactly the command that the verdict recommends, healthy.
 
 Stops and removes what it started, however it ends; the report stays in build/demo.
 """
@@ -12,6 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -54,6 +57,7 @@ def shop_api(server: Server) -> Iterator[str]:
     try:
         assert program.stdout is not None
         complaint = program.stdout.readline().strip()
+        impatient.cancel()
         if not complaint:
             raise RuntimeError("the program that should have used up the connections did not")
         yield complaint
@@ -75,22 +79,25 @@ def inventory(server: Server) -> dict[str, Any]:
         "clients": [{"service": "shop-api", "application_name": "shop-api", "login": login}],
     }
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "oncall_target": target}
-    return {"postgresql": {"hosts": {"shop-db": here}}}
+    return {"postgresql": {"hosts": {"shop-db": here}, "vars": {"oncall_report_dir": str(REPORT)}}}
 
 
-def triage(server: Server) -> dict[str, Any]:
-    """Run the playbook as a user does; its output goes to the screen. Returns what it wrote for the host."""
+def play(command: str, server: Server) -> dict[str, Any]:
+    """Run it as a user does, its output goes to the screen. Returns the verdict that it ended with."""
+    say("$ %s -i inventory.yml" % command)
     hosts = server.directory / "inventory.json"
     hosts.write_text(json.dumps(inventory(server)))
-    playbook = [str(pathlib.Path(sys.executable).with_name("ansible-playbook")), "oncall.postgresql.triage"]
-    environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"}
-    done = subprocess.run(
-        [*playbook, "-i", str(hosts), "-e", "oncall_report_dir=%s" % REPORT], check=False, env=environment
-    )
+    program, *words = shlex.split(command)
+    argv = [str(pathlib.Path(sys.executable).with_name(program)), *words, "-i", str(hosts)]
+    done = subprocess.run(argv, check=False, env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"})
     if done.returncode:
         sys.exit("the playbook failed (above)")
-    result: dict[str, Any] = json.loads((REPORT / "shop-db.json").read_text())
-    return result
+    verdict: dict[str, Any] = json.loads((REPORT / "shop-db.json").read_text())["verdict"]
+    return verdict
+
+
+def name(verdict: dict[str, Any]) -> str:
+    return " / ".join(filter(None, (verdict["code"], verdict["cause"])))
 
 
 def main() -> int:
@@ -103,14 +110,17 @@ def main() -> int:
         with shop_api(server) as complaint:
             say("It is night, and shop-api says:")
             print("  %s\n" % complaint)
-            say("$ ansible-playbook oncall.postgresql.triage -i inventory.yml -e oncall_report_dir=%s" % REPORT)
-            verdict = triage(server)["verdict"]
-    say("Verdict:  %s / %s" % (verdict["code"], verdict["cause"]))
-    print("          %s" % verdict["summary"])
+            before = play("ansible-playbook oncall.postgresql.triage", server)
+            if not before["remedy"]:
+                sys.exit("the verdict %s names nothing that mends it" % name(before))
+            after = play(before["remedy"]["command"], server)
+    say("Before:   %s" % name(before))
+    print("          %s" % before["summary"])
+    say("Mended:   %s" % before["remedy"]["command"])
+    say("After:    %s" % name(after))
+    print("          %s" % after["summary"])
     say("Report:   %s" % (REPORT / "index.html"))
-    if verdict["remedy"]:
-        say("Mend it:  %s" % verdict["remedy"]["command"])
-    return 0 if (verdict["code"], verdict["cause"]) == ("pool_exhausted", "idle_connections") else 1
+    return 0 if (name(before), name(after)) == ("pool_exhausted / idle_connections", "healthy") else 1
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small shop with a bug: a price that is not found returns early, and its connection is never given back.
 
-Connects by the usual PG* variables. Serves customers until the database has no connection left, says so, and goes on
-failing, as such a program does at night.
+Connects by the usual PG* variables. Serves customers until the database has no connection left, says so, and from then
+on only holds what it has leaked.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
+import signal
 from typing import Any
 
 import psycopg2
@@ -37,7 +37,7 @@ def main() -> None:
             price(customer % 4)
         except psycopg2.OperationalError as error:
             print("psycopg2.OperationalError: %s" % str(error).strip(), flush=True)
-            time.sleep(1)
+            signal.pause()
 
 
 if __name__ == "__main__":

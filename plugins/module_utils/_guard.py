@@ -10,6 +10,7 @@ unless it was asked for by its very name. Caps hold whatever the request says.
 from __future__ import annotations
 
 import ipaddress
+import math
 from dataclasses import dataclass
 from typing import Collection, FrozenSet, List, Optional, Sequence, Tuple, TypedDict
 
@@ -98,6 +99,7 @@ class Request:
     database: Optional[str] = None
     client_address: Optional[str] = None
     blocking: bool = False
+    only_clients: bool = False  # sessions of declared clients
 
     def names_something(self) -> bool:
         texts = (self.application, self.user, self.database, self.client_address)
@@ -132,14 +134,21 @@ class Plan:
     over: Optional[str] = None
 
 
-def select(rows: Sequence[Row], request: Request, rules: Rules, roots: Collection[int] = ()) -> Plan:
-    """Decide. ``roots`` are the pids of root blockers, worst first; they count with ``request.blocking`` only."""
+def select(
+    rows: Sequence[Row], request: Request, rules: Rules, roots: Collection[int] = (), at_most: Optional[int] = None
+) -> Plan:
+    """Decide. ``roots`` are the pids of root blockers, worst first; they count with ``request.blocking`` only.
+
+    ``at_most``: as many are enough, the longest in their state first.
+    """
     take: List[Row] = []
     refused: List[Tuple[Row, str]] = []
     idle: List[Row] = []
     for row in rows:
         named = request.pids is not None and row["pid"] in request.pids
         if (row["own"] and not named) or not _meant(row, request, roots):
+            continue
+        if request.only_clients and not _owners(row, rules):
             continue
         reason = forbidden(row, request, rules)
         if reason:
@@ -151,6 +160,7 @@ def select(rows: Sequence[Row], request: Request, rules: Rules, roots: Collectio
             take.append(row)
     order = {pid: number for number, pid in enumerate(roots)}
     take.sort(key=lambda row: (order.get(row["pid"], len(order)), -(row["state_seconds"] or 0), row["pid"]))
+    del take[len(take) if at_most is None else at_most :]
     there = {row["pid"] for row in rows}
     absent = tuple(sorted(pid for pid in request.pids or () if pid not in there))
     return Plan(tuple(take), tuple(refused), tuple(idle), absent, _over(len(take), rows, request, rules))
@@ -164,7 +174,7 @@ def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
         return "may not be seen by our login role; make that a member of pg_monitor"
     if row["backend_type"] != CLIENT_BACKEND:
         return "is no client backend (%s)" % row["backend_type"]
-    clients = [one for one in rules.clients if one.owns(row["user"], row["application"], row["client_address"])]
+    clients = _owners(row, rules)
     if row["superuser"] and not clients:
         return "is a superuser's (%s), and none of the declared clients'" % row["user"]
     if row["replication"] and not clients:
@@ -177,6 +187,15 @@ def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
     if not row["may_signal"]:
         return "may not be signalled by our login role; make that a member of pg_signal_backend or of %s" % row["user"]
     return None
+
+
+def _owners(row: Row, rules: Rules) -> List[Declared]:
+    return [one for one in rules.clients if one.owns(row["user"], row["application"], row["client_address"])]
+
+
+def needed(counted: Sequence[Tuple[int, int]], percent: float) -> int:
+    """How many sessions must go until of each (used, limit) no more than this share is used."""
+    return max([0, *(used - math.floor(limit * percent / 100) for used, limit in counted)])
 
 
 def _meant(row: Row, request: Request, roots: Collection[int]) -> bool:
@@ -262,7 +281,7 @@ def choose(titles: Sequence[Titled], request: Request, rules: Rules, trusted: Co
     take: List[Titled] = []
     refused: List[Tuple[Titled, str]] = []
     for one in titles:
-        if not _may_be_meant(one, request):
+        if not _may_be_meant(one, request) or (request.only_clients and not _clients_of(one, rules)):
             continue
         reason = _forbidden_by_title(one, request, rules, trusted)
         if reason:

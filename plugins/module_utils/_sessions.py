@@ -9,7 +9,7 @@ Each signalling is one statement for all sessions, which looks at each one again
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import _free_slot, _guard
 from ._change import Change
@@ -64,7 +64,7 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
         looked = ask(LOOK_BLOCKING if request.blocking else LOOK)[0]
     except _NoSlot as no_slot:
         return _unseen(no_slot.take)
-    plan, slots = _plan(looked, request, rules), _slots(looked)
+    plan, slots = _plan(looked, request, rules, options["down_to_percent"]), _slots(looked)
     details = {"freed": [_freed(one) for one in freed], "slots": slots, "reached": True}
     if plan.over:
         refused = "Refused: it would %s %s" % (_verb(request), plan.over)
@@ -112,6 +112,7 @@ def _request(options: Mapping[str, Any]) -> Request:
         options["database"],
         options["client_address"],
         options["blocking"],
+        options["down_to_percent"] is not None,
     )
     if not request.names_something():
         raise OptionsError(
@@ -119,6 +120,8 @@ def _request(options: Mapping[str, Any]) -> Request:
             "Give pids, session_states, idle_seconds, query_seconds, application, user, database, client_address or "
             "blocking.",
         )
+    if request.only_clients and (request.state == CANCELLED or not 0 <= options["down_to_percent"] <= 100):
+        raise OptionsError("down_to_percent is of 0 to 100 and for state=absent", "A cancelled query frees no slot.")
     return request
 
 
@@ -137,10 +140,24 @@ def _rules(target: Target, options: Mapping[str, Any]) -> Rules:
     )
 
 
-def _plan(looked: Mapping[str, Any], request: Request, rules: Rules) -> Plan:
+def _plan(looked: Mapping[str, Any], request: Request, rules: Rules, percent: Optional[float]) -> Plan:
     rows: List[Row] = looked["rows"]
     blockers = [root.pid for root in roots(looked["edges"]) if root.gid is None]
-    return _guard.select(rows, request, rules, blockers)
+    at_most = None if percent is None else _guard.needed(_counted(looked, request), percent)
+    return _guard.select(rows, request, rules, blockers, at_most)
+
+
+def _counted(looked: Mapping[str, Any], request: Request) -> List[Tuple[int, int]]:
+    """(used, limit): of the server, and of the role and the database that are asked for."""
+    clients = [row for row in looked["rows"] if row["backend_type"] == _guard.CLIENT_BACKEND and not row["own"]]
+    counted = [(len(clients), int(looked["usable"]))]
+    for key, name, limits in (
+        ("user", request.user, looked["role_limits"]),
+        ("database", request.database, looked["database_limits"]),
+    ):
+        if name in limits:
+            counted.append((sum(1 for row in clients if row[key] == name), int(limits[name])))
+    return counted
 
 
 def _slots(looked: Mapping[str, Any]) -> Dict[str, Any]:

@@ -109,6 +109,12 @@ options:
     description: Refuse, and list the sessions, when more than this share of all client sessions is meant.
     type: float
     default: 50
+  down_to_percent:
+    description:
+      - With O(state=absent), only sessions of the declared O(clients), those that are longest in their state first, and
+        no more of them than it takes until this share of the slots for ordinary roles is in use.
+      - Also until this share of the connection limit of O(user) and of O(database) is in use, where they have one.
+    type: float
   cancel_wait_seconds:
     description: With O(state=absent), how long a cancelled query may take to end before its session is terminated.
     type: float
@@ -287,6 +293,7 @@ OPTIONS = Spec(
         "protect_users": {"type": "list", "elements": "str", "default": []},
         "max_sessions": {"type": "int", "default": 100},
         "max_percent": {"type": "float", "default": 50},
+        "down_to_percent": {"type": "float"},
         "cancel_wait_seconds": {"type": "float", "default": 2},
         "timeout_seconds": {"type": "float", "default": 10},
         "free_slot": {"type": "bool", "default": True},

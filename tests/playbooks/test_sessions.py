@@ -75,6 +75,25 @@ def test_long_idle_sessions(controller: Controller, db: Server) -> None:
         client.close()
 
 
+def test_a_burst_of_clients_that_cannot_be_restarted(controller: Controller, db: Server) -> None:
+    """Only as many as it takes are ended, the longest idle; who is no declared client stays."""
+    other = psycopg2.connect(host=db.host, port=db.port, user="shop", password=PASSWORD, dbname="shop")
+    clients = [connect(db) for _ in range(16)]
+    pids = [client.get_backend_pid() for client in clients]
+    found = verdict(controller)
+    assert found["cause"] == "idle_connections"
+    query = "SELECT pid FROM pg_stat_activity WHERE usename = 'shop' ORDER BY state_change"
+    before = db.sql(query)
+    assert "changed=1" in carry_out(controller, found, "--check")
+    assert db.sql(query) == before
+    assert "changed=1" in carry_out(controller, found)
+    assert [int(pid) for pid in db.sql(query).split()] == [other.get_backend_pid(), *pids[4:]]  # 13 of 17
+    assert verdict(controller)["code"] == "healthy"
+    assert "changed=0" in carry_out(controller, found)
+    for client in (other, *clients):
+        client.close()
+
+
 def test_a_root_blocker(controller: Controller, db: Server) -> None:
     with contextlib.closing(connect(db)) as root:
         root.cursor().execute("LOCK TABLE items")

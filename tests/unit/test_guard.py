@@ -19,6 +19,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._guard import (
     Rules,
     Titled,
     choose,
+    needed,
     select,
 )
 
@@ -241,6 +242,7 @@ TITLES = [
         ({"session_states": ("active",)}, {}, [1], []),  # at work only where that is asked for
         ({"client_address": "10.0.1.0/24"}, {}, [2], []),
         ({"database": "nowhere"}, {}, [], []),
+        ({"session_states": ("idle",), "only_clients": True}, {"clients": (SHOP,)}, [5, 4], []),
     ],
 )
 def test_whose_slot_is_freed(
@@ -249,3 +251,35 @@ def test_whose_slot_is_freed(
     choice = choose(TITLES, Request(ABSENT, **asked), Rules(**rules), {"postgres"})
     assert [one.backend.pid for one in choice.take] == expected
     assert sorted(one.backend.pid for one, _ in choice.refused) == refused
+
+
+@pytest.mark.parametrize(
+    ("counted", "percent", "number"),
+    [
+        ([(17, 17)], 80, 4),  # 13 of 17 are 76 %, 14 are 82 %
+        ([(13, 17)], 80, 0),
+        ([(17, 17)], 0, 17),
+        ([(17, 17)], 100, 0),
+        ([(18, 17)], 100, 1),
+        ([(50, 97), (5, 5)], 80, 1),  # the role's own limit
+        ([(97, 97), (5, 5)], 80, 20),
+        ([(2, 0)], 80, 2),  # CONNECTION LIMIT 0
+    ],
+)
+def test_how_many_sessions_have_to_go(counted: List[Tuple[int, int]], percent: float, number: int) -> None:
+    assert needed(counted, percent) == number
+
+
+def test_as_many_as_it_takes_are_those_of_clients_that_are_idle_longest() -> None:
+    rules = Rules(clients=(SHOP,), max_percent=100)
+    rows = [
+        row(1, state_seconds=1.0),
+        row(2, state_seconds=30.0),
+        row(3, state_seconds=20.0),
+        row(4, state_seconds=900.0, application="report", client_address="10.0.0.9"),
+        row(5, state="active", state_seconds=900.0),
+    ]
+    request = Request(ABSENT, session_states=("idle",), only_clients=True)
+    for at_most, pids in ((0, []), (2, [2, 3]), (9, [2, 3, 1])):
+        assert [one["pid"] for one in select(rows, request, rules, at_most=at_most).take] == pids
+    assert select(rows, request, Rules(max_percent=100), at_most=9).take == ()

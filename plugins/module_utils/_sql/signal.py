@@ -44,6 +44,10 @@ _EDGES = """(
 _LOOK = """{with}
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
          - coalesce(current_setting('reserved_connections', true)::int, 0) AS usable,
+       (SELECT coalesce(json_object_agg(rolname, rolconnlimit), '{}') FROM pg_roles WHERE rolconnlimit >= 0)
+         AS role_limits,
+       (SELECT coalesce(json_object_agg(datname, datconnlimit), '{}') FROM pg_database WHERE datconnlimit >= 0)
+         AS database_limits,
        {rows} AS rows,
        {edges} AS edges
 """.replace("{rows}", _ROWS)
