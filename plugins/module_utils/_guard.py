@@ -10,7 +10,6 @@ unless it was asked for by its very name. Caps hold whatever the request says.
 from __future__ import annotations
 
 import ipaddress
-import math
 from dataclasses import dataclass
 from typing import Collection, FrozenSet, List, Optional, Sequence, Tuple, TypedDict
 
@@ -195,7 +194,7 @@ def _owners(row: Row, rules: Rules) -> List[Declared]:
 
 def needed(counted: Sequence[Tuple[int, int]], percent: float) -> int:
     """How many sessions must go until of each (used, limit) no more than this share is used."""
-    return max([0, *(used - math.floor(limit * percent / 100) for used, limit in counted)])
+    return max([0, *(used - int(limit * percent / 100) for used, limit in counted)])
 
 
 def _meant(row: Row, request: Request, roots: Collection[int]) -> bool:
