@@ -73,6 +73,13 @@ def sessions(stack: Stack) -> set[str]:
     return set(run([*argv, "-c", query], check=False).stdout.splitlines())
 
 
+def home(stack: Stack) -> Path:
+    """Of the operator who carries something out, for this stack only."""
+    place = stack.work / "home"
+    place.mkdir(exist_ok=True)
+    return place
+
+
 def carry_out(stack: Stack, command: str, check: bool = True, **options: Any) -> str:
     """The command of a verdict, as it is pasted into a shell where the inventory is in place; all that it printed."""
     inventory = write_inventory(stack.work, {"lab": {"oncall_target": stack.target(**options)}})
@@ -81,6 +88,7 @@ def carry_out(stack: Stack, command: str, check: bool = True, **options: Any) ->
         **os.environ,
         "PATH": "%s:%s" % (place, os.environ["PATH"]),
         "ANSIBLE_INVENTORY": str(inventory),
+        "HOME": str(home(stack)),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_LOCALHOST_WARNING": "0",
     }

@@ -80,7 +80,7 @@ def world(stack: Stack) -> dict[str, Any]:
         "rows": _sql(stack, "SELECT md5(string_agg(items::text, ',' ORDER BY id)) FROM items"),
         "files": _files(stack.data(), live=True),
         "project": _files(FILES, live=False),
-        "home": sorted(path.name for path in Path.home().glob(".oncall*")),
+        "home": sorted(path.name for path in remedy.home(stack).glob(".oncall*")),
     }
 
 

@@ -95,12 +95,13 @@ def test_one_by_one_where_clients_may_be_cut_off(tmp_path: Path, idle: Server) -
 
 
 def test_what_stays_wrong_is_told_and_not_tried_again(tmp_path: Path, idle: Server) -> None:
-    """Nothing has been idle for half an hour, and there are no containers of clients that could be restarted."""
+    """More sessions than the operator's cap: the procedure refuses, and that is that."""
     controller = Controller(tmp_path, {"a": _shop(idle)})
-    code, out = respond(controller, "-e", "oncall_fail_on=critical", allow="pool_reset")
+    limits = ["-e", "oncall_idle_minutes=0.001", "-e", "oncall_max_sessions=1"]
+    code, out = respond(controller, "-e", "oncall_fail_on=critical", *limits, allow="pool_reset")
     words = " ".join(out.split())
     assert code == 2, out
-    assert "Done: pool_reset, which failed: " in words
+    assert "Done: pool_reset, which failed: Refused: it would end 3 sessions" in words
     assert "It is still wrong; nothing else is tried. Tell the DBA now." in words
     assert out.count("Release what has been idle for long") == 1
     assert idle.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop'") == "3"
