@@ -29,7 +29,7 @@ VERBS = {
     "rollback_prepared": "-e oncall_gid=import-42",
     "credentials_reset": "-e oncall_role=app -e oncall_client=api",
     "network_repair": "",
-    "graceful_restart": "",
+    "graceful_restart": """-e '{"oncall_interrupt": ["long_transactions"]}'""",
 }
 CHANGES_NOTHING = ("triage",)
 
