@@ -73,6 +73,11 @@ def test_a_single_healthy_host_shows_its_path_and_no_fleet() -> None:
     assert "servers:" not in out
 
 
+def test_whom_to_tell_is_said_once() -> None:
+    hosts = worst_first({"db2": samples.pool_exhausted()}, None, {"db2": ["pool_reset", "Tell the DBA now."]})
+    assert text.plain(text.render(hosts, 80)).count("Tell the") == 1
+
+
 def test_why_a_host_was_not_seen_is_shown() -> None:
     out = shown({"db7": samples.failed(), "db8": samples.unreachable(), "db9": None})
     assert "No container carries com.docker.compose.project=shopp" in out

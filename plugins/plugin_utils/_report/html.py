@@ -110,7 +110,7 @@ def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
         verdict=result["verdict"],
         code=words.verdict_code(result["verdict"]),
         about=words.about(result),
-        escalation=words.escalation(result["verdict"]),
+        escalation=host.escalation,
         path=words.path(result["path"] or []),
         findings=result["findings"] or [],
         elapsed=_elapsed(result["elapsed_ms"] or {}),

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .words import printable, verdict_code
+from .words import escalation, printable, verdict_code
 
 # Worst first. A server that nobody could look at may be in any state: worse than a warning, not as bad as a proof.
 STATUSES = ("emergency", "critical", "unreachable", "failed", "warning", "ok")
@@ -52,6 +52,12 @@ class Host:
     def mended(self) -> bool:
         """It was not healthy before, and is now."""
         return self.healthy and bool(self.before) and self.before.get("code") != "healthy"
+
+    @property
+    def escalation(self) -> str:
+        """Whom to tell; empty where a note says it, who knows what has been tried."""
+        told = any("Tell the " in note for note in self.notes)
+        return "" if told or not self.result else escalation(self.result["verdict"])
 
     @property
     def summary(self) -> str:

@@ -66,10 +66,9 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     if remedy and remedy.get("command"):
         # Never wrapped: it is there to be copied.
         lines += [[], [("  Mend it:  ", None), (words.printable(remedy["command"]), "warning")]]
-    escalation = words.escalation(verdict)
-    if escalation:
+    if host.escalation:
         urgent = "emergency" if verdict["escalation"]["to"] == "emergency" else None
-        lines += [[]] + _wrapped(escalation, width, "  ", urgent)
+        lines += [[]] + _wrapped(host.escalation, width, "  ", urgent)
     return lines
 
 
