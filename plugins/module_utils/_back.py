@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Callable, List, Mapping, Optional, Tuple
 
 from ._deadline import Deadline
@@ -98,22 +99,7 @@ def _through(steps: List[Step], deadline: Deadline, patience: float, ended: Call
     """One step after the other; the first that does not hold in time, or a container that has ended, is the end."""
     back = Back()
     for step in steps:
-        before = back
-
-        answers: List[Back] = []
-
-        def observe(
-            step: Step = step, before: Back = before, answers: List[Back] = answers
-        ) -> Tuple[Back, Optional[Back]]:
-            try:
-                found = step(before, Deadline(max(_LEAST_SECONDS, deadline.left(_STEP_SECONDS))))
-                answers.append(found)
-            except DeadlineError as error:  # says less than what was heard before
-                found = answers[-1] if answers else replace(before, error=str(error).rstrip("."))
-            except OncallError as error:
-                found = replace(before, error=str(error).rstrip("."))
-            return found, ended() if found.error else None
-
+        observe = partial(_observe, step, back, [], deadline, ended)
         waited = wait_for(observe, lambda seen: seen[0].error is None or seen[1] is not None, deadline.left(), 0.2)
         back, gone = waited.last
         if gone is not None:
@@ -181,3 +167,17 @@ def _page(ask: Callable[[Deadline], Health]) -> Step:
         return replace(back, page=page, error="%s: %s" % (page["url"], said))
 
     return step
+
+
+def _observe(
+    step: Step, before: Back, answers: List[Back], deadline: Deadline, ended: Callable[[], Optional[Back]]
+) -> Tuple[Back, Optional[Back]]:
+    """Ask once. ``answers`` are those of this step so far: a time-out says less than what was heard before it."""
+    try:
+        found = step(before, Deadline(max(_LEAST_SECONDS, deadline.left(_STEP_SECONDS))))
+        answers.append(found)
+    except DeadlineError as error:
+        found = answers[-1] if answers else replace(before, error=str(error).rstrip("."))
+    except OncallError as error:
+        found = replace(before, error=str(error).rstrip("."))
+    return found, ended() if found.error else None

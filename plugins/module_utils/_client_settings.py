@@ -251,8 +251,7 @@ def _url_names(env: Mapping[str, str]) -> Iterator[str]:
         if env.get(name):
             yield name
     others = [name for name in sorted(env) if env[name] and name not in _FIRST_URLS and _URL_NAME.search(name.upper())]
-    for name in sorted(others, key=lambda name: "DATABASE" not in name.upper()):
-        yield name
+    yield from sorted(others, key=lambda name: "DATABASE" not in name.upper())
 
 
 def _port(text: Optional[str]) -> int:

@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from . import _atomic
 from ._change import Change
@@ -34,6 +34,9 @@ from ._sql.credentials import ROLE, SESSION, SET_BOTH, SET_VERIFIER
 from ._target import Target
 from ._verifier import matches
 from ._wait import wait_for
+
+if TYPE_CHECKING:
+    from ._runtime.compose import ComposeRuntime
 
 _MARGIN_SECONDS = 0.5
 _RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved
@@ -132,24 +135,25 @@ def _examine(
     return [(client, outcome.values["%d" % number]) for number, client in enumerate(clients)]
 
 
+def _compose(target: Target) -> ComposeRuntime:
+    """The runtime whose name is ``compose``: the caller has looked."""
+    return cast("ComposeRuntime", target.runtime)
+
+
 def _environments(target: Target) -> Optional[Dict[str, Dict[str, str]]]:
     """Container's name -> its environment; None where the clients are no containers. Secret."""
     if target.runtime.name != "compose":
         return None
     from ._runtime._project import container_name
-    from ._runtime.compose import ComposeRuntime
 
-    assert isinstance(target.runtime, ComposeRuntime)
-    view = target.runtime.view(Deadline(target.deadline_seconds))
+    view = _compose(target).view(Deadline(target.deadline_seconds))
     return {container_name(one): _containers.environment(one) for found in view.clients.values() for one in found}
 
 
 def _recreation(target: Target, options: Mapping[str, Any], services: Sequence[str], deadline: Deadline) -> Any:
     from ._runtime._recreate import Recreation
-    from ._runtime.compose import ComposeRuntime
 
-    assert isinstance(target.runtime, ComposeRuntime)
-    recreation = Recreation(target.runtime.view(deadline), options["project"], services, options["docker_host"])
+    recreation = Recreation(_compose(target).view(deadline), options["project"], services, options["docker_host"])
     recreation.prepare(deadline)
     return recreation
 
@@ -236,10 +240,7 @@ def _recreate(target: Target, options: Mapping[str, Any], scene: _Scene, plan: P
 
 def _forget(target: Target) -> None:
     if target.runtime.name == "compose":
-        from ._runtime.compose import ComposeRuntime
-
-        assert isinstance(target.runtime, ComposeRuntime)
-        target.runtime.forget()
+        _compose(target).forget()
 
 
 # --- to prove ---------------------------------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def test_a_thousand_go_by_one_statement() -> None:
             "password": PASSWORD,
             "dbname": "postgres",
         }
-        for _ in range(1000):
+        for _unused in range(1000):
             stack.callback(psycopg2.connect(**login).close)
         done = signalled(server, **IDLE, max_sessions=1000)
         assert done["slots"] == {"usable": 1007, "used": 1000, "used_after": 0}
@@ -321,7 +321,7 @@ def test_a_running_pg_dump_is_left_alone(db: Server, opened: Connect) -> None:
 
 
 def test_caps_refuse_with_the_list_and_touch_nothing(db: Server, opened: Connect) -> None:
-    clients = [opened() for _ in range(4)]
+    clients = [opened() for _unused in range(4)]
     before = activity(db)
     caps: tuple[tuple[dict[str, Any], str], ...] = (
         ({"max_sessions": 3}, "4 sessions, more than max_sessions=3"),
@@ -379,7 +379,7 @@ def test_privileges_are_told_before_anything_is_sent(db: Server, opened: Connect
 
 
 def test_two_operators_at_once_both_end_well(db: Server, opened: Connect) -> None:
-    clients = [opened() for _ in range(20)]
+    clients = [opened() for _unused in range(20)]
     results: list[dict[str, Any]] = []
     errors: list[OncallError] = []
     both = threading.Barrier(2)
@@ -390,7 +390,7 @@ def test_two_operators_at_once_both_end_well(db: Server, opened: Connect) -> Non
         except OncallError as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=operator) for _ in range(2)]
+    threads = [threading.Thread(target=operator) for _unused in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

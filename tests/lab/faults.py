@@ -349,7 +349,7 @@ def without_database(stack: Stack) -> None:
 
 def lock_chain(stack: Stack) -> None:
     stack.call("transaction", connections=1, sql="LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
-    for _ in range(2):
+    for _unused in range(2):
         stack.call("load", connections=1, sql="SELECT count(*) FROM items")
     stack.session("BEGIN; LOCK TABLE items IN EXCLUSIVE MODE;")
     _blocked_for(stack, 3, 1.2)

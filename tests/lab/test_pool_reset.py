@@ -137,7 +137,7 @@ def test_two_operators_at_once_both_end_well(stack: Stack, words: tuple[str, ...
     both = [
         subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          env={**os.environ, "PATH": "%s:%s" % (os.path.dirname(sys.executable), os.environ["PATH"])})
-        for _ in range(2)
+        for _unused in range(2)
     ]  # fmt: skip
     said = [one.communicate(timeout=240)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], "\n".join(said)

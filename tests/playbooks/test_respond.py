@@ -121,10 +121,10 @@ def test_a_refusal_is_not_worked_around_and_names_are_no_templates(tmp_path: Pat
             _until(lambda: server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1")
             time.sleep(1)
             controller = Controller(tmp_path, {"a": beside(server, blocked_seconds=0.5, clients=[])})
-            _, out = respond(controller, "-e", "oncall_min_age_seconds=3600", allow="rollback_prepared")
+            _unused, out = respond(controller, "-e", "oncall_min_age_seconds=3600", allow="rollback_prepared")
             assert "Done: rollback_prepared, which failed: " in " ".join(out.split()), out
             assert server.sql("SELECT gid FROM pg_prepared_xacts") == gid
-            _, out = respond(controller, allow="rollback_prepared")
+            _unused, out = respond(controller, allow="rollback_prepared")
             assert codes(controller, "a") == ["healthy"], out
             assert server.sql("SELECT count(*) FROM pg_prepared_xacts") == "0"
         finally:

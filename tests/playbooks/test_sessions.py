@@ -59,7 +59,7 @@ def carry_out(controller: Controller, found: dict[str, Any], *more: str) -> str:
 
 
 def test_long_idle_sessions(controller: Controller, db: Server) -> None:
-    clients = [connect(db) for _ in range(17)]
+    clients = [connect(db) for _unused in range(17)]
     found = verdict(controller)
     assert found["cause"] == "idle_connections"
     idle = "oncall_idle_minutes=0.001"
@@ -78,7 +78,7 @@ def test_long_idle_sessions(controller: Controller, db: Server) -> None:
 def test_a_burst_of_clients_that_cannot_be_restarted(controller: Controller, db: Server) -> None:
     """Only as many as it takes are ended, the longest idle; who is no declared client stays."""
     other = psycopg2.connect(host=db.host, port=db.port, user="shop", password=PASSWORD, dbname="shop")
-    clients = [connect(db) for _ in range(16)]
+    clients = [connect(db) for _unused in range(16)]
     pids = [client.get_backend_pid() for client in clients]
     found = verdict(controller)
     assert found["cause"] == "idle_connections"

@@ -250,7 +250,7 @@ def test_whose_slot_is_freed(
 ) -> None:
     choice = choose(TITLES, Request(ABSENT, **asked), Rules(**rules), {"postgres"})
     assert [one.backend.pid for one in choice.take] == expected
-    assert sorted(one.backend.pid for one, _ in choice.refused) == refused
+    assert sorted(one.backend.pid for one, _unused in choice.refused) == refused
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_the_first_match_decides() -> None:
     ]
     assert first_match(rules, **ASKED) is rules[1]
     assert refuses(rules[1])
-    assert first_match(rules, **dict(ASKED, address="10.0.0.8")) is rules[2]
+    assert first_match(rules, **{**ASKED, "address": "10.0.0.8"}) is rules[2]
     assert first_match(rules[:1], **ASKED) is None
     assert refuses(None)
 
@@ -167,7 +167,7 @@ def test_a_line_that_only_cannot_match_was_loaded() -> None:
     rule = hba(1, "hostssl", "all", "all", "all", "md5", error="hostssl record cannot match because SSL is disabled")
     assert not broken(rule)
     assert first_match([rule], **ASKED) is None
-    assert first_match([rule], **dict(ASKED, tls=True)) is rule
+    assert first_match([rule], **{**ASKED, "tls": True}) is rule
     assert describe(rule) == "pg_hba.conf line 1: hostssl all all all md5"
 
 
@@ -251,7 +251,7 @@ rules = st.lists(
 @given(rules, st.booleans(), st.booleans(), st.none() | st.ip_addresses().map(str) | st.text(max_size=6))
 def test_any_rows(rows: List[HbaRule], tls: bool, replication: bool, address: Optional[str]) -> None:
     for connection in ("local", "host"):
-        asked = dict(ASKED, connection=connection, tls=tls, replication=replication, address=address)
+        asked = {**ASKED, "connection": connection, "tls": tls, "replication": replication, "address": address}
         found = first_match(rows, **asked)
         assert found is None or (found in rows and not broken(found))
         for rule in rows:

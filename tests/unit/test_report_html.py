@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 

@@ -54,6 +54,7 @@ def run(tmp_path: Path, *arguments: str, **environment: str) -> Tuple[int, str]:
         stderr=subprocess.STDOUT,
         timeout=120,
         text=True,
+        check=False,
     )
     return done.returncode, done.stdout
 

@@ -18,9 +18,11 @@ WAL_SEGMENT_BYTES = 16 * 1024 * 1024  # the default; with less than one PostgreS
 
 
 def down(facts: Facts) -> bool:
-    """The runtime saw that the server does not run. A restart loop is down, whatever this moment shows."""
+    """The runtime saw that the server does not run. A restart loop is down, unless it has ended: SQL gets through."""
     server = facts["server"]
-    return server is not None and (server["state"] in DOWN_STATES or server["restart_loop"])
+    if server is None:
+        return False
+    return server["state"] in DOWN_STATES or (server["restart_loop"] and facts["snapshot"] is None)
 
 
 def not_asked(question: str, why: str, answer: Optional[Answer] = None) -> Answer:
