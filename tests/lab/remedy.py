@@ -69,6 +69,8 @@ def sessions(stack: Stack) -> set[str]:
         "SELECT pid, backend_start, usename, application_name FROM pg_stat_activity"
         " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
+    if not stack.names(stack.server):
+        return set()
     argv = ["docker", "exec", "-u", "postgres", stack.name(), "timeout", "3", "psql", "-XAtq", "-U", "postgres"]
     return set(run([*argv, "-c", query], check=False).stdout.splitlines())
 
