@@ -9,16 +9,18 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Callable, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Tuple
 
 from ._deadline import Deadline
 from ._errors import DeadlineError, OncallError
-from ._facts import Health
 from ._health import check_health
-from ._runtime import ClientOption, Container, Life
 from ._sql.clients import CLOCK, SESSIONS
-from ._target import Target
 from ._wait import wait_for
+
+if TYPE_CHECKING:
+    from ._facts import Health
+    from ._runtime import ClientOption, Container, Life
+    from ._target import Target
 
 _ENDED = ("exited", "dead", "created", "missing", "paused")
 _STEP_SECONDS = 10.0  # for one look, one page, one question

@@ -14,19 +14,21 @@ caller knows (``name``, ``state``, ``networks``, ``shared_networks``, ``password
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 
 from ._client_toolbox import parse_toolbox, toolbox_command
 from ._deadline import Deadline
 from ._dns import resolve
 from ._errors import OncallError
-from ._facts import ClientFacts, Reach
 from ._health import check_health
 from ._mask import mask
 from ._place import in_namespace, inside
 from ._runtime import ClientOption, Completed, Login
 from ._side_by_side import side_by_side
 from ._wire import Address, login, probe, reach
+
+if TYPE_CHECKING:
+    from ._facts import ClientFacts, Reach
 
 __all__ = [
     "ToolboxRun",

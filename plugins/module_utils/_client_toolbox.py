@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import re
 import statistics
-from typing import Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
-from ._facts import LoginAttempt, Reach, Resolution, WireAnswer
 from ._mask import mask
 from ._protocol import startup
 from ._reach import show_address
-from ._runtime import Login
 from ._wire import read_answer
+
+if TYPE_CHECKING:
+    from ._facts import LoginAttempt, Reach, Resolution, WireAnswer
+    from ._runtime import Login
 
 # Arguments: host port user database ssl_mode seconds start-up-packet(as printf's format) attempt(yes|no)
 TOOLBOX_SCRIPT = r"""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 from ._change import Change
 from ._deadline import Deadline
@@ -15,8 +15,10 @@ from ._errors import RefusedError, SessionError, UnprovenError
 from ._mask import MASK, mask
 from ._server_plan import error_line
 from ._sql.files import FILES, LOADED, NEXT_SECOND, RELOAD
-from ._target import Target
 from ._wait import wait_for
+
+if TYPE_CHECKING:
+    from ._target import Target
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Set for our own session (or its role, or on the command line): what the files say then cannot be seen in pg_settings.

@@ -24,19 +24,19 @@ from ._client_settings import resolve_login
 from ._credentials_plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from ._deadline import Deadline
 from ._errors import OncallError, RefusedError, UnprovenError
-from ._facts import ClientFacts
 from ._mask import mask
 from ._runtime import Client, _containers
 from ._scram import make_password, make_verifier
 from ._session._bind import identifier
 from ._side_by_side import side_by_side
 from ._sql.credentials import ROLE, SESSION, SET_BOTH, SET_VERIFIER
-from ._target import Target
 from ._verifier import matches
 from ._wait import wait_for
 
 if TYPE_CHECKING:
+    from ._facts import ClientFacts
     from ._runtime.compose import ComposeRuntime
+    from ._target import Target
 
 _MARGIN_SECONDS = 0.5
 _RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved

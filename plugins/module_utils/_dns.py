@@ -16,11 +16,13 @@ import socket
 import struct
 import threading
 import time
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
-from ._deadline import Deadline
-from ._facts import Resolution
 from ._place import inside
+
+if TYPE_CHECKING:
+    from ._deadline import Deadline
+    from ._facts import Resolution
 
 A, AAAA = 1, 28
 TRY_SECONDS = 1.5  # how long one name server may think (resolv.conf's default of 5 is past our deadlines)

@@ -9,13 +9,15 @@ title (so still idle), still a child of this server's postmaster. Only the shell
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import TYPE_CHECKING, List, Sequence
 
 from . import _titles
-from ._deadline import Deadline
 from ._errors import TargetError
 from ._guard import Titled
-from ._target import Target
+
+if TYPE_CHECKING:
+    from ._deadline import Deadline
+    from ._target import Target
 
 _TICKS = 100.0  # a second, in /proc/PID/stat: USER_HZ, on every Linux that PostgreSQL runs on
 _HEAD = r"""

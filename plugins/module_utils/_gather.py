@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ._deadline import Deadline
 from ._errors import DeadlineError, OptionsError, SessionError, TargetError, VersionError
-from ._facts import ClientFacts, Facts
-from ._runtime import Client
 from ._side_by_side import Outcome, side_by_side
 from ._snapshot import take
-from ._target import Target
 from ._verifier import matches
+
+if TYPE_CHECKING:
+    from ._facts import ClientFacts, Facts
+    from ._runtime import Client
+    from ._target import Target
 
 SERVER, WIRE, SNAPSHOT, CLIENTS = "server", "wire", "snapshot", "clients"
 EVERYTHING = (SERVER, WIRE, SNAPSHOT, CLIENTS)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, List, Optional, Sequence, Union
 
-from ._facts import HbaRule
+if TYPE_CHECKING:
+    from ._facts import HbaRule
 
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 

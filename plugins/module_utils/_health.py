@@ -10,13 +10,15 @@ import http.client
 import json
 import socket
 import ssl
-from typing import Any, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 from urllib.parse import urlsplit
 
-from ._deadline import Deadline
 from ._dns import resolve
-from ._facts import Health
 from ._mask import mask
+
+if TYPE_CHECKING:
+    from ._deadline import Deadline
+    from ._facts import Health
 
 _LONGEST = 1 << 16  # bytes read of a page
 _SHOWN = 300

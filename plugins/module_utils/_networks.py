@@ -8,15 +8,17 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import _questions
 from ._change import Change
 from ._deadline import Deadline
 from ._errors import OncallError, RefusedError, UnprovenError
 from ._runtime._attach import Attached, Endpoint, Scene, connect, disconnect, look, recreate
-from ._target import Target
 from ._wait import wait_for
+
+if TYPE_CHECKING:
+    from ._target import Target
 
 _SHORT = 12  # characters of a container's id that Compose uses as a name
 _APPLY_SECONDS = 60.0

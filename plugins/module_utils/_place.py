@@ -14,10 +14,12 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from typing import Callable, List, TypeVar
+from typing import TYPE_CHECKING, Callable, List, TypeVar
 
-from ._deadline import Deadline
 from ._errors import DeadlineError, TargetError
+
+if TYPE_CHECKING:
+    from ._deadline import Deadline
 
 _CLONE_NEWNET = 0x40000000
 _CAP_SYS_ADMIN = 21

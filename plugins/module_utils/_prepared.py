@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from ._change import Change
 from ._deadline import Deadline
 from ._errors import RefusedError, SessionError, UnprovenError
 from ._mask import mask
 from ._sql.prepared import COMMIT, PREPARED, ROLL_BACK, THERE
-from ._target import Target
 from ._wait import wait_for
+
+if TYPE_CHECKING:
+    from ._target import Target
 
 COMMITTED = "committed"
 # undefined_object: somebody else has finished it; object_not_in_prerequisite_state: somebody else is at it

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
 
 from . import _gather
-from ._answers import Answer, Thresholds
 from ._checks import accepting, activity, connections, login, network, running
-from ._facts import Facts
-from ._target import Target
 from ._tree import judge
+
+if TYPE_CHECKING:
+    from ._answers import Answer, Thresholds
+    from ._facts import Facts
+    from ._target import Target
 
 SCHEMA = 1
 

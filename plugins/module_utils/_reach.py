@@ -15,10 +15,11 @@ import select
 import socket
 import statistics
 import time
-from typing import Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
-from ._deadline import Deadline
-from ._facts import Reach
+if TYPE_CHECKING:
+    from ._deadline import Deadline
+    from ._facts import Reach
 
 PROBES = 10
 STAGGER_SECONDS = 0.003  # a burst at one instant could be lost as a whole

@@ -10,25 +10,27 @@ import os
 import signal
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 from . import _gather
 from . import _server_plan as plan_
-from ._answers import Answer
 from ._change import Change
 from ._checks import accepting, running
 from ._checks._readings import log_lines, this_run
 from ._deadline import Deadline
 from ._errors import DeadlineError, OncallError, RefusedError, SessionError, TargetError, UnprovenError
-from ._facts import Facts
 from ._mask import mask
 from ._server_plan import CHECKPOINT, START, STOP, WAIT_READY, WAIT_STOPPED, Plan, Reading, Wanted
 from ._snapshot import take
 from ._sql.service import CHECKPOINT as CHECKPOINT_NOW
 from ._sql.service import PREFLIGHT, STARTED
-from ._target import Target
 from ._verdicts import render
 from ._wait import wait_for
+
+if TYPE_CHECKING:
+    from ._answers import Answer
+    from ._facts import Facts
+    from ._target import Target
 
 _GONE_SECONDS = 2.0  # a server that was launched and shows no process for so long has given up
 _ASK_SECONDS = 3.0

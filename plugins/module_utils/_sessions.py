@@ -9,7 +9,7 @@ Each signalling is one statement for all sessions, which looks at each one again
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from . import _free_slot, _guard
 from ._change import Change
@@ -18,10 +18,12 @@ from ._deadline import Deadline
 from ._errors import OncallError, OptionsError, RefusedError, SessionError, TargetError, UnprovenError
 from ._guard import ABSENT, CANCELLED, Declared, Plan, Request, Row, Rules, Titled
 from ._mask import mask
-from ._sql import Query
 from ._sql.signal import CANCEL, LOOK, LOOK_BLOCKING, TERMINATE, THERE
-from ._target import Target
 from ._wait import Waited, wait_for
+
+if TYPE_CHECKING:
+    from ._sql import Query
+    from ._target import Target
 
 TERMINATED, GONE, STILL_THERE, REFUSED = "terminated", "gone_by_itself", "still_there", "refused"
 PROTECTED_APPLICATIONS = _guard.PROTECTED_APPLICATIONS

@@ -9,10 +9,12 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Tuple
 
-from ._deadline import Deadline
 from ._errors import DeadlineError
+
+if TYPE_CHECKING:
+    from ._deadline import Deadline
 
 
 @dataclass

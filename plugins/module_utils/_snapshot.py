@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 
-from ._answers import Thresholds
-from ._deadline import Deadline
 from ._errors import SessionError
 from ._facts import Snapshot
 from ._mask import MASK, mask
-from ._session import Session
 from ._sql.snapshot import SNAPSHOT, SNAPSHOT_LIMITED
+
+if TYPE_CHECKING:
+    from ._answers import Thresholds
+    from ._deadline import Deadline
+    from ._session import Session
 
 INSUFFICIENT_PRIVILEGE = "42501"
 _QUERY_LENGTH = 200

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
-from ._answers import Thresholds
 from ._options import check_target, thresholds
 from ._runtime import ClientOption, Runtime
-from ._session import Session
+
+if TYPE_CHECKING:
+    from ._answers import Thresholds
+    from ._session import Session
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterable, List, Optional
+from typing import TYPE_CHECKING, Iterable, List, Optional
 
-from ._facts import Process
+if TYPE_CHECKING:
+    from ._facts import Process
 
 IDLE, IDLE_IN_TRANSACTION, ABORTED = "idle", "idle in transaction", "idle in transaction (aborted)"
 ACTIVE, AUTHENTICATION = "active", "authentication"

@@ -19,10 +19,8 @@ import socket
 import ssl
 import struct
 import time
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple, Union
 
-from ._deadline import Deadline
-from ._facts import LoginAttempt, WireAnswer
 from ._protocol import (
     LONGEST,
     METHODS,
@@ -39,6 +37,10 @@ from ._protocol import (
     startup,
 )
 from ._reach import UNREACHABLE, reach, show_address
+
+if TYPE_CHECKING:
+    from ._deadline import Deadline
+    from ._facts import LoginAttempt, WireAnswer
 
 __all__ = ["Address", "login", "probe", "reach", "show_address", "read_answer"]
 

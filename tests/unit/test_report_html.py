@@ -12,9 +12,9 @@ import json
 import os
 import re
 import stat
-from xml.etree import ElementTree
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
+from xml.etree import ElementTree
 
 import pytest
 from jinja2 import StrictUndefined

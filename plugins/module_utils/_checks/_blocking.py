@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from .._facts import Blocker
+if TYPE_CHECKING:
+    from .._facts import Blocker
 
 Node = Tuple[int, Optional[str]]  # (pid, None) or (0, gid)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple
 
 from .._answers import NOT_ASKED, Answer
-from .._facts import ClientFacts, Facts, LogEntry, ServerFacts, WireAnswer
+
+if TYPE_CHECKING:
+    from .._facts import ClientFacts, Facts, LogEntry, ServerFacts, WireAnswer
 
 TOO_MANY_CONNECTIONS, CANNOT_CONNECT_NOW = "53300", "57P03"
 DOWN_STATES = ("restarting", "exited", "created", "dead", "missing")

@@ -9,11 +9,10 @@ no client needs (everything goes by the Unix socket) may be as closed as it like
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
 from .. import _titles
 from .._answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds
-from .._facts import ClientFacts, Facts, Listening, ServerFacts, Snapshot, WireAnswer
 from .._hba import broken, describe
 from ._readings import (
     CANNOT_CONNECT_NOW,
@@ -27,6 +26,9 @@ from ._readings import (
     socket_path,
     wire_line,
 )
+
+if TYPE_CHECKING:
+    from .._facts import ClientFacts, Facts, Listening, ServerFacts, Snapshot, WireAnswer
 
 QUESTION = "accepting"
 LOCAL = ("socket", "loopback", "network")

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import json
-from typing import Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from .. import _titles
 from .._answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds
-from .._facts import Activity, Facts, SessionRow, Snapshot
 from ._blocking import Root, roots
 from ._readings import count, down, duration, line, names, not_asked, without_snapshot
+
+if TYPE_CHECKING:
+    from .._facts import Activity, Facts, SessionRow, Snapshot
 
 QUESTION = "activity"
 # Long by nature: backups, and the maintenance that autovacuum's own settings do not cover

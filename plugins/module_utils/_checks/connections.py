@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .. import _titles
 from .._answers import NO, WARNING, YES, Answer, Finding, Thresholds
-from .._facts import Facts, RoleLimit, Snapshot
 from ._readings import TOO_MANY_CONNECTIONS, count, duration, not_asked, refusals, without_snapshot
+
+if TYPE_CHECKING:
+    from .._facts import Facts, RoleLimit, Snapshot
 
 QUESTION = "connections"
 OVERLOAD_SECONDS = 30.0

@@ -9,10 +9,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .._answers import NO, YES, Answer, Thresholds
-from .._facts import ClientFacts, ClientLogin, Database, Facts, HbaRule, LoginAttempt, Role, Snapshot
 from .._hba import broken, describe, describe_connection, first_match, refuses, uncertain
 from ._readings import (
     CANNOT_CONNECT_NOW,
@@ -24,6 +23,9 @@ from ._readings import (
     socket_path,
     without_snapshot,
 )
+
+if TYPE_CHECKING:
+    from .._facts import ClientFacts, ClientLogin, Database, Facts, HbaRule, LoginAttempt, Role, Snapshot
 
 QUESTION = "login"
 CAUSES = (

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
 from .._answers import NO, WARNING, YES, Answer, Finding, Thresholds
-from .._facts import ClientFacts, Facts, Reach, ServerFacts
 from ._readings import count, down, line, looked, names, not_asked, socket_path, wire_line
+
+if TYPE_CHECKING:
+    from .._facts import ClientFacts, Facts, Reach, ServerFacts
 
 QUESTION = "network"
 LOSS_PERCENT = 30  # more than this and logins hang; TCP hides what is below, at a price

@@ -11,10 +11,9 @@ nothing about the server and is left to question 3.
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
 from .._answers import NO, WARNING, YES, Answer, Finding, Thresholds
-from .._facts import Disk, Facts, LogEntry, ServerFacts
 from ._readings import (
     WAL_SEGMENT_BYTES,
     count,
@@ -28,6 +27,9 @@ from ._readings import (
     when,
     wire_line,
 )
+
+if TYPE_CHECKING:
+    from .._facts import Disk, Facts, LogEntry, ServerFacts
 
 QUESTION = "running"
 ANSWERING = ("accepting", "rejecting", "silent")

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
 from .._answers import CRITICAL, EMERGENCY, NO, WARNING, YES, Answer, Finding, Thresholds
-from .._facts import Disk, Facts, Snapshot
 from ._readings import (
     WAL_SEGMENT_BYTES,
     down,
@@ -22,6 +21,9 @@ from ._readings import (
     this_run,
     without_snapshot,
 )
+
+if TYPE_CHECKING:
+    from .._facts import Disk, Facts, Snapshot
 
 QUESTION = "soundness"
 GIB = 1024**3

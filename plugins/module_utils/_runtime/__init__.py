@@ -10,10 +10,11 @@ To add one (systemd is next): a file here with a class of this shape, its name i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, runtime_checkable
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Sequence, runtime_checkable
 
-from .._deadline import Deadline
-from .._facts import ClientFacts, Health, ServerFacts, WireAnswer
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._facts import ClientFacts, Health, ServerFacts, WireAnswer
 
 
 @dataclass(frozen=True)

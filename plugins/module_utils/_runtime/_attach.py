@@ -9,14 +9,16 @@ import json
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .._deadline import Deadline
 from .._errors import OncallError
 from . import _containers
 from ._compose_file import Wanted, networks_of_services
 from ._engine import Engine, EngineError
 from ._project import Inspection, View, container_name
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
 
 _KEPT = ("Driver", "IPAM", "Internal", "Attachable", "EnableIPv6", "Options", "Labels")  # of a network made anew
 _OWN_ENDPOINT = ("Aliases", "IPAMConfig", "Links", "DriverOpts")  # what was asked for; the rest is the engine's answer

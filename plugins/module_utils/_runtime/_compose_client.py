@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
 
 from .. import _client
 from .._client_settings import named_user, resolve_login
-from .._deadline import Deadline
 from .._errors import OncallError, TargetError
-from .._facts import ClientFacts, Network
 from . import ClientOption, Completed, Login, _containers
 from ._project import Inspection, View, container_name
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._facts import ClientFacts, Network
 
 
 class ComposeClient:

@@ -13,10 +13,12 @@ import os
 import posixpath
 import subprocess
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .._deadline import Deadline
 from . import _containers
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
 
 _COMMANDS = (("docker", "compose"), ("docker-compose",))
 _ADDRESSES = (("ipv4_address", "IPv4Address"), ("ipv6_address", "IPv6Address"), ("link_local_ips", "LinkLocalIPs"))

@@ -9,9 +9,10 @@ import posixpath
 import re
 import signal
 from calendar import timegm
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypedDict
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
-from .._facts import Mount, Network, Process, Published
+if TYPE_CHECKING:
+    from .._facts import Mount, Network, Process, Published
 
 PROJECT, SERVICE, ONE_OFF = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.oneoff")
 CONFIG_FILES, WORKING_DIR = "com.docker.compose.project.config_files", "com.docker.compose.project.working_dir"

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from .._deadline import Deadline
 from .._errors import DeadlineError, TargetError
-from .._facts import Health
 from .._health import check_health, page_command, read_page
 from .._mask import mask
 from .._place import in_namespace
 from . import Life, _containers
 from ._engine import EngineError
 from ._project import Inspection, View, container_name
+
+if TYPE_CHECKING:
+    from .._facts import Health
 
 _CHECK_SECONDS = 30.0  # the engine's own default of a health check's time-out
 _MARGIN_SECONDS = 0.25

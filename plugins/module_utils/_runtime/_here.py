@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
 
 from .. import _client
 from .._client_settings import named_user, resolve_login
-from .._deadline import Deadline
-from .._facts import ClientFacts
-from . import ClientOption, Login
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._facts import ClientFacts
+    from . import ClientOption, Login
 
 
 class HereClient:

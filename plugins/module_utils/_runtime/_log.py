@@ -14,11 +14,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from .._facts import LogEntry
 from .._mask import mask
 from . import _log_words as words
+
+if TYPE_CHECKING:
+    from .._facts import LogEntry
 
 _TEXT_CHARACTERS = 300
 _PREFIX_CHARACTERS = 1000  # no log_line_prefix is longer, and a statement may have megabytes

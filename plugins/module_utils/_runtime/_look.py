@@ -16,10 +16,12 @@ import re
 import secrets
 import shlex
 import struct
-from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple, TypedDict
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Set, Tuple, TypedDict
 
-from .._facts import Configuration, ControlData, DataDirectory, Disk, Listening, LockFile
 from .._mask import mask
+
+if TYPE_CHECKING:
+    from .._facts import Configuration, ControlData, DataDirectory, Disk, Listening, LockFile
 
 
 class Look(TypedDict):

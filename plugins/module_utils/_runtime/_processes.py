@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional
 
-from .._facts import Process
+if TYPE_CHECKING:
+    from .._facts import Process
 
 _NAMES = ("postgres", "postmaster")
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from .. import _place
-from .._deadline import Deadline
 from .._errors import TargetError
 from .._side_by_side import side_by_side
 from . import _beside, _containers
 from ._engine import Engine, EngineError
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
 
 Inspection = Dict[str, Any]  # GET /containers/{id}/json
 

@@ -9,12 +9,14 @@ It tells less than our own packet: accepting (exit code 0), rejecting (1, no SQL
 from __future__ import annotations
 
 import re
-from typing import Callable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
-from .._deadline import Deadline
 from .._errors import TargetError
-from .._facts import WireAnswer
-from . import Completed
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._facts import WireAnswer
+    from . import Completed
 
 _SECONDS = 3
 # Each probe in the background: the slowest, not their sum, is waited for.

@@ -13,14 +13,16 @@ import json
 import os
 import re
 import subprocess
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .._client_settings import resolve_login
-from .._deadline import Deadline
 from .._errors import DeadlineError, RefusedError, TargetError
 from .._mask import mask
 from . import _containers
-from ._project import Inspection, View
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from ._project import Inspection, View
 
 ENV_FILES = "com.docker.compose.project.environment_file"
 CONFIG_HASH = "com.docker.compose.config-hash"

@@ -10,12 +10,11 @@ import os
 import posixpath
 import signal
 import threading
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .. import _place, _wire
 from .._deadline import Deadline
 from .._errors import OncallError, TargetError
-from .._facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
 from .._wait import wait_for
 from . import Client, ClientOption, Completed, Container, _beside, _containers, _log, _look, _ready
@@ -23,6 +22,9 @@ from ._compose_client import ComposeClient
 from ._drive import DrivenContainer
 from ._engine import Engine, EngineError, connect
 from ._project import Inspection, View, container_name, find
+
+if TYPE_CHECKING:
+    from .._facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")

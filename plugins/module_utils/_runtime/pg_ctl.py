@@ -22,16 +22,18 @@ import sys
 import threading
 import time
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .. import _wire
-from .._deadline import Deadline
 from .._errors import DeadlineError, TargetError
-from .._facts import DataDirectory, Listening, LogEntry, ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
 from .._wait import wait_for
 from . import Client, ClientOption, Completed, _log, _look, _processes
 from ._here import HereClient
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._facts import DataDirectory, Listening, LogEntry, ServerFacts, WireAnswer
 
 _LOG_BYTES = 262144
 _MARGIN_SECONDS = 0.25  # a probe's answer must be back before the step's deadline

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from .. import _dns, _wire
-from .._deadline import Deadline
 from .._errors import TargetError
-from .._facts import ServerFacts, WireAnswer
 from .._side_by_side import side_by_side
-from . import Client, ClientOption, Completed
 from ._here import HereClient
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._facts import ServerFacts, WireAnswer
+    from . import Client, ClientOption, Completed
 
 _MOST_ADDRESSES = 4
 _MARGIN_SECONDS = 0.25  # a probe's answer must be back before the step's deadline

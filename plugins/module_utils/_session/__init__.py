@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Protocol
+from typing import TYPE_CHECKING, Any, Dict, List, Protocol
 
-from .._deadline import Deadline
-from .._sql import Query
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._sql import Query
 
 
 class Session(Protocol):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 
-from .._deadline import Deadline
 from .._errors import DeadlineError, VersionError
-from .._sql import Query
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._sql import Query
 
 APPLICATION = "oncall"
 LOCK_TIMEOUT_MS = 500

@@ -9,13 +9,15 @@ import copy
 import select
 import socket
 import threading
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from .._deadline import Deadline
 from .._errors import DeadlineError, OptionsError, SessionError
 from .._mask import mask
 from .._sql import OLDEST, Query
 from ._bind import APPLICATION, TOO_LATE, as_json, bind, on_off, rows, settings, too_late, too_old
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
 
 NO_CONNECTION = "08001"
 LOST = "08006"  # connection_failure; psycopg2 does not pass on the code of a FATAL that ends a polled connection

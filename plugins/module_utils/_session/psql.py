@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Sequence
 
-from .._deadline import Deadline
 from .._errors import DeadlineError, SessionError, TargetError
 from .._mask import mask
-from .._runtime import Completed
 from .._sql import OLDEST, Query
 from ._bind import APPLICATION, TOO_LATE, as_json, bind, rows, settings, too_late, too_old
+
+if TYPE_CHECKING:
+    from .._deadline import Deadline
+    from .._runtime import Completed
 
 NO_CONNECTION = "08001"
 
