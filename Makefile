@@ -15,7 +15,7 @@ install: ## A virtualenv (.venv) with Ansible, and this checkout linked into it 
 	@scripts/venv.sh .venv run
 	@echo 'Ready: .venv/bin/ansible-playbook oncall.postgresql.triage -i INVENTORY'
 
-demo: ## A real PostgreSQL, a program that leaks its connections, and what triage says about it (no Docker)
+demo: ## A real PostgreSQL, a program that leaks its connections, the verdict, and what mends it (no Docker)
 	@scripts/venv.sh .venv run demo
 	@.venv/bin/python demo/demo.py
 
@@ -46,7 +46,7 @@ molecule: dev ## The Molecule scenarios
 lab: dev ## Real faults on a real Compose stack (Docker)
 	@scripts/with-docker.sh $(PYTEST) -n 2 tests/lab
 
-benchmark: dev ## Time to verdict, beside what other collections take (Docker; ARGS="--runs 7 --write")
+benchmark: dev ## Time to verdict and to mend, beside what others take (Docker; ARGS="--only pool --runs 7")
 	@scripts/venv.sh .venv-benchmark benchmark
 	@scripts/with-docker.sh .venv/bin/python -m tests.benchmark $(ARGS)
 

@@ -18,6 +18,7 @@ JUDGES = {"_checks", "_tree", "_verdicts", "_hba"}
 PURE = [
     *sorted((UTILS / "_checks").glob("*.py")),
     *(UTILS / (name + ".py") for name in ("_tree", "_verdicts", "_hba", "_titles", "_guard", "_answers", "_facts")),
+    *(UTILS / (name + ".py") for name in ("_server_plan", "_credentials_plan")),
 ]
 
 
