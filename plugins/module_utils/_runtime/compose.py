@@ -362,7 +362,9 @@ class ComposeRuntime:
                 return view.engine.run(view.server["Id"], argv, deadline, stdin, environment, user)
             except EngineError as error:
                 if "unable to find user" not in error.msg:
-                    raise TargetError("Container %s: %s" % (container_name(view.server), error.msg), error.hint)
+                    raise TargetError(
+                        "Container %s: %s" % (container_name(view.server), error.msg), error.hint
+                    ) from None
         raise TargetError(
             "Container %s shows no process of PostgreSQL, so that its OS user is not known"
             % container_name(view.server)
