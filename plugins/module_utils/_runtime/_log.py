@@ -126,7 +126,9 @@ def _records(lines: Sequence[str]) -> Iterator[_Record]:
 
 def _csv_records(lines: Sequence[str]) -> Iterator[_Record]:
     """csvlog. A statement may hold newlines, so the reading starts at the first line that begins a record."""
-    start = [place for place, line in enumerate(lines) if _CSV_LINE.match(line)][0]
+    start = 0
+    while not _CSV_LINE.match(lines[start]):
+        start += 1
     try:
         for row in csv.reader(io.StringIO("\n".join(lines[start:]))):
             if len(row) >= 19:
