@@ -9,14 +9,11 @@ server gets a verifier only. Each step says how to undo it before it is begun.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import signal
-import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from . import _atomic
 from ._change import Change
@@ -24,6 +21,7 @@ from ._client_settings import resolve_login
 from ._credentials_plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from ._deadline import Deadline
 from ._errors import OncallError, RefusedError, UnprovenError
+from ._interrupt import interruptible, undisturbed
 from ._mask import mask
 from ._runtime import Client, _containers
 from ._scram import make_password, make_verifier
@@ -82,7 +80,7 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
             _atomic.check_writable(found)
     done = _Done(warnings=list(plan.warnings))
     if not plan.empty and not check_mode:
-        with _interruptible():
+        with interruptible():
             _apply(target, options, request, scene, plan, done)
     before, after = diff(request, scene.seen, plan)
     return Change(not plan.empty, before, after, _details(request, scene, plan, done, started))
@@ -195,7 +193,7 @@ def _apply(
             made()
         _prove(target, options, request, scene, plan, done)
     except BaseException as error:
-        with _undisturbed():
+        with undisturbed():
             raise _rolled_back(target, request, plan, done, error) from None
 
 
@@ -379,40 +377,3 @@ def _details(request: Request, scene: _Scene, plan: Plan, done: _Done, started: 
         "warnings_found": done.warnings,
         "seconds": round(time.monotonic() - started, 1),
     }
-
-
-class _Interrupted(BaseException):
-    """Asked to end in the middle of it."""
-
-
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """A hang-up or a request to end becomes an exception, so that what was begun is put back."""
-
-    def interrupt(number: int, _frame: Any) -> None:
-        raise _Interrupted(signal.Signals(number).name)
-
-    with _handling(interrupt, _ENDS):
-        yield
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    with _handling(signal.SIG_IGN, (*_ENDS, signal.SIGINT)):
-        yield
-
-
-@contextlib.contextmanager
-def _handling(handler: Any, numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, each in before.items():
-            signal.signal(number, each)

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from . import _gather
 from . import _server_plan as plan_
@@ -19,6 +17,7 @@ from ._checks import accepting, running
 from ._checks._readings import log_lines, this_run
 from ._deadline import Deadline
 from ._errors import DeadlineError, OncallError, RefusedError, SessionError, TargetError, UnprovenError
+from ._interrupt import held_back
 from ._mask import mask
 from ._server_plan import CHECKPOINT, START, STOP, WAIT_READY, WAIT_STOPPED, Plan, Reading, Wanted
 from ._snapshot import take
@@ -104,7 +103,7 @@ class _Work:
         if CHECKPOINT in plan.steps:
             self._checkpoint()
         # From here to the start nothing but a power failure may end us: the server would stay down.
-        with _held_back() if START in plan.steps else contextlib.nullcontext():
+        with held_back() if START in plan.steps else contextlib.nullcontext():
             if STOP in plan.steps or WAIT_STOPPED in plan.steps:
                 self._stop(ask=STOP in plan.steps)
             if START in plan.steps:
@@ -305,22 +304,3 @@ class _Seen:
     started_at: Optional[str] = None
     missing_since: Optional[float] = None
     error: str = ""
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Signals that would end us come through when the block is left, not before."""
-    came: List[int] = []
-    numbers = [int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP)]
-    try:
-        handlers = {number: signal.signal(number, lambda which, _frame: came.append(which)) for number in numbers}
-    except ValueError:  # not the main thread: no signal comes here
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number in came[:1]:
-            os.kill(os.getpid(), number)

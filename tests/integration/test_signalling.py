@@ -443,6 +443,35 @@ def test_the_first_slot_is_freed_by_its_title(db: Server, full: list[Client]) ->
     assert alive(db, full[0]) and not alive(db, full[1])
 
 
+def test_as_many_as_it_takes_from_no_slot_on(db: Server, full: list[Client]) -> None:
+    done = signalled(db, **IDLE, **ROOT, down_to_percent=50)
+    assert done["reached"] and done["freed"][0]["pid"] == full[0].pid
+    usable = done["slots"]["usable"]
+    assert done["slots"]["used_after"] == usable // 2
+    gone = [client for client in full if not alive(db, client)]
+    assert gone == full[: len(full) - usable // 2]  # the longest idle
+    again = signalled(db, **IDLE, **ROOT, down_to_percent=50)
+    assert not again["changed"] and again["sessions"] == []
+
+
+def test_as_many_as_it_takes_of_a_role_and_none_of_strangers(db: Server, opened: Connect) -> None:
+    db.sql("ALTER ROLE app CONNECTION LIMIT 5")
+    try:
+        stranger, *clients = [opened(application="report"), *(opened() for _ in range(4))]
+        nobody = signalled(db, **IDLE, user="app", down_to_percent=60)
+        assert not nobody["changed"] and nobody["sessions"] == []
+        meant = {**IDLE, "clients": declared(), "user": "app", "down_to_percent": 60}
+        planned = signalled(db, check=True, **meant)
+        done = signalled(db, **meant)
+        assert planned["diff"] == done["diff"]
+        assert [one["pid"] for one in done["sessions"]] == [client.pid for client in clients[:2]]
+        assert alive(db, stranger)
+        with pytest.raises(OptionsError, match="down_to_percent"):
+            signalled(db, **{**meant, "state": "cancelled"})
+    finally:
+        db.sql("ALTER ROLE app CONNECTION LIMIT -1")
+
+
 def test_a_superuser_of_nobody_is_left_alone_even_then(db: Server, full: list[Client]) -> None:
     other = [{"service": "api", "application_name": "shop-api", "login": {"user": "app"}}]
     with pytest.raises(RefusedError, match="is of the protected user root") as caught:
