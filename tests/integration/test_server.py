@@ -372,20 +372,10 @@ def test_a_running_backup_is_not_lost_unless_it_may_be(server: Server) -> None:
     text = (server.data / "pg_hba.conf").read_text().splitlines()
     (server.data / "pg_hba.conf").write_text("\n".join(reversed(text)) + "\n")
     server.reload()
-    words = ["-h", str(server.directory), "-p", str(server.port), "-U", "postgres"]
+    where = ["-h", str(server.directory), "-p", str(server.port), "-U", "postgres"]
+    slowly = ["-D", str(server.directory / "copy"), "-r", "32k", "-c", "fast"]
     backup = subprocess.Popen(
-        [
-            str(server.bin / "pg_basebackup"),
-            *words[2:],
-            "-D",
-            str(server.directory / "copy"),
-            "-r",
-            "32k",
-            "-c",
-            "fast",
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
+        [str(server.bin / "pg_basebackup"), *where, *slowly], stderr=subprocess.PIPE, text=True
     )
     try:
         until(lambda: server.sql("SELECT count(*) FROM pg_stat_progress_basebackup") == "1")
