@@ -374,9 +374,7 @@ def test_a_running_backup_is_not_lost_unless_it_may_be(server: Server) -> None:
     server.reload()
     where = ["-h", str(server.directory), "-p", str(server.port), "-U", "postgres"]
     slowly = ["-D", str(server.directory / "copy"), "-r", "32k", "-c", "fast"]
-    backup = subprocess.Popen(
-        [str(server.bin / "pg_basebackup"), *where, *slowly], stderr=subprocess.PIPE, text=True
-    )
+    backup = subprocess.Popen([str(server.bin / "pg_basebackup"), *where, *slowly], stderr=subprocess.PIPE, text=True)
     try:
         until(lambda: server.sql("SELECT count(*) FROM pg_stat_progress_basebackup") == "1")
         with pytest.raises(RefusedError, match=r"a backup is running: pid .*pg_basebackup"):
