@@ -22,6 +22,7 @@ from ._compose_client import ComposeClient
 from ._drive import DrivenContainer
 from ._engine import Engine, EngineError, connect
 from ._project import Inspection, View, container_name, find
+from ._unseen import unseen
 
 if TYPE_CHECKING:
     from .._facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
@@ -74,7 +75,7 @@ class ComposeRuntime:
     def server(self, deadline: Deadline) -> ServerFacts:
         view = self._view(deadline)
         if view.server is None:
-            return self._missing(view)
+            return {**unseen("%s-%s" % (self._project, self._service), "missing"), "service": self._service}
         inspected, engine = view.server, view.engine
         life = _containers.lifecycle(inspected, engine.now())
         container = inspected["Id"]
@@ -124,43 +125,6 @@ class ComposeRuntime:
             "log": log,
             "log_lines_read": read,
             "log_source": source,
-        }
-
-    def _missing(self, view: View) -> ServerFacts:
-        return {
-            "name": "%s-%s" % (self._project, self._service),
-            "service": self._service,
-            "image": None,
-            "state": "missing",
-            "exit_code": None,
-            "signal": None,
-            "out_of_memory": None,
-            "engine_error": None,
-            "started_at": None,
-            "finished_at": None,
-            "uptime_seconds": None,
-            "restart_count": None,
-            "restart_policy": None,
-            "restart_loop": False,
-            "health": None,
-            "postmaster_pid": None,
-            "postmaster_state": None,
-            "processes": [],
-            "data_directory": None,
-            "disks": [],
-            "mounts": [],
-            "nofile_soft": None,
-            "nofile_hard": None,
-            "memory_limit_bytes": None,
-            "lock_file": None,
-            "control": None,
-            "configuration": None,
-            "listening": None,
-            "published": [],
-            "networks": [],
-            "log": [],
-            "log_lines_read": 0,
-            "log_source": None,
         }
 
     def _stands_on(

@@ -30,6 +30,7 @@ from .._side_by_side import side_by_side
 from .._wait import wait_for
 from . import Client, ClientOption, Completed, _log, _look, _processes
 from ._here import HereClient
+from ._unseen import unseen
 
 if TYPE_CHECKING:
     from .._deadline import Deadline
@@ -90,36 +91,23 @@ class PgCtlRuntime:
             killed = _processes.killed_for_memory(lock["pid"]) if lock["pid"] else None
         log, read, source = self._entries(look, postmaster, started or finished)
         return {
-            "name": self._directory,
-            "service": None,
-            "image": None,
-            "state": "running" if postmaster is not None else "exited",
-            "exit_code": None,
+            **unseen(self._directory, "running" if postmaster is not None else "exited"),
             "signal": 9 if killed else None,
             "out_of_memory": killed,
-            "engine_error": None,
             "started_at": _iso(started),
             "finished_at": _iso(finished),
             "uptime_seconds": round(max(0.0, time.time() - postmaster.started), 1) if postmaster is not None else None,
-            "restart_count": None,
-            "restart_policy": None,
-            "restart_loop": False,
-            "health": None,
             "postmaster_pid": postmaster.pid if postmaster is not None else None,
             "postmaster_state": postmaster.state if postmaster is not None else None,
             "processes": [process.fact() for process in processes],
             "data_directory": self._expecting(look["data_directory"], postmaster),
             "disks": look["disks"],
-            "mounts": [],
             "nofile_soft": look["nofile_soft"],
             "nofile_hard": look["nofile_hard"],
-            "memory_limit_bytes": None,
             "lock_file": lock,
             "control": control,
             "configuration": look["configuration"] if postmaster is None else None,
             "listening": look["listening"],
-            "published": [],
-            "networks": [],
             "log": log,
             "log_lines_read": read,
             "log_source": source,

@@ -12,6 +12,7 @@ from .. import _dns, _wire
 from .._errors import TargetError
 from .._side_by_side import side_by_side
 from ._here import HereClient
+from ._unseen import unseen
 
 if TYPE_CHECKING:
     from .._deadline import Deadline
@@ -132,42 +133,3 @@ class RemoteRuntime:
 
     def close(self) -> None:
         """Nothing stays open."""
-
-
-def unseen(name: str, state: str) -> ServerFacts:
-    """Facts of a server whose process nobody can see."""
-    return {
-        "name": name,
-        "service": None,
-        "image": None,
-        "state": state,
-        "exit_code": None,
-        "signal": None,
-        "out_of_memory": None,
-        "engine_error": None,
-        "started_at": None,
-        "finished_at": None,
-        "uptime_seconds": None,
-        "restart_count": None,
-        "restart_policy": None,
-        "restart_loop": False,
-        "health": None,
-        "postmaster_pid": None,
-        "postmaster_state": None,
-        "processes": [],
-        "data_directory": None,
-        "disks": [],
-        "mounts": [],
-        "nofile_soft": None,
-        "nofile_hard": None,
-        "memory_limit_bytes": None,
-        "lock_file": None,
-        "control": None,
-        "configuration": None,
-        "listening": None,
-        "published": [],
-        "networks": [],
-        "log": [],
-        "log_lines_read": 0,
-        "log_source": None,
-    }
