@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from email.utils import mktime_tz, parsedate_tz
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from .._deadline import Deadline
 from .._errors import DeadlineError, OncallError, OptionsError, TargetError
@@ -148,20 +148,28 @@ class Engine:
     def stop(self, container: str, deadline: Deadline) -> None:
         """Ask a container to end by its own stop signal, and wait until it has. Its restart policy stays quiet.
 
-        By the engine's "kill" with that signal, never by its "stop": some engines (23.0 to 24.0.2) send SIGKILL as
-        soon as whoever asked for a stop hangs up. DeadlineError: it is still ending, or takes no notice.
+        DeadlineError: it is still ending, or takes no notice.
         """
-        path = "/containers/%s" % container
-        inspected = self.get(path + "/json", deadline)
-        try:
-            self.post(path + "/kill", deadline, signal=inspected["Config"].get("StopSignal") or "SIGTERM")
-        except EngineError as error:
-            if error.status != 409:  # it has ended since we looked
-                raise
-        while self.get(path + "/json", deadline)["State"]["Status"] in ("running", "paused", "restarting"):
+        path = "/containers/%s/json" % container
+        inspected = self.get(path, deadline)
+        self.signal(container, inspected["Config"].get("StopSignal") or "SIGTERM", deadline)
+        while self.get(path, deadline)["State"]["Status"] in ("running", "paused", "restarting"):
             if deadline.passed():
                 raise DeadlineError("%s did not end in time" % inspected["Name"].lstrip("/"))
             time.sleep(deadline.left(0.1))
+
+    def signal(self, container: str, signal: Union[str, int], deadline: Deadline) -> None:
+        """Send a signal to a container's first process, if it has not ended meanwhile.
+
+        By the engine's "kill", which ends containers too when they get their own stop signal, never by its "stop",
+        which is made to end in SIGKILL (in engines 23.0 to 24.0.2 even when whoever asked hangs up). Nothing of ours
+        is left behind that still waits.
+        """
+        try:
+            self.post("/containers/%s/kill" % container, deadline, signal=signal)
+        except EngineError as error:
+            if error.status != 409:  # it has ended since we looked
+                raise
 
     def logs(self, container: str, tail: int, deadline: Deadline, tty: bool = False, since: float = 0) -> str:
         """The last lines of both streams, as text. A container with a terminal has no framing (``tty``)."""

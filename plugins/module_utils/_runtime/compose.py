@@ -384,19 +384,13 @@ class ComposeRuntime:
             self._look_again(deadline)
 
     def stop(self, deadline: Deadline) -> bool:
-        """By the engine's "kill" with a named signal, never by its "stop", which is made to end in SIGKILL (in engines
-        23.0 to 24.0.2 even when whoever asked hangs up). The stop signal tells the engine that no restart policy is to
-        bring the container back; nothing of ours is left behind that still waits."""
+        """The stop signal tells the engine that no restart policy is to bring the container back."""
         inspected = self._look_again(deadline)
         if inspected is not None and inspected["State"]["Status"] in _LIVE:
             container, own = inspected["Id"], _containers.stop_signal(inspected)
             number = own if own in _STOP_SIGNALS else signal.SIGINT
             direct = number == signal.SIGINT and self._is_first_process(inspected, deadline)
-            try:
-                self._view(deadline).engine.post("/containers/%s/kill" % container, deadline, signal=int(number))
-            except EngineError as error:
-                if error.status != 409:  # it has ended since we looked
-                    raise
+            self._view(deadline).engine.signal(container, int(number), deadline)
             if not direct:
                 self._interrupt(deadline)
         return wait_for(self._still_alive, lambda alive: not alive, deadline.left(), 0.05).ok
