@@ -457,7 +457,7 @@ def test_as_many_as_it_takes_from_no_slot_on(db: Server, full: list[Client]) -> 
 def test_as_many_as_it_takes_of_a_role_and_none_of_strangers(db: Server, opened: Connect) -> None:
     db.sql("ALTER ROLE app CONNECTION LIMIT 5")
     try:
-        stranger, *clients = [opened(application="report"), *(opened() for _ in range(4))]
+        stranger, *clients = [opened(application="report"), *(opened() for _unused in range(4))]
         nobody = signalled(db, **IDLE, user="app", down_to_percent=60)
         assert not nobody["changed"] and nobody["sessions"] == []
         meant = {**IDLE, "clients": declared(), "user": "app", "down_to_percent": 60}
