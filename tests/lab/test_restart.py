@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from . import looks
+from .driving import Engine, module
 from .remedy import rows
 from .stack import SECRETS, Stack, docker, playbook, run, wait_for, write_inventory
 from .writer import Writer
@@ -218,6 +219,17 @@ def test_a_server_killed_in_mid_restart(stack: Stack, writer: Writer) -> None:
         said = running.communicate(timeout=120)[0]
     assert running.returncode != 0 and "had not shut down in order" in flat(said), said
     assert clients_state(stack) == "running"
+    healthy(stack)
+
+
+def test_an_engine_that_goes_away_half_way(stack: Stack, writer: Writer) -> None:
+    """The server is down and nobody can start it: that is said, and the next run starts it."""
+    with Engine(stack.work, "/containers/%s/start" % stack.inspect()["Id"], 0) as engine:
+        result = module(stack, "server", state="restarted", docker_host=engine.docker_host, start_timeout_seconds=5)
+    assert result["failed"] and engine.docker_host in result["msg"], result
+    assert not stack.state()["Running"] and "does not start again" in result["msg"]
+    result = module(stack, "server", state="started")
+    assert result["changed"] and not result["failed"], result
     healthy(stack)
 
 
