@@ -55,7 +55,8 @@ def _handling(handler: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # no signal comes here
         yield
         return
-    before = {number: signal.signal(number, handler) for number in _ENDS}
+    heard = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup's is not
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
