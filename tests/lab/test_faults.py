@@ -74,7 +74,8 @@ def _up(fault: Fault) -> Stack:
 @pytest.fixture(scope="module")
 def ahead(request: pytest.FixtureRequest) -> Iterator[Ahead]:
     chosen = [getattr(item, "callspec", None) for item in request.session.items]
-    made = Ahead([one.params["fault"] for one in chosen if one and "fault" in one.params])
+    faults = [one.params.get("fault") for one in chosen if one]
+    made = Ahead([fault for fault in faults if isinstance(fault, Fault)])
     yield made
     made.close()
 
