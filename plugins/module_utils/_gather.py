@@ -14,7 +14,7 @@ from ._snapshot import take
 from ._verifier import matches
 
 if TYPE_CHECKING:
-    from ._facts import ClientFacts, Facts
+    from ._facts import ClientFacts, Facts, ServerFacts, WireAnswer
     from ._runtime import Client
     from ._target import Target
 
@@ -36,7 +36,7 @@ def gather(target: Target, steps: Sequence[str] = EVERYTHING) -> Tuple[Facts, Di
     if SERVER in steps:
         work[SERVER] = lambda: target.runtime.server(deadline)
     if WIRE in steps:
-        work[WIRE] = lambda: target.runtime.wire(deadline.sooner(target.connect_timeout_seconds))
+        work[WIRE] = lambda: _wire(target, SERVER in steps, deadline)
     if SNAPSHOT in steps:
         work[SNAPSHOT] = lambda: _snapshot(target, clients, deadline)
     if CLIENTS in steps:
@@ -55,6 +55,16 @@ def _examine(client: Client, deadline: Deadline) -> Callable[[], ClientFacts]:
     return lambda: client.examine(deadline)
 
 
+def _wire(target: Target, look: bool, deadline: Deadline) -> Tuple[List[WireAnswer], Optional[ServerFacts]]:
+    """What the addresses answered; and where nobody said a word, what the server's processes do meanwhile.
+
+    Their titles show then whether the log-ins wait for a lock. At the first look nobody was waiting yet.
+    """
+    answers = target.runtime.wire(deadline.sooner(target.connect_timeout_seconds))
+    silent = bool(answers) and all(answer["outcome"] == "silent" for answer in answers)
+    return answers, target.runtime.server(deadline) if look and silent else None
+
+
 def _snapshot(target: Target, clients: Sequence[Client], deadline: Deadline) -> Any:
     logins = [client.login for client in clients if client.login]
     return take(
@@ -68,6 +78,7 @@ def _snapshot(target: Target, clients: Sequence[Client], deadline: Deadline) -> 
 
 def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts:
     snapshot, verifiers = outcome.values.get(SNAPSHOT, (None, {}))
+    answers, later = outcome.values.get(WIRE, ([], None))
     examined: List[ClientFacts] = []
     for number, client in enumerate(clients):
         facts: Optional[ClientFacts] = outcome.values.get("client %d" % number)
@@ -83,8 +94,8 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
             "version": snapshot["version"] if snapshot else None,
             "in_recovery": snapshot["in_recovery"] if snapshot else None,
         },
-        "server": outcome.values.get(SERVER),
-        "wire": outcome.values.get(WIRE, []),
+        "server": later or outcome.values.get(SERVER),
+        "wire": answers,
         "clients": examined,
         "snapshot": snapshot,
         "snapshot_error": _snapshot_error(outcome.errors.get(SNAPSHOT)),
