@@ -135,7 +135,9 @@ class TestFaults:
         assert facts["postmaster_pid"] and facts["data_directory"] and facts["disks"]
         assert facts["lock_file"] is not None and facts["lock_file"]["pid_alive"]
         assert {one["outcome"] for one in answers} == {"silent"}
-        assert ("network", "silent") in [(one["kind"], one["outcome"]) for one in answers]
+        kinds = [one["kind"] for one in answers]
+        # Where the socket is silent, no other is asked: each would hold a slot where log-ins hang.
+        assert kinds == ["socket"] if "socket" in kinds else "network" in kinds
         with pytest.raises(TargetError, match="is paused"):
             docker("pause", stack.server)
             try:

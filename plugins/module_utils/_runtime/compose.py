@@ -254,7 +254,13 @@ class ComposeRuntime:
                     steps["published %s %d" % (binding["host_address"], binding["host_port"])] = _probe_published(
                         binding["host_address"], binding["host_port"], user, probing
                     )
-        outcome = side_by_side(steps, parts)
+        first = {name: step for name, step in steps.items() if name.startswith("socket")}
+        outcome = side_by_side(first, parts)
+        # Where a log-in hangs every further one would, and hold a slot for as long as what it waits for is there.
+        if not any(one["outcome"] == "silent" for found in outcome.values.values() for one in found):
+            rest = side_by_side({name: step for name, step in steps.items() if name not in first}, parts)
+            outcome.values.update(rest.values)
+            outcome.errors.update(rest.errors)
         self._note({"wire." + name: error for name, error in outcome.errors.items()})
         if not outcome.values and outcome.errors:
             raise next(iter(outcome.errors.values()))
