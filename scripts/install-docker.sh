@@ -63,6 +63,10 @@ if ! docker info >/dev/null 2>&1; then
     if [ -d /run/systemd/system ]; then
         systemctl start docker || true
     else
+        # Left by an engine that was killed: a number that now names nobody, somebody else, or a zombie.
+        for file in /run/docker.pid /run/docker/containerd/containerd.pid; do
+            ps -o stat= -o comm= -p "$(cat "$file" 2>/dev/null || echo 0)" | grep -qE '^[^Z]\S* +(dockerd|containerd)$' || rm -f "$file"
+        done
         say "starting the Docker Engine, log in $log"
         setsid dockerd >"$log" 2>&1 </dev/null &
     fi
