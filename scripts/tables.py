@@ -12,7 +12,7 @@ import pathlib
 import re
 import string
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS, Row
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, Row
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 QUESTIONS = {

@@ -14,10 +14,10 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils import _questions
-from ..module_utils._errors import OncallError
-from ..module_utils._module import call
-from ..module_utils._options import TRIAGE, telling
+from ..module_utils._core.errors import OncallError
+from ..module_utils._entry import questions
+from ..module_utils._entry.module import call
+from ..module_utils._entry.options import TRIAGE, telling
 
 
 def _reached_from_here(arguments: Mapping[str, Any]) -> bool:
@@ -65,7 +65,7 @@ def _examine(arguments: Mapping[str, Any]) -> Dict[str, Any]:
     if validated.error_messages:
         raise AnsibleActionFail("; ".join(validated.error_messages))
     try:
-        result = call(_questions.triage, validated.validated_parameters)
+        result = call(questions.triage, validated.validated_parameters)
     except OncallError as error:
         result = {"failed": True, "msg": str(error), "sqlstate": error.sqlstate}
     secrets = telling(validated._no_log_values, validated.validated_parameters, TRIAGE.options)

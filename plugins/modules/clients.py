@@ -201,9 +201,9 @@ seconds:
   sample: 2.4
 """
 
-from ..module_utils import _clients
-from ..module_utils._module import run_change
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._entry.module import run_change
+from ..module_utils._entry.options import TARGET, Spec
+from ..module_utils._procedures.clients import run
 
 OPTIONS = Spec(
     {
@@ -217,7 +217,7 @@ OPTIONS = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, _clients.change)
+    run_change(TARGET + OPTIONS, run.change)
 
 
 if __name__ == "__main__":

@@ -114,9 +114,9 @@ configuration_errors:
   sample: ["/var/lib/postgresql/data/postgresql.conf line 12: work_mem: setting could not be applied"]
 """
 
-from ..module_utils import _configuration
-from ..module_utils._module import run_change
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._entry.module import run_change
+from ..module_utils._entry.options import TARGET, Spec
+from ..module_utils._procedures.configuration import run
 
 OPTIONS = Spec(
     {
@@ -128,7 +128,7 @@ OPTIONS = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, _configuration.change)
+    run_change(TARGET + OPTIONS, run.change)
 
 
 if __name__ == "__main__":

@@ -210,9 +210,9 @@ not_put_back:
   sample: []
 """
 
-from ..module_utils import _credentials
-from ..module_utils._module import run_change
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._entry.module import run_change
+from ..module_utils._entry.options import TARGET, Spec
+from ..module_utils._procedures.credentials import run
 
 OPTIONS = Spec(
     {
@@ -232,7 +232,7 @@ OPTIONS = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, _credentials.change)
+    run_change(TARGET + OPTIONS, run.change)
 
 
 if __name__ == "__main__":

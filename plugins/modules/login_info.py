@@ -140,13 +140,13 @@ hba_rules:
   sample: []
 """
 
-from ..module_utils import _questions
-from ..module_utils._module import run
-from ..module_utils._options import TARGET
+from ..module_utils._entry import questions
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
 
 
 def main() -> None:
-    run(TARGET, _questions.login_info)
+    run(TARGET, questions.login_info)
 
 
 if __name__ == "__main__":

@@ -138,9 +138,9 @@ seconds:
   sample: 0.9
 """
 
-from ..module_utils import _networks
-from ..module_utils._module import run_change
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._entry.module import run_change
+from ..module_utils._entry.options import TARGET, Spec
+from ..module_utils._procedures.network import run
 
 OPTIONS = Spec(
     {
@@ -152,7 +152,7 @@ OPTIONS = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, _networks.change)
+    run_change(TARGET + OPTIONS, run.change)
 
 
 if __name__ == "__main__":

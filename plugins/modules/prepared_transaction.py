@@ -115,9 +115,9 @@ blocks:
       query: UPDATE orders SET state = 'paid' WHERE id = 7
 """
 
-from ..module_utils import _prepared
-from ..module_utils._module import run_change
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._entry.module import run_change
+from ..module_utils._entry.options import TARGET, Spec
+from ..module_utils._procedures.prepared_transaction import run
 
 OPTIONS = Spec(
     {
@@ -129,7 +129,7 @@ OPTIONS = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, _prepared.change)
+    run_change(TARGET + OPTIONS, run.change)
 
 
 if __name__ == "__main__":

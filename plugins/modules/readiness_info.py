@@ -140,13 +140,13 @@ started_at:
   sample: "2026-11-24T05:30:00+00:00"
 """
 
-from ..module_utils import _questions
-from ..module_utils._module import run
-from ..module_utils._options import TARGET
+from ..module_utils._entry import questions
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
 
 
 def main() -> None:
-    run(TARGET, _questions.readiness_info)
+    run(TARGET, questions.readiness_info)
 
 
 if __name__ == "__main__":

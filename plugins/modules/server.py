@@ -204,9 +204,9 @@ configuration_errors:
   sample: []
 """
 
-from ..module_utils import _server
-from ..module_utils._module import run_change
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._entry.module import run_change
+from ..module_utils._entry.options import TARGET, Spec
+from ..module_utils._procedures.server import run
 
 OPTIONS = Spec(
     {
@@ -230,7 +230,7 @@ OPTIONS = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, _server.change)
+    run_change(TARGET + OPTIONS, run.change)
 
 
 if __name__ == "__main__":

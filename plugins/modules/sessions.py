@@ -273,9 +273,9 @@ reached:
   sample: true
 """
 
-from ..module_utils import _sessions
-from ..module_utils._module import run_change
-from ..module_utils._options import TARGET, Spec
+from ..module_utils._entry.module import run_change
+from ..module_utils._entry.options import TARGET, Spec
+from ..module_utils._procedures.sessions import run
 
 OPTIONS = Spec(
     {
@@ -289,7 +289,7 @@ OPTIONS = Spec(
         "database": {"type": "str"},
         "client_address": {"type": "str"},
         "blocking": {"type": "bool", "default": False},
-        "protect_applications": {"type": "list", "elements": "str", "default": list(_sessions.PROTECTED_APPLICATIONS)},
+        "protect_applications": {"type": "list", "elements": "str", "default": list(run.PROTECTED_APPLICATIONS)},
         "protect_users": {"type": "list", "elements": "str", "default": []},
         "max_sessions": {"type": "int", "default": 100},
         "max_percent": {"type": "float", "default": 50},
@@ -302,7 +302,7 @@ OPTIONS = Spec(
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, _sessions.change)
+    run_change(TARGET + OPTIONS, run.change)
 
 
 if __name__ == "__main__":

@@ -176,13 +176,13 @@ elapsed_ms:
   sample: {"client 0": 21.4, "server": 164.0, "snapshot": 171.9, "total": 205.3, "wire": 11.2}
 """
 
-from ..module_utils import _questions
-from ..module_utils._module import run
-from ..module_utils._options import TRIAGE
+from ..module_utils._entry import questions
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TRIAGE
 
 
 def main() -> None:
-    run(TRIAGE, _questions.triage)
+    run(TRIAGE, questions.triage)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Optional
 
-from ..module_utils._verdicts import VERDICTS
+from ..module_utils._judge.verdicts import VERDICTS
 from ._report.words import ESCALATIONS, verdict_code
 
 PREFIX = "oncall.postgresql."

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._answers import SEVERITIES
+from ..module_utils._model.answers import SEVERITIES
 
 
 def at_least(severity: Any, least: Any) -> bool:

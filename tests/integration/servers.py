@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 import psycopg2
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import DeadlineError
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import Completed
-from ansible_collections.oncall.postgresql.plugins.module_utils._session.libpq import LibpqSession
-from ansible_collections.oncall.postgresql.plugins.module_utils._session.psql import PsqlSession
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import DeadlineError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import Completed
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.libpq import LibpqSession
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.psql import PsqlSession
 from tests.embedded import Server
 from tests.lab.images import image
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import TargetError
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import ClientOption
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime.compose import ComposeRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import TargetError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import ClientOption
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.runtime import ComposeRuntime
 from tests.integration.containers import PASSWORD, Project, docker, inspect, over_tcp, project, wait_for
 
 Open = Callable[..., ComposeRuntime]

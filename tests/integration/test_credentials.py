@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _credentials
-from ansible_collections.oncall.postgresql.plugins.module_utils._change import Change
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError, UnprovenError
-from ansible_collections.oncall.postgresql.plugins.module_utils._options import TARGET
-from ansible_collections.oncall.postgresql.plugins.module_utils._scram import make_verifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, UnprovenError
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.change import Change
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials import run
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import make_verifier
 from ansible_collections.oncall.postgresql.plugins.modules.credentials import OPTIONS
 from tests.embedded import Server
 from tests.integration.servers import until
@@ -77,7 +77,7 @@ def change(server: Server, check_mode: bool = False, **more: Any) -> Change:
     given = options(server, **more)
     target = open_target(given, "here")
     try:
-        return _credentials.change(target, given, check_mode)
+        return run.change(target, given, check_mode)
     finally:
         target.close()
 
@@ -146,7 +146,7 @@ def test_the_servers_iterations_count(server: Server) -> None:
 
 
 def test_an_md5_role_behind_an_md5_line(server: Server) -> None:
-    from ansible_collections.oncall.postgresql.plugins.module_utils._verifier import md5_verifier
+    from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.verifier import md5_verifier
 
     server.sql("ALTER ROLE app PASSWORD '%s'" % md5_verifier(OLD, "app"))
     server.hba("host all all all md5")

@@ -20,10 +20,18 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import DeadlineError, OptionsError, TargetError
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import Completed
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._engine import Engine, EngineError, connect
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
+    DeadlineError,
+    OptionsError,
+    TargetError,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import Completed
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.engine import (
+    Engine,
+    EngineError,
+    connect,
+)
 from tests.integration.containers import TOOLBOX, docker, inspect, over_tcp, wait_for
 from tests.lab.images import image
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List
 import psycopg2
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._hba import first_match, refuses
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.hba import first_match, refuses
 from tests.embedded import Server
 
 FILES = [

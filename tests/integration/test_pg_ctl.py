@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import DeadlineError, TargetError
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import ServerFacts
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import ClientOption, _look
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime.pg_ctl import PgCtlRuntime
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime.remote import RemoteRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import DeadlineError, TargetError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime import look as _look
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import ClientOption
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.pg_ctl.runtime import PgCtlRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.remote import RemoteRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import ServerFacts
 from tests.embedded import Server, free_port
 
 

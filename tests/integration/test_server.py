@@ -20,12 +20,17 @@ from typing import Any
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _configuration, _server
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError, TargetError, UnprovenError
-from ansible_collections.oncall.postgresql.plugins.module_utils._options import TARGET
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime.remote import RemoteRuntime
-from ansible_collections.oncall.postgresql.plugins.module_utils._target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
+    RefusedError,
+    TargetError,
+    UnprovenError,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.remote import RemoteRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.configuration import run
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server import run as _server
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
 from tests.embedded import Server
@@ -79,7 +84,7 @@ def to(state: str, server: Server, check_mode: bool = False, **given: Any) -> di
 def reload(server: Server, check_mode: bool = False, **given: Any) -> dict[str, Any]:
     known = options(server, **given)
     del known["start_timeout_seconds"], known["stop_timeout_seconds"]
-    return _change(configuration_module, _configuration.change, known, check_mode)
+    return _change(configuration_module, run.change, known, check_mode)
 
 
 def ended(server: Server) -> bool:
@@ -464,7 +469,7 @@ def test_a_reload_takes_a_superuser(loaded: Server) -> None:
 
 def test_a_reload_needs_nothing_but_sql(loaded: Server) -> None:
     given = {"runtime": "remote", "login_host": str(loaded.directory), "login_port": loaded.port, "force": True}
-    done = _change(configuration_module, _configuration.change, {**given, "login_user": "postgres"}, False)
+    done = _change(configuration_module, run.change, {**given, "login_user": "postgres"}, False)
     assert done["changed"] is True
 
 

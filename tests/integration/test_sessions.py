@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _snapshot
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
     DeadlineError,
     SessionError,
     TargetError,
     VersionError,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._session import Session, libpq, psql
-from ansible_collections.oncall.postgresql.plugins.module_utils._session._bind import identifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._sql import Query
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather import snapshot
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session import libpq, psql
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.base import Session
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.bind import identifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from tests.integration import servers
 from tests.integration.servers import AnyServer, Client, Container, until
 
@@ -144,7 +145,7 @@ def test_a_lock_is_not_waited_for(session: Session, connect: Connect) -> None:
     assert holder == []
     started = time.monotonic()
     with pytest.raises(SessionError) as caught:
-        _snapshot.take(session, Deadline(10), Thresholds(), ["app"], ["shop"])
+        snapshot.take(session, Deadline(10), Thresholds(), ["app"], ["shop"])
     assert caught.value.sqlstate == "55P03"
     assert time.monotonic() - started < 2
 
@@ -154,7 +155,7 @@ def test_a_locked_pg_authid_holds_nobody_beyond_the_deadline(session: Session, c
     connect("postgres").run("BEGIN", "LOCK TABLE pg_authid IN ACCESS EXCLUSIVE MODE")
     started = time.monotonic()
     with pytest.raises((SessionError, DeadlineError)):
-        _snapshot.take(session, Deadline(1.5), Thresholds(), ["app"], ["shop"])
+        snapshot.take(session, Deadline(1.5), Thresholds(), ["app"], ["shop"])
     assert time.monotonic() - started < 2.5
 
 

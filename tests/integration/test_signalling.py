@@ -17,18 +17,20 @@ import psycopg2.extras
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _prepared, _sessions
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
     OncallError,
     OptionsError,
     RefusedError,
     UnprovenError,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._options import TARGET, Spec
-from ansible_collections.oncall.postgresql.plugins.module_utils._sql import Query, signal
-from ansible_collections.oncall.postgresql.plugins.module_utils._sql.prepared import PREPARED
-from ansible_collections.oncall.postgresql.plugins.module_utils._target import Target, open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET, Spec
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import Target, open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction.sql import PREPARED
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import run as _sessions
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import sql as signal
 from ansible_collections.oncall.postgresql.plugins.modules import prepared_transaction, sessions
 from tests.embedded import Server
 from tests.integration import servers
@@ -536,22 +538,20 @@ def test_others_that_take_the_freed_slot_do_not_keep_us_out(db: Server, full: li
 
 
 def test_a_title_that_changed_is_not_signalled(db: Server, full: list[Client]) -> None:
-    from ansible_collections.oncall.postgresql.plugins.module_utils import _free_slot
+    from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import free_slot
 
     target = open_target(target_options(db), "db")
-    by_pid = {one.backend.pid: one for one in _free_slot.roll(target, Deadline(10))}
+    by_pid = {one.backend.pid: one for one in free_slot.roll(target, Deadline(10))}
     assert sorted(by_pid) == sorted(client.pid for client in full)
     first, second = by_pid[full[0].pid], by_pid[full[1].pid]
     full[0].start("SELECT pg_sleep(60)")
     until(
-        lambda: (
-            {one.backend.pid: one for one in _free_slot.roll(target, Deadline(10))}[full[0].pid].title != first.title
-        )
+        lambda: {one.backend.pid: one for one in free_slot.roll(target, Deadline(10))}[full[0].pid].title != first.title
     )
     younger = dataclasses.replace(second, started=second.started + 1)
-    assert _free_slot.terminate(target, [first, younger], Deadline(10)) == []
+    assert free_slot.terminate(target, [first, younger], Deadline(10)) == []
     assert refuses(db)
-    assert _free_slot.terminate(target, [second], Deadline(10)) == [second]
+    assert free_slot.terminate(target, [second], Deadline(10)) == [second]
     until(lambda: not refuses(db))
 
 
@@ -573,7 +573,7 @@ def orphan(db: Server) -> Iterator[str]:
 
 
 def finished(db: Server, check: bool = False, between: Between | None = None, **options: Any) -> dict[str, Any]:
-    return call(_prepared.change, prepared_transaction.OPTIONS, db, options, check, between or {})
+    return call(run.change, prepared_transaction.OPTIONS, db, options, check, between or {})
 
 
 @pytest.mark.parametrize("state, rows", [("rolled_back", "0"), ("committed", "1")])
@@ -614,7 +614,7 @@ def test_one_that_somebody_else_finishes_is_no_matter(db: Server, orphan: str) -
     target = open_target(target_options(db), "db")
     found = target.session.query(PREPARED, Deadline(10), gid=orphan)[0]
     db.sql("COMMIT PREPARED '%s'" % GID.replace("'", "''"), database="shop")
-    assert _prepared._finish(target, found, "rolled_back") is False
+    assert run._finish(target, found, "rolled_back") is False
     assert db.sql("SELECT count(*) FROM orders", database="shop") == "1"
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Snapshot
-from ansible_collections.oncall.postgresql.plugins.module_utils._snapshot import take
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.snapshot import take
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Snapshot
 from tests.integration import servers
 from tests.integration.servers import PASSWORD, AnyServer, Client, until
 

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import DeadlineError
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Snapshot
-from ansible_collections.oncall.postgresql.plugins.module_utils._session.libpq import LibpqSession
-from ansible_collections.oncall.postgresql.plugins.module_utils._snapshot import take
-from ansible_collections.oncall.postgresql.plugins.module_utils._sql import Query
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import DeadlineError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.libpq import LibpqSession
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.snapshot import take
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Snapshot
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.shapes import problems

@@ -25,12 +25,19 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _client, _dns, _place, _verifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import DeadlineError, TargetError
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import LoginAttempt, WireAnswer
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import ClientOption, Completed, Login
-from ansible_collections.oncall.postgresql.plugins.module_utils._wire import login, probe, reach
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import DeadlineError, TargetError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import client as _client
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import place
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import verifier as _verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import (
+    ClientOption,
+    Completed,
+    Login,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire import dns
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.wire import login, probe, reach
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import LoginAttempt, WireAnswer
 from tests.embedded import Server, binaries, free_port
 
 PASSWORD = "s3cret pässwörd"
@@ -538,26 +545,26 @@ def far_server(namespace: Namespace) -> Iterator[Server]:
 
 
 def test_a_thread_in_a_namespace(namespace: Namespace) -> None:
-    assert _place.can_enter(namespace.pid)
-    assert not _place.can_enter(2**22 + 1)
+    assert place.can_enter(namespace.pid)
+    assert not place.can_enter(2**22 + 1)
 
     def addresses() -> str:
         return subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=True).stdout
 
     before = os.readlink("/proc/thread-self/ns/net")
-    assert namespace.far in _place.in_namespace(namespace.pid, addresses, soon())
+    assert namespace.far in place.in_namespace(namespace.pid, addresses, soon())
     assert os.readlink("/proc/thread-self/ns/net") == before
     assert namespace.far not in addresses()
     with pytest.raises(TargetError, match="Cannot enter the network namespace"):
-        _place.in_namespace(2**22 + 1, addresses, soon())
+        place.in_namespace(2**22 + 1, addresses, soon())
     with pytest.raises(DeadlineError):
-        _place.in_namespace(namespace.pid, lambda: time.sleep(1), soon(0.1))
+        place.in_namespace(namespace.pid, lambda: time.sleep(1), soon(0.1))
     with pytest.raises(ZeroDivisionError):
-        _place.in_namespace(namespace.pid, lambda: 1 / 0, soon())
+        place.in_namespace(namespace.pid, lambda: 1 / 0, soon())
 
 
 def test_without_the_capability_there_is_no_way_in(namespace: Namespace) -> None:
-    code = "from %s import can_enter; print(can_enter(%d))" % (_place.__name__, namespace.pid)
+    code = "from %s import can_enter; print(can_enter(%d))" % (place.__name__, namespace.pid)
     for drop, expected in (("-net_raw", "True"), ("-sys_admin", "False")):
         done = subprocess.run(
             ["setpriv", "--bounding-set=" + drop, sys.executable, "-c", code],
@@ -571,7 +578,7 @@ def test_without_the_capability_there_is_no_way_in(namespace: Namespace) -> None
 def test_reach_a_healthy_port(namespace: Namespace, far_server: Server) -> None:
     before = far_server.log
     begin = time.monotonic()
-    found = _place.in_namespace(namespace.pid, lambda: reach(far_server.host, far_server.port, soon()), soon())
+    found = place.in_namespace(namespace.pid, lambda: reach(far_server.host, far_server.port, soon()), soon())
     assert time.monotonic() - begin < 0.5
     assert (found["outcome"], found["probes"], found["answered"], found["loss_percent"]) == ("open", 10, 10, 0.0)
     assert found["latency_ms"] is not None and 0 < found["latency_ms"] < 100
@@ -592,7 +599,7 @@ def test_reach_through_a_bad_network(
 ) -> None:
     namespace.inside("iptables", "-A", "OUTPUT", "-p", "tcp", "--dport", str(far_server.port), *rule)
     begin = time.monotonic()
-    found = _place.in_namespace(namespace.pid, lambda: reach(far_server.host, far_server.port, soon()), soon())
+    found = place.in_namespace(namespace.pid, lambda: reach(far_server.host, far_server.port, soon()), soon())
     assert time.monotonic() - begin < 2.5
     assert found["outcome"] == outcome
     assert loss[0] <= found["loss_percent"] <= loss[1]
@@ -600,12 +607,12 @@ def test_reach_through_a_bad_network(
 
 
 def test_reach_nowhere(namespace: Namespace) -> None:
-    refused = _place.in_namespace(namespace.pid, lambda: reach(namespace.near, free_port(), soon()), soon())
+    refused = place.in_namespace(namespace.pid, lambda: reach(namespace.near, free_port(), soon()), soon())
     assert (refused["outcome"], refused["answered"], refused["loss_percent"]) == ("refused", 10, 0.0)
-    unreachable = _place.in_namespace(namespace.pid, lambda: reach("203.0.113.7", 5432, soon()), soon())
+    unreachable = place.in_namespace(namespace.pid, lambda: reach("203.0.113.7", 5432, soon()), soon())
     assert (unreachable["outcome"], unreachable["answered"], unreachable["latency_ms"]) == ("unreachable", 0, None)
     begin = time.monotonic()
-    silent = _place.in_namespace(
+    silent = place.in_namespace(
         namespace.pid, lambda: reach("10.213.%s.77" % namespace.near.split(".")[2], 1, soon(0.3)), soon()
     )
     assert silent["outcome"] == "timeout"  # nobody has that address
@@ -626,7 +633,7 @@ def name_server(
         port.bind((address, 53))
         return port
 
-    port = _place.in_namespace(namespace.pid, open_port, soon())
+    port = place.in_namespace(namespace.pid, open_port, soon())
 
     def serve() -> None:
         with contextlib.suppress(OSError):
@@ -668,7 +675,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def resolve(namespace: Namespace, root: pathlib.Path, name: str) -> Any:
-    return _place.in_namespace(namespace.pid, lambda: _dns.resolve(name, soon(), str(root)), soon(10))
+    return place.in_namespace(namespace.pid, lambda: dns.resolve(name, soon(), str(root)), soon(10))
 
 
 def test_names_as_the_container_sees_them(namespace: Namespace, root: pathlib.Path) -> None:
@@ -712,8 +719,8 @@ def test_name_servers_that_do_not_answer(namespace: Namespace, root: pathlib.Pat
 
 
 def test_names_here() -> None:
-    assert "127.0.0.1" in _dns.resolve("localhost", soon())["addresses"]
-    assert _dns.resolve("no-such-host.invalid", soon())["addresses"] == []
+    assert "127.0.0.1" in dns.resolve("localhost", soon())["addresses"]
+    assert dns.resolve("no-such-host.invalid", soon())["addresses"] == []
 
 
 # --- whole clients --------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Callable, Dict, List, Optional
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import (
     Blocker,
     ClientFacts,
     Disk,

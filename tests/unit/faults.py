@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Facts
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
 from tests.unit.facts import (
     DATA,
     GIB,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import (
     Activity,
     Blocker,
     ClientFacts,

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _atomic
-from ansible_collections.oncall.postgresql.plugins.module_utils._atomic import WriteError, put_back, read, write
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core import atomic
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.atomic import WriteError, put_back, read, write
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 
 SECRET = b"PW=old-Secret\r\n"
 
@@ -34,7 +34,7 @@ def test_exchanges_content_and_keeps_the_rest(file: Path) -> None:
         os.chown(file, 1234, 4321)
     before, inode = file.stat(), file.stat().st_ino
     found = read(str(file))
-    _atomic.check_writable(found)
+    atomic.check_writable(found)
     write(found, b"new")
     after = file.stat()
     assert file.read_bytes() == b"new"
@@ -58,7 +58,7 @@ def test_follows_a_symbolic_link(file: Path) -> None:
 def test_makes_and_removes_a_new_one(tmp_path: Path) -> None:
     path = tmp_path / "password"
     found = read(str(path), must_exist=False)
-    _atomic.check_writable(found)
+    atomic.check_writable(found)
     write(found, b"new\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     put_back(found, b"new\n")
@@ -107,7 +107,7 @@ def test_refuses(file: Path) -> None:
     with pytest.raises(RefusedError, match="hard links"):
         read(str(file))
     with pytest.raises(RefusedError, match="does not exist"):
-        _atomic.check_writable(read(str(file.parent / "none" / "password"), must_exist=False))
+        atomic.check_writable(read(str(file.parent / "none" / "password"), must_exist=False))
 
 
 def test_no_content_in_a_repr(file: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Dict
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._tree import QUESTIONS
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import QUESTIONS
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from tests.unit.faults import ALL, WELL, Fault, Well
 
 CHECKS = dict(QUESTIONS)

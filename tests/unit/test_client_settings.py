@@ -9,12 +9,12 @@ import pathlib
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._client_settings import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.secret_files import read_secret_files
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.settings import (
     from_environment,
     parse_connection_string,
     resolve_login,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._secret_files import read_secret_files
 
 
 @pytest.mark.parametrize(

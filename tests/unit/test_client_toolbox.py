@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._client_toolbox import parse_toolbox, toolbox_command
-from ansible_collections.oncall.postgresql.plugins.module_utils._health import says_healthy
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import Login
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.health import says_healthy
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.toolbox import (
+    parse_toolbox,
+    toolbox_command,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import Login
 
 FAILED = 'psql: error: connection to server at "db" (172.18.0.2), port 5432 failed: '
 LOGIN = Login("db", 5432, "app", "shop", password="s3cret")

@@ -9,10 +9,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._clients import Plan, Seen, decide
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import OptionsError, RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._health import page_command, read_page
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._drive import health_command
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError, RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.health import page_command, read_page
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.run import Plan, Seen, decide
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.containers import health_command
 
 DECLARED = ["web", "api", "worker"]
 SEEN = [

@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._configuration import decide, same
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.configuration.run import decide, same
 
 
 @pytest.mark.parametrize(

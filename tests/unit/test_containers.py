@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime import _containers as containers
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose import containers
 
 NOW = float(timegm((2026, 11, 24, 12, 0, 0)))
 NEVER = "0001-01-01T00:00:00Z"

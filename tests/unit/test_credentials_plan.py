@@ -11,16 +11,16 @@ from typing import Any, Dict, Optional
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._credentials_plan import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.verifier import md5_verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.plan import (
     ClientSeen,
     Request,
     Seen,
     decide,
     diff,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._scram import make_verifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._verifier import md5_verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import make_verifier
 
 OLD, OTHER, NEW = "old-Secret", "other-Secret", "new-Secret"
 VERIFIERS = {one: make_verifier(one, 1) for one in (OLD, OTHER, NEW)}

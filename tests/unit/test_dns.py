@@ -10,9 +10,9 @@ import struct
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _dns
-from ansible_collections.oncall.postgresql.plugins.module_utils._dns import ResolvConf, candidates, in_hosts
-from ansible_collections.oncall.postgresql.plugins.module_utils._place import inside
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.place import inside
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire import dns
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.dns import ResolvConf, candidates, in_hosts
 
 HOSTS = """
 127.0.0.1\tlocalhost
@@ -55,7 +55,7 @@ def test_hosts_file(name: str, expected: "list[str]") -> None:
     ],
 )
 def test_resolv_conf(text: str, expected: ResolvConf) -> None:
-    assert _dns.parse_resolv_conf(text) == expected
+    assert dns.parse_resolv_conf(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_search_list(name: str, search: "list[str]", ndots: int, expected: "list
 
 
 def test_query() -> None:
-    assert _dns.build_query(0x1234, "my_db.x", _dns.AAAA) == (
+    assert dns.build_query(0x1234, "my_db.x", dns.AAAA) == (
         b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + b"\x05my_db\x01x\x00" + b"\x00\x1c\x00\x01"
     )
 
@@ -82,7 +82,7 @@ def test_query() -> None:
 @pytest.mark.parametrize("name", ["", "a..b", "x" * 64, "\udcff"])
 def test_what_cannot_be_a_name_is_not_asked(name: str) -> None:
     with pytest.raises(ValueError, match="no host name"):
-        _dns.build_query(1, name, _dns.A)
+        dns.build_query(1, name, dns.A)
 
 
 def record(kind: int, data: bytes, owner: bytes = b"\xc0\x0c") -> bytes:
@@ -90,7 +90,7 @@ def record(kind: int, data: bytes, owner: bytes = b"\xc0\x0c") -> bytes:
 
 
 def reply(answers: "list[bytes]", code: int = 0, flags: int = 0x8180) -> bytes:
-    question = _dns.build_query(7, "db.x", _dns.A)[12:]
+    question = dns.build_query(7, "db.x", dns.A)[12:]
     return struct.pack("!HHHHHH", 7, flags | code, 1, len(answers), 0, 0) + question + b"".join(answers)
 
 
@@ -109,7 +109,7 @@ def reply(answers: "list[bytes]", code: int = 0, flags: int = 0x8180) -> bytes:
     ],
 )
 def test_reply(packet: bytes, expected: "tuple[object, ...]") -> None:
-    assert _dns.parse_reply(packet) == expected
+    assert dns.parse_reply(packet) == expected
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_reply(packet: bytes, expected: "tuple[object, ...]") -> None:
 )
 def test_no_reply(packet: bytes) -> None:
     with pytest.raises(ValueError, match=r"truncated|not a reply"):
-        _dns.parse_reply(packet)
+        dns.parse_reply(packet)
 
 
 def test_links_stay_inside_the_root(tmp_path: pathlib.Path) -> None:

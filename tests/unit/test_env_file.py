@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._env_file import entries, password_in, with_password
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.env_file import (
+    entries,
+    password_in,
+    with_password,
+)
 
 NEW = "New-Secret_42"
 CASES = {

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _titles
-from ansible_collections.oncall.postgresql.plugins.module_utils._guard import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge import titles
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.plan import (
     ABSENT,
     CANCELLED,
     Declared,
@@ -207,7 +207,7 @@ def test_something_must_be_asked_for() -> None:
 
 
 def titled(pid: int, title: str, started: int = 0, age_seconds: float = 3600) -> Titled:
-    (backend,) = _titles.backends([{"pid": pid, "state": "S", "title": "postgres: " + title}])
+    (backend,) = titles.backends([{"pid": pid, "state": "S", "title": "postgres: " + title}])
     return Titled(backend, "postgres: " + title, started, age_seconds)
 
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import HbaRule
-from ansible_collections.oncall.postgresql.plugins.module_utils._hba import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.hba import (
     broken,
     describe,
     describe_connection,
@@ -21,6 +20,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._hba import (
     refuses,
     uncertain,
 )
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import HbaRule
 from tests.unit.facts import hba
 
 ASKED: Dict[str, Any] = {

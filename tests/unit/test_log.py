@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._log import classify
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.log import classify
 
 LOGS = pathlib.Path(__file__).parent / "logs"
 SAME_FAULTS = [

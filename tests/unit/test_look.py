@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._look import Look, parse, script
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.look import Look, parse, script
 
 TOKEN = "oncall-903d3bfce52f436c"
 DATA = "/var/lib/postgresql/my data"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._mask import MASK, mask
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.mask import MASK, mask
 
 S = "hunter2"
 

@@ -9,10 +9,20 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._networks import Plan, Trouble, decide, trouble_of
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._attach import Attached, Endpoint, Net, Scene
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._compose_file import Wanted, read
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.compose_file import Wanted, read
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.attach import (
+    Attached,
+    Endpoint,
+    Net,
+    Scene,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.run import (
+    Plan,
+    Trouble,
+    decide,
+    trouble_of,
+)
 
 NET = "shop_default"
 ID = {"db": "d" * 64, "api-1": "a" * 64, "api-2": "b" * 64}

@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Optional
 import pytest
 import yaml
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import NO, Answer
-from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS, render
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, render
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import NO, Answer
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._respond import (
     ONE_BY_ONE,
     REMEDIES,

@@ -11,9 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._protocol import Scram
-from ansible_collections.oncall.postgresql.plugins.module_utils._scram import ITERATIONS, make_password, make_verifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._verifier import kind, matches
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.verifier import kind, matches
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.protocol import Scram
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import (
+    ITERATIONS,
+    make_password,
+    make_verifier,
+)
 
 # RFC 7677, section 3: user "user", password "pencil"
 SALT = base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")

@@ -10,11 +10,11 @@ from typing import Any, Dict, Optional, Tuple
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._checks import running
-from ansible_collections.oncall.postgresql.plugins.module_utils._errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Facts
-from ansible_collections.oncall.postgresql.plugins.module_utils._server_plan import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.checks import running
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.plan import (
     Plan,
     Reading,
     Wanted,

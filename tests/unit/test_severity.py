@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import SEVERITIES
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import SEVERITIES
 from ansible_collections.oncall.postgresql.plugins.test import severity as plugin
 
 at_least = plugin.TestModule().tests()["at_least"]

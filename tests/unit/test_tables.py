@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS
 from scripts.tables import CHECKOUT, FILES, renewed
 
 

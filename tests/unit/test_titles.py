@@ -9,7 +9,7 @@ from typing import Optional
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._titles import backends, parse, startup
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.titles import backends, parse, startup
 from tests.unit.facts import process, titles
 
 

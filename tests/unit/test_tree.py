@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import SEVERITIES, Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._facts import Facts
-from ansible_collections.oncall.postgresql.plugins.module_utils._tree import QUESTIONS, judge, severity_at_least
-from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import QUESTIONS, judge, severity_at_least
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import SEVERITIES, Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
 from tests.unit.facts import (
     change,
     disk,

@@ -12,10 +12,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._answers import SEVERITIES, Answer, Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._checks import login, network, running
-from ansible_collections.oncall.postgresql.plugins.module_utils._tree import judge
-from ansible_collections.oncall.postgresql.plugins.module_utils._verdicts import VERDICTS, render
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.checks import login, network, running
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, render
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import SEVERITIES, Answer, Thresholds
 from tests.unit.facts import healthy
 from tests.unit.faults import ALL
 

@@ -9,8 +9,8 @@ import base64
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _verifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._verifier import kind, matches, prepare
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import verifier as _verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.verifier import kind, matches, prepare
 
 MD5 = "md5" + "3175bce1d3201d16594cebf9d7eb3f9d"  # md5('postgres' || 'postgres')
 

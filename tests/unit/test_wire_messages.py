@@ -10,9 +10,9 @@ import struct
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils import _protocol
-from ansible_collections.oncall.postgresql.plugins.module_utils._protocol import Scram, ScramError
-from ansible_collections.oncall.postgresql.plugins.module_utils._wire import read_answer
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire import protocol
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.protocol import Scram, ScramError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.wire import read_answer
 
 # RFC 7677, section 3
 NONCE = "rOprNGfwEbeRWgbNEkqO"
@@ -60,7 +60,7 @@ def test_a_bad_challenge_is_refused(first: bytes) -> None:
 
 
 def test_startup_packet() -> None:
-    packet = _protocol.startup("app", "shop", "oncall")
+    packet = protocol.startup("app", "shop", "oncall")
     assert struct.unpack("!IHH", packet[:8]) == (len(packet), 3, 0)
     words = packet[8:].split(b"\0")
     assert dict(zip(words[::2], words[1::2])) == {
@@ -78,11 +78,11 @@ def test_md5_response_is_the_manuals_formula() -> None:
 
     # concat('md5', md5(concat(md5(concat(password, username)), random-salt)))
     expected = "md5" + md5(md5(b"secret" + b"app").encode() + b"\1\2\3\4")
-    assert _protocol.md5_response("app", "secret", b"\1\2\3\4") == expected
+    assert protocol.md5_response("app", "secret", b"\1\2\3\4") == expected
 
 
 def error(fields: "dict[str, str]") -> bytes:
-    return _protocol.message(b"E", b"".join((k + v).encode() + b"\0" for k, v in fields.items()) + b"\0")
+    return protocol.message(b"E", b"".join((k + v).encode() + b"\0" for k, v in fields.items()) + b"\0")
 
 
 GERMAN = {"S": "SCHWERWIEGEND", "V": "FATAL", "C": "57P03", "M": "das Datenbanksystem startet"}
@@ -91,8 +91,8 @@ GERMAN = {"S": "SCHWERWIEGEND", "V": "FATAL", "C": "57P03", "M": "das Datenbanks
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (_protocol.message(b"R", struct.pack("!I", 5) + b"salt"), ("accepting", None, None, None)),
-        (_protocol.message(b"R", struct.pack("!I", 0)), ("accepting", None, None, None)),
+        (protocol.message(b"R", struct.pack("!I", 5) + b"salt"), ("accepting", None, None, None)),
+        (protocol.message(b"R", struct.pack("!I", 0)), ("accepting", None, None, None)),
         (error(GERMAN), ("rejecting", "FATAL", "57P03", "das Datenbanksystem startet")),
         (
             error({"S": "FATAL", "C": "53300", "M": "full"}),

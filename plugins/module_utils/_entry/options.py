@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options that modules share, and how they merge. The doc fragment ``target`` says the same in words."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Set, Tuple
+
+from .._core.errors import OptionsError
+from .._model.answers import Thresholds
+
+RUNTIMES = ("compose", "pg_ctl", "remote")
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An argument spec with the rules that belong to it. ``spec + spec`` merges both."""
+
+    options: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    required_if: Tuple[Tuple[str, Any, Tuple[str, ...]], ...] = ()
+    mutually_exclusive: Tuple[Tuple[str, ...], ...] = ()
+
+    def __add__(self, other: "Spec") -> "Spec":
+        twice = sorted(set(self.options) & set(other.options))
+        if twice:
+            raise ValueError("options defined twice: %s" % ", ".join(twice))
+        return Spec(
+            {**self.options, **other.options},
+            self.required_if + other.required_if,
+            self.mutually_exclusive + other.mutually_exclusive,
+        )
+
+    def arguments(self) -> Dict[str, Any]:
+        """Keyword arguments for AnsibleModule and ArgumentSpecValidator alike."""
+        return {
+            "argument_spec": copy.deepcopy(self.options),
+            "required_if": [list(rule) for rule in self.required_if],
+            "mutually_exclusive": [list(rule) for rule in self.mutually_exclusive],
+        }
+
+
+_DEFAULTS = Thresholds()
+
+THRESHOLDS = Spec(
+    {
+        "connection_percent": {"type": "float", "default": _DEFAULTS.connection_percent},
+        "idle_minutes": {"type": "float", "default": _DEFAULTS.idle_minutes},
+        "long_query_seconds": {"type": "float", "default": _DEFAULTS.long_query_seconds},
+        "blocked_seconds": {"type": "float", "default": _DEFAULTS.blocked_seconds},
+        "idle_in_transaction_seconds": {"type": "float", "default": _DEFAULTS.idle_in_transaction_seconds},
+        "free_disk_gib": {"type": "float", "default": _DEFAULTS.free_disk_gib},
+        "xid_age": {"type": "int", "default": _DEFAULTS.xid_age},
+        "replication_lag_seconds": {"type": "float", "default": _DEFAULTS.replication_lag_seconds},
+    }
+)
+
+_CLIENT = {
+    "service": {"type": "str", "required": True},
+    "health_url": {"type": "str"},
+    "application_name": {"type": "str"},
+    "login": {
+        "type": "dict",
+        "options": {
+            "host": {"type": "str"},
+            "port": {"type": "int"},
+            "user": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "database": {"type": "str"},
+            "ssl_mode": {"type": "str", "choices": list(SSL_MODES)},
+        },
+    },
+}
+
+TARGET = (
+    Spec(
+        {
+            "runtime": {"type": "str", "choices": list(RUNTIMES), "default": "compose"},
+            "project": {"type": "str"},
+            "service": {"type": "str", "default": "postgres"},
+            "docker_host": {"type": "str"},
+            "data_directory": {"type": "path"},
+            "bin_directory": {"type": "path"},
+            "os_user": {"type": "str"},
+            "log_file": {"type": "path"},
+            "login_host": {"type": "str"},
+            "login_port": {"type": "int"},
+            "login_user": {"type": "str"},
+            "login_password": {"type": "str", "no_log": True},
+            "login_db": {"type": "str"},
+            "login_unix_socket": {"type": "path"},
+            "ssl_mode": {"type": "str", "choices": list(SSL_MODES), "default": "prefer"},
+            "ca_cert": {"type": "path"},
+            "connect_timeout_seconds": {"type": "float", "default": 5},
+            "clients": {"type": "list", "elements": "dict", "default": [], "options": _CLIENT},
+            "log_lines": {"type": "int", "default": 100},
+            "deadline_seconds": {"type": "float", "default": 10},
+        },
+        required_if=(
+            ("runtime", "compose", ("project",)),
+            ("runtime", "pg_ctl", ("data_directory",)),
+            ("runtime", "remote", ("login_host",)),
+        ),
+        mutually_exclusive=(("login_host", "login_unix_socket"),),
+    )
+    + THRESHOLDS
+)
+
+TRIAGE = TARGET + Spec({"host": {"type": "str"}})
+
+# What only one runtime can use: given to another it is a mistake, and a silent one would cost minutes at night.
+_ONLY = {
+    "project": ("compose",),
+    "docker_host": ("compose",),
+    "data_directory": ("compose", "pg_ctl"),
+    "bin_directory": ("compose", "pg_ctl"),
+    "os_user": ("pg_ctl",),
+    "log_file": ("pg_ctl",),
+    "login_unix_socket": ("compose", "pg_ctl"),
+}
+_POSITIVE = tuple(THRESHOLDS.options) + ("connect_timeout_seconds", "log_lines", "deadline_seconds")
+
+
+def check_target(options: Dict[str, Any]) -> None:
+    """Raise OptionsError for options that an argument spec cannot refuse: contradictions and impossible numbers."""
+    runtime = options["runtime"]
+    problems: List[str] = []
+    for name, runtimes in _ONLY.items():
+        if options.get(name) is not None and runtime not in runtimes:
+            problems.append("%s has no meaning with runtime=%s (only with %s)" % (name, runtime, " or ".join(runtimes)))
+    if options.get("login_password") is not None and not options.get("login_host"):
+        problems.append("login_password is only used with login_host; without it SQL runs beside the server")
+    if options.get("ca_cert") and options["ssl_mode"] in ("disable", "allow", "prefer"):
+        problems.append("ca_cert is only checked with ssl_mode=require, verify-ca or verify-full")
+    for name in _POSITIVE:
+        if options.get(name) is not None and options[name] < (0 if name in THRESHOLDS.options else 1):
+            problems.append("%s is %s, which makes no sense" % (name, options[name]))
+    if options.get("connection_percent", 0) > 100:
+        problems.append("connection_percent is %s, above 100" % options["connection_percent"])
+    services = [client["service"] for client in options.get("clients") or []]
+    twice = sorted({service for service in services if services.count(service) > 1})
+    if twice and runtime == "compose":
+        problems.append("clients names %s twice" % ", ".join(twice))
+    if problems:
+        raise OptionsError("Contradictory options: %s" % "; ".join(problems), "Correct them in oncall_target.")
+
+
+def thresholds(options: Dict[str, Any]) -> Thresholds:
+    return Thresholds(**{name: options[name] for name in THRESHOLDS.options})
+
+
+def hide(options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Dict[str, Any]:
+    """A copy of ``options`` in which no secret is left, to be shown as the task's arguments."""
+    shown: Dict[str, Any] = {}
+    for name, value in options.items():
+        rule = spec.get(name, {})
+        if value is not None and rule.get("no_log"):
+            shown[name] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+        elif isinstance(value, dict) and "options" in rule:
+            shown[name] = hide(value, rule["options"])
+        elif isinstance(value, list) and "options" in rule:
+            shown[name] = [hide(item, rule["options"]) for item in value]
+        else:
+            shown[name] = value
+    return shown
+
+
+def telling(secrets: Set[str], options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Set[str]:
+    """Those of ``secrets`` that Ansible may replace wherever they occur in a result.
+
+    No result holds a secret in the first place; this is the net below. But a password such as ``postgres`` is also a
+    role, a path and half of this collection's name: replaced everywhere it would make the verdict unreadable, and
+    tell the secret by what is missing.
+    """
+    plain = json.dumps(hide(options, spec)).lower() + " oncall.postgresql"
+    return {secret for secret in secrets if secret.lower() not in plain}

@@ -1,0 +1,272 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The toolbox: what a shell in the official postgres image finds out at a client's place. Script and parser.
+
+Needs sh, getent, timeout and psql; with bash (both flavours of the official image have it) TCP is probed plainly and
+the start-up packet is sent byte by byte, so that the answer's SQLSTATE is seen. The login is psql's: its message is
+the server's, in the server's language, and tells no SQLSTATE; the catalog says why it failed.
+The password comes on the first line of standard input: it is in no argument list and in no container's configuration.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+from ..._core.mask import mask
+from ..wire.protocol import startup
+from ..wire.reach import show_address
+from ..wire.wire import read_answer
+
+if TYPE_CHECKING:
+    from ..._model.facts import LoginAttempt, Reach, Resolution, WireAnswer
+    from ..runtime.base import Login
+
+# Arguments: host port user database ssl_mode seconds start-up-packet(as printf's format) attempt(yes|no)
+TOOLBOX_SCRIPT = r"""
+IFS= read -r PGPASSWORD
+export LC_ALL=C PGPASSWORD RES_OPTIONS='timeout:1 attempts:1'
+[ -n "$PGPASSWORD" ] || unset PGPASSWORD
+host=$1 port=$2 seconds=$6
+say() { printf '%s\t%s\n' "$1" "$2"; }
+mark() { say "$1" "$(date +%s%N)"; }
+mark begin
+case $host in
+(/*) addresses= ;;
+(*) addresses=$(timeout 3 getent ahosts "$host" | while read -r address rest; do echo "$address"; done | uniq |
+  head -n 4) ;;
+esac
+mark resolved
+for address in $addresses; do say resolve "$address"; done
+say resolve-done ''
+open=no
+for address in $addresses; do
+  say reach "$address"
+  if command -v bash > /dev/null; then
+    found=$(
+      for number in 1 2 3 4 5 6 7 8 9 10; do
+        (
+          text=$(timeout 0.9 bash -c '
+            begin=$EPOCHREALTIME; exec 3<>"/dev/tcp/$0/$1" || exit 1; echo "$begin $EPOCHREALTIME"
+            ' "$address" "$port" 2>&1)
+          code=$?
+          printf 'probe\t%s %s\n' "$code" "$(printf %s "$text" | tr '\n\t' '  ')"
+        ) &
+      done
+      wait)
+    printf '%s\n' "$found"
+    case $found in (*"probe	0 "*) open=yes; break ;; esac
+  else
+    pg_isready -q -h "$address" -p "$port" -t 2; code=$?
+    say ready "$code"
+    [ "$code" -lt 2 ] && { open=yes; break; }
+  fi
+done
+if [ "$open" = yes ] && command -v bash > /dev/null; then
+  mark asked
+  hex=$(timeout 4 bash -c '
+    exec 3<>"/dev/tcp/$0/$1" || exit 1
+    printf "$2" >&3
+    header=$(timeout 2 head -c 5 <&3 | od -An -v -tx1 | tr -d " \n"; exit "${PIPESTATUS[0]}") || exit 124
+    length=$((16#${header:2}0 / 16 - 4))
+    body=
+    if [ "${#header}" -eq 10 ] && [ "$length" -gt 0 ] && [ "$length" -lt 20000 ]; then
+      body=$(timeout 1 head -c "$length" <&3 | od -An -v -tx1 | tr -d " \n")
+    fi
+    echo "$header$body"' "$address" "$port" "$7" 2> /dev/null)
+  code=$?
+  [ "$code" -eq 0 ] || seconds=2
+  say startup "$code $hex"
+  mark answered
+fi
+if [ "$8" = yes ] && { [ -n "$addresses" ] || [ "${host#/}" != "$host" ]; }; then
+  export PGHOST="$host" PGPORT="$port" PGUSER="$3" PGDATABASE="$4" PGSSLMODE="$5" PGAPPNAME=oncall
+  [ "$open" = yes ] || [ -z "$addresses" ] || seconds=2
+  export PGCONNECT_TIMEOUT="$seconds"
+  mark login-begin
+  text=$(timeout "$seconds" psql -XAtqw -F ' ' -c "SELECT coalesce(host(inet_client_addr()), '-'), \
+    (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())" 2>&1); code=$?
+  mark login-end
+  say login "$code"
+  printf '%s\n' "$text" | while IFS= read -r line; do say login-text "$line"; done
+fi
+"""
+
+_CONNECTION_FAILED = re.compile(
+    r"^psql: (?:error: )?(?:could not connect to server: |connection to server .*? failed: )?"
+)
+_FROM_SERVER = re.compile(r"^\S+:  \S")  # libpq prints an ErrorResponse as "SEVERITY:  text", in any language
+_OWN_TEXTS = (  # libpq's own messages, which LC_ALL=C keeps in English
+    ("timeout expired", "timeout"),
+    ("server does not support SSL, but SSL was required", "no_tls"),
+    ("certificate verify failed", "bad_certificate"),
+    ("server closed the connection unexpectedly", "closed"),
+)
+
+
+def toolbox_command(settings: Login, seconds: float, attempt: bool) -> Tuple[List[str], str]:
+    """(argv, standard input) for the toolbox. ``seconds`` is all the time it has; whole ones are psql's unit."""
+    packet = startup(settings.user, settings.database, "oncall")
+    ssl_mode = "require" if settings.ssl_mode in ("verify-ca", "verify-full") else settings.ssl_mode
+    argv = [
+        "sh",
+        "-c",
+        TOOLBOX_SCRIPT,
+        "oncall",
+        settings.host,
+        str(settings.port),
+        settings.user,
+        settings.database,
+        ssl_mode,
+        str(max(2, min(4, int(seconds) - 4))),
+        "".join("\\%03o" % byte for byte in packet),
+        "yes" if attempt else "no",
+    ]
+    return argv, (settings.password or "") + "\n"
+
+
+def parse_toolbox(text: str, settings: Login) -> Dict[str, Any]:
+    """{resolution, reach, startup, attempt} of what the script printed; empty when it did not get that far."""
+    lines: List[Tuple[str, str]] = []
+    for line in text.splitlines():
+        key, tab, value = line.partition("\t")
+        if tab:
+            lines.append((key, value))
+    words = dict(lines)
+    if "resolve-done" not in words:
+        return {}
+    secrets = [settings.password or ""]
+    addresses = list(dict.fromkeys(value for key, value in lines if key == "resolve"))
+    resolution = _resolution(settings.host, addresses, _between(words, "begin", "resolved"))
+    reach = _reach(lines, settings.port)
+    return {
+        "resolution": None if settings.host.startswith("/") else resolution,
+        "reach": reach,
+        "startup": None if reach is None else _startup(words, reach, secrets),
+        "attempt": _attempt(lines, words, secrets),
+    }
+
+
+def _between(words: Dict[str, str], first: str, second: str) -> float:
+    """Milliseconds; 0 where ``date`` knows no nanoseconds."""
+    marks = [words.get(name, "") for name in (first, second)]
+    if not all(mark_.isdigit() and len(mark_) > 15 for mark_ in marks):
+        return 0.0
+    return round((int(marks[1]) - int(marks[0])) / 1e6, 3)
+
+
+def _resolution(name: str, addresses: List[str], elapsed_ms: float) -> Resolution:
+    # getent tells a missing name and a silent name server apart only by the time it takes.
+    error = None if addresses else ("timeout" if elapsed_ms > 900 else "not_found")
+    return {"name": name, "addresses": addresses, "nameserver": None, "error": error, "elapsed_ms": elapsed_ms}
+
+
+def _reach(lines: List[Tuple[str, str]], port: int) -> Optional[Reach]:
+    """Of the addresses tried, the last one if it is open, else the first."""
+    tried: List[Reach] = []
+    for index, (key, address) in enumerate(lines):
+        if key != "reach":
+            continue
+        probes: List[Tuple[str, Optional[float]]] = []
+        for key_after, value in lines[index + 1 :]:
+            if key_after == "reach":
+                break
+            if key_after == "probe":
+                probes.append(_probe(value))
+            elif key_after == "ready":
+                probes.append((("open" if value in ("0", "1") else "lost"), None))
+        if not probes:
+            continue
+        kinds = [kind for kind, _unused in probes]
+        outcome = next((name for name in ("open", "refused", "unreachable") if name in kinds), "timeout")
+        answered = kinds.count(outcome) if outcome in ("open", "refused") else 0
+        times = [milliseconds for kind, milliseconds in probes if kind == "open" and milliseconds is not None]
+        tried.append(
+            {
+                "address": show_address(address, port),
+                "probes": len(probes),
+                "answered": answered,
+                "loss_percent": round(100.0 * (len(probes) - answered) / len(probes), 1),
+                "latency_ms": round(statistics.median(times), 3) if times else None,
+                "outcome": outcome,
+            }
+        )
+    if not tried:
+        return None
+    return tried[-1] if tried[-1]["outcome"] == "open" else tried[0]
+
+
+def _probe(value: str) -> Tuple[str, Optional[float]]:
+    """bash's exit code, and its two times (seconds) or its complaint."""
+    code, _unused, text = value.partition(" ")
+    if code == "0":
+        times = text.replace(",", ".").split()
+        return "open", (float(times[1]) - float(times[0])) * 1000 if len(times) == 2 else None
+    if "refused" in text:
+        return "refused", None
+    return ("unreachable" if "No route" in text or "unreachable" in text else "lost"), None
+
+
+def _startup(words: Dict[str, str], reach: Reach, secrets: List[str]) -> Optional[WireAnswer]:
+    """None where the port is open, but the image has no bash to ask with."""
+    result: WireAnswer = {
+        "kind": "network",
+        "address": reach["address"] or "",
+        "outcome": reach["outcome"],
+        "severity": None,
+        "sqlstate": None,
+        "message": "no connection",
+        "elapsed_ms": 0.0,
+    }
+    if reach["outcome"] != "open":
+        return result
+    if "startup" not in words:
+        return None
+    code, _unused, digits = words["startup"].partition(" ")
+    result["elapsed_ms"] = _between(words, "asked", "answered")
+    if code == "0":
+        answer = read_answer(bytes.fromhex(digits))
+        result["outcome"], result["severity"], result["sqlstate"] = answer.outcome, answer.severity, answer.sqlstate
+        result["message"] = answer.message and mask(answer.message, secrets)
+    elif code == "124":
+        result["outcome"], result["message"] = "silent", "connected, but no answer to the start-up packet"
+    else:
+        result["outcome"] = "timeout"
+    return result
+
+
+def _attempt(lines: List[Tuple[str, str]], words: Dict[str, str], secrets: List[str]) -> Optional[LoginAttempt]:
+    if "login" not in words:
+        return None
+    said = [value for key, value in lines if key == "login-text" and value.strip()]
+    result: LoginAttempt = {
+        "succeeded": False,
+        "outcome": "failed",
+        "severity": None,
+        "sqlstate": None,
+        "message": None,
+        "method": None,
+        "tls": False,
+        "source_address": None,
+        "elapsed_ms": _between(words, "login-begin", "login-end"),
+    }
+    if words["login"] == "0":
+        result["succeeded"], result["outcome"] = True, "ok"
+        answer = (said[-1] if said else "").split()
+        if len(answer) == 2:
+            result["source_address"] = None if answer[0] == "-" else answer[0]
+            result["tls"] = answer[1] == "t"
+        return result
+    if words["login"] in ("124", "143"):
+        result["outcome"], result["message"] = "timeout", "no answer in time"
+        return result
+    text = _CONNECTION_FAILED.sub("", said[0]) if said else "psql said nothing (exit code %s)" % words["login"]
+    result["message"] = mask(text, secrets)[:300]
+    if _FROM_SERVER.match(text):
+        result["outcome"], result["severity"] = "rejected", "FATAL"  # what ends a connection always is
+        result["message"] = mask(text.split(":  ", 1)[1], secrets)[:300]
+    else:
+        result["outcome"] = next((outcome for words_, outcome in _OWN_TEXTS if words_ in " ".join(said)), "failed")
+    return result

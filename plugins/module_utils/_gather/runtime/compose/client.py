@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client that is a container: examined in its network namespace, else by a toolbox in its networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
+
+from ...._core.errors import OncallError, TargetError
+from ...client import client
+from ...client.settings import named_user, resolve_login
+from ..base import ClientOption, Completed, Login
+from . import containers
+from .project import Inspection, View, container_name
+
+if TYPE_CHECKING:
+    from ...._core.deadline import Deadline
+    from ...._model.facts import ClientFacts, Network
+
+
+class ComposeClient:
+    """One container of a client's service (``inspected`` None: the service has none)."""
+
+    def __init__(
+        self, view: View, option: ClientOption, inspected: Optional[Inspection], defaults: Mapping[str, Any]
+    ) -> None:
+        self._view, self._option, self._inspected = view, option, inspected
+        env = containers.environment(inspected) if inspected is not None else {}
+        self.login: Optional[Login] = resolve_login(option.login, env, defaults)
+        self.user = named_user(option.login, env)
+        self.application_name = option.application_name
+        self.addresses: Sequence[str] = containers.addresses(inspected) if inspected is not None else ()
+
+    def examine(self, deadline: Deadline) -> ClientFacts:
+        if self._inspected is None:
+            why = "service %s has no container" % self._option.service
+            return client.blank(self._option, self.login, "missing", "none", why)
+        inspected = self._inspected
+        state = containers.lifecycle(inspected, 0)["state"]
+        attached = containers.networks(inspected, self._view.clients[self._option.service])
+        try:
+            facts = self._ask(inspected, state, attached, deadline)
+        except OncallError as error:
+            facts = client.blank(self._option, self.login, state, "none", str(error))
+        servers = containers.networks(self._view.server) if self._view.server is not None else []
+        shared = {network["name"] for network in servers if network["attached"]}
+        facts["name"], facts["state"], facts["networks"] = container_name(inspected), state, attached
+        facts["shared_networks"] = [
+            network["name"] for network in attached if network["attached"] and network["name"] in shared
+        ]
+        return facts
+
+    def _ask(self, inspected: Inspection, state: str, attached: Sequence[Network], deadline: Deadline) -> ClientFacts:
+        pid = self._view.enterable(inspected)
+        if pid is not None:
+            return client.examine_namespace(pid, self._option, self.login, deadline)
+        server = self._view.server
+        if server is None:
+            raise TargetError("There is no container of the server, so no image to examine the client with")
+        live = state in ("running", "paused")
+        names = [network["name"] for network in attached if network["attached"]] or ["none"]
+        mode, more = ("container:" + inspected["Id"], names[:0]) if live else (names[0], names[1:])
+        hosts = [] if live else inspected["HostConfig"].get("ExtraHosts") or []
+
+        def run(argv: Sequence[str], stdin: str, deadline: Deadline) -> Completed:
+            return self._view.engine.toolbox(
+                server["Image"], argv, deadline, stdin, network_mode=mode, networks=more, hosts=hosts
+            )
+
+        return client.examine_toolbox(run, self._option, self.login, deadline)

@@ -1,0 +1,585 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server that Docker Compose runs: found by the labels that Compose (1 and 2) gives its containers, by any name."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import posixpath
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ...._core.deadline import Deadline
+from ...._core.errors import OncallError, TargetError
+from ...._core.side_by_side import side_by_side
+from ...._core.wait import wait_for
+from ...._procedures.drive.containers import DrivenContainer
+from ...client import place
+from ...wire import wire as _wire
+from .. import log as _log
+from .. import look as _look
+from .. import ready
+from ..base import Client, ClientOption, Completed, Container
+from ..unseen import unseen
+from . import beside
+from . import containers as _containers
+from .client import ComposeClient
+from .engine import Engine, EngineError, connect
+from .project import Inspection, View, container_name, find
+
+if TYPE_CHECKING:
+    from ...._model.facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
+
+_LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
+_LIVE = ("running", "paused")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
+_INTERRUPT = r"""
+read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
+case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
+kill -INT "$pid"
+"""
+_LOOK_SECONDS = 5.0
+_SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
+
+
+class ComposeRuntime:
+    """``Runtime`` over the Docker Engine API. Safe to share between threads; nothing is asked before it is needed.
+
+    ``errors`` says which part of a step brought nothing and why (part -> text); the step's facts are then null there.
+    """
+
+    name = "compose"
+
+    def __init__(
+        self,
+        project: str,
+        service: str = "postgres",
+        docker_host: Optional[str] = None,
+        clients: Sequence[ClientOption] = (),
+        log_lines: int = 100,
+        login_user: Optional[str] = None,
+        login_db: Optional[str] = None,
+        data_directory: Optional[str] = None,
+        bin_directory: Optional[str] = None,
+        connect_timeout_seconds: float = 5,
+    ) -> None:
+        self.errors: Dict[str, str] = {}
+        self._project, self._service, self._docker_host = project, service, docker_host
+        self._options, self._log_lines = list(clients), log_lines
+        self._login_user, self._login_db = login_user, login_db
+        self._data_directory, self._bin_directory = data_directory, bin_directory
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._lock = threading.Lock()
+        self._engine: Optional[Engine] = None
+        self._seen: Optional[View] = None
+
+    # --- question 1 ------------------------------------------------------------------------------------------------
+
+    def server(self, deadline: Deadline) -> ServerFacts:
+        view = self._view(deadline)
+        if view.server is None:
+            return {**unseen("%s-%s" % (self._project, self._service), "missing"), "service": self._service}
+        inspected, engine = view.server, view.engine
+        life = _containers.lifecycle(inspected, engine.now())
+        container = inspected["Id"]
+        parts = _sooner(deadline)
+        steps: Dict[str, Callable[[], Any]] = {
+            "log": lambda: engine.logs(container, self._log_lines, parts, tty=bool(inspected["Config"].get("Tty"))),
+            "look": lambda: self._stands_on(view, inspected, life["state"], life["restart_loop"], parts),
+        }
+        if life["state"] in _LIVE:
+            steps["processes"] = lambda: _containers.rows(
+                engine.get("/containers/%s/top" % container, parts, ps_args="-eo pid,ppid,uid,stat,args")
+            )
+        outcome = side_by_side(steps, parts)
+        self._note({"server." + name: error for name, error in outcome.errors.items()})
+        rows: List[_containers.Row] = outcome.values.get("processes", [])
+        postmaster = _containers.postmaster(rows)
+        look, here = outcome.values.get("look", (None, False))
+        if look is not None:
+            self.errors.update({"server." + name: text for name, text in look["errors"].items()})
+        soft, hard = (look["nofile_soft"], look["nofile_hard"]) if look is not None and here else (None, None)
+        if soft is None:
+            soft, hard = _containers.nofile(inspected)
+        lock = look["lock_file"] if look is not None else None
+        if lock is not None and not here:  # another pid namespace: no process of a stopped container is alive
+            lock["pid_alive"] = postmaster is not None if life["state"] == "paused" else False
+        log, read, source = self._logs(outcome.values.get("log"), look)
+        return {
+            "name": container_name(inspected),
+            "service": self._service,
+            "image": inspected["Config"].get("Image"),
+            **life,
+            "postmaster_pid": postmaster["pid"] if postmaster else None,
+            "postmaster_state": postmaster["state"] if postmaster else None,
+            "processes": _containers.processes(rows),
+            "data_directory": look["data_directory"] if look is not None else None,
+            "disks": look["disks"] if look is not None else self._disks(view, inspected),
+            "mounts": _containers.mounts(inspected),
+            "nofile_soft": soft,
+            "nofile_hard": hard,
+            "memory_limit_bytes": inspected["HostConfig"].get("Memory") or None,
+            "lock_file": lock,
+            "control": look["control"] if look is not None else None,
+            "configuration": look["configuration"] if look is not None else None,
+            "listening": look["listening"] if look is not None and here else None,
+            "published": _containers.published(inspected),
+            "networks": _containers.networks(inspected, view.others),
+            "log": log,
+            "log_lines_read": read,
+            "log_source": source,
+        }
+
+    def _stands_on(
+        self, view: View, inspected: Inspection, state: str, restart_loop: bool, deadline: Deadline
+    ) -> Tuple[_look.Look, bool]:
+        """The look script's answer, and whether it ran in the container itself."""
+        words = _containers.arguments(inspected)
+        directory = self._data_directory or _containers.data_directory(inspected)
+        if state == "running" and not restart_loop:
+            pid = view.enterable(inspected)
+            stopped = pid is not None and beside.postmaster(pid) is None
+            text = _look.script(self._data_directory, self._bin_directory, stopped, words, self._log_lines)
+            try:
+                done = view.engine.run(inspected["Id"], ["sh", "-c", text], deadline, user="0:0")
+            except EngineError:
+                pass  # it has stopped, or was paused, since we looked
+            else:
+                look = _look.parse(done.out)
+                if look["data_directory"] is not None or done.code == 0:
+                    return look, True
+        directory = directory or _likely(inspected)
+        if directory is not None and _containers.mount_of(inspected, directory) is None:
+            return self._look_at_layer(view, inspected, directory, deadline), False
+        text = _look.script(directory, self._bin_directory, state != "paused", words, self._log_lines)
+        done = view.engine.toolbox(
+            inspected["Image"],
+            ["sh", "-c", text],
+            deadline,
+            volumes_from=inspected["Id"],
+            environment=_plain(inspected),
+            capabilities=_LOOK_CAPABILITIES,
+        )
+        return _look.parse(done.out), False
+
+    def _look_at_layer(self, view: View, inspected: Inspection, directory: str, deadline: Deadline) -> _look.Look:
+        """A stopped server whose data is on no volume, only in its container: the engine shows single files of it."""
+        look = _look.parse("")
+        look["errors"] = {
+            "control": "the data is on no volume, and container %s does not run" % container_name(inspected)
+        }
+        found = view.engine.file(inspected["Id"], directory, deadline)
+        facts: DataDirectory = {
+            "path": directory,
+            "exists": found is not None,
+            "mode": None,
+            "owner_uid": None,
+            "expected_uid": None,
+            "version": None,
+            "entries": None,
+            "standby_signal": False,
+            "recovery_signal": False,
+        }
+        if found is not None:
+            facts["mode"], facts["owner_uid"] = "%04o" % (found.mode & 0o7777), found.uid
+            version = view.engine.file(inspected["Id"], directory + "/PG_VERSION", deadline)
+            if version is not None:
+                facts["version"], facts["expected_uid"] = version.text.strip() or None, version.uid
+        look["data_directory"] = facts
+        return look
+
+    def _disks(self, view: View, inspected: Inspection) -> List[Disk]:
+        """Where no toolbox can be started (is the engine's disk full, too?): the volume's file system, from here."""
+        directory = self._data_directory or _containers.data_directory(inspected) or _likely(inspected)
+        mount = _containers.mount_of(inspected, directory) if directory else None
+        if directory is None or mount is None or not view.engine.local:
+            return []
+        try:
+            found = os.statvfs(mount["Source"])
+        except (OSError, KeyError):
+            return []
+        return [
+            {
+                "role": "data",
+                "path": directory,
+                "total_bytes": found.f_blocks * found.f_frsize,
+                "free_bytes": found.f_bavail * found.f_frsize,
+                "total_inodes": found.f_files or None,
+                "free_inodes": found.f_favail if found.f_files else None,
+            }
+        ]
+
+    def _logs(self, text: Optional[str], look: Optional[_look.Look]) -> Tuple[List[LogEntry], int, Optional[str]]:
+        """The container's log, and after it the collector's file where there is one: the server writes there later."""
+        own = look["log_text"] if look is not None else None
+        entries = _log.classify(text, self._log_lines) if text else []
+        read = min(text.count("\n"), self._log_lines) if text else 0
+        if own:
+            entries += _log.classify(own, self._log_lines)
+            read += own.count("\n") + 1
+        source = look["log_path"] if look is not None and own else "container log" if text is not None else None
+        return entries, read, source
+
+    # --- question 2 ------------------------------------------------------------------------------------------------
+
+    def wire(self, deadline: Deadline) -> List[WireAnswer]:
+        view = self._view(deadline)
+        if view.server is None or view.server["State"]["Status"] not in _LIVE:
+            return []
+        parts = _sooner(deadline)
+        probing = _sooner(parts.sooner(_SILENT_SECONDS))
+        inspected = view.server
+        pid = view.enterable(inspected)
+        steps: Dict[str, Callable[[], List[WireAnswer]]] = {}
+        port, user = _containers.port(inspected), self._user(inspected)
+        sockets = _socket_directories(inspected)
+        if pid is not None:
+            found = beside.postmaster(pid)
+            directory = self._directory(inspected, found)
+            noted = beside.lock_file(pid, directory) if directory else (None, None)
+            port, sockets = noted[0] or port, [noted[1]] if noted[1] else sockets
+            steps["inside"] = lambda: self._probe_inside(pid, inspected, port, probing, parts)
+            for number, each in enumerate(sockets):
+                steps["socket %d" % number] = _probe_socket(pid, each, port, user, probing)
+        else:
+            steps["inside"] = lambda: ready.ask(
+                self._readiness_run(view, inspected),
+                self._directory(inspected, None),
+                port,
+                user,
+                sockets if inspected["State"]["Status"] == "running" else [],  # a toolbox has a /tmp of its own
+                [network["address"] for network in _containers.networks(inspected) if network["address"]],
+                parts,
+            )
+        if view.engine.local:
+            for binding in _containers.published(inspected):
+                if binding["port"] == port:
+                    steps["published %s %d" % (binding["host_address"], binding["host_port"])] = _probe_published(
+                        binding["host_address"], binding["host_port"], user, probing
+                    )
+        first = {name: step for name, step in steps.items() if name.startswith("socket")}
+        outcome = side_by_side(first, parts)
+        # Where a log-in hangs every further one would, and hold a slot for as long as what it waits for is there.
+        if not any(one["outcome"] == "silent" for found in outcome.values.values() for one in found):
+            rest = side_by_side({name: step for name, step in steps.items() if name not in first}, parts)
+            outcome.values.update(rest.values)
+            outcome.errors.update(rest.errors)
+        self._note({"wire." + name: error for name, error in outcome.errors.items()})
+        if not outcome.values and outcome.errors:
+            raise next(iter(outcome.errors.values()))
+        answers = [answer for name in steps for answer in outcome.values.get(name, [])]
+        if len(sockets) > 1:  # guesses: one that is there speaks for all
+            there = [one for one in answers if one["kind"] == "socket" and one["outcome"] != "missing"]
+            kept = there or [one for one in answers if one["kind"] == "socket"][:1]
+            answers = kept + [one for one in answers if one["kind"] != "socket"]
+        return sorted(answers, key=lambda one: ("socket", "loopback", "network", "published").index(one["kind"]))
+
+    def _probe_inside(
+        self, pid: int, inspected: Inspection, port: int, probing: Deadline, deadline: Deadline
+    ) -> List[WireAnswer]:
+        addresses = [("loopback", "127.0.0.1")] + [
+            ("network", network["address"]) for network in _containers.networks(inspected) if network["address"]
+        ]
+        steps = {address: _probe(kind, (address, port), self._user(inspected), probing) for kind, address in addresses}
+        # Threads that are started inside a namespace are born into it.
+        outcome = place.in_namespace(pid, lambda: side_by_side(steps, deadline), deadline)
+        self._note({"wire." + name: error for name, error in outcome.errors.items()})
+        return [answer for address in steps for answer in outcome.values.get(address, [])]
+
+    def _readiness_run(self, view: View, inspected: Inspection) -> Callable[[Sequence[str], Deadline], Completed]:
+        def run(argv: Sequence[str], deadline: Deadline) -> Completed:
+            if inspected["State"]["Status"] == "running":
+                return view.engine.run(inspected["Id"], argv, deadline, user="0:0")
+            return view.engine.toolbox(
+                inspected["Image"],
+                argv,
+                deadline,
+                environment=_plain(inspected),
+                network_mode="container:" + inspected["Id"],
+                volumes_from=inspected["Id"],
+                capabilities=_LOOK_CAPABILITIES,
+            )
+
+        return run
+
+    # --- questions 3 and 5 -----------------------------------------------------------------------------------------
+
+    def clients(self) -> Sequence[Client]:
+        view = self._view(Deadline(self._connect_timeout_seconds))
+        # Where a client that says nothing about its database finds it.
+        defaults = {"host": self._service, "port": _containers.port(view.server) if view.server is not None else 5432}
+        found: List[Client] = []
+        for option in self._options:
+            containers: List[Optional[Inspection]] = [*view.clients.get(option.service, [])]
+            found += [ComposeClient(view, option, inspected, defaults) for inspected in containers or [None]]
+        return found
+
+    # --- beside the server -----------------------------------------------------------------------------------------
+
+    def run_beside(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
+    ) -> Completed:
+        view = self._view(deadline)
+        if view.server is None:
+            raise TargetError(
+                "Service %s of project %s has no container to run %s in"
+                % (self._service, self._project, posixpath.basename(argv[0]))
+            )
+        state = view.server["State"]["Status"]
+        if state != "running":
+            raise TargetError(
+                "Container %s is %s: nothing can run beside the server" % (container_name(view.server), state)
+            )
+        for user in self._users(view, view.server, deadline):
+            try:
+                return view.engine.run(view.server["Id"], argv, deadline, stdin, environment, user)
+            except EngineError as error:
+                if "unable to find user" not in error.msg:
+                    raise TargetError(
+                        "Container %s: %s" % (container_name(view.server), error.msg), error.hint
+                    ) from None
+        raise TargetError(
+            "Container %s shows no process of PostgreSQL, so that its OS user is not known"
+            % container_name(view.server)
+        )
+
+    def _users(self, view: View, inspected: Inspection, deadline: Deadline) -> Any:
+        """Whom the postmaster may run as, surest and cheapest first (lazily: the last one costs a request)."""
+        pid = view.enterable(inspected)
+        found = beside.postmaster(pid) if pid is not None else None
+        if found is not None and found.uid is not None:
+            yield str(found.uid)
+            return
+        own = (inspected["Config"].get("User") or "").split(":")[0]
+        yield own if own not in ("", "0", "root") else "postgres"
+        top = view.engine.get("/containers/%s/top" % inspected["Id"], deadline, ps_args="-eo pid,ppid,uid,stat,args")
+        row = _containers.postmaster(_containers.rows(top))
+        if row is not None and row["uid"].isdigit():
+            yield row["uid"]
+
+    # --- to start and to stop --------------------------------------------------------------------------------------
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        inspected = self._look_again(deadline)
+        if inspected is None:
+            return "service %s has no container: create it from its Compose file (docker compose up -d %s)" % (
+                self._service,
+                self._service,
+            )
+        name, host = container_name(inspected), inspected["HostConfig"]
+        if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
+            return "container %s is paused: find out who did it, then docker unpause %s" % (name, name)
+        if host.get("AutoRemove"):
+            return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
+        restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
+        if restarts and _containers.stop_signal(inspected) not in _STOP_SIGNALS:
+            return (
+                "container %s has the stop signal %s, which is no orderly shutdown of PostgreSQL, and would be "
+                "restarted by its policy after any other: set stop_signal: SIGINT in the Compose file"
+                % (name, inspected["Config"].get("StopSignal"))
+            )
+        return None
+
+    def start(self, deadline: Deadline) -> None:
+        inspected = self._look_again(deadline)
+        if inspected is None:
+            raise TargetError(
+                "Service %s of project %s has no container to start" % (self._service, self._project),
+                "Create it from its Compose file: docker compose up -d %s." % self._service,
+            )
+        try:
+            self._view(deadline).engine.post("/containers/%s/start" % inspected["Id"], deadline)
+        finally:
+            self._look_again(deadline)
+
+    def stop(self, deadline: Deadline) -> bool:
+        """The stop signal tells the engine that no restart policy is to bring the container back."""
+        inspected = self._look_again(deadline)
+        if inspected is not None and inspected["State"]["Status"] in _LIVE:
+            container, own = inspected["Id"], _containers.stop_signal(inspected)
+            number = own if own in _STOP_SIGNALS else signal.SIGINT
+            direct = number == signal.SIGINT and self._is_first_process(inspected, deadline)
+            self._view(deadline).engine.signal(container, int(number), deadline)
+            if not direct:
+                self._interrupt(deadline)
+        return wait_for(self._still_alive, lambda alive: not alive, deadline.left(), 0.05).ok
+
+    def _still_alive(self) -> bool:
+        """While waiting for its end: an engine that says nothing for a moment is no reason to give up half way. The
+        last look comes after the deadline, so each has its own."""
+        try:
+            return self.alive(Deadline(_LOOK_SECONDS))
+        except OncallError as error:
+            self.errors["stop"] = str(error)
+            return True
+
+    def alive(self, deadline: Deadline) -> bool:
+        inspected = self._look_again(deadline)
+        return inspected is not None and inspected["State"]["Status"] in _LIVE
+
+    def _is_first_process(self, inspected: Inspection, deadline: Deadline) -> bool:
+        try:
+            top = self._view(deadline).engine.get(
+                "/containers/%s/top" % inspected["Id"], deadline, ps_args="-eo pid,ppid,uid,stat,args"
+            )
+        except EngineError:
+            return False
+        found = _containers.postmaster(_containers.rows(top))
+        return found is not None and found["pid"] == inspected["State"].get("Pid")
+
+    def _interrupt(self, deadline: Deadline) -> None:
+        """SIGINT to the postmaster itself: SIGTERM waits for every session, and a shell in front passes on none.
+
+        What goes wrong is no reason to give up: the stop signal was sent, and whether the server ends is waited for.
+        """
+        view = self._view(deadline)
+        directory = self._directory(view.server, None) if view.server is not None else None
+        try:
+            done = self.run_beside(["sh", "-c", _INTERRUPT, "oncall", directory or ""], deadline)
+        except OncallError as error:
+            self.errors["stop"] = str(error)
+            return
+        if done.code:  # 137: the container has ended around it
+            self.errors["stop"] = (done.err or done.out).strip()[:200] or "exit code %d" % done.code
+
+    def _look_again(self, deadline: Deadline) -> Optional[Inspection]:
+        """The server's container as it is now; everything else of the view stays."""
+        view = self._view(deadline)
+        if view.server is None:
+            return None
+        try:
+            inspected: Optional[Inspection] = view.engine.get("/containers/%s/json" % view.server["Id"], deadline)
+        except EngineError as error:
+            if error.status != 404:
+                raise
+            inspected = None
+        with self._lock:
+            self._seen = dataclasses.replace(view, server=inspected)
+        return inspected
+
+    def session_settings(self) -> Dict[str, Any]:
+        view = self._view(Deadline(self._connect_timeout_seconds))
+        if view.server is None:
+            return {
+                "data_directory": self._data_directory,
+                "bin_directory": self._bin_directory,
+                "user": self._login_user or "postgres",
+                "database": self._login_db or "postgres",
+            }
+        pid = view.enterable(view.server)
+        found = beside.postmaster(pid) if pid is not None else None
+        env = _containers.environment(view.server)
+        return {
+            "data_directory": self._directory(view.server, found),
+            "bin_directory": self._bin_directory or (found.bin_directory if found else None) or _programs(env),
+            "user": self._user(view.server),
+            "database": self._login_db or "postgres",  # the one that is always there, whatever POSTGRES_DB made
+        }
+
+    def client_containers(self, deadline: Deadline) -> List[Container]:
+        view = self._view(deadline)
+        return [
+            DrivenContainer(view, option.service, inspected)
+            for option in self._options
+            for inspected in view.clients.get(option.service, [])
+        ]
+
+    def close(self) -> None:
+        with self._lock:
+            if self._engine is not None:
+                self._engine.close()
+            self._engine = self._seen = None
+
+    # --- what is there ---------------------------------------------------------------------------------------------
+
+    def view(self, deadline: Deadline) -> View:
+        """The project as it was seen first, or after the last ``forget``."""
+        return self._view(deadline)
+
+    def forget(self) -> None:
+        """Look anew from now on: something was changed. The engine stays connected."""
+        with self._lock:
+            self._seen = None
+            self.errors.clear()
+
+    def _view(self, deadline: Deadline) -> View:
+        with self._lock:
+            if self._seen is None:
+                if self._engine is None:
+                    self._engine = connect(self._docker_host, deadline)
+                services = [option.service for option in self._options]
+                self._seen = find(self._engine, self._project, self._service, services, deadline)
+                self.errors.update(self._seen.notes)
+            return self._seen
+
+    def _user(self, inspected: Inspection) -> str:
+        return self._login_user or _containers.environment(inspected).get("POSTGRES_USER") or "postgres"
+
+    def _directory(self, inspected: Inspection, found: Optional[beside.Postmaster]) -> Optional[str]:
+        return (
+            self._data_directory or (found.data_directory if found else None) or _containers.data_directory(inspected)
+        )
+
+    def _note(self, errors: Mapping[str, Exception]) -> None:
+        self.errors.update({name: str(error) for name, error in errors.items()})
+
+
+def _sooner(deadline: Deadline) -> Deadline:
+    """For what is waited for inside a step: its silence must be known before those who wait for the step give up."""
+    return deadline.sooner(max(0.1, deadline.left() - 0.3))
+
+
+def _probe(kind: str, address: _wire.Address, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+    return lambda: [_wire.probe(address, deadline, kind, user)]
+
+
+def _probe_socket(pid: int, directory: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+    """The address that is shown is the one inside the container."""
+    name = "%s/.s.PGSQL.%d" % (directory.rstrip("/"), port)
+
+    def probe() -> List[WireAnswer]:
+        answer = _wire.probe(beside.inside(pid, name), deadline, "socket", user)
+        answer["address"] = name
+        return [answer]
+
+    return probe
+
+
+def _probe_published(address: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)
+    return _probe("published", (reachable, port), user, deadline)
+
+
+def _socket_directories(inspected: Inspection) -> List[str]:
+    """Where the server's first socket is by its command line, else where PostgreSQL's builds put it."""
+    given = _containers.setting(_containers.arguments(inspected), "-k", "unix_socket_directories")
+    first = (given or "").split(",")[0].strip()
+    return [first] if first.startswith("/") else ["/var/run/postgresql", "/tmp"]
+
+
+def _likely(inspected: Inspection) -> Optional[str]:
+    """A stopped server that nothing says the directory of: a volume that is named like one."""
+    for mount in inspected.get("Mounts") or []:
+        if any(word in mount["Destination"] for word in ("postgres", "pgdata", "pgsql")):
+            return str(mount["Destination"])
+    return None
+
+
+def _plain(inspected: Inspection) -> Dict[str, str]:
+    """What the server's programs need of its environment; nothing secret goes into a toolbox's configuration."""
+    env = _containers.environment(inspected)
+    return {name: env[name] for name in ("PATH", "PGDATA", "PG_MAJOR", "LD_LIBRARY_PATH") if name in env}
+
+
+def _programs(env: Mapping[str, str]) -> Optional[str]:
+    for path in env.get("PATH", "").split(":"):
+        if "/postgresql/" in path or "/pgsql" in path:
+            return path
+    return (
+        "/usr/lib/postgresql/%s/bin" % env["PG_MAJOR"]
+        if "PG_MAJOR" in env and "/usr/lib" in env.get("PATH", "")
+        else None
+    )

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What both kinds of session share, so that equal queries give equal rows: parameters, the wrapping, the settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+
+from ..._core.errors import DeadlineError, VersionError
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+    from ..sql.query import Query
+
+APPLICATION = "oncall"
+LOCK_TIMEOUT_MS = 500
+TOO_LATE = "57014"  # query_canceled: statement_timeout
+
+_PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|(.?))", re.DOTALL)
+
+
+class Identifier(str):
+    """A name to be quoted as one where a parameter stands. Made by ``identifier``."""
+
+
+def identifier(name: str) -> Identifier:
+    """The parameter for a role's, a database's or a setting's name: ``ALTER ROLE %(role)s``, role=identifier("app")."""
+    if not name or "\0" in name:
+        raise ValueError("%r cannot be a name in PostgreSQL" % name)
+    return Identifier(name)
+
+
+def literal(value: Any) -> str:
+    """An SQL literal. Needs standard_conforming_strings = on, which both sessions set."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        number = repr(value)
+        # In brackets: "x -%(y)s" must not become the comment "x --1". No literal of its own for inf and nan.
+        return "(%s)" % number if re.fullmatch(r"-?[\d.]+(?:e[+-]?\d+)?", number) else "'%s'::float8" % number
+    if isinstance(value, Identifier):
+        return '"%s"' % value.replace('"', '""')
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("PostgreSQL's texts cannot hold a NUL character")
+        return "'%s'" % value.replace("'", "''")
+    if isinstance(value, (list, tuple)):
+        return "ARRAY[%s]::text[]" % ", ".join(literal(each) for each in value)
+    raise TypeError("no literal for %s" % type(value).__name__)
+
+
+def bind(text: str, params: Mapping[str, Any]) -> str:
+    """``text`` with each ``%(name)s`` replaced by the literal of its parameter and ``%%`` by a per cent sign."""
+
+    def replace(found: "re.Match[str]") -> str:
+        if found.group(1):
+            return literal(params[found.group(1)])
+        if found.group(2) == "%":
+            return "%"
+        raise ValueError("a lone per cent sign in a query's text: %r" % text[found.start() : found.end() + 20])
+
+    return _PLACEHOLDER.sub(replace, text)
+
+
+def as_json(query: Query, version_num: int, params: Mapping[str, Any]) -> str:
+    """One statement whose only value is a JSON array of the query's rows."""
+    text = bind(query.text(version_num), params)
+    return "SELECT coalesce(json_agg(q), '[]')::text FROM (%s) q" % text
+
+
+def rows(document: str) -> List[Dict[str, Any]]:
+    found: List[Dict[str, Any]] = json.loads(document)
+    return found
+
+
+def settings(deadline: Deadline, read_only: bool = True) -> str:
+    """The server's settings for our session, as ``options`` of the start-up packet.
+
+    Short lock_timeout: diagnosis never waits behind a lock. The statement gives up a little before we do, so that the
+    server tells why and nothing is left behind.
+    """
+    left = deadline.left(3600)
+    values = {
+        "statement_timeout": max(50, int(left * 1000 - min(500, left * 100))),
+        "lock_timeout": LOCK_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": 10000,
+        "default_transaction_read_only": on_off(read_only),
+        "search_path": "pg_catalog",
+        "standard_conforming_strings": "on",
+        "TimeZone": "UTC",
+        "jit": "off",
+    }
+    return " ".join("-c %s=%s" % item for item in values.items())
+
+
+def on_off(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def too_late(query: Query) -> DeadlineError:
+    return DeadlineError(
+        "the query %r got no answer before its deadline" % query.name,
+        "Raise deadline_seconds, or see whether the server hangs.",
+    )
+
+
+def too_old(version: str) -> VersionError:
+    return VersionError("the server is PostgreSQL %s; oncall.postgresql needs 13 or newer" % version)

@@ -1,0 +1,195 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SQL by psycopg2 over TCP or a Unix socket. Never blocks longer than the deadline, whatever the network does."""
+
+from __future__ import annotations
+
+import copy
+import select
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+
+from ..._core.errors import DeadlineError, OptionsError, SessionError
+from ..._core.mask import mask
+from ..sql.query import OLDEST, Query
+from .bind import APPLICATION, TOO_LATE, as_json, bind, on_off, rows, settings, too_late, too_old
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+
+NO_CONNECTION = "08001"
+LOST = "08006"  # connection_failure; psycopg2 does not pass on the code of a FATAL that ends a polled connection
+
+
+class LibpqSession:
+    """See ``Session``. Connects with the first query and stays connected; a broken connection is opened anew."""
+
+    def __init__(
+        self,
+        host: Optional[str],
+        port: Optional[int],
+        user: Optional[str],
+        password: Optional[str],
+        database: Optional[str],
+        ssl_mode: str = "prefer",
+        ca_cert: Optional[str] = None,
+        unix_socket: Optional[str] = None,
+        connect_timeout_seconds: float = 5,
+    ) -> None:
+        self._host, self._port = unix_socket or host or "", port or 5432
+        self._password = password
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._connection: Any = None
+        self._parameters: Dict[str, Any] = {
+            "host": self._host,
+            "port": self._port,
+            "user": user or "postgres",
+            "dbname": database or "postgres",
+            "sslmode": ssl_mode,
+            **({"sslrootcert": ca_cert} if ca_cert else {}),
+            **({"password": password} if password is not None else {}),
+        }
+
+    def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
+        return rows(self._run(query, lambda version_num: as_json(query, version_num, params), deadline, read_only=True))
+
+    def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
+        self._run(query, lambda version_num: bind(query.text(version_num), params), deadline, read_only=False)
+
+    def in_database(self, name: str) -> "LibpqSession":
+        session = copy.copy(self)
+        session._connection, session._parameters = None, {**self._parameters, "dbname": name}
+        return session
+
+    def _run(self, query: Query, text: Callable[[int], str], deadline: Deadline, read_only: bool) -> str:
+        """The first value that the statement gives, else "". An asynchronous connection commits by itself."""
+        driver = _driver()
+        connection = self._connected(driver, deadline)
+        version_num = connection.server_version
+        if version_num < OLDEST:
+            raise too_old(
+                "%d.%d" % divmod(version_num, 10000)
+                if version_num >= 100000
+                else "%d.%d" % (version_num // 10000, version_num // 100 % 100)
+            )
+        try:
+            cursor = connection.cursor()
+            # The time-out counts for this statement only: each query has a deadline of its own.
+            cursor.execute(
+                "SELECT set_config('statement_timeout', '%d', false), "
+                "set_config('default_transaction_read_only', '%s', false)"
+                % (_statement_timeout(deadline), on_off(read_only))
+            )
+            _wait(driver, connection, deadline)
+            cursor.execute(text(version_num))
+            _wait(driver, connection, deadline)
+            first = cursor.fetchone() if cursor.description else None
+            cursor.close()
+        except DeadlineError:
+            self.close()
+            raise too_late(query) from None
+        except driver.Error as error:
+            sqlstate = error.pgcode
+            if connection.closed or not sqlstate:
+                self.close()
+            if sqlstate == TOO_LATE:
+                raise too_late(query) from None
+            raise SessionError(
+                "the query %r failed: %s" % (query.name, self._text(error)), sqlstate=sqlstate or LOST
+            ) from None
+        return str(first[0]) if first else ""
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self, driver: Any, deadline: Deadline) -> Any:
+        if self._connection is None or self._connection.closed:
+            connecting = deadline.sooner(self._connect_timeout_seconds)
+            self._connection = None
+            connection = None
+            try:
+                parameters = {**self._parameters, **_addresses(self._host, self._port, connecting)}
+                connection = driver.connect(
+                    async_=1,
+                    application_name=APPLICATION,
+                    client_encoding="UTF8",
+                    gssencmode="disable",
+                    options=settings(deadline),
+                    **parameters,
+                )
+                _wait(driver, connection, connecting)
+            except (DeadlineError, driver.Error) as error:
+                if connection is not None:
+                    connection.close()
+                if isinstance(error, DeadlineError):
+                    raise DeadlineError(
+                        "connecting to %s port %d got no answer in time" % (self._host, self._port),
+                        "Raise connect_timeout_seconds, or see whether the server hangs.",
+                    ) from None
+                raise SessionError(
+                    "connecting to %s port %d failed: %s" % (self._host, self._port, self._text(error)),
+                    sqlstate=error.pgcode or NO_CONNECTION,
+                ) from None
+            self._connection = connection
+        return self._connection
+
+    def _text(self, error: Exception) -> str:
+        return mask(" ".join(str(error).split()), [self._password] if self._password else [])[:300]
+
+
+def _driver() -> Any:
+    try:
+        import psycopg2
+        import psycopg2.extensions
+    except ImportError:
+        raise OptionsError(
+            "login_host needs the Python library psycopg2, which is missing on this host",
+            "Install psycopg2-binary (pip) or python3-psycopg2 (apt, dnf).",
+        ) from None
+    return psycopg2
+
+
+def _statement_timeout(deadline: Deadline) -> int:
+    left = deadline.left(3600)
+    return max(50, int(left * 1000 - min(500, left * 100)))
+
+
+def _wait(driver: Any, connection: Any, deadline: Deadline) -> None:
+    """Until the connection or its statement is ready. Blocking calls of libpq know no deadline, polling does."""
+    while True:
+        state = connection.poll()
+        if state == driver.extensions.POLL_OK:
+            return
+        if deadline.passed():
+            raise DeadlineError("no answer in time")
+        reading = [connection] if state == driver.extensions.POLL_READ else []
+        writing = [connection] if state == driver.extensions.POLL_WRITE else []
+        select.select(reading, writing, [], deadline.left())
+
+
+def _addresses(host: str, port: int, deadline: Deadline) -> Dict[str, str]:
+    """The host's addresses, for libpq's own look-up would block. None for a socket's directory or a literal address."""
+    if not host or host.startswith("/"):
+        return {}
+    found: List[Tuple[Any, ...]] = []
+    failed: List[OSError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(deadline.left())
+    if thread.is_alive():
+        raise DeadlineError("no answer in time")
+    if failed:
+        raise SessionError("the name %s cannot be resolved: %s" % (host, failed[0]), "Check login_host.", NO_CONNECTION)
+    addresses = list(dict.fromkeys(entry[4][0] for entry in found))
+    return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}

@@ -1,0 +1,189 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SQL by psql, run beside the server: in its container, or as its OS user. Needs neither a driver nor a password there.
+
+One command a query. What psql or the server say may be in any language: SQLSTATEs come from psql's own variables.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Sequence
+
+from ..._core.errors import DeadlineError, SessionError, TargetError
+from ..._core.mask import mask
+from ..sql.query import OLDEST, Query
+from .bind import APPLICATION, TOO_LATE, as_json, bind, rows, settings, too_late, too_old
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+    from ..runtime.base import Completed
+
+NO_CONNECTION = "08001"
+
+
+class RunBeside(Protocol):
+    """``Runtime.run_beside``."""
+
+    def __call__(
+        self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
+    ) -> Completed: ...
+
+
+# Where the live server listens stands in its postmaster.pid: port (line 4), socket directory (5), address (6); where
+# its programs are in postmaster.opts. What was given goes first. Only the shell's own commands: images have few others.
+_PRELUDE = r"""
+data=${1:-$PGDATA} bin=$2 host=$3 port=$4; shift 4
+unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
+if [ -n "$data" ] && [ -r "$data/postmaster.pid" ]; then
+  { read -r _; read -r _; read -r _; read -r p; read -r s; read -r a; } <"$data/postmaster.pid"
+  case $a in '*'|0.0.0.0) a=127.0.0.1;; ::) a=::1;; esac
+  port=${port:-$p}; host=${host:-${s:-$a}}
+fi
+if [ -n "$data" ] && [ -r "$data/postmaster.opts" ]; then
+  read -r program _ <"$data/postmaster.opts"
+  bin=${bin:-${program%/*}}
+fi
+if [ -n "$bin" ] && [ -x "$bin/psql" ]; then PATH=$bin:$PATH; fi
+if ! command -v psql >/dev/null; then
+  for bin in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin; do
+    if [ -x "$bin/psql" ]; then PATH=$bin:$PATH; fi
+  done
+fi
+command -v psql >/dev/null || exit 127
+exec psql -X -q -A -t -w ${host:+-h "$host"} ${port:+-p "$port"} "$@"
+"""
+
+_FAILED, _TOO_OLD, _DONE = "oncall:failed", "oncall:too_old", "oncall:done"
+# The version is asked and judged in the same run: \if knows no comparison, so the server makes it.
+_SCRIPT_HEAD = r"""
+SELECT current_setting('server_version') AS oncall_version%s \gset
+\if :ERROR
+  \echo oncall:failed :LAST_ERROR_SQLSTATE :LAST_ERROR_MESSAGE
+  \quit
+\endif
+"""
+_SCRIPT_TAIL = r"""
+\else
+\echo oncall:too_old :oncall_version
+\quit
+\endif
+\if :ERROR
+  \echo oncall:failed :LAST_ERROR_SQLSTATE :LAST_ERROR_MESSAGE
+\else
+  \echo oncall:done
+\endif
+"""
+
+
+class PsqlSession:
+    """See ``Session``. ``given``: data_directory, bin_directory, user, database, socket_directory, port; or None."""
+
+    def __init__(self, run_beside: RunBeside, given: Mapping[str, Any]) -> None:
+        self._run_beside = run_beside
+        self._given = given
+
+    def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
+        statements = {least: "%s\n;" % as_json(query, least, params) for least in query.texts}
+        return rows(self._run(query, statements, deadline, read_only=True))
+
+    def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
+        # What a statement returns is of no interest, and must not be taken for psql's own words.
+        statements = {least: "\\o /dev/null\n%s\n;\n\\o" % bind(text, params) for least, text in query.texts.items()}
+        self._run(query, statements, deadline, read_only=False)
+
+    def in_database(self, name: str) -> "PsqlSession":
+        return PsqlSession(self._run_beside, {**self._given, "database": name})
+
+    def _run(self, query: Query, statements: Mapping[int, str], deadline: Deadline, read_only: bool) -> str:
+        """What the statement that fits the server's version printed."""
+        try:
+            done = self._run_beside(
+                self._argv(), deadline, stdin=_script(statements), environment=_environment(deadline, read_only)
+            )
+        except DeadlineError:
+            raise too_late(query) from None
+        if done.code == 127 or done.code == 126:
+            raise TargetError(
+                "psql cannot be run beside the server: %s" % (_one_line(done.err) or "it is not there"),
+                "Install the PostgreSQL client there, or set bin_directory or login_host.",
+            )
+        return _read(query, done)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def _argv(self) -> List[str]:
+        def given(name: str) -> str:
+            value = self._given.get(name)
+            return "" if value is None else str(value)
+
+        argv = [
+            "sh",
+            "-c",
+            _PRELUDE,
+            "oncall",
+            given("data_directory"),
+            given("bin_directory"),
+            given("socket_directory"),
+            given("port"),
+            "-v",
+            "VERBOSITY=verbose",
+            "-d",
+            given("database") or "postgres",
+        ]
+        return argv + (["-U", given("user")] if given("user") else [])
+
+
+def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
+    return {
+        "PGOPTIONS": settings(deadline, read_only),
+        "PGAPPNAME": APPLICATION,
+        "PGCLIENTENCODING": "UTF8",
+        "PGCONNECT_TIMEOUT": str(max(2, math.ceil(deadline.left(3600)))),  # whole seconds; libpq takes 1 for 2
+        "PGGSSENCMODE": "disable",
+        "LC_ALL": "C",
+        "LANGUAGE": "C",
+    }
+
+
+def _script(statements: Mapping[int, str]) -> str:
+    leasts = sorted(statements, reverse=True)
+    flags = "".join(
+        ", current_setting('server_version_num')::int >= %d AS oncall_%d" % (max(least, OLDEST), least)
+        for least in leasts
+    )
+    parts = [_SCRIPT_HEAD % flags]
+    for number, least in enumerate(leasts):
+        parts.append("\\%s :oncall_%d\n%s\n" % ("elif" if number else "if", least, statements[least]))
+    return "".join(parts) + _SCRIPT_TAIL
+
+
+def _read(query: Query, done: Completed) -> str:
+    out = done.out.strip()
+    if out.startswith(_TOO_OLD):
+        raise too_old(out[len(_TOO_OLD) :].strip())
+    if out.startswith(_FAILED):
+        sqlstate, _unused, message = out[len(_FAILED) :].strip().partition(" ")
+        _fail(query, sqlstate, message)
+    if done.code == 0 and out.endswith(_DONE):
+        return out[: -len(_DONE)]
+    # The connection ended under the statement: verbose messages have the code after the (localised) severity.
+    ended = re.search(r"^[^\n:]+: +([0-9A-Z]{5}): ([^\n]*)", done.err, re.MULTILINE)
+    if ended:
+        _fail(query, ended.group(1), ended.group(2))
+    raise SessionError(
+        "psql could not connect: %s" % (_one_line(done.err) or "exit code %d" % done.code), sqlstate=NO_CONNECTION
+    )
+
+
+def _fail(query: Query, sqlstate: str, message: str) -> None:
+    if sqlstate == TOO_LATE:
+        raise too_late(query)
+    raise SessionError("the query %r failed: %s" % (query.name, _one_line(message)), sqlstate=sqlstate)
+
+
+def _one_line(text: str) -> str:
+    return mask(" ".join(text.split()))[:300]

@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The snapshot of a server: one statement, and every text in it that may hold a secret masked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
+
+from .._core.errors import SessionError
+from .._core.mask import MASK, mask
+from .._model.facts import Snapshot
+from .sql.snapshot import SNAPSHOT, SNAPSHOT_LIMITED
+
+if TYPE_CHECKING:
+    from .._core.deadline import Deadline
+    from .._model.answers import Thresholds
+    from .session.base import Session
+
+INSUFFICIENT_PRIVILEGE = "42501"
+_QUERY_LENGTH = 200
+_SECRET_OPTIONS = ("ldapbindpasswd", "radiussecrets")  # of pg_hba.conf
+
+
+def take(
+    session: Session, deadline: Deadline, thresholds: Thresholds, roles: Sequence[str], databases: Sequence[str]
+) -> Tuple[Snapshot, Dict[str, str]]:
+    """The snapshot, and the stored verifiers of ``roles`` (empty unless we are superuser). The latter are no facts.
+
+    Raises SessionError, DeadlineError, VersionError (older than 13), TargetError (psql missing).
+    """
+    params: Dict[str, Any] = {
+        "idle_minutes": thresholds.idle_minutes,
+        "idle_in_transaction_seconds": thresholds.idle_in_transaction_seconds,
+        "long_query_seconds": thresholds.long_query_seconds,
+        "roles": list(dict.fromkeys(roles)),
+        "databases": list(dict.fromkeys(databases)),
+    }
+    try:
+        row = session.query(SNAPSHOT, deadline, **params)[0]
+    except SessionError as error:
+        if error.sqlstate != INSUFFICIENT_PRIVILEGE:
+            raise
+        row = session.query(SNAPSHOT_LIMITED, deadline, **params)[0]
+    return masked(row["snapshot"]), row["verifiers"]
+
+
+def masked(snapshot: Dict[str, Any]) -> Snapshot:
+    """The statement's document with its free texts masked (and queries cut, after masking)."""
+    connections, activity, configured = (snapshot[name] for name in ("connections", "activity", "configured"))
+    for session in [
+        *connections["idle"],
+        *connections["idle_in_transaction"],
+        *activity["long_queries"],
+        *activity["involved"],
+    ]:
+        if session["query"] is not None:
+            session["query"] = mask(session["query"])[:_QUERY_LENGTH]
+    for error in configured["file_errors"]:
+        error["error"] = mask(error["error"])
+    for pending in configured["pending_restart"]:
+        pending["setting"] = mask(pending["setting"] or "")
+    for rule in configured["hba_rules"] or []:
+        rule["error"] = rule["error"] and mask(rule["error"])
+        rule["options"] = rule["options"] and _masked_options(rule["options"])
+    return cast(Snapshot, snapshot)
+
+
+def _masked_options(options: List[str]) -> List[str]:
+    named = [option.partition("=") for option in options]
+    return ["%s=%s" % (name, MASK if name in _SECRET_OPTIONS else value) for name, _unused, value in named]

@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Question 6: are queries getting through?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds
+from .. import titles
+from .blocking import Root, roots
+from .readings import count, down, duration, line, names, not_asked, without_snapshot
+
+if TYPE_CHECKING:
+    from ..._model.facts import Activity, Facts, SessionRow, Snapshot
+
+QUESTION = "activity"
+# Long by nature: backups, and the maintenance that autovacuum's own settings do not cover
+BACKUPS = ("pg_dump", "pg_dumpall", "pg_basebackup", "pgbackrest", "barman", "wal-g", "pg_receivewal")
+MAINTENANCE = ("VACUUM", "ANALYZE", "REINDEX", "CREATE INDEX", "CREATE UNIQUE INDEX", "CLUSTER", "REFRESH", "COPY")
+
+
+def check(facts: Facts, thresholds: Thresholds) -> Answer:
+    snapshot = facts["snapshot"]
+    if snapshot is None:
+        return _without_sql(facts) or not_asked(QUESTION, without_snapshot(facts))
+    activity = snapshot["activity"]
+    sessions = _sessions(snapshot)
+    hanging = [
+        client["name"]
+        for client in facts["clients"]
+        if client["attempt"]
+        and client["attempt"]["outcome"] == "timeout"
+        and (client["reach"] is None or client["reach"]["outcome"] == "open")  # otherwise it is the network's doing
+    ]
+    blockers = [
+        root
+        for root in roots(activity["blocking"])
+        if root.longest_seconds >= thresholds.blocked_seconds or (hanging and root.holds)
+    ]
+    long_queries = [row for row in activity["long_queries"] if not _expected(row) and not _waits(row)]
+    findings = tuple(_findings(snapshot, thresholds, blockers))
+    if blockers:
+        slow = _long_finding(long_queries, blockers)
+        return _blocked(activity, blockers, sessions, hanging, findings + slow)
+    if long_queries:
+        pids = json.dumps([row["pid"] for row in long_queries])
+        evidence = tuple(
+            _session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in long_queries[:5]
+        )
+        values = (
+            ("pids", pids),
+            ("number", count(len(long_queries), "query", "queries")),
+            ("longest", duration(max(row["query_seconds"] or 0 for row in long_queries))),
+        )
+        return Answer(QUESTION, NO, evidence[0], "queries_hanging", "long_running", evidence, findings, values)
+    waiting = len({edge["blocked_pid"] for edge in activity["blocking"]})
+    detail = "no query over %s" % duration(thresholds.long_query_seconds)
+    detail += (
+        ", %s for a lock, none for long" % count(waiting, "session waits", "sessions wait")
+        if waiting
+        else ", nobody waits for a lock"
+    )
+    return Answer(QUESTION, YES, detail, findings=findings)
+
+
+def _blocked(
+    activity: Activity,
+    blockers: List[Root],
+    sessions: Dict[int, SessionRow],
+    hanging: List[str],
+    findings: Tuple[Finding, ...],
+) -> Answer:
+    worst = blockers[0]
+    evidence = [_root_line(root, sessions, activity) for root in blockers[:5]]
+    evidence += _victims(activity, sessions)
+    evidence += ["the login of %s timed out" % name for name in hanging]
+    pids = [root.pid for root in blockers if root.gid is None and root.pid in sessions]
+    blocked = len({edge["blocked_pid"] for edge in activity["blocking"]})
+    values = [("number", count(blocked, "session")), ("root", _short(worst, sessions)), ("gid", worst.gid or "")]
+    if pids:
+        values.append(("pids", json.dumps(pids)))
+    cause = "blocked_by_lock" if worst.gid is None else "prepared_transaction"
+    return Answer(QUESTION, NO, evidence[0], "queries_hanging", cause, tuple(evidence), findings, tuple(values))
+
+
+def _root_line(root: Root, sessions: Dict[int, SessionRow], activity: Activity) -> str:
+    direct = "" if root.directly == root.holds else " (%d directly)" % root.directly
+    holds = "holds up %s%s, the longest for %s" % (count(root.holds, "session"), direct, duration(root.longest_seconds))
+    if root.gid is not None:
+        known = next((row for row in activity["prepared"] if row["gid"] == root.gid), None)
+        whose = (
+            ", owner %s, database %s, prepared %s ago"
+            % (known["owner"], known["database"], duration(known["age_seconds"]))
+            if known
+            else ""
+        )
+        return "prepared transaction '%s' %s%s" % (root.gid, holds, whose)
+    row = sessions.get(root.pid)
+    if row is None:
+        return "pid %d (no client's session: a background process, perhaps autovacuum) %s" % (root.pid, holds)
+    return _session(row, holds)
+
+
+def _short(root: Root, sessions: Dict[int, SessionRow]) -> str:
+    row = sessions.get(root.pid)
+    if root.gid is not None:
+        return "prepared transaction '%s'" % root.gid
+    return "pid %d (%s, %s)" % (root.pid, row["user"] or "?", row["state"] or "?") if row else "pid %d" % root.pid
+
+
+def _victims(activity: Activity, sessions: Dict[int, SessionRow]) -> List[str]:
+    found = []
+    for edge in sorted(activity["blocking"], key=lambda edge: -edge["blocked_seconds"])[:3]:
+        on = " on %s" % edge["relation"] if edge["relation"] else ""
+        by = "'%s'" % edge["blocking_gid"] if edge["blocking_gid"] is not None else "pid %d" % edge["blocking_pid"]
+        row = sessions.get(edge["blocked_pid"])
+        query = ": %s" % line(row["query"], 80) if row and row["query"] else ""
+        found.append(
+            "pid %d waits %s for %s%s, behind %s%s"
+            % (edge["blocked_pid"], duration(edge["blocked_seconds"]), edge["lock_mode"] or "a lock", on, by, query)
+        )
+    return found
+
+
+def _session(row: SessionRow, what: str) -> str:
+    application = " (%s)" % row["application"] if row["application"] else ""
+    query = ": %s" % line(row["query"], 80) if row["query"] else ""
+    where = row["client_address"] or "local socket"
+    return "pid %d, %s%s from %s, %s, %s%s" % (
+        row["pid"],
+        row["user"] or "?",
+        application,
+        where,
+        row["state"] or "state unknown",
+        what,
+        query,
+    )
+
+
+def _sessions(snapshot: Snapshot) -> Dict[int, SessionRow]:
+    connections, activity = snapshot["connections"], snapshot["activity"]
+    rows = connections["idle"] + connections["idle_in_transaction"] + activity["long_queries"] + activity["involved"]
+    return {row["pid"]: row for row in rows}
+
+
+def _expected(row: SessionRow) -> bool:
+    if row["application"] == "oncall" or any(row["application"].startswith(name) for name in BACKUPS):
+        return True
+    return (row["query"] or "").lstrip().upper().startswith(MAINTENANCE)
+
+
+def _waits(row: SessionRow) -> bool:
+    """It waits for a lock: the blocking tree has the story."""
+    return row["wait_event_type"] == "Lock"
+
+
+def _long_finding(rows: List[SessionRow], blockers: List[Root]) -> Tuple[Finding, ...]:
+    others = [row for row in rows if row["pid"] not in [root.pid for root in blockers]]
+    if not others:
+        return ()
+    evidence = tuple(_session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in others[:5])
+    return (Finding("long_running", WARNING, "Queries run for long: %d" % len(others), evidence),)
+
+
+def _findings(snapshot: Snapshot, thresholds: Thresholds, blockers: List[Root]) -> List[Finding]:
+    connections, activity = snapshot["connections"], snapshot["activity"]
+    blocking = {root.pid for root in blockers}
+    gids = {root.gid for root in blockers}
+    found = []
+    held = [
+        row
+        for row in connections["idle_in_transaction"]
+        if row["pid"] not in blocking and (row["state_seconds"] or 0) >= thresholds.idle_in_transaction_seconds
+    ]
+    if held:
+        text = "Sessions sit idle in an open transaction: %d" % max(
+            len(held), connections["long_idle_in_transaction"] - len(blocking)
+        )
+        evidence = tuple(_session(row, "for %s" % duration(row["state_seconds"] or 0)) for row in held[:5])
+        found.append(Finding("idle_in_transaction", WARNING, text, evidence))
+    orphans = [
+        row
+        for row in activity["prepared"]
+        if row["gid"] not in gids and row["age_seconds"] >= thresholds.idle_in_transaction_seconds
+    ]
+    if orphans:
+        evidence = tuple(
+            "'%s', owner %s, database %s, prepared %s ago"
+            % (row["gid"], row["owner"], row["database"], duration(row["age_seconds"]))
+            for row in orphans[:5]
+        )
+        found.append(
+            Finding("prepared_transaction", WARNING, "Prepared transactions lie about: %d" % len(orphans), evidence)
+        )
+    expected = [row for row in activity["long_queries"] if _expected(row) and row["application"] != "oncall"]
+    if expected:
+        evidence = tuple(_session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in expected[:5])
+        found.append(Finding("long_maintenance", OK, "A backup or maintenance runs for long", evidence))
+    return found + _counted(activity)
+
+
+def _counted(activity: Activity) -> List[Finding]:
+    """Counters since the statistics were reset: worth knowing, no fault of this night."""
+    found = []
+    deadlocks = [row for row in activity["deadlocks"] if row.get("count")]
+    if deadlocks:
+        evidence = tuple(
+            "%s: %s since the last reset of statistics" % (row.get("database"), row["count"]) for row in deadlocks
+        )
+        found.append(Finding("deadlocks", OK, "Deadlocks have happened", evidence))
+    conflicts = [row for row in activity["conflicts"] if row.get("count")]
+    if conflicts:
+        evidence = tuple("%s: %s %s" % (row.get("database"), row["count"], row.get("kind")) for row in conflicts)
+        found.append(Finding("recovery_conflicts", OK, "Queries on this standby were cancelled by recovery", evidence))
+    return found
+
+
+def _without_sql(facts: Facts) -> Optional[Answer]:
+    """Sessions that wait for a lock even to begin (one on the catalog): ours did not begin either, the titles tell."""
+    server = facts["server"]
+    if server is None or down(facts):
+        return None
+    backends = titles.backends(server["processes"])
+    waiting = [one for one in backends if one.waiting and one.state == titles.AUTHENTICATION]
+    if not waiting:
+        return None
+    evidence = ["%s for a lock before they even begin" % count(len(waiting), "new session waits", "new sessions wait")]
+    held = [one for one in backends if one.state in (titles.IDLE_IN_TRANSACTION, titles.ABORTED)]
+    evidence += [
+        "candidate: pid %d, %s on %s from %s, %s"
+        % (one.pid, one.user, one.database, one.address or "local socket", one.state)
+        for one in held[:5]
+    ]
+    evidence += [
+        "the login of %s timed out" % client["name"]
+        for client in facts["clients"]
+        if client["attempt"] and client["attempt"]["outcome"] == "timeout"
+    ]
+    values = (
+        ("number", count(len(waiting), "session")),
+        ("gid", ""),
+        ("root", "a lock on the catalog" + (", perhaps by %s" % names(one.user for one in held) if held else "")),
+    )
+    return Answer(QUESTION, NO, evidence[0], "queries_hanging", "blocked_by_lock", tuple(evidence), values=values)

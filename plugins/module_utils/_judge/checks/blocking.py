@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who holds up whom: the blocking tree out of its edges, whatever shape they have. Pure, and safe in cycles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+if TYPE_CHECKING:
+    from ..._model.facts import Blocker
+
+Node = Tuple[int, Optional[str]]  # (pid, None) or (0, gid)
+
+
+class Root(NamedTuple):
+    """One that waits for nobody (or is in a circle of waiting) and holds others up, directly or through others."""
+
+    pid: int
+    gid: Optional[str]
+    directly: int
+    holds: int  # sessions, all told
+    longest_seconds: float
+
+
+def roots(edges: Sequence[Blocker]) -> List[Root]:
+    """The root blockers, those that hold up the most first."""
+    victims: Dict[Node, Set[Node]] = {}
+    waiting: Dict[Node, float] = {}
+    for edge in edges:
+        blocker = _blocker(edge)
+        victim: Node = (edge["blocked_pid"], None)
+        if blocker == victim:
+            continue
+        victims.setdefault(blocker, set()).add(victim)
+        waiting[victim] = max(waiting.get(victim, 0.0), edge["blocked_seconds"])
+    found = [_root(node, victims, waiting) for node in victims if node not in waiting]
+    covered = {node for node in victims if node not in waiting}
+    for node in list(covered):
+        covered |= _below(node, victims)
+    # What no root explains is a circle (a deadlock in the making): its first member stands for it.
+    for node in sorted(victims, key=str):
+        if node not in covered:
+            found.append(_root(node, victims, waiting))
+            covered |= _below(node, victims) | {node}
+    return sorted(found, key=lambda root: (-root.holds, -root.longest_seconds, root.gid is None, root.pid))
+
+
+def _blocker(edge: Blocker) -> Node:
+    return (0, edge["blocking_gid"]) if edge["blocking_gid"] is not None else (edge["blocking_pid"], None)
+
+
+def _below(node: Node, victims: Dict[Node, Set[Node]]) -> Set[Node]:
+    seen: Set[Node] = set()
+    left = [node]
+    while left:
+        for victim in victims.get(left.pop(), ()):
+            if victim not in seen:
+                seen.add(victim)
+                left.append(victim)
+    return seen
+
+
+def _root(node: Node, victims: Dict[Node, Set[Node]], waiting: Dict[Node, float]) -> Root:
+    below = _below(node, victims) - {node}
+    longest = max((waiting.get(victim, 0.0) for victim in below), default=0.0)
+    return Root(node[0], node[1], len(victims[node]), len(below), longest)

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Question 3: can its clients reach it, each from its own place?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
+
+from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds
+from .readings import count, down, line, looked, names, not_asked, socket_path, wire_line
+
+if TYPE_CHECKING:
+    from ..._model.facts import ClientFacts, Facts, Reach, ServerFacts
+
+QUESTION = "network"
+LOSS_PERCENT = 30  # more than this and logins hang; TCP hides what is below, at a price
+LOSS_NOTICED_PERCENT = 10
+CAUSES = ("no_shared_network", "dns_failure", "refused", "timeout", "packet_loss")  # the first explains the later ones
+
+
+class Trouble(NamedTuple):
+    cause: str
+    client: ClientFacts
+    evidence: List[str]
+    repair_helps: bool = False
+
+
+def check(facts: Facts, thresholds: Thresholds) -> Answer:
+    findings = tuple(_findings(facts))
+    if down(facts):
+        return not_asked(QUESTION, "the server is down", Answer(QUESTION, YES, "", findings=findings))
+    troubles = [trouble for client in facts["clients"] for trouble in [_trouble(facts, client)] if trouble]
+    if troubles:
+        return _no(facts, troubles, findings)
+    tried = [client for client in facts["clients"] if looked(client) and (client["reach"] or _by_socket(client))]
+    if tried:
+        return Answer(QUESTION, YES, _reached(tried), findings=findings)
+    if not facts["clients"] or all(client["login"] is None for client in facts["clients"]):
+        lost = _lost_from_here(facts)
+        if lost:
+            return lost
+    elif facts["clients"]:
+        why = names("%s: %s" % (client["name"], client["error"] or client["state"]) for client in facts["clients"])
+        return not_asked(QUESTION, line(why), Answer(QUESTION, YES, "", findings=findings))
+    return not_asked(
+        QUESTION, "no client is declared, or nothing says how it logs in", Answer(QUESTION, YES, "", findings=findings)
+    )
+
+
+def _trouble(facts: Facts, client: ClientFacts) -> Optional[Trouble]:
+    login, resolution, reach = client["login"], client["resolution"], client["reach"]
+    if not looked(client) or login is None or socket_path(login["host"]):
+        return None
+    if client["attempt"] and client["attempt"]["succeeded"] and not (reach and reach["loss_percent"] >= LOSS_PERCENT):
+        return None  # it got in: a proxy, a published port, whatever the way
+    server = facts["server"]
+    if resolution and resolution["error"]:
+        apart = _apart(server, client)
+        text = "%s cannot resolve %s: %s" % (client["name"], login["host"], resolution["error"].replace("_", " "))
+        asked = " (asked %s)" % resolution["nameserver"] if resolution["nameserver"] else ""
+        if apart:
+            return Trouble("no_shared_network", client, [*apart, text + asked], True)
+        known = _ours(server, login["host"])
+        return Trouble("dns_failure", client, [text + asked, *_aliases(server, login["host"])], known)
+    if reach is None or (reach["outcome"] == "open" and reach["loss_percent"] < LOSS_PERCENT):
+        return None
+    numbers = _numbers(client, reach)
+    if reach["answered"] and reach["outcome"] != "refused":
+        return Trouble("packet_loss", client, [numbers]) if reach["loss_percent"] >= LOSS_PERCENT else None
+    if reach["outcome"] == "open":
+        return None
+    apart = _apart(server, client)
+    if apart and _ours(server, login["host"]):
+        return Trouble("no_shared_network", client, [*apart, numbers], True)
+    astray = _astray(server, client)
+    if astray:
+        return Trouble("dns_failure", client, [*astray, numbers], True)
+    cause = "refused" if reach["outcome"] == "refused" else "timeout"
+    return Trouble(cause, client, [numbers])
+
+
+def _apart(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
+    """Evidence that the client's container and the server's have no network in common."""
+    if server is None or client["name"] == "here" or client["shared_networks"]:
+        return []
+    if not server["networks"] and not client["networks"]:
+        return []  # not containers at all
+    if any(network["name"] == "host" for network in client["networks"] + server["networks"]):
+        return []
+    return [
+        "%s and %s share no network" % (client["name"], server["name"]),
+        "%s is on: %s" % (client["name"], _attached(client["networks"])),
+        "%s is on: %s" % (server["name"], _attached(server["networks"])),
+    ]
+
+
+def _attached(networks: object) -> str:
+    rows = [network for network in networks if isinstance(network, dict)] if isinstance(networks, list) else []
+    on = names(str(network["name"]) for network in rows if network["attached"]) or "none"
+    off = names(str(network["name"]) for network in rows if not network["attached"])
+    return on + (" (detached from %s)" % off if off else "")
+
+
+def _ours(server: Optional[ServerFacts], host: str) -> bool:
+    """``host`` is a name the server should have: then putting it back on its network brings the name back."""
+    if server is None:
+        return False
+    aliases = [alias for network in server["networks"] for alias in network["aliases"]]
+    addresses = [network["address"] for network in server["networks"]]
+    return host in (server["service"], server["name"], *aliases, *addresses)
+
+
+def _aliases(server: Optional[ServerFacts], host: str) -> List[str]:
+    if server is None or not server["networks"]:
+        return []
+    found = []
+    for network in server["networks"]:
+        if network["attached"] and host not in network["aliases"]:
+            known = names(network["aliases"]) or "none"
+            found.append("%s has no alias %s on %s (its aliases: %s)" % (server["name"], host, network["name"], known))
+    return found
+
+
+def _astray(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
+    """The name leads somewhere else, though it is the server's own."""
+    login, resolution = client["login"], client["resolution"]
+    if server is None or login is None or resolution is None or not resolution["addresses"]:
+        return []
+    own = [network["address"] for network in server["networks"] if network["address"]]
+    if not own or not _ours(server, login["host"]) or set(own) & set(resolution["addresses"]):
+        return []
+    return [
+        "%s resolves %s to %s, the server has %s"
+        % (client["name"], login["host"], names(resolution["addresses"]), names(own))
+    ]
+
+
+def _numbers(client: ClientFacts, reach: Reach) -> str:
+    median = ", median %.1f ms" % reach["latency_ms"] if reach["latency_ms"] is not None else ""
+    where = reach["address"] or "the server"
+    if reach["outcome"] == "refused":  # which is an answer, and nothing was lost
+        return "%s to %s: refused, %s" % (client["name"], where, count(reach["probes"], "probe"))
+    return "%s to %s: %s, %d of %s answered (%.0f %% lost)%s" % (
+        client["name"],
+        where,
+        reach["outcome"],
+        reach["answered"],
+        count(reach["probes"], "probe"),
+        reach["loss_percent"],
+        median,
+    )
+
+
+def _no(facts: Facts, troubles: List[Trouble], findings: Tuple[Finding, ...]) -> Answer:
+    first = min(troubles, key=lambda trouble: CAUSES.index(trouble.cause))
+    rest = [trouble for trouble in troubles if trouble is not first]
+    evidence = first.evidence + [text for trouble in rest for text in trouble.evidence]
+    login = first.client["login"]
+    affected = names(trouble.client["name"] for trouble in troubles)
+    values = [
+        ("client", affected),
+        ("host", login["host"] if login else "?"),
+        ("address", "%s:%s" % (login["host"], login["port"]) if login else "?"),
+        ("server", facts["server"]["name"] if facts["server"] else "the server"),
+        ("loss", "%.0f" % first.client["reach"]["loss_percent"] if first.client["reach"] else "?"),
+    ]
+    if any(trouble.repair_helps for trouble in troubles if trouble.cause == first.cause):
+        values.append(("repair_helps", "yes"))
+    else:
+        values.append(("foreign", "yes"))
+    return Answer(
+        QUESTION,
+        NO,
+        first.evidence[0],
+        "network_unreachable",
+        first.cause,
+        tuple(dict.fromkeys(evidence)),
+        findings,
+        tuple(values),
+    )
+
+
+def _lost_from_here(facts: Facts) -> Optional[Answer]:
+    """No client to speak for the network: then it is the target's own address that nothing answers at."""
+    wire = [answer for answer in facts["wire"] if answer["kind"] == "login_host"]
+    lost = [answer for answer in wire if answer["outcome"] in ("timeout", "unreachable")]
+    if not lost or len(lost) < len(wire) or facts["snapshot"]:
+        return None
+    address = lost[0]["address"]
+    values = (("client", "this host"), ("host", address), ("address", address), ("server", address), ("loss", "100"))
+    evidence = tuple(wire_line(answer) for answer in lost)
+    return Answer(QUESTION, NO, evidence[0], "network_unreachable", "timeout", evidence, values=values)
+
+
+def _by_socket(client: ClientFacts) -> bool:
+    return client["login"] is not None and socket_path(client["login"]["host"])
+
+
+def _reached(clients: List[ClientFacts]) -> str:
+    slowest = max((client["reach"]["latency_ms"] or 0 for client in clients if client["reach"]), default=None)
+    text = names(client["name"] for client in clients)
+    return "reached from %s" % text + (", %.1f ms at most" % slowest if slowest is not None else ", by the socket")
+
+
+def _findings(facts: Facts) -> List[Finding]:
+    found = []
+    for client in facts["clients"]:
+        reach = client["reach"]
+        if reach and reach["answered"] and LOSS_NOTICED_PERCENT <= reach["loss_percent"] < LOSS_PERCENT:
+            text = "%s loses %.0f %% of its connection attempts" % (client["name"], reach["loss_percent"])
+            found.append(Finding("packet_loss", WARNING, text, (_numbers(client, reach),)))
+        if client["name"] != "here" and client["state"] not in ("running", "unknown"):
+            text = "%s is %s" % (client["name"], client["state"])
+            found.append(Finding("client_down", WARNING, "A client of the database does not run: %s" % text, (text,)))
+    return found

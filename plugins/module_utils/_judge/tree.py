@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order of the questions, and the verdict: the first "no" has the word."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypedDict
+
+from .._model.answers import NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds
+from .._model.facts import ClientFacts, Facts
+from .checks import accepting, activity, connections, login, network, running, soundness
+from .verdicts import Verdict, render
+
+Check = Callable[[Facts, Thresholds], Answer]
+QUESTIONS: Tuple[Tuple[str, Check], ...] = (
+    (running.QUESTION, running.check),
+    (accepting.QUESTION, accepting.check),
+    (network.QUESTION, network.check),
+    (connections.QUESTION, connections.check),
+    (login.QUESTION, login.check),
+    (activity.QUESTION, activity.check),
+    (soundness.QUESTION, soundness.check),
+)
+# What follows from an earlier "no" is no finding of its own: (code, cause) or (code, None for all) -> what it explains.
+_UNREACHED = ("refused", "timeout", "packet_loss")
+_EXPLAINED: Dict[Tuple[str, Optional[str]], Tuple[Tuple[str, Optional[str]], ...]] = {
+    ("server_down", None): (
+        ("not_accepting", None),
+        ("network_unreachable", None),
+        ("pool_exhausted", None),
+        ("authentication_failed", None),
+    ),
+    ("server_down", "disk_full"): (("storage_full", None),),
+    ("server_down", "data_corruption"): (("data_corruption", None),),
+    ("not_accepting", None): tuple(("network_unreachable", cause) for cause in _UNREACHED),
+    ("not_accepting", "unresponsive"): (("queries_hanging", None),),
+    ("network_unreachable", None): (("authentication_failed", "unknown"),),
+}
+
+
+class Judgement(TypedDict):
+    """``verdict``, ``path`` and ``findings`` as in triage's result."""
+
+    verdict: Verdict
+    path: List[Dict[str, str]]
+    findings: List[Dict[str, Any]]
+
+
+def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
+    """All questions, in order. ``host`` is the inventory's name, for the remedy's command."""
+    answers = [check(facts, thresholds) for _unused, check in QUESTIONS]
+    first = next((answer for answer in answers if answer.answer == NO), None)
+    decided = first or _without_no(facts, answers)
+    verdict = render(decided, host)
+    findings = [finding for answer in answers for finding in answer.findings]
+    if first:
+        findings += _later(first, answers, host)
+    if facts["snapshot_error"] and not first:
+        findings.append(_no_sql(facts["snapshot_error"]))
+    return {
+        "verdict": verdict,
+        "path": _path(first, answers),
+        "findings": [_plain(finding) for finding in _sorted(findings)],
+    }
+
+
+def severity_at_least(severity: str, least: str) -> bool:
+    """``severity`` is as bad as ``least``, or worse. Raises ValueError for a word that is no severity."""
+    for word in (severity, least):
+        if word not in SEVERITIES:
+            raise ValueError("%r is no severity (%s)" % (word, ", ".join(SEVERITIES)))
+    return SEVERITIES.index(severity) >= SEVERITIES.index(least)
+
+
+def _path(first: Optional[Answer], answers: List[Answer]) -> List[Dict[str, str]]:
+    path = []
+    passed = False
+    for answer in answers:
+        said, detail = answer.answer, answer.detail
+        if passed:
+            said, detail = NOT_ASKED, _after(first, answer)
+        path.append({"question": answer.question, "answer": said, "detail": detail})
+        passed = passed or answer is first
+    return path
+
+
+def _after(first: Optional[Answer], answer: Answer) -> str:
+    if answer.answer == NOT_ASKED:
+        return answer.detail
+    code = "%s/%s" % (first.code, first.cause) if first else "?"
+    return "not asked: %s comes first" % code
+
+
+def _later(first: Answer, answers: List[Answer], host: str) -> List[Finding]:
+    """Other questions that would say no, as findings; less those that the verdict explains."""
+    explained = _EXPLAINED.get((first.code or "", None), ()) + _EXPLAINED.get((first.code or "", first.cause), ())
+    found = []
+    for answer in answers:
+        if answer is first or answer.answer != NO:
+            continue
+        if (answer.code, None) in explained or (answer.code, answer.cause) in explained:
+            continue
+        verdict = render(answer, host)
+        found.append(Finding(verdict["code"], verdict["severity"], verdict["summary"], answer.evidence))
+    return found
+
+
+def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
+    failing = [text for client in facts["clients"] for text in _failing(client)]
+    if failing:
+        what = "A client still fails, and no question says why: %s" % failing[0]
+        return Answer("", NO, what, "unknown", None, tuple(failing), values=(("what", what),))
+    open_questions = [answer for answer in answers if answer.answer == NOT_ASKED]
+    blind = [answer for answer in open_questions if answer.question in _NEEDED]
+    if blind:
+        what = "The server could not be examined (%s): %s" % (blind[0].question, _why(blind[0]))
+        evidence = [answer.question + ": " + _why(answer) for answer in open_questions]
+        evidence += ["%s: %s" % pair for pair in sorted(facts["errors"].items())]
+        severity = None if blind[0].question == running.QUESTION else WARNING
+        return Answer(
+            "",
+            NO,
+            what,
+            "unknown",
+            None,
+            tuple(dict.fromkeys(evidence)),
+            values=(("what", what),),
+            severity=_hanging(facts) or severity,
+        )
+    details = [answer.detail for answer in answers if answer.answer == YES]
+    healthy = "all %d questions answered yes" % len(details)
+    if open_questions:
+        healthy = "%d of %d questions answered yes, the others have nothing to ask" % (len(details), len(answers))
+    return Answer("", YES, healthy, "healthy", None, tuple(details), values=(("detail", healthy),))
+
+
+# Without an answer to these, nobody can say that a server is well. The other two ask about clients: there may be none.
+_NEEDED = (running.QUESTION, accepting.QUESTION, connections.QUESTION, activity.QUESTION, soundness.QUESTION)
+
+
+def _hanging(facts: Facts) -> Optional[str]:
+    """It lets sessions in and answers no SQL in time: that is worse than not having been able to ask."""
+    error = facts["snapshot_error"]
+    return "critical" if error and error.get("kind") == "deadline" else None
+
+
+def _why(answer: Answer) -> str:
+    prefix = "not asked: "
+    return answer.detail[len(prefix) :] if answer.detail.startswith(prefix) else answer.detail
+
+
+def _failing(client: ClientFacts) -> List[str]:
+    """Why a client that runs is not well. One that does not run is a finding of question 3."""
+    if client["state"] not in ("running", "unknown"):
+        return []
+    found = []
+    attempt, health = client["attempt"], client["health"]
+    if attempt and not attempt["succeeded"]:
+        state = "SQLSTATE %s" % attempt["sqlstate"] if attempt["sqlstate"] else attempt["outcome"].replace("_", " ")
+        message = ": %s" % " ".join(attempt["message"].split()) if attempt["message"] else ""
+        found.append("%s cannot log in, %s%s" % (client["name"], state, message))
+    if health and not health["ok"]:
+        status = "HTTP %d" % health["status"] if health["status"] is not None else health["error"] or "no answer"
+        body = ": %s" % " ".join(health["body"].split()) if health["body"] else ""
+        found.append("health of %s (%s) fails, %s%s" % (client["name"], health["url"], status, body))
+    return found
+
+
+def _no_sql(error: Dict[str, Any]) -> Finding:
+    state = " (SQLSTATE %s)" % error["sqlstate"] if error.get("sqlstate") else ""
+    text = " ".join(str(error.get("message") or error.get("kind")).split())
+    return Finding("no_sql_facts", WARNING, "SQL could not be asked, what it would show is not known", (text + state,))
+
+
+def _sorted(findings: List[Finding]) -> List[Finding]:
+    """Worst first; of the same severity, in the order of the questions. The same thing twice is said once."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: -SEVERITIES.index(finding.severity))
+
+
+def _plain(finding: Finding) -> Dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "summary": finding.summary,
+        "evidence": list(finding.evidence),
+    }

@@ -1,0 +1,435 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one table: code, cause -> severity, summary, remedy, escalation.
+
+Codes and causes are API: none is renamed without a changelog entry. Summaries are one line that a tired person can
+read; where there is no safe remedy, they say what a person must do. ``{names}`` come from the answer's values.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Tuple, TypedDict
+
+from .._model.answers import CRITICAL, EMERGENCY, OK, WARNING, Answer
+
+NONE, DBA, EMERGENCY_CALL = "none", "dba", "emergency"
+UNRESOLVED_MINUTES = 20
+
+
+class Verdict(TypedDict):
+    """``verdict`` in triage's result."""
+
+    code: str
+    cause: Optional[str]
+    question: Optional[str]
+    severity: str
+    summary: str
+    evidence: List[str]
+    remedy: Optional[Dict[str, Any]]
+    escalation: Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A playbook and its variables, taken from the answer's values; with ``when``, only if that value is given."""
+
+    playbook: str
+    texts: Tuple[Tuple[str, str], ...] = ()  # (variable, "text with {values}")
+    lists: Tuple[Tuple[str, str], ...] = ()  # (variable, value that holds a JSON list)
+    when: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Escalation:
+    to: str
+    after_minutes: Optional[int]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    severity: str
+    summary: str
+    remedy: Optional[Remedy]
+    escalation: Escalation
+    otherwise: Optional[str] = None  # the summary where the remedy's ``when`` does not hold
+
+
+UNRESOLVED = Escalation(DBA, UNRESOLVED_MINUTES, "unresolved after %d minutes" % UNRESOLVED_MINUTES)
+AFTER_RESET = Escalation(
+    DBA, UNRESOLVED_MINUTES, "persists after a pool reset, or unresolved after %d minutes" % UNRESOLVED_MINUTES
+)
+NO_CAUSE = Escalation(DBA, 0, "degradation with no cause found")
+SUSPECTED = Escalation(DBA, 0, "corruption suspected")
+CONFIRMED = Escalation(EMERGENCY_CALL, 0, "corruption confirmed: data loss possible, a restore may be needed")
+COMPLETE_FAILURE = Escalation(
+    EMERGENCY_CALL, UNRESOLVED_MINUTES, "complete failure, unresolved after %d minutes" % UNRESOLVED_MINUTES
+)
+WRAPAROUND = Escalation(DBA, 0, "wraparound risk")
+LAG = Escalation(DBA, 0, "replication lag growing")
+NOBODY = Escalation(NONE, None, "")
+
+_PREFIX = "oncall.postgresql."
+START = Remedy("start")
+POOL_RESET = Remedy("pool_reset")
+NETWORK_REPAIR = Remedy("network_repair")
+
+VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
+    # 1. Is PostgreSQL running?
+    ("server_down", "stopped"): Row(CRITICAL, "{server} was stopped in order; start it", START, UNRESOLVED),
+    ("server_down", "killed"): Row(
+        CRITICAL, "{server} was killed (SIGKILL){loop}; start it, it recovers from its WAL by itself", START, UNRESOLVED
+    ),
+    ("server_down", "out_of_memory"): Row(
+        CRITICAL,
+        "{server} was killed for lack of memory{loop}: raise its memory limit (or lower shared_buffers, work_mem), "
+        "then start it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "disk_full"): Row(
+        CRITICAL,
+        "{server} is down, its disk is full{loop}: enlarge the volume or move other files away (never anything in "
+        "{directory}), then start it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "permission_denied"): Row(
+        CRITICAL,
+        "{server} may not use its data directory{loop}: set owner and mode (chmod 0700) of {directory}, then start it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "data_corruption"): Row(
+        EMERGENCY,
+        "{server} cannot start, its data is damaged{loop}: touch nothing, copy {directory}, restore from backup",
+        None,
+        CONFIRMED,
+    ),
+    ("server_down", "too_many_open_files"): Row(
+        CRITICAL,
+        "{server} may open too few files{loop}: raise its limit (ulimit nofile, at least 1024), then start it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "invalid_configuration"): Row(
+        CRITICAL,
+        "{server} refuses its configuration{loop}: correct the setting named in the evidence, then start it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "stale_lock_file"): Row(
+        CRITICAL,
+        "{server} will not start over {directory}/postmaster.pid{loop}: make sure that no postmaster uses the "
+        "directory, then move that file away and start it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "port_conflict"): Row(
+        CRITICAL,
+        "{server} cannot have its port{loop}: stop what holds it (ss -ltnp), then start it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "missing_container"): Row(
+        CRITICAL,
+        "{service} has no container: create it from its Compose file (docker compose up -d {service}); its volume "
+        "holds the data",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("server_down", "unknown"): Row(
+        CRITICAL, "{server} is down and nothing says why{loop}: read its whole log", None, NO_CAUSE
+    ),
+    # 2. Is it accepting connections?
+    ("not_accepting", "starting_up"): Row(
+        CRITICAL,
+        "{server} is starting up: wait, and ask again in a minute; a restart would begin from the start",
+        None,
+        UNRESOLVED,
+    ),
+    ("not_accepting", "recovering"): Row(
+        CRITICAL,
+        "{server} is replaying WAL and accepts nobody yet: wait, do not restart it (it would begin again)",
+        None,
+        UNRESOLVED,
+    ),
+    ("not_accepting", "shutting_down"): Row(
+        CRITICAL,
+        "{server} is shutting down: wait until it is down and find out who stopped it, then start it",
+        None,
+        UNRESOLVED,
+    ),
+    ("not_accepting", "unresponsive"): Row(
+        CRITICAL, "{server} runs and answers nobody: {advice}", None, COMPLETE_FAILURE
+    ),
+    ("not_accepting", "not_listening"): Row(
+        CRITICAL,
+        "{server} listens on {where}, not where its clients ask; the corrected setting waits for a restart",
+        Remedy("graceful_restart", when="restart_helps"),
+        UNRESOLVED,
+        "{server} listens on {where}, not where its clients ask: correct listen_addresses or port (or the clients), "
+        "then restart it",
+    ),
+    ("not_accepting", "unknown"): Row(
+        CRITICAL, "{server} runs and no PostgreSQL answers at its addresses: read its log", None, NO_CAUSE
+    ),
+    # 3. Can its clients reach it?
+    ("network_unreachable", "dns_failure"): Row(
+        CRITICAL,
+        "{client} cannot resolve {host}: the server has lost that name on the network",
+        Remedy("network_repair", when="repair_helps"),
+        UNRESOLVED,
+        "{client} cannot resolve {host}, which is no name of the server: correct the client's setting or the DNS",
+    ),
+    ("network_unreachable", "no_shared_network"): Row(
+        CRITICAL, "{client} and {server} are on no common network: attach them again", NETWORK_REPAIR, UNRESOLVED
+    ),
+    ("network_unreachable", "refused"): Row(
+        CRITICAL,
+        "{client} is refused at {address} though the server listens: look for a firewall that rejects, or a wrong "
+        "port in the client's settings",
+        None,
+        UNRESOLVED,
+    ),
+    ("network_unreachable", "timeout"): Row(
+        CRITICAL,
+        "{client} gets no answer from {address}: look for a firewall that drops packets, a route or a host that is "
+        "down",
+        None,
+        UNRESOLVED,
+    ),
+    ("network_unreachable", "packet_loss"): Row(
+        CRITICAL,
+        "{client} loses {loss} % of its attempts to reach {address}: look at the network between them",
+        None,
+        UNRESOLVED,
+    ),
+    # 4. Is there room for one more connection?
+    ("pool_exhausted", "idle_connections"): Row(
+        CRITICAL, "No connection is left ({counts} taken), most are idle: a client leaks them", POOL_RESET, AFTER_RESET
+    ),
+    ("pool_exhausted", "idle_in_transaction"): Row(
+        CRITICAL,
+        "No connection is left ({counts} taken), most sit idle in an open transaction",
+        Remedy("pool_reset", texts=(("oncall_state", "idle in transaction"),)),
+        AFTER_RESET,
+    ),
+    ("pool_exhausted", "active_overload"): Row(
+        CRITICAL,
+        "No connection is left ({counts} taken), most are busy: cancel what runs longest, blockers first",
+        Remedy("cancel_queries", texts=(("oncall_query_seconds", "{query_seconds}"),)),
+        UNRESOLVED,
+    ),
+    ("pool_exhausted", "role_limit"): Row(
+        CRITICAL,
+        "Role {name} has reached its connection limit ({counts})",
+        Remedy("pool_reset", texts=(("oncall_user", "{name}"),)),
+        AFTER_RESET,
+    ),
+    ("pool_exhausted", "database_limit"): Row(
+        CRITICAL,
+        "Database {name} has reached its connection limit ({counts})",
+        Remedy("pool_reset", texts=(("oncall_database", "{name}"),)),
+        AFTER_RESET,
+    ),
+    # 5. May the clients log in?
+    ("authentication_failed", "wrong_password"): Row(
+        CRITICAL,
+        "{client} has the wrong password for role {role}",
+        Remedy("credentials_reset", texts=(("oncall_role", "{role}"), ("oncall_client", "{service}"))),
+        UNRESOLVED,
+    ),
+    ("authentication_failed", "role_missing"): Row(
+        CRITICAL,
+        "{client} logs in as {role}, a role that does not exist: create it or correct the client's setting",
+        None,
+        UNRESOLVED,
+    ),
+    ("authentication_failed", "login_not_permitted"): Row(
+        CRITICAL,
+        "Role {role} of {client} may not log in: find out who locked it, then ALTER ROLE ... LOGIN",
+        None,
+        UNRESOLVED,
+    ),
+    ("authentication_failed", "password_expired"): Row(
+        CRITICAL,
+        "The password of role {role} ({client}) has expired: ALTER ROLE ... VALID UNTIL a new date",
+        None,
+        UNRESOLVED,
+    ),
+    ("authentication_failed", "no_hba_entry"): Row(
+        CRITICAL,
+        "pg_hba.conf has a line for {client} that was not loaded yet: reload",
+        Remedy("reload", when="reload_helps"),
+        UNRESOLVED,
+        "No line of pg_hba.conf lets {client} in ({role} on {database} from {address}): add one, then reload",
+    ),
+    ("authentication_failed", "ssl_required"): Row(
+        CRITICAL,
+        "{client} and the server disagree on TLS for role {role}: set the client's sslmode (require) or the "
+        "server's ssl "
+        "to fit",
+        None,
+        UNRESOLVED,
+    ),
+    ("authentication_failed", "database_missing"): Row(
+        CRITICAL,
+        "{client} asks for database {database}, which does not exist: find out whether it was dropped (restore it) or "
+        "misspelt",
+        None,
+        UNRESOLVED,
+    ),
+    ("authentication_failed", "connect_privilege"): Row(
+        CRITICAL,
+        "Role {role} ({client}) may not connect to database {database}: GRANT CONNECT ON DATABASE ... TO it",
+        None,
+        UNRESOLVED,
+    ),
+    ("authentication_failed", "unknown"): Row(
+        CRITICAL,
+        "{client} cannot log in as {role} and the catalog does not say why: read the server's log",
+        None,
+        NO_CAUSE,
+    ),
+    # 6. Are queries getting through?
+    ("queries_hanging", "blocked_by_lock"): Row(
+        CRITICAL,
+        "{number} blocked, at the root {root}",
+        Remedy("cancel_queries", lists=(("oncall_pids", "pids"),), when="pids"),
+        UNRESOLVED,
+        "{number} blocked, at the root {root}: no client's session that could be cancelled; look at it by hand",
+    ),
+    ("queries_hanging", "prepared_transaction"): Row(
+        CRITICAL,
+        "{number} blocked, at the root {root} that nobody finished; ask its owner, then roll it back",
+        Remedy("rollback_prepared", texts=(("oncall_gid", "{gid}"),)),
+        UNRESOLVED,
+    ),
+    ("queries_hanging", "long_running"): Row(
+        WARNING,
+        "{number} running for long, up to {longest}",
+        Remedy("cancel_queries", lists=(("oncall_pids", "pids"),)),
+        UNRESOLVED,
+    ),
+    # 7. Is it sound?
+    ("data_corruption", "checksum_failure"): Row(
+        EMERGENCY,
+        "Data checksums have failed ({database}): stop writing, keep the files, prepare a restore",
+        None,
+        CONFIRMED,
+    ),
+    ("data_corruption", "damaged_page"): Row(
+        CRITICAL,
+        "The server has read damaged data: no VACUUM FULL, no restart; take a backup now and let a DBA look",
+        None,
+        SUSPECTED,
+    ),
+    ("data_corruption", "damaged_index"): Row(
+        CRITICAL,
+        "The server has met a damaged index: let a DBA check its table (amcheck) before REINDEX",
+        None,
+        SUSPECTED,
+    ),
+    ("storage_full", "data_directory"): Row(
+        CRITICAL,
+        "{path} is full ({free} left): enlarge the volume; never delete anything in it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("storage_full", "wal"): Row(
+        CRITICAL,
+        "The WAL's disk {path} is full ({free} left): look for a failing archiver or an inactive slot; delete nothing "
+        "in it",
+        None,
+        COMPLETE_FAILURE,
+    ),
+    ("storage_full", "inodes"): Row(
+        CRITICAL, "{path} has no inodes left: move other files away, never the server's own", None, COMPLETE_FAILURE
+    ),
+    ("wraparound_risk", "transaction_age"): Row(
+        CRITICAL,
+        "Transaction age of {database} is {age}: find what holds it back (old transactions, prepared ones, "
+        "slots), then "
+        "VACUUM (FREEZE)",
+        None,
+        WRAPAROUND,
+    ),
+    ("wraparound_risk", "multixact_age"): Row(
+        CRITICAL,
+        "Multixact age of {database} is {age}: find what holds it back, then VACUUM (FREEZE)",
+        None,
+        WRAPAROUND,
+    ),
+    ("replication_lag", "standby_behind"): Row(
+        WARNING, "Replication to {standby} lags: look at its load, its disk and the network", None, LAG
+    ),
+    ("replication_lag", "receiver_down"): Row(
+        WARNING, "This standby receives no WAL: look at the primary, the network and the replication role", None, LAG
+    ),
+    # All yes, or no question says why
+    ("healthy", None): Row(OK, "Healthy: {detail}", None, NOBODY),
+    ("unknown", None): Row(CRITICAL, "{what}", None, NO_CAUSE),
+}
+
+
+def render(answer: Answer, host: str) -> Verdict:
+    """The verdict that ``answer`` (with its code) stands for, ready for the result."""
+    code, cause = answer.code or "unknown", answer.cause
+    row = VERDICTS[(code, cause)]
+    values = dict(answer.values)
+    helps = row.remedy is not None and (row.remedy.when is None or row.remedy.when in values)
+    template = row.summary if helps or row.otherwise is None else row.otherwise
+    return {
+        "code": code,
+        "cause": cause,
+        "question": answer.question if code not in ("healthy", "unknown") else None,
+        "severity": answer.severity or row.severity,
+        "summary": _filled(template, values),
+        "evidence": list(answer.evidence),
+        "remedy": _remedy(row.remedy, values, host) if row.remedy and helps else None,
+        "escalation": {
+            "to": row.escalation.to,
+            "after_minutes": row.escalation.after_minutes,
+            "reason": row.escalation.reason,
+        },
+    }
+
+
+def _remedy(remedy: Remedy, values: Mapping[str, str], host: str) -> Dict[str, Any]:
+    extra: Dict[str, Any] = {name: _filled(text, values) for name, text in remedy.texts}
+    extra.update({name: json.loads(values.get(key, "[]")) for name, key in remedy.lists})
+    words = ["ansible-playbook", _PREFIX + remedy.playbook, "--limit", host]
+    if extra:
+        words += ["-e", _extra_vars(extra)]
+    return {
+        "playbook": _PREFIX + remedy.playbook,
+        "extra_vars": extra,
+        "command": " ".join(shlex.quote(word) for word in words),
+    }
+
+
+def _extra_vars(extra: Mapping[str, Any]) -> str:
+    """JSON keeps lists lists, and blanks and quotes whole. Names chosen by somebody else must not become templates."""
+    pairs = []
+    for name, value in extra.items():
+        text = json.dumps(value)
+        unsafe = "!unsafe " if isinstance(value, str) and any(mark in value for mark in _TEMPLATE_MARKS) else ""
+        pairs.append("%s: %s%s" % (json.dumps(name), unsafe, text))
+    return "{%s}" % ", ".join(pairs)
+
+
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+class _Known(Dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    return " ".join(template.format_map(_Known(values)).split()) if "{" in template else template

@@ -1,0 +1,380 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A new password for a role, for the files that hold it and for the clients that use it; proved, or all put back.
+
+Order: look, decide (``_credentials_plan``), role, files, clients made anew, a login from each client's place. The
+server gets a verifier only. Each step says how to undo it before it is begun.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+
+from ..._core import atomic
+from ..._core.deadline import Deadline
+from ..._core.errors import OncallError, RefusedError, UnprovenError
+from ..._core.interrupt import interruptible, undisturbed
+from ..._core.mask import mask
+from ..._core.side_by_side import side_by_side
+from ..._core.wait import wait_for
+from ..._gather.client.settings import resolve_login
+from ..._gather.client.verifier import matches
+from ..._gather.runtime.base import Client
+from ..._gather.runtime.compose import containers as _containers
+from ..._gather.session.bind import identifier
+from ..change import Change
+from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
+from .scram import make_password, make_verifier
+from .sql import ROLE, SESSION, SET_BOTH, SET_VERIFIER
+
+if TYPE_CHECKING:
+    from ..._entry.target import Target
+    from ..._gather.runtime.compose.runtime import ComposeRuntime
+    from ..._model.facts import ClientFacts
+
+_MARGIN_SECONDS = 0.5
+_RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved
+_COMPOSE_SECONDS = 60.0  # what Compose itself takes at most, beside the clients' grace time
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What was seen, and the handles to change it."""
+
+    seen: Seen
+    env: Optional[atomic.Found] = None
+    secret: Optional[atomic.Found] = None
+    recreation: Any = None  # _runtime._recreate.Recreation
+
+
+@dataclass
+class _Done:
+    """What was changed so far, as (what, how to undo it), in that order."""
+
+    undo: List[Tuple[str, Callable[[], None]]] = field(default_factory=list)
+    logins: List[Dict[str, Any]] = field(default_factory=list)
+    warnings: List[str] = field(default_factory=list)
+
+
+def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:
+    """See the module ``credentials``."""
+    started = time.monotonic()
+    request = Request(
+        options["role"],
+        options["password"],
+        options["password_of"],
+        options["env_file"],
+        tuple(options["env_keys"] or ()),
+        options["password_file"],
+        options["valid_until"],
+        options["allow_superuser"],
+    )
+    scene = _look(target, options, request)
+    plan = decide(request, scene.seen, make_password())
+    for found, text in ((scene.env, plan.env_text), (scene.secret, plan.secret_text)):
+        if found is not None and text is not None:
+            atomic.check_writable(found)
+    done = _Done(warnings=list(plan.warnings))
+    if not plan.empty and not check_mode:
+        with interruptible():
+            _apply(target, options, request, scene, plan, done)
+    before, after = diff(request, scene.seen, plan)
+    return Change(not plan.empty, before, after, _details(request, scene, plan, done, started))
+
+
+# --- to look ----------------------------------------------------------------------------------------------------------
+
+
+def _look(target: Target, options: Mapping[str, Any], request: Request) -> _Scene:
+    deadline = Deadline(target.deadline_seconds)
+    facts = _examine(target, deadline, request.role, None)
+    sessions = target.session.query(SESSION, deadline)
+    check_session(sessions[0])
+    roles = target.session.query(ROLE, deadline, role=request.role, valid_until=request.valid_until)
+    containers = _environments(target)
+    clients = tuple(_client_seen(client, one, containers) for client, one in facts)
+    env = atomic.read(request.env_file) if request.env_file else None
+    secret = atomic.read(request.password_file, must_exist=False) if request.password_file else None
+    services = list(dict.fromkeys(one.service for one in clients if one.container))
+    recreation, described = None, None
+    if env is not None and services and containers is not None:
+        recreation = _recreation(target, options, services, Deadline(_COMPOSE_SECONDS))
+        described = recreation.passwords(Deadline(_COMPOSE_SECONDS))
+    seen = Seen(
+        sessions[0],
+        roles[0] if roles else None,
+        clients,
+        options["service"] if containers is not None else None,
+        env.text if env is not None else None,
+        secret.text if secret is not None and secret.data is not None else None,
+        described,
+    )
+    return _Scene(seen, env, secret, recreation)
+
+
+def _examine(
+    target: Target, deadline: Deadline, role: str, password: Optional[str]
+) -> List[Tuple[Client, ClientFacts]]:
+    """The clients that log in as ``role``, each looked at from its place, with ``password`` where it is given."""
+    clients = [client for client in target.runtime.clients() if client.user == role and client.login is not None]
+    for client in clients:
+        if password is not None and client.login is not None:
+            client.login = dataclasses.replace(client.login, password=password)
+    inner = deadline.sooner(max(0.5, deadline.left() - _MARGIN_SECONDS))
+    outcome = side_by_side(
+        {"%d" % number: functools.partial(client.examine, inner) for number, client in enumerate(clients)}, deadline
+    )
+    for error in outcome.errors.values():
+        raise error
+    return [(client, outcome.values["%d" % number]) for number, client in enumerate(clients)]
+
+
+def _compose(target: Target) -> ComposeRuntime:
+    """The runtime whose name is ``compose``: the caller has looked."""
+    return cast("ComposeRuntime", target.runtime)
+
+
+def _environments(target: Target) -> Optional[Dict[str, Dict[str, str]]]:
+    """Container's name -> its environment; None where the clients are no containers. Secret."""
+    if target.runtime.name != "compose":
+        return None
+    from ..._gather.runtime.compose.project import container_name
+
+    view = _compose(target).view(Deadline(target.deadline_seconds))
+    return {container_name(one): _containers.environment(one) for found in view.clients.values() for one in found}
+
+
+def _recreation(target: Target, options: Mapping[str, Any], services: Sequence[str], deadline: Deadline) -> Any:
+    from .recreate import Recreation
+
+    recreation = Recreation(_compose(target).view(deadline), options["project"], services, options["docker_host"])
+    recreation.prepare(deadline)
+    return recreation
+
+
+def _client_seen(client: Client, facts: ClientFacts, containers: Optional[Mapping[str, Any]]) -> ClientSeen:
+    own = (containers or {}).get(facts["name"])
+    made_with = resolve_login({"host": "?"}, own, {}) if own is not None else None
+    given = client.login.password if client.login is not None else None
+    return ClientSeen(
+        facts["service"],
+        facts["name"],
+        made_with.password if made_with is not None and made_with.password is not None else given,
+        own is not None,
+        facts["state"] == "running",
+        facts["health"]["ok"] if facts["health"] else None,
+    )
+
+
+# --- to change --------------------------------------------------------------------------------------------------------
+
+
+def _apply(
+    target: Target, options: Mapping[str, Any], request: Request, scene: _Scene, plan: Plan, done: _Done
+) -> None:
+    try:
+        if plan.alter:
+            _set_role(target, request, scene, plan, done)
+        for what, found, text in (
+            (request.env_file, scene.env, plan.env_text),
+            (request.password_file, scene.secret, plan.secret_text),
+        ):
+            if found is not None and text is not None:
+                data = text.encode("utf-8", "surrogateescape")
+                done.undo.append((str(what), functools.partial(atomic.put_back, found, data)))
+                atomic.write(found, data)
+        if plan.recreate:
+            made = functools.partial(_recreate, target, options, scene, plan)
+            done.undo.append(("the containers of %s, made anew" % ", ".join(plan.recreate), made))
+            made()
+        _prove(target, options, request, scene, plan, done)
+    except BaseException as error:
+        with undisturbed():
+            raise _rolled_back(target, request, plan, done, error) from None
+
+
+def _set_role(target: Target, request: Request, scene: _Scene, plan: Plan, done: _Done) -> None:
+    old = scene.seen.role or {}
+    kept = matches(plan.password, old["verifier"], request.role) is True
+    new = old["verifier"] if kept else make_verifier(plan.password, scene.seen.session["iterations"])
+    ours = {"verifier": new, "valid_until": plan.valid_until or old["valid_until"]}
+    done.undo.append(
+        ("the password of role %s" % request.role, functools.partial(_restore_role, target, request.role, old, ours))
+    )
+    _alter(target, request.role, new, plan.valid_until)
+
+
+def _alter(target: Target, role: str, verifier: Optional[str], valid_until: Optional[str]) -> None:
+    deadline = Deadline(target.deadline_seconds)
+    if valid_until is None:
+        target.session.execute(SET_VERIFIER, deadline, role=identifier(role), verifier=verifier)
+    else:
+        target.session.execute(SET_BOTH, deadline, role=identifier(role), verifier=verifier, valid_until=valid_until)
+
+
+def _restore_role(target: Target, role: str, old: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Only over what we made: a password that somebody else has set meanwhile is theirs."""
+    rows = target.session.query(ROLE, Deadline(target.deadline_seconds), role=role, valid_until=None)
+    now = (rows[0]["verifier"], rows[0]["valid_until"]) if rows else (None, None)
+    if now == (old["verifier"], old["valid_until"]):
+        return
+    if now != (ours["verifier"], ours["valid_until"]):
+        raise RefusedError("somebody else has changed it meanwhile")
+    _alter(target, role, old["verifier"], old["valid_until"] if now[1] != old["valid_until"] else None)
+
+
+def _recreate(target: Target, options: Mapping[str, Any], scene: _Scene, plan: Plan) -> None:
+    grace = options["grace_seconds"]
+    deadline = Deadline(_COMPOSE_SECONDS + grace * len(plan.recreate))
+    try:
+        scene.recreation.run(plan.recreate, grace, deadline, _secrets(scene, plan))
+    finally:
+        _forget(target)
+
+
+def _forget(target: Target) -> None:
+    if target.runtime.name == "compose":
+        _compose(target).forget()
+
+
+# --- to prove ---------------------------------------------------------------------------------------------------------
+
+
+def _prove(
+    target: Target, options: Mapping[str, Any], request: Request, scene: _Scene, plan: Plan, done: _Done
+) -> None:
+    """Raises UnprovenError unless the server keeps the password and each client gets in with it from its place."""
+    rows = target.session.query(
+        ROLE, Deadline(target.deadline_seconds), role=request.role, valid_until=request.valid_until
+    )
+    if not rows or matches(plan.password, rows[0]["verifier"], request.role) is not True:
+        raise UnprovenError("the server keeps another password for role %s than the new one" % request.role)
+    wanted = set(scene.recreation.started(plan.recreate)) if plan.recreate else set()
+    was_healthy = {one.name for one in scene.seen.clients if one.healthy}
+    timeout = options["timeout_seconds"]
+
+    def ask() -> List[Dict[str, Any]]:
+        _forget(target)
+        try:
+            found = _examine(target, Deadline(target.deadline_seconds), request.role, plan.password)
+            environments = _environments(target) or {}
+        except OncallError as error:  # a container that is just being started may be gone again
+            return [{**_UNSEEN, "problem": mask(str(error), [plan.password])}]
+        return [_login(facts, plan, wanted, was_healthy, environments) for _client, facts in found]
+
+    waited = wait_for(ask, _settled, timeout if plan.recreate else min(timeout, _RETRY_SECONDS), 0.5)
+    done.logins = [{key: one[key] for key in _SHOWN} for one in waited.last]
+    bad = [one for one in waited.last if one["problem"]]
+    names = {one.service for one in scene.seen.clients}
+    if bad or {one["service"] for one in waited.last} != names:
+        raise UnprovenError(
+            "; ".join("%s: %s" % (one["name"], one["problem"]) for one in bad) or "a client of the role is gone"
+        )
+    done.warnings += ["%s: its health page says it is not well yet" % one["name"] for one in waited.last if one["sick"]]
+
+
+_UNSEEN: Dict[str, Any] = {
+    "service": None,
+    "name": "the clients",
+    "place": "none",
+    "succeeded": False,
+    "method": None,
+    "message": None,
+    "final": False,
+    "sick": False,
+}
+_SHOWN = ("service", "name", "place", "succeeded", "method", "message")
+
+
+def _login(
+    facts: ClientFacts, plan: Plan, wanted: Any, was_healthy: Any, environments: Mapping[str, Mapping[str, str]]
+) -> Dict[str, Any]:
+    """One client's login, what speaks against it, and whether waiting could help."""
+    attempt, health = facts["attempt"], facts["health"]
+    refused = bool(attempt and (attempt["sqlstate"] or "").startswith("28"))
+    sick = bool(health and not health["ok"])
+    problem, final = None, False
+    if facts["service"] in plan.recreate:
+        login = resolve_login({"host": "?"}, environments.get(facts["name"], {}), {})
+        if login is None or login.password != plan.password:
+            problem, final = "its new container did not get the new password", facts["name"] in environments
+    if problem is None and not (attempt and attempt["succeeded"]):
+        said = attempt["message"] if attempt else facts["error"]
+        code = " (SQLSTATE %s)" % attempt["sqlstate"] if attempt and attempt["sqlstate"] else ""
+        text = mask(said or "no login was possible", [plan.password])
+        problem, final = "the new password did not let it in: %s%s" % (text, code), refused
+    if problem is None and facts["service"] in wanted and facts["state"] != "running":
+        problem = "its new container is %s" % facts["state"]
+    if problem is None and sick and facts["name"] in was_healthy:
+        problem = "its health page was well before and is not now"
+    return {
+        "service": facts["service"],
+        "name": facts["name"],
+        "place": facts["place"],
+        "succeeded": bool(attempt and attempt["succeeded"]),
+        "method": attempt["method"] if attempt else None,
+        "message": mask(attempt["message"], [plan.password]) if attempt and attempt["message"] else None,
+        "problem": problem,
+        "final": final,
+        "sick": sick,
+    }
+
+
+def _settled(found: Sequence[Mapping[str, Any]]) -> bool:
+    return any(one["final"] for one in found) or (
+        bool(found) and not any(one["problem"] or one["sick"] for one in found)
+    )
+
+
+# --- to put back ------------------------------------------------------------------------------------------------------
+
+
+def _rolled_back(target: Target, request: Request, plan: Plan, done: _Done, error: BaseException) -> UnprovenError:
+    """Undo all, whatever fails; oldest first, for the containers are made anew from the files."""
+    put_back, failed = [], []
+    for what, undo in done.undo:
+        try:
+            undo()
+            put_back.append(what)
+        except Exception as wrong:
+            failed.append("%s (%s)" % (what, mask(str(wrong), [plan.password])))
+    said = str(error) if isinstance(error, OncallError) else "it was interrupted (%s)" % type(error).__name__
+    parts = ["The new password of role %s was not proved: %s" % (request.role, mask(said, [plan.password]).rstrip("."))]
+    if put_back:
+        parts.append("put back as before: %s" % ", ".join(put_back))
+    if failed:
+        parts.append("NOT put back: %s" % ", ".join(failed))
+    if not done.undo:
+        parts.append("nothing had been changed")
+    return UnprovenError(
+        "; ".join(parts),
+        "Put the rest back by hand, or run again." if failed else "Mend that, then run again.",
+        error.sqlstate if isinstance(error, OncallError) else None,
+        {"put_back": put_back, "not_put_back": failed, "logins": done.logins},
+    )
+
+
+def _secrets(scene: _Scene, plan: Plan) -> List[str]:
+    found = [plan.password] + [one.password or "" for one in scene.seen.clients]
+    found += [password or "" for _role, password in (scene.seen.described or {}).values()]
+    return [one for one in dict.fromkeys(found) if one]
+
+
+def _details(request: Request, scene: _Scene, plan: Plan, done: _Done, started: float) -> Dict[str, Any]:
+    paths = ((request.env_file, plan.env_text), (request.password_file, plan.secret_text))
+    here = [one.service for one in scene.seen.clients if not one.container]
+    return {
+        "role": request.role,
+        "role_changed": plan.alter,
+        "files": [path for path, text in paths if text is not None],
+        "recreated": list(plan.recreate),
+        "restart_needed": list(dict.fromkeys(here)) if not plan.empty else [],
+        "logins": done.logins,
+        "warnings_found": done.warnings,
+        "seconds": round(time.monotonic() - started, 1),
+    }

@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A role's password: who may change it, what is stored now, and to store another verifier. Never a password itself."""
+
+from __future__ import annotations
+
+from ..._gather.sql.query import OLDEST, Query
+
+SESSION = Query(
+    "who may change a password",
+    {
+        OLDEST: """
+SELECT current_user AS name, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
+       pg_is_in_recovery() AS in_recovery,
+       has_table_privilege('pg_authid', 'SELECT') AS reads_verifiers,
+       CAST(coalesce(current_setting('scram_iterations', true), '4096') AS int) AS iterations
+  FROM pg_roles r WHERE r.rolname = current_user"""
+    },
+)
+
+# Needs SELECT on pg_authid; ``asked_past``: the wished end is no future one.
+ROLE = Query(
+    "the role",
+    {
+        OLDEST: """
+SELECT r.rolcanlogin AS can_login, r.rolsuper AS superuser, r.rolpassword AS verifier,
+       coalesce(CAST(r.rolvaliduntil AS text), 'infinity') AS valid_until,
+       coalesce(r.rolvaliduntil <= now(), false) AS expired,
+       coalesce(CAST(%(valid_until)s AS timestamptz) <= now(), false) AS asked_past,
+       coalesce(CAST(%(valid_until)s AS timestamptz) = coalesce(r.rolvaliduntil, 'infinity'), true) AS asked_same,
+       CAST(CAST(%(valid_until)s AS timestamptz) AS text) AS asked
+  FROM pg_authid r WHERE r.rolname = %(role)s"""
+    },
+)
+
+SET_VERIFIER = Query("a new password", {OLDEST: "ALTER ROLE %(role)s PASSWORD %(verifier)s"})
+
+SET_BOTH = Query(
+    "a new password and its end",
+    {OLDEST: "ALTER ROLE %(role)s PASSWORD %(verifier)s VALID UNTIL %(valid_until)s"},
+)

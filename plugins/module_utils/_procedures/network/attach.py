@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers on a project's networks: who is attached where and by what names, and attaching them again."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..._core.errors import OncallError
+from ..._gather.runtime.compose import containers
+from ..._gather.runtime.compose.engine import Engine, EngineError
+from ..._gather.runtime.compose.project import Inspection, View, container_name
+from ..drive.compose_file import Wanted, networks_of_services
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+
+_KEPT = ("Driver", "IPAM", "Internal", "Attachable", "EnableIPv6", "Options", "Labels")  # of a network made anew
+_OWN_ENDPOINT = ("Aliases", "IPAMConfig", "Links", "DriverOpts")  # what was asked for; the rest is the engine's answer
+_AGAIN_SECONDS = 0.2
+_CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A container's place on a network. ``settings`` is the engine's EndpointConfig that makes it again."""
+
+    network: str
+    aliases: Tuple[str, ...]
+    settings: Tuple[Tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A container of server or client. ``mode``: the network it was created with, or host, none, container:x."""
+
+    service: str
+    name: str
+    id: str
+    state: str
+    mode: str
+    endpoints: Tuple[Endpoint, ...] = ()
+
+    def on(self, network: str) -> Optional[Endpoint]:
+        return next((one for one in self.endpoints if one.network == network), None)
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network of the project. ``strangers``: containers on it, running or not, that belong to somebody else."""
+
+    name: str
+    key: str  # its name in the Compose file
+    strangers: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is. ``wanted`` by service is the Compose file's word, None where it cannot be read."""
+
+    project: str
+    server: Optional[Attached]
+    clients: Tuple[Attached, ...]
+    networks: Tuple[Net, ...]
+    others: Tuple[str, ...] = ()  # names of networks that are not the project's
+    wanted: Optional[Mapping[str, Sequence[Wanted]]] = None
+
+
+def look(view: View, project: str, deadline: Deadline) -> Scene:
+    engine = view.engine
+    nets, others = [], []
+    for network in engine.get("/networks", deadline):
+        labels = network.get("Labels") or {}
+        if labels.get(containers.PROJECT) == project:
+            strangers = tuple(
+                one["Names"][0].lstrip("/")
+                for one in on_network(engine, network["Id"], deadline)
+                if (one.get("Labels") or {}).get(containers.PROJECT) != project
+            )
+            nets.append(Net(network["Name"], labels.get("com.docker.compose.network", network["Name"]), strangers))
+        else:
+            others.append(network["Name"])
+    clients = [inspected for inspections in view.clients.values() for inspected in inspections]
+    some = view.server or next(iter(clients), None)
+    wanted = None
+    if engine.local and some is not None:
+        wanted = networks_of_services(some["Config"]["Labels"], project, deadline.sooner(deadline.left() / 2))
+    return Scene(
+        project,
+        _attached(view.server) if view.server is not None else None,
+        tuple(_attached(one) for one in clients),
+        tuple(sorted(nets, key=lambda net: net.name)),
+        tuple(sorted(others)),
+        wanted,
+    )
+
+
+def _attached(inspected: Inspection) -> Attached:
+    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    return Attached(
+        inspected["Config"]["Labels"][containers.SERVICE],
+        container_name(inspected),
+        inspected["Id"],
+        containers.lifecycle(inspected, 0)["state"],
+        inspected["HostConfig"].get("NetworkMode") or "",
+        tuple(
+            Endpoint(
+                name,
+                tuple(sorted(set(network.get("Aliases") or []))),
+                tuple((key, network[key]) for key in _OWN_ENDPOINT if network.get(key)),
+            )
+            for name, network in sorted(networks.items())
+        ),
+    )
+
+
+def on_network(engine: Engine, network: str, deadline: Deadline) -> List[Dict[str, Any]]:
+    """Containers attached to a network, running or not, as the engine lists them."""
+    filters = json.dumps({"network": [network]})
+    found: List[Dict[str, Any]] = engine.get("/containers/json", deadline, all=1, filters=filters)
+    return found
+
+
+def connect(engine: Engine, container: str, endpoint: Endpoint, deadline: Deadline) -> None:
+    """Attach a container that runs or not; done when it already is. Tried again until the deadline.
+
+    A container that was just taken off must come on again: an engine that refuses once may take it the next time.
+    """
+    settings = dict(endpoint.settings, Aliases=list(endpoint.aliases))
+    body = {"Container": container, "EndpointConfig": settings}
+    _insist(lambda: engine.post("/networks/%s/connect" % endpoint.network, deadline, body), deadline, "already exists")
+
+
+def disconnect(engine: Engine, container: str, network: str, deadline: Deadline) -> None:
+    body = {"Container": container, "Force": False}
+    try:
+        engine.post("/networks/%s/disconnect" % network, deadline, body)
+    except EngineError as error:
+        if "is not connected" not in error.msg:
+            raise
+
+
+def recreate(engine: Engine, name: str, deadline: Deadline) -> None:
+    """Make a network anew as it was (driver, addresses, options, labels), and put everybody on it back on.
+
+    In the order of their old addresses, so that they get the same ones. The caller has made sure that they are all
+    the project's own.
+    """
+    network = engine.get("/networks/%s" % name, deadline)
+    members: List[Tuple[Any, str, Endpoint]] = []
+    for one in on_network(engine, network["Id"], deadline):
+        settings = (
+            engine.get("/containers/%s/json" % one["Id"], deadline)["NetworkSettings"]["Networks"].get(name) or {}
+        )
+        kept = tuple((key, settings[key]) for key in _OWN_ENDPOINT if settings.get(key))
+        endpoint = Endpoint(name, tuple(settings.get("Aliases") or ()), kept)
+        members.append((_order(settings.get("IPAddress")), one["Id"], endpoint))
+    body = {key: network[key] for key in _KEPT if network.get(key) is not None}
+    body.update(Name=name, CheckDuplicate=True)
+    gone: List[Tuple[str, Endpoint]] = []
+    removed = False
+    try:
+        for _address, container, endpoint in sorted(members, key=lambda member: (member[0], member[1])):
+            gone.append((container, endpoint))
+            disconnect(engine, container, name, deadline)
+        engine.delete("/networks/%s" % network["Id"], deadline)
+        removed = True
+    finally:
+        # Whatever failed: a network is there in the end, and everybody is on it.
+        if removed:
+            _insist(lambda: engine.post("/networks/create", deadline, body), deadline, "already exists")
+        _connect_all(engine, gone, deadline)
+
+
+def _connect_all(engine: Engine, members: Sequence[Tuple[str, Endpoint]], deadline: Deadline) -> None:
+    """One that cannot be attached keeps nobody else off; the first error is raised in the end."""
+    errors: List[OncallError] = []
+    for container, endpoint in members:
+        try:
+            connect(engine, container, endpoint, deadline.sooner(_CONNECT_SECONDS))
+        except OncallError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _order(address: Optional[str]) -> Tuple[int, int]:
+    return (0, int(ip_address(address))) if address else (1, 0)
+
+
+def _insist(what: Callable[[], Any], deadline: Deadline, done: str) -> None:
+    while True:
+        try:
+            what()
+            return
+        except OncallError as error:
+            if done in error.msg:
+                return
+            if deadline.passed() or (isinstance(error, EngineError) and error.status in (400, 404)):
+                raise
+            time.sleep(deadline.left(_AGAIN_SECONDS))

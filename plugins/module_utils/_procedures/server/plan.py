@@ -1,0 +1,381 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a server may be stopped or started now, and by which steps. Pure: facts in, a plan or a RefusedError out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+
+from ..._core.errors import RefusedError
+from ..._judge import titles
+from ..._judge.checks import accepting, running
+from ..._judge.checks.readings import WAL_SEGMENT_BYTES, count, duration, line, names, size
+from ..._judge.hba import broken, describe
+from ..._judge.verdicts import render
+from ..._model.answers import NO, YES, Answer, Thresholds
+from ..._model.facts import Facts, Process, ServerFacts
+
+STARTED, STOPPED, RESTARTED = "started", "stopped", "restarted"
+STATES = (STARTED, STOPPED, RESTARTED)
+# What a server can be found as.
+RUNNING, STARTING, SHUTTING_DOWN, DOWN, UNRESPONSIVE = "running", "starting", "shutting_down", "stopped", "unresponsive"
+# The steps, in this order.
+CHECKPOINT, STOP, WAIT_STOPPED, START, WAIT_READY = "checkpoint", "stop", "wait_stopped", "start", "wait_ready"
+LONG_TRANSACTIONS, BACKUPS = "long_transactions", "backups"
+INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
+# Causes of a server's end that leave nothing to read once they are mended: a person has to say so.
+MENDABLE = ("out_of_memory", "port_conflict", "unknown")
+# Those that can be read now, and are no reason any more when they read well.
+_READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
+STARTABLE = ("stopped", "killed")
+_UNREAD = {"readable": True, "crc_ok": None, "checkpoint_readable": None, "message": None}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found. ``preflight``: the answers that only SQL gives (``_sql.service``), or why there are none."""
+
+    facts: Facts
+    thresholds: Thresholds
+    obstacle: Optional[str] = None
+    preflight: Optional[Mapping[str, Any]] = None
+    preflight_error: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    state: str
+    interrupt: Sequence[str] = ()
+    mended: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    steps: Tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
+    before: Dict[str, Any] = field(default_factory=dict)
+    after: Dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> bool:
+        return any(step in (STOP, START) for step in self.steps)
+
+
+def decide(reading: Reading, wanted: Wanted) -> Plan:
+    """Raises RefusedError where it is not safe now; its text says why and what would make it safe."""
+    found, answer = state_of(reading)
+    if reading.obstacle and not _as_wanted(found, wanted.state):
+        raise RefusedError("The server is not to be %s from here: %s" % (wanted.state, reading.obstacle))
+    if found == UNRESPONSIVE:
+        raise _refused(reading, answer, "It does not answer, so that nobody can tell what a stop would break")
+    if wanted.state == STARTED:
+        return _plan(reading, wanted, found, *_to_start(reading, wanted, found, answer))
+    if found == STARTING:
+        raise _refused(reading, answer, "A stop now would make the next start begin its recovery anew")
+    if wanted.state == STOPPED:
+        steps, warnings = _to_stop(reading, wanted, found, answer)
+        return _plan(reading, wanted, found, steps, warnings)
+    if found == DOWN:
+        return _plan(reading, wanted, found, *_to_start(reading, wanted, found, answer))
+    steps, warnings = _to_stop(reading, wanted, found, answer)
+    return _plan(reading, wanted, found, (*steps, START, WAIT_READY), warnings)
+
+
+def state_of(reading: Reading) -> Tuple[str, Answer]:
+    """How the server was found, and the answer of the check that says so."""
+    facts = reading.facts
+    first = running.check(facts, reading.thresholds)
+    if first.answer == NO:
+        return DOWN, first
+    second = accepting.check(facts, reading.thresholds)
+    if second.answer == NO and second.cause in ("starting_up", "recovering"):
+        return STARTING, second
+    if second.answer == NO and second.cause == "shutting_down":
+        return SHUTTING_DOWN, second
+    if facts["snapshot"] or second.answer == YES or second.cause == "not_listening":
+        return RUNNING, second
+    return UNRESPONSIVE, second
+
+
+def pending(facts: Facts) -> List[str]:
+    """Names of the settings that wait for a restart."""
+    snapshot = facts["snapshot"]
+    return [str(each["name"]) for each in snapshot["configured"]["pending_restart"]] if snapshot else []
+
+
+def file_errors(facts: Facts) -> List[str]:
+    """What is wrong in the configuration files, each with its file and line. Rule 7: not one may be left."""
+    snapshot = facts["snapshot"]
+    if snapshot is None:
+        return []
+    configured = snapshot["configured"]
+    errors = [error_line(each) for each in configured["file_errors"]]
+    return errors + [
+        "%s (%s)" % (describe(rule), rule["file_name"] or configured["hba_file"] or "pg_hba.conf")
+        for rule in configured["hba_rules"] or []
+        if broken(rule)
+    ]
+
+
+def error_line(error: Mapping[str, Any]) -> str:
+    """A row of pg_file_settings: ``/data/postgresql.conf line 12: work_mem: setting could not be applied``."""
+    where = "%s line %s" % (error["file"], error["line"]) if error["file"] else "configuration"
+    name = "%s: " % error["name"] if error["name"] else ""
+    return "%s: %s%s" % (where, name, line(str(error["error"])))
+
+
+def holders(processes: Sequence[Process], postmaster: Optional[int]) -> List[Dict[str, Any]]:
+    """Who keeps a server from ending, most telling first: sessions, then senders of WAL, the archiver, the rest.
+
+    A fast shutdown ends all sessions, then writes the last checkpoint, then waits for what has to receive its WAL.
+    """
+    sessions = {backend.pid: backend for backend in titles.backends(processes)}
+    found = []
+    for process in processes:
+        title = re.sub(r"^postgres: ", "", process["title"].strip())
+        if process["pid"] == postmaster or process["state"][:1] == "Z" or not process["title"].startswith("postgres: "):
+            continue
+        kind = next((word for word in ("walsender", "archiver", "checkpointer", "startup") if word in title), "other")
+        if process["pid"] in sessions:
+            kind = "session"
+        found.append({"pid": process["pid"], "kind": kind, "state": process["state"], "title": line(title)})
+    order = ("session", "walsender", "archiver", "checkpointer", "startup", "other")
+    return sorted(found, key=lambda each: (order.index(str(each["kind"])), each["pid"]))
+
+
+def held_by(found: Sequence[Mapping[str, Any]]) -> str:
+    """``holders`` for the eye: those of the first kind only."""
+    if not found:
+        return "no process of the server is to be seen"
+    first = [each for each in found if each["kind"] == found[0]["kind"]]
+    told = ["pid %s (%s%s)" % (each["pid"], each["title"], _process_state(str(each["state"]))) for each in first]
+    return names(told, 3)
+
+
+def _process_state(state: str) -> str:
+    letter = state[:1].upper()
+    return {"T": ", stopped by a signal", "D": ", waiting for its disk"}.get(letter, "")
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+
+def _as_wanted(found: str, state: str) -> bool:
+    return (found, state) in ((RUNNING, STARTED), (DOWN, STOPPED), (STARTING, STARTED))
+
+
+def _plan(reading: Reading, wanted: Wanted, found: str, steps: Tuple[str, ...], warnings: List[str]) -> Plan:
+    after = {STARTED: RUNNING, RESTARTED: RUNNING, STOPPED: DOWN}[wanted.state]
+    waiting = pending(reading.facts)
+    stops = STOP in steps
+    before = {"state": found, "restarted": False, "pending_restart": waiting}
+    if not stops and START not in steps:
+        return Plan(steps, tuple(warnings), before, before)
+    return Plan(
+        steps,
+        tuple(warnings),
+        before,
+        {
+            "state": after,
+            "restarted": stops and START in steps,
+            "pending_restart": [] if stops else waiting,
+        },
+    )
+
+
+def _to_start(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tuple[Tuple[str, ...], List[str]]:
+    if found == RUNNING:
+        return (), []
+    if found == STARTING:
+        return (WAIT_READY,), ["It is starting up already; it is only waited for."]
+    if found == SHUTTING_DOWN:
+        return (WAIT_STOPPED, START, WAIT_READY), ["It is being shut down; it is started when that is done."]
+    return (START, WAIT_READY), _startable(reading, wanted, answer)
+
+
+def _to_stop(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tuple[Tuple[str, ...], List[str]]:
+    if found == DOWN:
+        server = reading.facts["server"]
+        if server is not None and (server["restart_loop"] or server["state"] == "restarting"):
+            raise _refused(reading, answer, "It is in a restart loop, which its engine drives")
+        return (), []
+    if found == SHUTTING_DOWN:  # SIGINT once more does no harm, and makes a fast shutdown of a smart one
+        return (STOP,), ["It is being shut down already."]
+    return (CHECKPOINT, STOP), _stoppable(reading, wanted)
+
+
+def _startable(reading: Reading, wanted: Wanted, answer: Answer) -> List[str]:
+    """Question 1 on what can be read now; then whether what ended it is gone. Returns warnings."""
+    server = cast(ServerFacts, reading.facts["server"])
+    cause = answer.cause or "unknown"
+    now = running.check(_without_past(reading.facts, server["lock_file"]), reading.thresholds)
+    directory = server["data_directory"]
+    if directory is not None and (not directory["exists"] or directory["entries"] == 0):
+        what = "is empty" if directory["exists"] else "does not exist"
+        raise RefusedError(
+            "Nothing was done: the data directory %s %s; started like that it could become a new, empty database"
+            % (directory["path"], what),
+            "Is its volume mounted? Restore what was there, or start it by hand if it is meant to be new.",
+            details=_details(reading, answer),
+        )
+    if now.cause not in STARTABLE:
+        raise _refused(reading, now if now.cause != "unknown" else answer)
+    if cause in STARTABLE:
+        return []
+    if cause in _READABLE and _read(server, cause):
+        return ["It went down for %s, which is gone." % cause]
+    if cause in wanted.mended and cause in MENDABLE:
+        return ["It went down for %s, which somebody has mended." % cause]
+    hint = (
+        'Once that is done, say so: mended: [%s] (-e \'{"oncall_mended": ["%s"]}\').' % (cause, cause)
+        if cause in MENDABLE
+        else ""
+    )
+    raise _refused(reading, answer, "", hint)
+
+
+def _read(server: ServerFacts, cause: str) -> bool:
+    """The reading that would show ``cause`` was had."""
+    directory, configuration = server["data_directory"], server["configuration"]
+    return {
+        "disk_full": bool(server["disks"]),
+        "permission_denied": directory is not None and directory["mode"] is not None,
+        "too_many_open_files": server["nofile_soft"] is not None,
+        "invalid_configuration": configuration is not None and configuration["valid"] is True,
+        "stale_lock_file": True,
+    }[cause]
+
+
+def _without_past(facts: Facts, lock_file: Any) -> Facts:
+    """The same server as if it had been shut down in order: only what it stands on can speak against it."""
+    server = cast(ServerFacts, facts["server"])
+    control = server["control"]
+    there = server["state"] in ("missing", "created")
+    present = dict(
+        server,
+        state=server["state"] if there else "exited",
+        exit_code=server["exit_code"] if there else None,
+        signal=None,
+        out_of_memory=False,
+        engine_error=None,
+        restart_loop=False,
+        log=[],
+        lock_file=lock_file,
+        control=dict(control or _UNREAD, state="shut down"),
+    )
+    return cast(Facts, dict(facts, server=present))
+
+
+def _stoppable(reading: Reading, wanted: Wanted) -> List[str]:
+    """Raises RefusedError for the first reason not to stop a running server. Returns warnings."""
+    facts, preflight = reading.facts, reading.preflight
+    if facts["snapshot"] is None or preflight is None:
+        raise RefusedError(
+            "The server is not %s: its configuration and its sessions cannot be examined (%s)"
+            % (wanted.state, reading.preflight_error or "SQL brought nothing"),
+            "Make SQL possible first (login_user a superuser; pool_reset when no connection is left).",
+            details=_details(reading),
+        )
+    if facts["snapshot"]["configured"]["hba_rules"] is None:
+        raise RefusedError(
+            "The server is not %s: the login role may not read pg_file_settings and pg_hba_file_rules" % wanted.state,
+            "Use a superuser as login_user: with an error in these files the server would not come back.",
+            details=_details(reading),
+        )
+    for reason, hint in _reasons(reading, preflight, wanted):
+        raise RefusedError("The server is not %s: %s" % (wanted.state, reason), hint, details=_details(reading))
+    return _warnings(reading, preflight)
+
+
+def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> List[Tuple[str, str]]:
+    found: List[Tuple[str, str]] = []
+    errors = file_errors(reading.facts)
+    if errors:
+        found.append(
+            ("%s in its configuration: %s" % (count(len(errors), "error"), names(errors, 3)), "Correct the files.")
+        )
+    if preflight["missing_libraries"]:
+        found.append(
+            (
+                "shared_preload_libraries names %s, of which there is no file" % names(preflight["missing_libraries"]),
+                "Install what is missing, or correct the setting: it would not start again.",
+            )
+        )
+    if reading.facts["server"] is not None and reading.facts["server"]["state"] != "unknown":
+        now = running.check(_without_past(reading.facts, None), reading.thresholds)
+        if now.cause not in STARTABLE:
+            told = "; ".join(now.evidence[:-1] or now.evidence)  # the last one says that it is down
+            found.append(("it would not start again, for %s" % told, "Mend that first."))
+    for disk in reading.facts["server"]["disks"] if reading.facts["server"] else []:
+        if disk["free_bytes"] < 2 * WAL_SEGMENT_BYTES and disk["free_bytes"] < disk["total_bytes"] / 10:
+            text = "only %s of %s are free on %s" % (size(disk["free_bytes"]), size(disk["total_bytes"]), disk["path"])
+            found.append((text, "Make room first (never in the data directory): a start writes WAL."))
+    interrupted = _backups(preflight) if BACKUPS not in wanted.interrupt else []
+    if interrupted:
+        hint = 'Wait for it, or say interrupt: [backups] (-e \'{"oncall_interrupt": ["backups"]}\'): it is then lost.'
+        found.append(("a backup is running: %s" % names(interrupted), hint))
+    long = preflight["transactions"] if LONG_TRANSACTIONS not in wanted.interrupt else []
+    if long:
+        hint = (
+            'Wait for them, end them, or say interrupt: [long_transactions] (-e \'{"oncall_interrupt": '
+            '["long_transactions"]}\'): they are then rolled back.'
+        )
+        lost = names([_transaction(each) for each in long], 3)
+        found.append(("%s would be lost: %s" % (count(len(long), "long transaction"), lost), hint))
+    return found
+
+
+def _warnings(reading: Reading, preflight: Mapping[str, Any]) -> List[str]:
+    warnings = ["A backup is interrupted: %s." % each for each in _backups(preflight)]
+    warnings += ["A long transaction is rolled back: %s." % _transaction(each) for each in preflight["transactions"]]
+    snapshot = reading.facts["snapshot"]
+    for each in snapshot["activity"]["prepared"] if snapshot else []:
+        warnings.append(
+            "Prepared transaction %s (%s, %s old) stays as it is, with its locks."
+            % (each["gid"], each["owner"], duration(each["age_seconds"]))
+        )
+    return warnings
+
+
+def _backups(preflight: Mapping[str, Any]) -> List[str]:
+    found = [
+        "pid %s (%s%s)" % (each["pid"], each["application"] or "?", ", " + each["phase"] if each["phase"] else "")
+        for each in preflight["backups"]
+    ]
+    return found + (["exclusive backup mode"] if preflight["exclusive_backup"] else [])
+
+
+def _transaction(each: Mapping[str, Any]) -> str:
+    return "pid %s (%s in %s, %s, %s, for %s)" % (
+        each["pid"],
+        each["user"],
+        each["database"],
+        each["application"] or "no application_name",
+        each["state"],
+        duration(each["transaction_seconds"]),
+    )
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _refused(reading: Reading, answer: Answer, why: str = "", hint: str = "") -> RefusedError:
+    """With the verdict's own words, which say what a person must do, and its proof."""
+    summary = render(answer, reading.facts["target"]["host"])["summary"] if answer.code else answer.detail
+    proof = "; ".join(line(each) for each in answer.evidence[:3])
+    text = "Nothing was done: %s%s%s" % (summary, " (%s)" % proof if proof else "", ". " + why if why else "")
+    return RefusedError(text, hint, details=_details(reading, answer))
+
+
+def _details(reading: Reading, answer: Optional[Answer] = None) -> Dict[str, Any]:
+    return {
+        "code": answer.code if answer else None,
+        "cause": answer.cause if answer else None,
+        "evidence": list(answer.evidence) if answer else [],
+        "backups": list(reading.preflight["backups"]) if reading.preflight else [],
+        "transactions": list(reading.preflight["transactions"]) if reading.preflight else [],
+        "configuration_errors": file_errors(reading.facts),
+    }

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When not one slot is left for SQL: the roll of backends beside the server, and SIGTERM to exactly one of them.
+
+SIGTERM is what pg_terminate_backend sends. A process is looked at again as it is signalled: the same start, the same
+title (so still idle), still a child of this server's postmaster. Only the shell's own commands: images have few others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Sequence
+
+from ..._core.errors import TargetError
+from ..._judge import titles
+from .plan import Titled
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+    from ..._entry.target import Target
+
+_TICKS = 100.0  # a second, in /proc/PID/stat: USER_HZ, on every Linux that PostgreSQL runs on
+_HEAD = r"""
+data=${1:-$PGDATA}
+look() {  # pid -> state, parent, start, title; see proc(5)
+  state=- parent=- start=- title= line=
+  { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+  set -- "$1" ${line##*) }
+  state=$2 parent=$3 start=${21}
+  { IFS= read -r title <"/proc/$1/cmdline"; } 2>/dev/null
+  return 0
+}
+read -r postmaster <"$data/postmaster.pid" || exit 3
+"""
+_ROLL = (
+    _HEAD
+    + r"""
+look $$; echo "now $start"
+for place in /proc/[0-9]*; do
+  look "${place#/proc/}"
+  if [ "$parent" = "$postmaster" ]; then printf '%s %s %s %s\n' "${place#/proc/}" "$state" "$start" "$title"; fi
+done
+"""
+)
+_TERMINATE = (
+    _HEAD
+    + r"""
+while IFS=' ' read -r pid started wanted; do
+  look "$pid"
+  if [ "$parent" = "$postmaster" ] && [ "$start" = "$started" ] && [ "$title|" = "$wanted" ]; then
+    kill -TERM "$pid" && echo "$pid"
+  fi
+done
+"""
+)
+
+
+def roll(target: Target, deadline: Deadline) -> List[Titled]:
+    """The server's client backends by their processes; the numbers are those that SQL shows, too."""
+    found: List[Titled] = []
+    now = 0
+    for line in _run(target, _ROLL, "", deadline):
+        words = line.split(" ", 3)
+        if words[0] == "now":
+            now = int(words[1])
+        elif len(words) == 4 and words[0].isdigit() and words[2].isdigit():
+            pid, started = int(words[0]), int(words[2])
+            for backend in titles.backends([{"pid": pid, "state": words[1], "title": words[3]}]):
+                found.append(Titled(backend, words[3], started, max(0.0, (now - started) / _TICKS)))
+    return found
+
+
+def terminate(target: Target, chosen: Sequence[Titled], deadline: Deadline) -> List[Titled]:
+    """Those that were sent SIGTERM; the others were gone, or no longer what they were."""
+    lines = ["%d %d %s|\n" % (one.backend.pid, one.started, one.title) for one in chosen]
+    sent = set(_run(target, _TERMINATE, "".join(lines), deadline))
+    return [one for one in chosen if str(one.backend.pid) in sent]
+
+
+def _run(target: Target, script: str, stdin: str, deadline: Deadline) -> List[str]:
+    directory = target.runtime.session_settings().get("data_directory") or ""
+    done = target.runtime.run_beside(["sh", "-c", script, "oncall", directory], deadline, stdin)
+    if done.code != 0:
+        said = " ".join(done.err.split())[:200] or "exit code %d" % done.code
+        raise TargetError(
+            "The server's processes cannot be seen beside it: %s" % said,
+            "Restart a client, or stop one of its sessions by hand.",
+        )
+    return done.out.split("\n")

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking at sessions that may have to go, and signalling them: all at once, each looked at again as it is signalled.
+
+The lists ``pids``, ``starts``, ``changes`` and ``queries`` are parallel: backend_start, then state_change and
+query_start, which count only where they are given.
+"""
+
+from __future__ import annotations
+
+from ..._gather.sql.activity import EDGES, WAITING
+from ..._gather.sql.connections import SESSIONS
+from ..._gather.sql.query import OLDEST, Query
+
+_SECONDS = "round(greatest(extract(epoch FROM now() - %s), 0)::numeric, 3)"
+
+_ROWS = """(
+  SELECT coalesce(json_agg(r ORDER BY r.pid), '[]')
+    FROM (SELECT a.pid, a.backend_start, a.backend_type, a.usename AS "user", a.datname AS database,
+                 coalesce(a.application_name, '') AS application, host(a.client_addr) AS client_address,
+                 a.state, a.state_change, a.query_start, a.wait_event_type, a.wait_event,
+                 {state_change} AS state_seconds, {xact_start} AS transaction_seconds,
+                 CASE WHEN a.state = 'active' THEN {query_start} END AS query_seconds,
+                 coalesce(o.rolsuper, false) AS superuser,
+                 coalesce(o.rolreplication AND NOT o.rolsuper, false) AS replication,
+                 a.pid = pg_backend_pid() OR coalesce(a.application_name, '') = 'oncall' AS own,
+                 coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+                          OR (NOT coalesce(o.rolsuper, false)
+                              AND (pg_has_role(a.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))),
+                          false) AS may_signal,
+                 left(nullif(a.query, '<insufficient privilege>'), 4000) AS query
+            FROM pg_stat_activity a
+            LEFT JOIN pg_roles o ON o.oid = a.usesysid) r)"""
+for _name in ("state_change", "xact_start", "query_start"):
+    _ROWS = _ROWS.replace("{%s}" % _name, _SECONDS % ("a." + _name))
+
+# Someone who waits for autovacuum's sake alone is no victim, as in activity.ACTIVITY.
+_EDGES = """(
+  SELECT coalesce(json_agg(json_build_object('blocked_pid', e.blocked_pid, 'blocking_pid', e.blocking_pid,
+           'blocking_gid', e.gid, 'blocked_seconds', e.seconds, 'relation', null, 'lock_mode', e.mode)), '[]')
+    FROM edges e WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges))"""
+
+_LOOK = """{with}
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         - coalesce(current_setting('reserved_connections', true)::int, 0) AS usable,
+       (SELECT coalesce(json_object_agg(rolname, rolconnlimit), '{}') FROM pg_roles WHERE rolconnlimit >= 0)
+         AS role_limits,
+       (SELECT coalesce(json_object_agg(datname, datconnlimit), '{}') FROM pg_database WHERE datconnlimit >= 0)
+         AS database_limits,
+       {rows} AS rows,
+       {edges} AS edges
+""".replace("{rows}", _ROWS)
+
+LOOK = Query("sessions", {OLDEST: _LOOK.replace("{with}", "").replace("{edges}", "'[]'::json")})
+LOOK_BLOCKING = Query(
+    "sessions_blocking",
+    {OLDEST: _LOOK.replace("{with}", "WITH %s,\n%s,\n%s" % (SESSIONS, WAITING, EDGES)).replace("{edges}", _EDGES)},
+)
+
+_WANTED = """
+WITH wanted AS MATERIALIZED (
+  SELECT * FROM unnest(CAST(%(pids)s AS int[]), CAST(%(starts)s AS timestamptz[]), CAST(%(changes)s AS timestamptz[]),
+                       CAST(%(queries)s AS timestamptz[])) AS w (pid, backend_start, state_change, query_start)
+), there AS MATERIALIZED (
+  SELECT a.pid, a.backend_start, a.state, a.query_start
+    FROM wanted w
+    JOIN pg_stat_activity a ON a.pid = w.pid AND a.backend_start = w.backend_start
+     AND (w.state_change IS NULL OR a.state_change = w.state_change)
+     AND (w.query_start IS NULL OR (a.query_start = w.query_start AND a.state IN ({working})))
+   WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+)
+""".replace("{working}", "'active', 'fastpath function call'")
+
+THERE = Query("sessions_there", {OLDEST: _WANTED + "SELECT pid FROM there"})
+CANCEL = Query("sessions_cancel", {OLDEST: _WANTED + "SELECT pid, pg_cancel_backend(pid) AS sent FROM there"})
+TERMINATE = Query("sessions_terminate", {OLDEST: _WANTED + "SELECT pid, pg_terminate_backend(pid) AS sent FROM there"})
