@@ -25,8 +25,9 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     UnprovenError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET, Spec
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import Target, open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.target import Target
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction.sql import PREPARED
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import run as _sessions

@@ -1,141 +1,163 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports go one way: checks are pure, what looks never judges, modules only call."""
+"""Imports go one way between the rooms of module_utils; what judges or plans is pure; no imports run in a circle."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Iterator, List, Set, Tuple
+from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 UTILS = PLUGINS / "module_utils"
-PURE_LIBRARY = {"__future__", "collections", "dataclasses", "datetime", "ipaddress", "json", "re", "shlex", "typing"}
-JUDGES = {"_checks", "_tree", "_verdicts", "_hba"}
-PURE = [
-    *sorted((UTILS / "_checks").glob("*.py")),
-    *(UTILS / (name + ".py") for name in ("_tree", "_verdicts", "_hba", "_titles", "_guard", "_answers", "_facts")),
-    *(UTILS / (name + ".py") for name in ("_server_plan", "_credentials_plan")),
-]
+PURE_LIBRARY = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "ipaddress",
+    "json",
+    "re",
+    "shlex",
+    "typing",
+    "urllib.parse",
+}
+# A room -> the rooms that it may import, beside itself.
+MAY_IMPORT = {
+    "_core": set(),
+    "_model": {"_core"},
+    "_judge": {"_model", "_core"},
+    "_gather": {"_model", "_core"},
+    "_procedures": {"_gather", "_judge", "_model", "_core"},
+    "_entry": {"_procedures", "_gather", "_judge", "_model", "_core"},
+}
+# Beside the standard library: what computes, and touches nothing.
+PURE_OWN = ("_model.", "_judge.", "_core.errors", "_core.text", "_core.mask", "_gather.client.verifier")
+PURE = sorted(
+    {*UTILS.glob("_judge/**/*.py"), *UTILS.glob("_model/**/*.py"), *UTILS.glob("_procedures/**/plan.py")}
+    - set(UTILS.glob("**/__init__.py"))
+)
 
 
-def imports(path: Path) -> Set[str]:
-    """What a file imports, wherever in it: dotted from ``module_utils`` for our own, else the top-level name."""
-    package = path.parent.relative_to(PLUGINS).parts
-    found: Set[str] = set()
+def imports(path: Path) -> Set[Tuple[str, bool]]:
+    """What a file imports, wherever in it: (dotted name, whether it is our own, dotted from ``module_utils``)."""
+    package = path.parent.relative_to(UTILS).parts if UTILS in path.parents else ("..",)
+    found: Set[Tuple[str, bool]] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            found |= {(alias.name, False) for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add((node.module or "").split(".")[0])
+            found.add((node.module or "", False))
         elif isinstance(node, ast.ImportFrom):
-            base = list(package[: len(package) - node.level + 1]) + (node.module or "").split(".")
-            base = [part for part in base if part and part != "module_utils"]
-            whole = node.module and base  # "from .._x import y"; otherwise each name is a file: "from .. import _x"
-            found |= {".".join(base)} if whole else {".".join([*base, alias.name]) for alias in node.names}
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            base = [part for part in base if part not in ("", "..", "module_utils")]
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                found.add((whole if _is_file(whole) else ".".join(base), True))
     return found
 
 
-def own(names: Set[str]) -> Set[str]:
-    return {name for name in names if name.startswith("_") and name != "__future__"}
+def _is_file(dotted: str) -> bool:
+    return (UTILS / (dotted.replace(".", "/") + ".py")).is_file()
 
 
-def files(*roots: str) -> Iterator[Path]:
-    for root in roots:
-        path = UTILS / root
-        yield from sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+def own(path: Path) -> Set[str]:
+    return {name for name, ours in imports(path) if ours}
+
+
+def foreign(path: Path) -> Set[str]:
+    return {name for name, ours in imports(path) if not ours}
+
+
+def files() -> Iterator[Path]:
+    return (path for path in sorted(UTILS.rglob("*.py")) if path.name != "__init__.py")
 
 
 def cases(paths: List[Path]) -> List[object]:
     return [pytest.param(path, id=str(path.relative_to(PLUGINS))) for path in paths]
 
 
-@pytest.mark.parametrize("path", cases(PURE))
-def test_judging_is_pure(path: Path) -> None:
-    names = imports(path)
-    foreign = names - own(names) - PURE_LIBRARY
-    assert not foreign, "%s imports %s: a check does no I/O and reads no clock" % (path.name, sorted(foreign))
+def test_every_room_is_known() -> None:
+    assert {path.relative_to(UTILS).parts[0] for path in files()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", cases(list(files())))
+def test_imports_go_one_way(path: Path) -> None:
+    room = path.relative_to(UTILS).parts[0]
+    wrong = {name for name in own(path) if name.split(".")[0] not in MAY_IMPORT[room] | {room}}
+    assert not wrong, "%s must not import %s" % (room, sorted(wrong))
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    """Also not for types alone: Ansible ships what is imported, whatever for."""
+    graph: Dict[str, Set[str]] = {
+        ".".join(path.relative_to(UTILS).with_suffix("").parts): {name for name in own(path) if _is_file(name)}
+        for path in files()
+    }
+    done: Set[str] = set()
+
+    def visit(name: str, way: List[str]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for each in sorted(graph[name]):
+                visit(each, [*way, name])
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, [])
+
+
+@pytest.mark.parametrize("path", cases(sorted(UTILS.rglob("__init__.py"))))
+def test_packages_are_empty(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == ""
 
 
 @pytest.mark.parametrize("path", cases(PURE))
-def test_judging_never_calls_what_looks(path: Path) -> None:
-    """``open``, and the clock inside ``datetime``, need no import of their own."""
+def test_what_judges_or_plans_is_pure(path: Path) -> None:
+    """It imports only what does no I/O and reads no clock. ``open``, and the clock inside ``datetime``, need no import."""
+    library = {name for name in foreign(path) if name not in PURE_LIBRARY and name.split(".")[0] not in PURE_LIBRARY}
+    assert not library, sorted(library)
+    beside = ".".join(path.parent.relative_to(UTILS).parts) + "."
+    pure = {".".join(each.relative_to(UTILS).with_suffix("").parts) for each in PURE}
+    ours = {name for name in own(path) if name not in pure and not name.startswith(PURE_OWN)}
+    assert not {name for name in ours if not (name.startswith(beside) and name[len(beside) :] in PURE_BESIDE)}, ours
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             assert called not in ("open", "now", "utcnow", "today", "print", "input", "exec", "eval", "__import__")
 
 
-@pytest.mark.parametrize("path", cases(list(files("_checks"))))
-def test_checks_know_facts_and_answers_only(path: Path) -> None:
-    allowed = {"_answers", "_facts", "_hba", "_titles", "_checks"}
-    assert {name.split(".")[0] for name in own(imports(path))} <= allowed
+# Pure files beside a plan.py that have a name of their own.
+PURE_BESIDE = ("env_file",)
 
 
-@pytest.mark.parametrize(
-    ("name", "allowed"),
-    [
-        ("_tree", {"_answers", "_checks", "_facts", "_verdicts"}),
-        ("_verdicts", {"_answers"}),
-        ("_hba", {"_facts"}),
-        ("_titles", {"_facts"}),
-        ("_guard", {"_titles"}),
-        ("_answers", set()),
-        ("_facts", set()),
-    ],
-)
-def test_what_stands_below(name: str, allowed: Set[str]) -> None:
-    assert {one.split(".")[0] for one in own(imports(UTILS / (name + ".py")))} <= allowed
+def test_only_the_entry_knows_ansible() -> None:
+    knowing = [path.name for path in files() if any(name.split(".")[0] == "ansible" for name in foreign(path))]
+    assert set(knowing) <= {"module.py"}
 
 
-def test_what_looks_never_judges() -> None:
-    looking = ["_runtime", "_session", "_sql", "_wire", "_dns", "_place", "_client", "_client_settings", "_verifier"]
-    seen: List[Tuple[str, str]] = []
-    for path in files(*(name for name in looking if (UTILS / name).is_dir() or (UTILS / (name + ".py")).is_file())):
-        seen += [(path.name, name) for name in own(imports(path)) if name.split(".")[0] in JUDGES]
-    assert not seen
+@pytest.mark.parametrize("path", cases(sorted((PLUGINS / "modules").glob("*.py"))))
+def test_modules_only_call(path: Path) -> None:
+    assert foreign(path) <= {"__future__"}
+    assert {name.split(".")[0] for name in own(path)} <= {"_entry", "_procedures"}
 
 
-def test_only_module_knows_ansible() -> None:
-    knowing = [
-        path.name
-        for path in files("", "_runtime", "_session", "_sql", "_checks")
-        if path.name != "_module.py" and "ansible" in imports(path)
-    ]
-    assert knowing == []
-
-
-def test_modules_only_call() -> None:
-    procedures = {"_clients", "_configuration", "_credentials", "_networks", "_prepared", "_server", "_sessions"}
-    allowed = {"_module", "_options", "_questions"} | procedures
-    wrong = []
-    for path in sorted((PLUGINS / "modules").glob("*.py")):
-        names = imports(path)
-        strange = {name.split(".")[0] for name in own(names)} - allowed
-        wrong += [(path.name, name) for name in sorted(strange | (names - own(names) - {"__future__"}))]
-    assert wrong == []
-
-
-def test_the_reader_of_imports_reads_them(tmp_path: Path) -> None:
+def test_the_reader_of_imports_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the tests above can fail."""
-    folder = tmp_path / "module_utils" / "_checks"
+    folder = tmp_path / "module_utils" / "_judge" / "checks"
     folder.mkdir(parents=True)
+    (tmp_path / "module_utils" / "_gather").mkdir()
+    (tmp_path / "module_utils" / "_gather" / "wire.py").touch()
     text = (
-        "from __future__ import annotations\nimport os.path\nfrom .. import _wire\nfrom .._facts import x\n"
-        "from ._readings import y\ndef f():\n    import time\n    from ansible.x import y\n"
+        "from __future__ import annotations\nimport os.path\nfrom ..._gather import wire\n"
+        "from ..._model.facts import x\n"
+        "from .readings import y\ndef f():\n    import time\n    from ansible.x import y\n"
     )
     (folder / "probe.py").write_text(text, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(globals(), "PLUGINS", tmp_path)
-        assert imports(folder / "probe.py") == {
-            "__future__",
-            "os",
-            "_wire",
-            "_facts",
-            "_checks._readings",
-            "time",
-            "ansible",
-        }
+    monkeypatch.setitem(globals(), "UTILS", tmp_path / "module_utils")
+    assert own(folder / "probe.py") == {"_gather.wire", "_model.facts", "_judge.checks.readings"}
+    assert foreign(folder / "probe.py") == {"__future__", "os.path", "time", "ansible.x"}

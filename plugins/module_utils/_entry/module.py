@@ -11,9 +11,10 @@ from typing import Any, Callable, Dict, Mapping
 from ansible.module_utils.basic import AnsibleModule
 
 from .._core.errors import OncallError
+from .._gather.target import Target
 from .._procedures.change import Change
 from .options import Spec, hide, telling
-from .target import Target, open_target
+from .target import open_target
 
 Reader = Callable[[Target], Dict[str, Any]]
 # Target, the module's options, check mode -> what was or would be changed

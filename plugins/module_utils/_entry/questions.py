@@ -14,9 +14,9 @@ from .._judge.checks import accepting, activity, connections, login, network, ru
 from .._judge.tree import judge
 
 if TYPE_CHECKING:
+    from .._gather.target import Target
     from .._model.answers import Answer, Thresholds
     from .._model.facts import Facts
-    from .target import Target
 
 SCHEMA = 1
 

@@ -5,31 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from .._gather.runtime.base import ClientOption, Runtime
+from .._gather.target import Target
 from .options import check_target, thresholds
 
 if TYPE_CHECKING:
     from .._gather.session.base import Session
-    from .._model.answers import Thresholds
-
-
-@dataclass(frozen=True)
-class Target:
-    """One PostgreSQL server and the ways to it."""
-
-    host: str
-    runtime: Runtime
-    session: Session
-    thresholds: Thresholds
-    deadline_seconds: float
-    connect_timeout_seconds: float
-
-    def close(self) -> None:
-        self.session.close()
-        self.runtime.close()
 
 
 def open_target(options: Dict[str, Any], host: str) -> Target:
@@ -38,7 +21,8 @@ def open_target(options: Dict[str, Any], host: str) -> Target:
     Raises OptionsError for contradictions and missing libraries, TargetError where the engine cannot be reached.
     """
     check_target(options)
-    runtime = _open_runtime(options)
+    clients = _client_options(options)
+    runtime = _open_runtime(options, clients)
     return Target(
         host,
         runtime,
@@ -46,10 +30,11 @@ def open_target(options: Dict[str, Any], host: str) -> Target:
         thresholds(options),
         options["deadline_seconds"],
         options["connect_timeout_seconds"],
+        tuple(clients),
     )
 
 
-def client_options(options: Dict[str, Any]) -> List[ClientOption]:
+def _client_options(options: Dict[str, Any]) -> List[ClientOption]:
     return [
         ClientOption(
             service=client["service"],
@@ -61,9 +46,9 @@ def client_options(options: Dict[str, Any]) -> List[ClientOption]:
     ]
 
 
-def _open_runtime(options: Dict[str, Any]) -> Runtime:
+def _open_runtime(options: Dict[str, Any], clients: List[ClientOption]) -> Runtime:
     # Imports are lazy: a target pays for what it uses. A systemd runtime takes its place here.
-    clients = client_options(options)
+
     if options["runtime"] == "compose":
         from .._gather.runtime.compose.runtime import ComposeRuntime
 

@@ -14,9 +14,9 @@ from .client.verifier import matches
 from .snapshot import take
 
 if TYPE_CHECKING:
-    from .._entry.target import Target
     from .._model.facts import ClientFacts, Facts, ServerFacts, WireAnswer
     from .runtime.base import Client
+    from .target import Target
 
 SERVER, WIRE, SNAPSHOT, CLIENTS = "server", "wire", "snapshot", "clients"
 EVERYTHING = (SERVER, WIRE, SNAPSHOT, CLIENTS)

@@ -18,8 +18,8 @@ from ..._gather.client.health import check_health
 from ..._gather.sql.clients import CLOCK, SESSIONS
 
 if TYPE_CHECKING:
-    from ..._entry.target import Target
     from ..._gather.runtime.base import ClientOption, Container, Life
+    from ..._gather.target import Target
     from ..._model.facts import Health
 
 _ENDED = ("exited", "dead", "created", "missing", "paused")

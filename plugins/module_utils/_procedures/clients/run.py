@@ -15,8 +15,8 @@ from ..._core.errors import DeadlineError, OncallError, OptionsError, RefusedErr
 from ..._core.interrupt import Interrupted, interruptible
 from ..._core.side_by_side import side_by_side
 from ..._core.wait import wait_for
-from ..._entry.target import Target, client_options
 from ..._gather.runtime.base import ClientOption, Container, DrivesClients
+from ..._gather.target import Target
 from ..change import Change
 from .back import Back, Waiter
 
@@ -129,7 +129,7 @@ def _grouped(services: Sequence[str], mine: Sequence[Seen]) -> Groups:
 
 def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:
     """What the module ``clients`` does. Raises UnprovenError, with all that was done, for those that failed."""
-    declared = {option.service: option for option in client_options(dict(options))}
+    declared = {option.service: option for option in target.clients}
     if not isinstance(target.runtime, DrivesClients):
         return _without_containers(target, options, declared, check_mode)
     started = time.monotonic()

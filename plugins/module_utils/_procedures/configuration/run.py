@@ -18,7 +18,7 @@ from ..server.plan import error_line
 from .sql import FILES, LOADED, NEXT_SECOND, RELOAD
 
 if TYPE_CHECKING:
-    from ..._entry.target import Target
+    from ..._gather.target import Target
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Set for our own session (or its role, or on the command line): what the files say then cannot be seen in pg_settings.

@@ -33,8 +33,8 @@ from .scram import make_password, make_verifier
 from .sql import ROLE, SESSION, SET_BOTH, SET_VERIFIER
 
 if TYPE_CHECKING:
-    from ..._entry.target import Target
     from ..._gather.runtime.compose.runtime import ComposeRuntime
+    from ..._gather.target import Target
     from ..._model.facts import ClientFacts
 
 _MARGIN_SECONDS = 0.5

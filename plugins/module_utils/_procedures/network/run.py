@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, RefusedError, UnprovenError
 from ..._core.wait import wait_for
-from ..._entry import questions
+from ..._gather import gather
+from ..._judge.checks import network as question
 from ..change import Change
 from .attach import Attached, Endpoint, Scene, connect, disconnect, look, recreate
 
 if TYPE_CHECKING:
-    from ..._entry.target import Target
+    from ..._gather.target import Target
 
 _SHORT = 12  # characters of a container's id that Compose uses as a name
 _APPLY_SECONDS = 60.0
@@ -248,7 +249,7 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
     began = time.monotonic()
     # A client that is cut off may keep its health page waiting for long, and that is not what is asked here.
     target = dataclasses.replace(target, deadline_seconds=min(target.deadline_seconds, _ASK_SECONDS))
-    asked = questions.network_info(target)
+    asked = _ask(target)
     scene = look(runtime.view(Deadline(target.deadline_seconds)), options["project"], Deadline(target.deadline_seconds))
     plan = decide(scene, trouble_of(asked), options["networks"], options["recreate"])
     before, after = _shown(scene, plan)
@@ -292,6 +293,13 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
         raise
     details["seconds"] = round(time.monotonic() - began, 3)
     return Change(True, before, after, details)
+
+
+def _ask(target: Target) -> Dict[str, Any]:
+    """The question ``network``, asked alone, and the clients' own views."""
+    facts, _elapsed = gather.gather(target, (gather.SERVER, gather.WIRE, gather.CLIENTS))
+    answer = question.check(facts, target.thresholds)
+    return {**dataclasses.asdict(answer), "evidence": list(answer.evidence), "clients": facts["clients"]}
 
 
 def trouble_of(asked: Mapping[str, Any]) -> Optional[Trouble]:
@@ -339,7 +347,7 @@ def _verify(target: Target, runtime: Any, options: Mapping[str, Any], plan: Plan
 
     def observe() -> Tuple[Scene, Dict[str, Any]]:
         runtime.forget()
-        asked = questions.network_info(target)
+        asked = _ask(target)
         deadline = Deadline(target.deadline_seconds)
         return look(runtime.view(deadline), options["project"], deadline), asked
 

@@ -16,7 +16,7 @@ from ..change import Change
 from .sql import COMMIT, PREPARED, ROLL_BACK, THERE
 
 if TYPE_CHECKING:
-    from ..._entry.target import Target
+    from ..._gather.target import Target
 
 COMMITTED = "committed"
 # undefined_object: somebody else has finished it; object_not_in_prerequisite_state: somebody else is at it

@@ -27,7 +27,7 @@ from .sql import CHECKPOINT as CHECKPOINT_NOW
 from .sql import PREFLIGHT, STARTED
 
 if TYPE_CHECKING:
-    from ..._entry.target import Target
+    from ..._gather.target import Target
     from ..._model.answers import Answer
     from ..._model.facts import Facts
 

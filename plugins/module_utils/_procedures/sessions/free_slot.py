@@ -17,7 +17,7 @@ from .plan import Titled
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
-    from ..._entry.target import Target
+    from ..._gather.target import Target
 
 _TICKS = 100.0  # a second, in /proc/PID/stat: USER_HZ, on every Linux that PostgreSQL runs on
 _HEAD = r"""

@@ -23,8 +23,8 @@ from .plan import ABSENT, CANCELLED, Declared, Plan, Request, Row, Rules, Titled
 from .sql import CANCEL, LOOK, LOOK_BLOCKING, TERMINATE, THERE
 
 if TYPE_CHECKING:
-    from ..._entry.target import Target
     from ..._gather.sql.query import Query
+    from ..._gather.target import Target
 
 TERMINATED, GONE, STILL_THERE, REFUSED = "terminated", "gone_by_itself", "still_there", "refused"
 PROTECTED_APPLICATIONS = _guard.PROTECTED_APPLICATIONS
