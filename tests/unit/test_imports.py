@@ -118,7 +118,7 @@ def test_packages_are_empty(path: Path) -> None:
 
 @pytest.mark.parametrize("path", cases(PURE))
 def test_what_judges_or_plans_is_pure(path: Path) -> None:
-    """It imports only what does no I/O and reads no clock. ``open``, and the clock inside ``datetime``, need no import."""
+    """It imports only what does no I/O. ``open``, and the clock inside ``datetime``, need no import."""
     library = {name for name in foreign(path) if name not in PURE_LIBRARY and name.split(".")[0] not in PURE_LIBRARY}
     assert not library, sorted(library)
     beside = ".".join(path.parent.relative_to(UTILS).parts) + "."
