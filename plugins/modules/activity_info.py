@@ -121,10 +121,13 @@ activity:
 from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.work import Reading
+
+WORK = Reading(TARGET, questions.activity_info)
 
 
 def main() -> None:
-    run(TARGET, questions.activity_info)
+    run(WORK)
 
 
 if __name__ == "__main__":

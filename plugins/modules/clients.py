@@ -201,23 +201,16 @@ seconds:
   sample: 2.4
 """
 
-from ..module_utils._entry.module import run_change
-from ..module_utils._entry.options import TARGET, Spec
-from ..module_utils._procedures.clients import run
+from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.clients.run import OPTIONS, change
 
-OPTIONS = Spec(
-    {
-        "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True},
-        "services": {"type": "list", "elements": "str"},
-        "containers": {"type": "list", "elements": "str"},
-        "grace_seconds": {"type": "float", "default": 30},
-        "health_timeout_seconds": {"type": "float", "default": 60},
-    }
-)
+WORK = Unconverted(TARGET + OPTIONS, change)
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, run.change)
+    run(WORK)
 
 
 if __name__ == "__main__":

@@ -114,21 +114,16 @@ configuration_errors:
   sample: ["/var/lib/postgresql/data/postgresql.conf line 12: work_mem: setting could not be applied"]
 """
 
-from ..module_utils._entry.module import run_change
-from ..module_utils._entry.options import TARGET, Spec
-from ..module_utils._procedures.configuration import run
+from ..module_utils._entry.changing import Changing
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.configuration.run import OPTIONS, Reload
 
-OPTIONS = Spec(
-    {
-        "state": {"type": "str", "choices": ["reloaded"], "default": "reloaded"},
-        "force": {"type": "bool", "default": False},
-        "timeout_seconds": {"type": "float", "default": 10},
-    }
-)
+WORK = Changing(TARGET + OPTIONS, Reload())
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, run.change)
+    run(WORK)
 
 
 if __name__ == "__main__":

@@ -133,10 +133,13 @@ processes:
 from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.work import Reading
+
+WORK = Reading(TARGET, questions.connections_info)
 
 
 def main() -> None:
-    run(TARGET, questions.connections_info)
+    run(WORK)
 
 
 if __name__ == "__main__":

@@ -210,29 +210,16 @@ not_put_back:
   sample: []
 """
 
-from ..module_utils._entry.module import run_change
-from ..module_utils._entry.options import TARGET, Spec
-from ..module_utils._procedures.credentials import run
+from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.credentials.run import OPTIONS, change
 
-OPTIONS = Spec(
-    {
-        "role": {"type": "str", "required": True},
-        "password": {"type": "str", "no_log": True},
-        "password_of": {"type": "str", "no_log": False},
-        "env_file": {"type": "path"},
-        "env_keys": {"type": "list", "elements": "str", "no_log": False},
-        "password_file": {"type": "path", "no_log": False},
-        "valid_until": {"type": "str"},
-        "allow_superuser": {"type": "bool", "default": False},
-        "grace_seconds": {"type": "int", "default": 30},
-        "timeout_seconds": {"type": "float", "default": 60},
-    },
-    mutually_exclusive=(("password", "password_of"),),
-)
+WORK = Unconverted(TARGET + OPTIONS, change)
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, run.change)
+    run(WORK)
 
 
 if __name__ == "__main__":

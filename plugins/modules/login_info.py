@@ -143,10 +143,13 @@ hba_rules:
 from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.work import Reading
+
+WORK = Reading(TARGET, questions.login_info)
 
 
 def main() -> None:
-    run(TARGET, questions.login_info)
+    run(WORK)
 
 
 if __name__ == "__main__":

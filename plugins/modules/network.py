@@ -138,21 +138,16 @@ seconds:
   sample: 0.9
 """
 
-from ..module_utils._entry.module import run_change
-from ..module_utils._entry.options import TARGET, Spec
-from ..module_utils._procedures.network import run
+from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.network.run import OPTIONS, change
 
-OPTIONS = Spec(
-    {
-        "networks": {"type": "list", "elements": "str"},
-        "recreate": {"type": "bool", "default": False},
-        "verify_seconds": {"type": "float", "default": 15},
-    }
-)
+WORK = Unconverted(TARGET + OPTIONS, change)
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, run.change)
+    run(WORK)
 
 
 if __name__ == "__main__":

@@ -130,10 +130,13 @@ networks:
 from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.work import Reading
+
+WORK = Reading(TARGET, questions.network_info)
 
 
 def main() -> None:
-    run(TARGET, questions.network_info)
+    run(WORK)
 
 
 if __name__ == "__main__":

@@ -115,21 +115,16 @@ blocks:
       query: UPDATE orders SET state = 'paid' WHERE id = 7
 """
 
-from ..module_utils._entry.module import run_change
-from ..module_utils._entry.options import TARGET, Spec
-from ..module_utils._procedures.prepared_transaction import run
+from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.prepared_transaction.run import OPTIONS, change
 
-OPTIONS = Spec(
-    {
-        "gid": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["rolled_back", "committed"], "default": "rolled_back"},
-        "min_age_seconds": {"type": "float"},
-    }
-)
+WORK = Unconverted(TARGET + OPTIONS, change)
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, run.change)
+    run(WORK)
 
 
 if __name__ == "__main__":

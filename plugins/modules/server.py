@@ -204,33 +204,16 @@ configuration_errors:
   sample: []
 """
 
-from ..module_utils._entry.module import run_change
-from ..module_utils._entry.options import TARGET, Spec
-from ..module_utils._procedures.server import run
+from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.server.run import OPTIONS, change
 
-OPTIONS = Spec(
-    {
-        "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True},
-        "stop_timeout_seconds": {"type": "float", "default": 120},
-        "start_timeout_seconds": {"type": "float", "default": 60},
-        "interrupt": {
-            "type": "list",
-            "elements": "str",
-            "choices": ["long_transactions", "backups"],
-            "default": [],
-        },
-        "mended": {
-            "type": "list",
-            "elements": "str",
-            "choices": ["out_of_memory", "port_conflict", "unknown"],
-            "default": [],
-        },
-    }
-)
+WORK = Unconverted(TARGET + OPTIONS, change)
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, run.change)
+    run(WORK)
 
 
 if __name__ == "__main__":

@@ -273,36 +273,16 @@ reached:
   sample: true
 """
 
-from ..module_utils._entry.module import run_change
-from ..module_utils._entry.options import TARGET, Spec
-from ..module_utils._procedures.sessions import run
+from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.sessions.run import OPTIONS, change
 
-OPTIONS = Spec(
-    {
-        "state": {"type": "str", "choices": ["cancelled", "absent"], "required": True},
-        "pids": {"type": "list", "elements": "int"},
-        "session_states": {"type": "list", "elements": "str", "choices": ["active", "idle", "idle in transaction"]},
-        "idle_seconds": {"type": "float"},
-        "query_seconds": {"type": "float"},
-        "application": {"type": "str"},
-        "user": {"type": "str"},
-        "database": {"type": "str"},
-        "client_address": {"type": "str"},
-        "blocking": {"type": "bool", "default": False},
-        "protect_applications": {"type": "list", "elements": "str", "default": list(run.PROTECTED_APPLICATIONS)},
-        "protect_users": {"type": "list", "elements": "str", "default": []},
-        "max_sessions": {"type": "int", "default": 100},
-        "max_percent": {"type": "float", "default": 50},
-        "down_to_percent": {"type": "float"},
-        "cancel_wait_seconds": {"type": "float", "default": 2},
-        "timeout_seconds": {"type": "float", "default": 10},
-        "free_slot": {"type": "bool", "default": True},
-    }
-)
+WORK = Unconverted(TARGET + OPTIONS, change)
 
 
 def main() -> None:
-    run_change(TARGET + OPTIONS, run.change)
+    run(WORK)
 
 
 if __name__ == "__main__":

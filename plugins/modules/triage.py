@@ -179,10 +179,13 @@ elapsed_ms:
 from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TRIAGE
+from ..module_utils._entry.work import Reading
+
+WORK = Reading(TRIAGE, questions.triage)
 
 
 def main() -> None:
-    run(TRIAGE, questions.triage)
+    run(WORK)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ import pytest
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, UnprovenError
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.change import Change
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials import run
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.run import OPTIONS
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import make_verifier
-from ansible_collections.oncall.postgresql.plugins.modules.credentials import OPTIONS
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Change
 from tests.embedded import Server
 from tests.integration.servers import until
 

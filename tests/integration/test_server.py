@@ -26,11 +26,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     TargetError,
     UnprovenError,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.remote import RemoteRuntime
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.configuration import run
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server import run as _server
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
 from tests.embedded import Server
@@ -65,26 +61,22 @@ def options(server: Server, **given: Any) -> dict[str, Any]:
     }
 
 
-def _change(module: Any, change: Any, given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+def _change(module: Any, given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """What the module does, its argument spec included."""
-    checked = ArgumentSpecValidator(**(TARGET + module.OPTIONS).arguments()).validate(given)
+    checked = ArgumentSpecValidator(**module.WORK.spec.arguments()).validate(given)
     assert not checked.error_messages
-    target = open_target(checked.validated_parameters, "db1")
-    try:
-        result: dict[str, Any] = change(target, checked.validated_parameters, check_mode).result()
-        return result
-    finally:
-        target.close()
+    result: dict[str, Any] = module.WORK.do(checked.validated_parameters, check_mode)
+    return result
 
 
 def to(state: str, server: Server, check_mode: bool = False, **given: Any) -> dict[str, Any]:
-    return _change(server_module, _server.change, options(server, state=state, **given), check_mode)
+    return _change(server_module, options(server, state=state, **given), check_mode)
 
 
 def reload(server: Server, check_mode: bool = False, **given: Any) -> dict[str, Any]:
     known = options(server, **given)
     del known["start_timeout_seconds"], known["stop_timeout_seconds"]
-    return _change(configuration_module, run.change, known, check_mode)
+    return _change(configuration_module, known, check_mode)
 
 
 def ended(server: Server) -> bool:
@@ -404,7 +396,7 @@ def test_without_sql_or_rights_nobody_restarts(server: Server) -> None:
 def test_remote_says_that_it_cannot(server: Server) -> None:
     given = {"runtime": "remote", "login_host": str(server.directory), "login_port": server.port, "state": "restarted"}
     with pytest.raises(RefusedError, match="SQL can neither start nor stop"):
-        _change(server_module, _server.change, {**given, "login_user": "postgres"}, False)
+        _change(server_module, {**given, "login_user": "postgres"}, False)
     runtime = RemoteRuntime("db.example.com")
     for verb in (runtime.start, runtime.stop, runtime.alive):
         with pytest.raises(TargetError, match="through the network only"):
@@ -469,7 +461,7 @@ def test_a_reload_takes_a_superuser(loaded: Server) -> None:
 
 def test_a_reload_needs_nothing_but_sql(loaded: Server) -> None:
     given = {"runtime": "remote", "login_host": str(loaded.directory), "login_port": loaded.port, "force": True}
-    done = _change(configuration_module, run.change, {**given, "login_user": "postgres"}, False)
+    done = _change(configuration_module, {**given, "login_user": "postgres"}, False)
     assert done["changed"] is True
 
 

@@ -24,7 +24,8 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     RefusedError,
     UnprovenError,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET, Spec
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.spec import Spec
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.target import Target
@@ -32,7 +33,6 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prep
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction.sql import PREPARED
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import run as _sessions
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import sql as signal
-from ansible_collections.oncall.postgresql.plugins.modules import prepared_transaction, sessions
 from tests.embedded import Server
 from tests.integration import servers
 from tests.integration.servers import AnyServer, Client, until
@@ -132,7 +132,7 @@ def call(
 
 
 def signalled(db: Server, check: bool = False, between: Between | None = None, **options: Any) -> dict[str, Any]:
-    return call(_sessions.change, sessions.OPTIONS, db, options, check, between or {})
+    return call(_sessions.change, _sessions.OPTIONS, db, options, check, between or {})
 
 
 def as_watcher(db: Server) -> dict[str, Any]:
@@ -574,7 +574,7 @@ def orphan(db: Server) -> Iterator[str]:
 
 
 def finished(db: Server, check: bool = False, between: Between | None = None, **options: Any) -> dict[str, Any]:
-    return call(run.change, prepared_transaction.OPTIONS, db, options, check, between or {})
+    return call(run.change, run.OPTIONS, db, options, check, between or {})
 
 
 @pytest.mark.parametrize("state, rows", [("rolled_back", "0"), ("committed", "1")])

@@ -10,7 +10,7 @@ from typing import Any, Dict, Optional
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.configuration.run import decide, same
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.configuration.plan import decide, same
 
 
 @pytest.mark.parametrize(

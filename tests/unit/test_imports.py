@@ -36,7 +36,15 @@ MAY_IMPORT = {
     "_entry": {"_procedures", "_gather", "_judge", "_model", "_core"},
 }
 # Beside the standard library: what computes, and touches nothing.
-PURE_OWN = ("_model.", "_judge.", "_core.errors", "_core.text", "_core.mask", "_gather.client.verifier")
+PURE_OWN = (
+    "_model.",
+    "_judge.",
+    "_core.errors",
+    "_procedures.procedure",
+    "_core.text",
+    "_core.mask",
+    "_gather.client.verifier",
+)
 PURE = sorted(
     {*UTILS.glob("_judge/**/*.py"), *UTILS.glob("_model/**/*.py"), *UTILS.glob("_procedures/**/plan.py")}
     - set(UTILS.glob("**/__init__.py"))

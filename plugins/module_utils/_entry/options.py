@@ -5,43 +5,15 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Set
 
 from .._core.errors import OptionsError
+from .._core.spec import Spec
 from .._model.answers import Thresholds
 
 RUNTIMES = ("compose", "pg_ctl", "remote")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-
-
-@dataclass(frozen=True)
-class Spec:
-    """An argument spec with the rules that belong to it. ``spec + spec`` merges both."""
-
-    options: Dict[str, Dict[str, Any]] = field(default_factory=dict)
-    required_if: Tuple[Tuple[str, Any, Tuple[str, ...]], ...] = ()
-    mutually_exclusive: Tuple[Tuple[str, ...], ...] = ()
-
-    def __add__(self, other: "Spec") -> "Spec":
-        twice = sorted(set(self.options) & set(other.options))
-        if twice:
-            raise ValueError("options defined twice: %s" % ", ".join(twice))
-        return Spec(
-            {**self.options, **other.options},
-            self.required_if + other.required_if,
-            self.mutually_exclusive + other.mutually_exclusive,
-        )
-
-    def arguments(self) -> Dict[str, Any]:
-        """Keyword arguments for AnsibleModule and ArgumentSpecValidator alike."""
-        return {
-            "argument_spec": copy.deepcopy(self.options),
-            "required_if": [list(rule) for rule in self.required_if],
-            "mutually_exclusive": [list(rule) for rule in self.mutually_exclusive],
-        }
 
 
 _DEFAULTS = Thresholds()

@@ -14,10 +14,11 @@ from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError, OptionsError, RefusedError, UnprovenError
 from ..._core.interrupt import Interrupted, interruptible
 from ..._core.side_by_side import side_by_side
+from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather.runtime.base import ClientOption, Container, DrivesClients
 from ..._gather.target import Target
-from ..change import Change
+from ..procedure import Change
 from .back import Back, Waiter
 
 STOPPED, STARTED, RESTARTED = "stopped", "started", "restarted"
@@ -25,6 +26,16 @@ LIVE = ("running", "restarting")
 _MARGIN_SECONDS = 5  # for the engine's answer after a step's own time is up
 _LAST_SECONDS = 20.0  # to put things back when interrupted
 _HERE = "here"
+
+OPTIONS = Spec(
+    {
+        "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True},
+        "services": {"type": "list", "elements": "str"},
+        "containers": {"type": "list", "elements": "str"},
+        "grace_seconds": {"type": "float", "default": 30},
+        "health_timeout_seconds": {"type": "float", "default": 60},
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -5,194 +5,88 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict
 
 from ..._core.deadline import Deadline
 from ..._core.errors import RefusedError, SessionError, UnprovenError
-from ..._core.mask import MASK, mask
+from ..._core.spec import Spec
 from ..._core.wait import wait_for
-from ..change import Change
+from ..procedure import Change, Options
 from ..server.plan import error_line
+from .plan import Plan, decide, unapplied
 from .sql import FILES, LOADED, NEXT_SECOND, RELOAD
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
 
+OPTIONS = Spec(
+    {
+        "state": {"type": "str", "choices": ["reloaded"], "default": "reloaded"},
+        "force": {"type": "bool", "default": False},
+        "timeout_seconds": {"type": "float", "default": 10},
+    }
+)
 _INSUFFICIENT_PRIVILEGE = "42501"
-# Set for our own session (or its role, or on the command line): what the files say then cannot be seen in pg_settings.
-_VISIBLE = ("default", "configuration file")
-_SECRET = re.compile(r"passphrase|password_command|secret")
-_UNITS = {
-    "B": 1,
-    "kB": 1024,
-    "MB": 1024**2,
-    "GB": 1024**3,
-    "TB": 1024**4,
-    "us": 0.001,
-    "ms": 1,
-    "s": 1000,
-    "min": 60000,
-    "h": 3600000,
-    "d": 86400000,
-}
-_TRUE, _FALSE = ("on", "true", "yes", "1", "t", "y", "tr", "tru", "ye"), ("off", "false", "no", "0", "f", "n", "of")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """``reload``: whether to; ``changes``: settings that take effect by it, {name, before, after}."""
+class Reload:
+    """The state read is the row of ``sql.FILES``; what was done is pg_conf_load_time() afterwards."""
 
-    reload: bool
-    changes: Tuple[Dict[str, Any], ...] = ()
-    files: Tuple[str, ...] = ()
-    waiting: Tuple[str, ...] = ()  # for a restart
+    def read(self, target: Target, options: Options) -> Dict[str, Any]:
+        try:
+            return target.session.query(FILES, Deadline(target.deadline_seconds))[0]
+        except SessionError as error:
+            if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+                raise RefusedError(
+                    "Reload refused: the login role may not read pg_file_settings and pg_hba_file_rules, so nobody "
+                    "knows whether the files contain an error",
+                    "Set login_user to a superuser.",
+                    error.sqlstate,
+                ) from None
+            raise
 
+    def plan(self, state: Dict[str, Any], options: Options) -> Plan:
+        return decide(state, bool(options["force"]), float(options["timeout_seconds"]))
 
-def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:
-    """Raises RefusedError while the files carry an error, UnprovenError when the server did not take them."""
-    found = read(target)
-    plan = decide(found, bool(options["force"]))
-    details: Dict[str, Any] = {
-        "load_time": found["load_time"],
-        "changed_files": list(plan.files),
-        "changed_settings": list(plan.changes),
-        "pending_restart": list(plan.waiting),
-        "not_applied": [],
-    }
-    if plan.reload and not check_mode:
-        _reload(target, found, float(options["timeout_seconds"]), details)
-    return Change(
-        plan.reload,
-        {each["name"]: each["before"] for each in plan.changes},
-        {each["name"]: each["after"] for each in plan.changes},
-        details,
-    )
-
-
-def read(target: Target) -> Dict[str, Any]:
-    try:
-        return target.session.query(FILES, Deadline(target.deadline_seconds))[0]
-    except SessionError as error:
-        if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
-            raise RefusedError(
-                "The configuration was not reloaded: the login role may not read pg_file_settings and "
-                "pg_hba_file_rules, so that nobody knows whether the files carry an error",
-                "Use a superuser as login_user.",
-                error.sqlstate,
-            ) from None
-        raise
-
-
-def decide(found: Mapping[str, Any], force: bool) -> Plan:
-    """Pure. An error in any line means that the server would take nothing of that file, or half of it."""
-    errors = [error_line(dict(each, error=mask(each["error"]))) for each in found["file_errors"] + found["hba_errors"]]
-    if errors:
-        raise RefusedError(
-            "The configuration was not reloaded, for its files carry %d error%s: %s"
-            % (len(errors), "" if len(errors) == 1 else "s", "; ".join(errors[:3])),
-            "Correct them; the server goes on with what it has loaded.",
-            details={"configuration_errors": errors},
+    def apply(self, target: Target, plan: Plan) -> str:
+        if plan.files:
+            target.session.execute(NEXT_SECOND, Deadline(target.deadline_seconds))
+        if not target.session.query(RELOAD, Deadline(target.deadline_seconds))[0]["sent"]:
+            raise UnprovenError("The server could not be signalled to reload", "Run triage: is its postmaster well?")
+        waited = wait_for(
+            lambda: target.session.query(LOADED, Deadline(target.deadline_seconds))[0]["load_time"],
+            lambda load_time: load_time != plan.load_time,
+            plan.timeout_seconds,
         )
-    changes = [each for each in map(_difference, found["settings"]) if each is not None]
-    plan_files = tuple(found["changed_files"])
-    waiting = sorted({*found["pending_restart"], *(str(each["name"]) for each in found["settings"] if _waits(each))})
-    return Plan(bool(force or changes or plan_files), tuple(changes), plan_files, tuple(waiting))
+        if not waited.ok:
+            raise UnprovenError(
+                "The server was told to reload, but pg_conf_load_time() has not changed within %d s"
+                % plan.timeout_seconds,
+                "Read its log; does its postmaster hang (state T or D)?",
+                details=plan.foreseen().details,
+            )
+        return str(waited.last)
 
-
-def _reload(target: Target, found: Mapping[str, Any], seconds: float, details: Dict[str, Any]) -> None:
-    if found["changed_files"]:
-        target.session.execute(NEXT_SECOND, Deadline(target.deadline_seconds))
-    if not target.session.query(RELOAD, Deadline(target.deadline_seconds))[0]["sent"]:
-        raise UnprovenError("The server could not be signalled to reload", "Is its postmaster well? Ask triage.")
-    waited = wait_for(
-        lambda: target.session.query(LOADED, Deadline(target.deadline_seconds))[0]["load_time"],
-        lambda load_time: load_time != found["load_time"],
-        seconds,
-    )
-    details["load_time"] = waited.last
-    if not waited.ok:
-        raise UnprovenError(
-            "The server was told to reload, and pg_conf_load_time() has not moved within %d s" % seconds,
-            "Read its log; does its postmaster hang (state T or D)?",
-            details=details,
+    def prove(self, target: Target, plan: Plan, done: str) -> Change:
+        change = plan.foreseen()
+        after = self.read(target, {})
+        change.details.update(
+            load_time=done, pending_restart=list(after["pending_restart"]), not_applied=unapplied(after, plan)
         )
-    after = read(target)
-    left = {each["name"] for each in map(_difference, after["settings"]) if each is not None}
-    details["pending_restart"] = list(after["pending_restart"])
-    details["not_applied"] = [each["name"] for each in details["changed_settings"] if each["name"] in left]
-    if after["file_errors"] or after["hba_errors"]:
-        errors = [error_line(each) for each in after["file_errors"] + after["hba_errors"]]
-        raise UnprovenError(
-            "The configuration was reloaded, but its files were changed meanwhile and now carry an error: %s"
-            % "; ".join(errors[:3]),
-            "Correct them and reload again.",
-            details=details,
-        )
-    if details["not_applied"]:
-        raise UnprovenError(
-            "The configuration was reloaded, but the server does not use what the files say of %s"
-            % ", ".join(details["not_applied"]),
-            "Compare pg_file_settings with pg_settings, and read the server's log.",
-            details=details,
-        )
-
-
-def _difference(each: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """What a reload changes of a setting; None: nothing, or nothing that could be seen."""
-    if each["source"] not in _VISIBLE or each["context"] in ("postmaster", "internal"):
-        return None
-    value = each["value"] if each["value"] is not None else each["default"]
-    if value is None or same(value, each["setting"], each["type"], each["unit"] if each["value"] is not None else None):
-        return None
-    unit = each["unit"] or ""
-    unit = " x " + unit if unit[:1].isdigit() else unit
-    return {
-        "name": each["name"],
-        "before": _shown(each["name"], each["setting"] + unit),
-        "after": _shown(each["name"], value if each["value"] is not None else "%s%s (default)" % (value, unit)),
-    }
-
-
-def _waits(each: Mapping[str, Any]) -> bool:
-    """A line for a setting that only a restart changes. What was removed from the files, PostgreSQL itself tells."""
-    if each["source"] not in _VISIBLE or each["context"] != "postmaster" or each["value"] is None:
-        return False
-    return not same(each["value"], each["setting"], each["type"], each["unit"])
-
-
-def same(value: str, setting: str, kind: str, unit: Optional[str]) -> bool:
-    """Whether a file's ``value`` means what pg_settings shows as ``setting`` (in ``unit``, such as 8kB or ms)."""
-    value, setting = value.strip(), setting.strip()
-    if kind in ("integer", "real"):
-        ours, loaded = _number(value, unit), _number(setting, None)
-        if ours is not None and loaded is not None:
-            # The server rounds to whole units; a real one is shown with fifteen digits.
-            return abs(ours - loaded) <= (0.5 if kind == "integer" else 1e-9 * max(abs(ours), abs(loaded)))
-    if kind in ("bool", "enum") and (value.lower() in _TRUE + _FALSE):
-        return setting.lower() in (_TRUE if value.lower() in _TRUE else _FALSE)
-    return "".join(value.split()).casefold() == "".join(setting.split()).casefold()
-
-
-def _number(text: str, unit: Optional[str]) -> Optional[float]:
-    match = re.match(r"^([-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))\s*([a-zA-Z]*)$", text)
-    if match is None:
-        return None
-    digits, given = match.groups()
-    if re.match(r"^[-+]?0[xX]", digits):
-        number = float(int(digits, 16))
-    elif re.match(r"^[-+]?0[0-7]+$", digits):
-        number = float(int(digits, 8))
-    else:
-        number = float(digits)
-    if not given:
-        return number
-    base = re.match(r"^(\d*)([a-zA-Z]+)$", unit or "")
-    if base is None or given not in _UNITS or base.group(2) not in _UNITS:
-        return None
-    return number * _UNITS[given] / (_UNITS[base.group(2)] * int(base.group(1) or 1))
-
-
-def _shown(name: str, value: str) -> str:
-    return MASK if _SECRET.search(name) else mask(value)
+        details = dict(change.details, changed=True)
+        if after["file_errors"] or after["hba_errors"]:
+            errors = [error_line(each) for each in after["file_errors"] + after["hba_errors"]]
+            raise UnprovenError(
+                "The configuration was reloaded, but its files were changed meanwhile and now contain an error: %s"
+                % "; ".join(errors[:3]),
+                "Correct them and reload again.",
+                details=details,
+            )
+        if change.details["not_applied"]:
+            raise UnprovenError(
+                "The configuration was reloaded, but the server does not use the new value of %s"
+                % ", ".join(change.details["not_applied"]),
+                "Compare pg_file_settings with pg_settings, and read the server's log.",
+                details=details,
+            )
+        return change

@@ -21,13 +21,14 @@ from ..._core.errors import OncallError, RefusedError, UnprovenError
 from ..._core.interrupt import interruptible, undisturbed
 from ..._core.mask import mask
 from ..._core.side_by_side import side_by_side
+from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather.client.settings import resolve_login
 from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
 from ..._gather.runtime.compose import containers as _containers
 from ..._gather.session.bind import identifier
-from ..change import Change
+from ..procedure import Change
 from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from .scram import make_password, make_verifier
 from .sql import ROLE, SESSION, SET_BOTH, SET_VERIFIER
@@ -40,6 +41,22 @@ if TYPE_CHECKING:
 _MARGIN_SECONDS = 0.5
 _RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved
 _COMPOSE_SECONDS = 60.0  # what Compose itself takes at most, beside the clients' grace time
+
+OPTIONS = Spec(
+    {
+        "role": {"type": "str", "required": True},
+        "password": {"type": "str", "no_log": True},
+        "password_of": {"type": "str", "no_log": False},
+        "env_file": {"type": "path"},
+        "env_keys": {"type": "list", "elements": "str", "no_log": False},
+        "password_file": {"type": "path", "no_log": False},
+        "valid_until": {"type": "str"},
+        "allow_superuser": {"type": "bool", "default": False},
+        "grace_seconds": {"type": "int", "default": 30},
+        "timeout_seconds": {"type": "float", "default": 60},
+    },
+    mutually_exclusive=(("password", "password_of"),),
+)
 
 
 @dataclass(frozen=True)

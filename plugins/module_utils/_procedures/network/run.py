@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, RefusedError, UnprovenError
+from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
 from ..._judge.checks import network as question
-from ..change import Change
+from ..procedure import Change
 from .attach import Attached, Endpoint, Scene, connect, disconnect, look, recreate
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ _NOT_OURS = {
     "timeout": "something drops the packets: a packet filter, a route, or a host that is down",
     "packet_loss": "packets get lost on the way: the network below the containers",
 }
+
+OPTIONS = Spec(
+    {
+        "networks": {"type": "list", "elements": "str"},
+        "recreate": {"type": "bool", "default": False},
+        "verify_seconds": {"type": "float", "default": 15},
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 from ..._core.deadline import Deadline
 from ..._core.errors import RefusedError, SessionError, UnprovenError
 from ..._core.mask import mask
+from ..._core.spec import Spec
 from ..._core.wait import wait_for
-from ..change import Change
+from ..procedure import Change
 from .sql import COMMIT, PREPARED, ROLL_BACK, THERE
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ COMMITTED = "committed"
 # undefined_object: somebody else has finished it; object_not_in_prerequisite_state: somebody else is at it
 _FINISHED, _BUSY = "42704", "55000"
 _QUERY_LENGTH = 200
+
+OPTIONS = Spec(
+    {
+        "gid": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["rolled_back", "committed"], "default": "rolled_back"},
+        "min_age_seconds": {"type": "float"},
+    }
+)
 
 
 def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:

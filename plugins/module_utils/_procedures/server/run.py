@@ -14,13 +14,14 @@ from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError, RefusedError, SessionError, TargetError, UnprovenError
 from ..._core.interrupt import held_back
 from ..._core.mask import mask
+from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
 from ..._gather.snapshot import take
 from ..._judge.checks import accepting, running
 from ..._judge.checks.readings import log_lines, this_run
 from ..._judge.verdicts import render
-from ..change import Change
+from ..procedure import Change
 from . import plan as plan_
 from .plan import CHECKPOINT, START, STOP, WAIT_READY, WAIT_STOPPED, Plan, Reading, Wanted
 from .sql import CHECKPOINT as CHECKPOINT_NOW
@@ -37,6 +38,26 @@ _CLEAN = ("shut down", "shut down in recovery")
 _ANSWERED = ("accepting", "rejecting")
 _CANNOT_CONNECT_NOW = "57P03"
 _INSUFFICIENT_PRIVILEGE = "42501"
+
+OPTIONS = Spec(
+    {
+        "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True},
+        "stop_timeout_seconds": {"type": "float", "default": 120},
+        "start_timeout_seconds": {"type": "float", "default": 60},
+        "interrupt": {
+            "type": "list",
+            "elements": "str",
+            "choices": ["long_transactions", "backups"],
+            "default": [],
+        },
+        "mended": {
+            "type": "list",
+            "elements": "str",
+            "choices": ["out_of_memory", "port_conflict", "unknown"],
+            "default": [],
+        },
+    }
+)
 
 
 def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, OptionsError, RefusedError, SessionError, TargetError, UnprovenError
 from ..._core.mask import mask
+from ..._core.spec import Spec
 from ..._core.wait import Waited, wait_for
 from ..._judge.checks.blocking import roots
-from ..change import Change
+from ..procedure import Change
 from . import free_slot as _free_slot
 from . import plan as _guard
 from .plan import ABSENT, CANCELLED, Declared, Plan, Request, Row, Rules, Titled
@@ -37,6 +38,29 @@ _GET_IN_SECONDS = 2.0  # for a slot that was freed to be ours
 _ROUNDS = 8
 
 Ask = Callable[..., List[Dict[str, Any]]]
+
+OPTIONS = Spec(
+    {
+        "state": {"type": "str", "choices": ["cancelled", "absent"], "required": True},
+        "pids": {"type": "list", "elements": "int"},
+        "session_states": {"type": "list", "elements": "str", "choices": ["active", "idle", "idle in transaction"]},
+        "idle_seconds": {"type": "float"},
+        "query_seconds": {"type": "float"},
+        "application": {"type": "str"},
+        "user": {"type": "str"},
+        "database": {"type": "str"},
+        "client_address": {"type": "str"},
+        "blocking": {"type": "bool", "default": False},
+        "protect_applications": {"type": "list", "elements": "str", "default": list(PROTECTED_APPLICATIONS)},
+        "protect_users": {"type": "list", "elements": "str", "default": []},
+        "max_sessions": {"type": "int", "default": 100},
+        "max_percent": {"type": "float", "default": 50},
+        "down_to_percent": {"type": "float"},
+        "cancel_wait_seconds": {"type": "float", "default": 2},
+        "timeout_seconds": {"type": "float", "default": 10},
+        "free_slot": {"type": "bool", "default": True},
+    }
+)
 
 
 @dataclass

@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a module of the group ``target`` runs: in this worker, or on the host; decided once, for all of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any, Dict, Mapping, Optional
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..module_utils._core.errors import OncallError
+from ..module_utils._entry.options import telling
+from ..plugin_utils._run.checking import Checked, check
+from ..plugin_utils._run.works import WORKS, preload
+
+preload()
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super().run(tmp, task_vars)
+        name = self._task.action.rpartition(".")[2]
+        result.update(self.carry_out(name, dict(self._task.args), task_vars or {}))
+        if name == "triage":
+            # Facts are pages long. The report has them, and so has an ad-hoc call; a play shows them from -vvv on.
+            result["_ansible_verbose_override"] = Display().verbosity < 3
+        return result
+
+    def carry_out(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """The result of module ``name``, wherever it runs."""
+        work = WORKS[name]
+        if "host" in work.spec.options:
+            arguments.setdefault("host", task_vars.get("inventory_hostname"))
+        checked = check(work.spec, arguments)
+        if checked.problems:
+            raise AnsibleActionFail("Wrong options: %s" % "; ".join(checked.problems))
+        if self._runs_here(checked.options):
+            return self._work(name, checked)
+        module = "oncall.postgresql.%s" % name
+        result: Dict[str, Any] = self._execute_module(
+            module_name=module, module_args=arguments, task_vars=task_vars, wrap_async=bool(self._task.async_val)
+        )
+        return result
+
+    def _runs_here(self, options: Mapping[str, Any]) -> bool:
+        """A module's process costs a quarter of a second: none is started where it would change nothing."""
+        if self._task.delegate_to:  # it has been told where to run: a bastion, say
+            return False
+        if _reached_from_here(options):
+            if self._task.async_val:
+                raise AnsibleActionFail(
+                    "async is not possible here: this target is reached from the controller, inside Ansible's worker. "
+                    "Leave async out, or add delegate_to: localhost to run it as a module."
+                )
+            return True
+        as_we_are = self._connection.transport == "local" and not self._play_context.become
+        plain = not any(self._task.environment or ()) and not self._task.async_val
+        return as_we_are and plain and _has_libraries(options)
+
+    def _work(self, name: str, checked: Checked) -> Dict[str, Any]:
+        """In this worker, which is a process of its own and ends with the task: so its environment is the task's."""
+        environment: Dict[str, Any] = {}
+        self._compute_environment_string(environment)
+        os.environ.update({key: str(value) for key, value in environment.items()})
+        work = WORKS[name]
+        try:
+            result = work.do(checked.options, self._task.check_mode)
+        except OncallError as error:
+            result = dict(error.details, failed=True, msg=str(error), sqlstate=error.sqlstate)
+        masked: Dict[str, Any] = remove_values(result, telling(checked.secrets, checked.options, work.spec.options))
+        return masked
+
+
+def _reached_from_here(options: Mapping[str, Any]) -> bool:
+    """Nothing needs to run on the inventory host: only the wire is used, or an engine at another address."""
+    engine = str(options.get("docker_host") or "")
+    return options["runtime"] == "remote" or engine.startswith(("ssh://", "tcp://", "http://", "https://"))
+
+
+def _has_libraries(options: Mapping[str, Any]) -> bool:
+    """This Python has what the target needs; the host's own may have it where this one has not."""
+    needed = ["docker"] * (options["runtime"] == "compose") + ["psycopg2"] * bool(options["login_host"])
+    return all(importlib.util.find_spec(name) for name in needed)
