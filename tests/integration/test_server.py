@@ -27,6 +27,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     UnprovenError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.remote import RemoteRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.remote import RemoteDrive
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
 from tests.embedded import Server
@@ -397,8 +398,8 @@ def test_remote_says_that_it_cannot(server: Server) -> None:
     given = {"runtime": "remote", "login_host": str(server.directory), "login_port": server.port, "state": "restarted"}
     with pytest.raises(RefusedError, match="SQL can neither start nor stop"):
         _change(server_module, {**given, "login_user": "postgres"}, False)
-    runtime = RemoteRuntime("db.example.com")
-    for verb in (runtime.start, runtime.stop, runtime.alive):
+    drive = RemoteDrive(RemoteRuntime("db.example.com"))
+    for verb in (drive.start, drive.stop, drive.alive):
         with pytest.raises(TargetError, match="through the network only"):
             verb(Deadline(1))
 

@@ -42,7 +42,7 @@ class RemoteRuntime:
         connect_timeout_seconds: float = 5,
     ) -> None:
         self.errors: Dict[str, str] = {}
-        self._host, self._port, self._options = login_host, login_port or 5432, list(clients)
+        self.host, self._port, self._options = login_host, login_port or 5432, list(clients)
         self._login, self._ca_cert = dict(login or {}), ca_cert
         self._connect_timeout_seconds = connect_timeout_seconds
         self._lock = threading.Lock()
@@ -50,7 +50,7 @@ class RemoteRuntime:
 
     def server(self, deadline: Deadline) -> ServerFacts:
         answered = any(answer["outcome"] in ("accepting", "rejecting") for answer in self.wire(deadline))
-        return unseen(_wire.show_address(self._host, self._port), "running" if answered else "unknown")
+        return unseen(_wire.show_address(self.host, self._port), "running" if answered else "unknown")
 
     def wire(self, deadline: Deadline) -> List[WireAnswer]:
         with self._lock:
@@ -59,25 +59,25 @@ class RemoteRuntime:
             return self._answers
 
     def _ask(self, deadline: Deadline) -> List[WireAnswer]:
-        if self._host.startswith("/"):
+        if self.host.startswith("/"):
             return [
                 _wire.probe(
-                    "%s/.s.PGSQL.%d" % (self._host.rstrip("/"), self._port),
+                    "%s/.s.PGSQL.%d" % (self.host.rstrip("/"), self._port),
                     deadline.sooner(self._connect_timeout_seconds),
                     "login_host",
                 )
             ]
-        found = dns.resolve(self._host, deadline.sooner(self._connect_timeout_seconds))
+        found = dns.resolve(self.host, deadline.sooner(self._connect_timeout_seconds))
         if not found["addresses"]:
             why = "no answer from the name server" if found["error"] == "timeout" else "the name is not known"
             return [
                 {
                     "kind": "login_host",
-                    "address": _wire.show_address(self._host, self._port),
+                    "address": _wire.show_address(self.host, self._port),
                     "outcome": "unreachable",
                     "severity": None,
                     "sqlstate": None,
-                    "message": "%s: %s" % (self._host, why),
+                    "message": "%s: %s" % (self.host, why),
                     "elapsed_ms": found["elapsed_ms"],
                 }
             ]
@@ -92,35 +92,14 @@ class RemoteRuntime:
         return lambda: _wire.probe((address, self._port), deadline, "login_host")
 
     def clients(self) -> Sequence[Client]:
-        defaults = {**self._login, "host": self._host, "port": self._port}
+        defaults = {**self._login, "host": self.host, "port": self._port}
         return [HereClient(option, defaults, self._ca_cert) for option in self._options]
 
     def run_beside(
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
     ) -> Completed:
         raise TargetError(
-            "Nothing can be run beside %s: runtime=remote sees it through the network only" % self._host,
-            "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
-        )
-
-    def obstacle(self, deadline: Deadline) -> Optional[str]:
-        return (
-            "runtime=remote reaches %s by the network only, and SQL can neither start nor stop a server: use "
-            "runtime=compose or runtime=pg_ctl on its own host, or the console of whoever runs it" % self._host
-        )
-
-    def start(self, deadline: Deadline) -> None:
-        raise self._unseen("started")
-
-    def stop(self, deadline: Deadline) -> bool:
-        raise self._unseen("stopped")
-
-    def alive(self, deadline: Deadline) -> bool:
-        raise self._unseen("watched")
-
-    def _unseen(self, what: str) -> TargetError:
-        return TargetError(
-            "%s cannot be %s: runtime=remote sees it through the network only" % (self._host, what),
+            "Nothing can be run beside %s: runtime=remote sees it through the network only" % self.host,
             "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
         )
 

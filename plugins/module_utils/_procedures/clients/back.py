@@ -18,9 +18,10 @@ from ..._gather.client.health import check_health
 from ..._gather.sql.clients import CLOCK, SESSIONS
 
 if TYPE_CHECKING:
-    from ..._gather.runtime.base import ClientOption, Container, Life
+    from ..._gather.runtime.base import ClientOption
     from ..._gather.target import Target
     from ..._model.facts import Health
+    from ..drive.base import Container, Life
 
 _ENDED = ("exited", "dead", "created", "missing", "paused")
 _STEP_SECONDS = 10.0  # for one look, one page, one question

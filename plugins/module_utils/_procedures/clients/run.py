@@ -16,8 +16,10 @@ from ..._core.interrupt import Interrupted, interruptible
 from ..._core.side_by_side import side_by_side
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
-from ..._gather.runtime.base import ClientOption, Container, DrivesClients
+from ..._gather.runtime.base import ClientOption
 from ..._gather.target import Target
+from ..drive.base import Container
+from ..drive.choose import drive_of
 from ..procedure import Change
 from .back import Back, Waiter
 
@@ -141,11 +143,12 @@ def _grouped(services: Sequence[str], mine: Sequence[Seen]) -> Groups:
 def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:
     """What the module ``clients`` does. Raises UnprovenError, with all that was done, for those that failed."""
     declared = {option.service: option for option in target.clients}
-    if not isinstance(target.runtime, DrivesClients):
-        return _without_containers(target, options, declared, check_mode)
     started = time.monotonic()
     looking = Deadline(target.deadline_seconds)
-    containers = {one.name: one for one in target.runtime.client_containers(looking)}
+    driven = drive_of(target).containers(looking)
+    if driven is None:
+        return _without_containers(target, options, declared, check_mode)
+    containers = {one.name: one for one in driven}
     seen = [Seen(one.service, one.name, one.look(looking).state) for one in containers.values()]
     plan = decide(
         seen, list(declared), options["state"], options["services"], options["containers"], options["service"]

@@ -12,10 +12,11 @@ from ..._core.errors import DeadlineError, TargetError
 from ..._core.mask import mask
 from ..._gather.client.health import check_health, page_command, read_page
 from ..._gather.client.place import in_namespace
-from ..._gather.runtime.base import Life
 from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.engine import EngineError
 from ..._gather.runtime.compose.project import Inspection, View, container_name
+from . import engine
+from .base import Life
 
 if TYPE_CHECKING:
     from ..._model.facts import Health
@@ -41,10 +42,10 @@ class DrivenContainer:
         return Life(found["state"], found["exit_code"], found["health"], found["engine_error"])
 
     def start(self, deadline: Deadline) -> None:
-        self._engine.start(self._id, deadline)
+        engine.start(self._engine, self._id, deadline)
 
     def stop(self, deadline: Deadline) -> None:
-        self._engine.stop(self._id, deadline)
+        engine.stop(self._engine, self._id, deadline)
 
     def check(self, deadline: Deadline) -> Optional[str]:
         inspected = self._inspect(deadline)

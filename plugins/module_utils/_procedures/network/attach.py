@@ -133,13 +133,17 @@ def connect(engine: Engine, container: str, endpoint: Endpoint, deadline: Deadli
     """
     settings = dict(endpoint.settings, Aliases=list(endpoint.aliases))
     body = {"Container": container, "EndpointConfig": settings}
-    _insist(lambda: engine.post("/networks/%s/connect" % endpoint.network, deadline, body), deadline, "already exists")
+    _insist(
+        lambda: engine.request("POST", "/networks/%s/connect" % endpoint.network, deadline, body),
+        deadline,
+        "already exists",
+    )
 
 
 def disconnect(engine: Engine, container: str, network: str, deadline: Deadline) -> None:
     body = {"Container": container, "Force": False}
     try:
-        engine.post("/networks/%s/disconnect" % network, deadline, body)
+        engine.request("POST", "/networks/%s/disconnect" % network, deadline, body)
     except EngineError as error:
         if "is not connected" not in error.msg:
             raise
@@ -168,12 +172,12 @@ def recreate(engine: Engine, name: str, deadline: Deadline) -> None:
         for _address, container, endpoint in sorted(members, key=lambda member: (member[0], member[1])):
             gone.append((container, endpoint))
             disconnect(engine, container, name, deadline)
-        engine.delete("/networks/%s" % network["Id"], deadline)
+        engine.request("DELETE", "/networks/%s" % network["Id"], deadline)
         removed = True
     finally:
         # Whatever failed: a network is there in the end, and everybody is on it.
         if removed:
-            _insist(lambda: engine.post("/networks/create", deadline, body), deadline, "already exists")
+            _insist(lambda: engine.request("POST", "/networks/create", deadline, body), deadline, "already exists")
         _connect_all(engine, gone, deadline)
 
 

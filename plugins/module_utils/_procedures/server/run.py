@@ -21,6 +21,7 @@ from ..._gather.snapshot import take
 from ..._judge.checks import accepting, running
 from ..._judge.checks.readings import log_lines, this_run
 from ..._judge.verdicts import render
+from ..drive.choose import drive_of
 from ..procedure import Change
 from . import plan as plan_
 from .plan import CHECKPOINT, START, STOP, WAIT_READY, WAIT_STOPPED, Plan, Reading, Wanted
@@ -88,7 +89,7 @@ def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Chan
 
 def read(target: Target) -> Reading:
     """Everything that ``decide`` wants to know. Changes nothing."""
-    obstacle = target.runtime.obstacle(Deadline(target.deadline_seconds))
+    obstacle = drive_of(target).obstacle(Deadline(target.deadline_seconds))
     facts, _elapsed = gather.gather(target, (gather.SERVER, gather.WIRE, gather.SNAPSHOT))
     preflight: Optional[Dict[str, Any]] = None
     error = (facts["snapshot_error"] or {}).get("message")
@@ -157,14 +158,14 @@ class _Work:
 
     def _stop(self, ask: bool) -> None:
         seconds = float(self.options["stop_timeout_seconds"])
-        runtime = self.target.runtime
+        drive = drive_of(self.target)
         self.stopping_since = time.monotonic()
         try:
             if ask:
-                ended = runtime.stop(Deadline(seconds))
+                ended = drive.stop(Deadline(seconds))
             else:
                 look = Deadline(seconds + self.target.deadline_seconds)
-                ended = wait_for(lambda: runtime.alive(look), lambda alive: not alive, seconds, 0.05).ok
+                ended = wait_for(lambda: drive.alive(look), lambda alive: not alive, seconds, 0.05).ok
         except OncallError as error:
             raise UnprovenError(
                 "The shutdown was asked for, and then: %s" % error.msg,
@@ -210,12 +211,12 @@ class _Work:
     # --- the start -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        runtime = self.target.runtime
+        drive = drive_of(self.target)
         try:
-            runtime.start(Deadline(max(self.target.deadline_seconds, float(self.options["start_timeout_seconds"]))))
+            drive.start(Deadline(max(self.target.deadline_seconds, float(self.options["start_timeout_seconds"]))))
         except OncallError as error:
             with contextlib.suppress(OncallError):
-                if runtime.alive(Deadline(self.target.deadline_seconds)):
+                if drive.alive(Deadline(self.target.deadline_seconds)):
                     return  # somebody else was faster
             raise self._down(error.msg) from error
 
@@ -242,7 +243,7 @@ class _Work:
             seen.error = str(error)
         now = time.monotonic()
         with contextlib.suppress(OncallError):
-            if self.target.runtime.alive(Deadline(_ASK_SECONDS)):
+            if drive_of(self.target).alive(Deadline(_ASK_SECONDS)):
                 seen.missing_since = None
             elif seen.missing_since is None:
                 seen.missing_since = now

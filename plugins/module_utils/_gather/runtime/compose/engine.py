@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from email.utils import mktime_tz, parsedate_tz
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...._core.deadline import Deadline
 from ...._core.errors import DeadlineError, OncallError, OptionsError, TargetError
@@ -134,42 +134,10 @@ class Engine:
     def get(self, path: str, deadline: Deadline, **params: Any) -> Any:
         return self._request("GET", path, deadline, params).json()
 
-    def post(self, path: str, deadline: Deadline, body: Any = None, **params: Any) -> Any:
-        answer = self._request("POST", path, deadline, params, body)
+    def request(self, method: str, path: str, deadline: Deadline, body: Any = None, **params: Any) -> Any:
+        """Any request of the Engine API; the answer's JSON, None where it has none."""
+        answer = self._request(method, path, deadline, params, body)
         return answer.json() if answer.content.strip() else None
-
-    def delete(self, path: str, deadline: Deadline, **params: Any) -> None:
-        self._request("DELETE", path, deadline, params)
-
-    def start(self, container: str, deadline: Deadline) -> None:
-        """Start an existing container; nothing happens to one that runs."""
-        self.post("/containers/%s/start" % container, deadline)
-
-    def stop(self, container: str, deadline: Deadline) -> None:
-        """Ask a container to end by its own stop signal, and wait until it has. Its restart policy stays quiet.
-
-        DeadlineError: it is still ending, or takes no notice.
-        """
-        path = "/containers/%s/json" % container
-        inspected = self.get(path, deadline)
-        self.signal(container, inspected["Config"].get("StopSignal") or "SIGTERM", deadline)
-        while self.get(path, deadline)["State"]["Status"] in ("running", "paused", "restarting"):
-            if deadline.passed():
-                raise DeadlineError("%s did not end in time" % inspected["Name"].lstrip("/"))
-            time.sleep(deadline.left(0.1))
-
-    def signal(self, container: str, signal: Union[str, int], deadline: Deadline) -> None:
-        """Send a signal to a container's first process, if it has not ended meanwhile.
-
-        By the engine's "kill", which ends containers too when they get their own stop signal, never by its "stop",
-        which is made to end in SIGKILL (in engines 23.0 to 24.0.2 even when whoever asked hangs up). Nothing of ours
-        is left behind that still waits.
-        """
-        try:
-            self.post("/containers/%s/kill" % container, deadline, signal=signal)
-        except EngineError as error:
-            if error.status != 409:  # it has ended since we looked
-                raise
 
     def logs(self, container: str, tail: int, deadline: Deadline, tty: bool = False, since: float = 0) -> str:
         """The last lines of both streams, as text. A container with a terminal has no framing (``tty``)."""
@@ -205,7 +173,8 @@ class Engine:
         At the deadline the command is left to itself: its input and output end, which ends whatever we send.
         """
         what = "run %s in container %s" % (argv[0], container[:12])
-        created = self.post(
+        created = self.request(
+            "POST",
             "/containers/%s/exec" % container,
             deadline,
             {
@@ -281,10 +250,10 @@ class Engine:
         created = False
         self._toolboxes.add(name)
         try:
-            container = self.post("/containers/create", deadline, body, name=name)["Id"]
+            container = self.request("POST", "/containers/create", deadline, body, name=name)["Id"]
             created = True
             for network in networks:
-                self.post("/networks/%s/connect" % network, deadline, {"Container": container})
+                self.request("POST", "/networks/%s/connect" % network, deadline, {"Container": container})
             stream = self._hijack(
                 "/containers/%s/attach" % container,
                 deadline,
@@ -293,12 +262,12 @@ class Engine:
                 what,
             )
             try:
-                self.post("/containers/%s/start" % container, deadline)
+                self.request("POST", "/containers/%s/start" % container, deadline)
             except OncallError:
                 stream.close()
                 raise
             out, err = stream.talk(stdin.encode("utf-8", "surrogateescape"), deadline)
-            code = self.post("/containers/%s/wait" % container, deadline)["StatusCode"]
+            code = self.request("POST", "/containers/%s/wait" % container, deadline)["StatusCode"]
             return Completed(code, _text(out), _text(err))
         finally:
             self._remove(name, created)
@@ -333,7 +302,7 @@ class Engine:
         deadline = Deadline(2)
         while True:
             try:
-                self.delete("/containers/%s" % name, deadline, force="true", v="false")
+                self.request("DELETE", "/containers/%s" % name, deadline, force="true", v="false")
                 return
             except EngineError as error:
                 wait = error.status == 409 or (error.status == 404 and not created)  # 409: removal is under way

@@ -8,21 +8,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import posixpath
-import signal
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...._core.deadline import Deadline
-from ...._core.errors import OncallError, TargetError
+from ...._core.errors import TargetError
 from ...._core.side_by_side import side_by_side
-from ...._core.wait import wait_for
-from ...._procedures.drive.containers import DrivenContainer
 from ...client import place
 from ...wire import wire as _wire
 from .. import log as _log
 from .. import look as _look
 from .. import ready
-from ..base import Client, ClientOption, Completed, Container
+from ..base import Client, ClientOption, Completed
 from ..unseen import unseen
 from . import beside
 from . import containers as _containers
@@ -35,13 +32,6 @@ if TYPE_CHECKING:
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
-_INTERRUPT = r"""
-read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
-case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
-kill -INT "$pid"
-"""
-_LOOK_SECONDS = 5.0
 _SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
 
 
@@ -67,8 +57,8 @@ class ComposeRuntime:
         connect_timeout_seconds: float = 5,
     ) -> None:
         self.errors: Dict[str, str] = {}
-        self._project, self._service, self._docker_host = project, service, docker_host
-        self._options, self._log_lines = list(clients), log_lines
+        self.project, self.service, self._docker_host = project, service, docker_host
+        self.declared, self._log_lines = list(clients), log_lines
         self._login_user, self._login_db = login_user, login_db
         self._data_directory, self._bin_directory = data_directory, bin_directory
         self._connect_timeout_seconds = connect_timeout_seconds
@@ -81,7 +71,7 @@ class ComposeRuntime:
     def server(self, deadline: Deadline) -> ServerFacts:
         view = self._view(deadline)
         if view.server is None:
-            return {**unseen("%s-%s" % (self._project, self._service), "missing"), "service": self._service}
+            return {**unseen("%s-%s" % (self.project, self.service), "missing"), "service": self.service}
         inspected, engine = view.server, view.engine
         life = _containers.lifecycle(inspected, engine.now())
         container = inspected["Id"]
@@ -110,7 +100,7 @@ class ComposeRuntime:
         log, read, source = self._logs(outcome.values.get("log"), look)
         return {
             "name": container_name(inspected),
-            "service": self._service,
+            "service": self.service,
             "image": inspected["Config"].get("Image"),
             **life,
             "postmaster_pid": postmaster["pid"] if postmaster else None,
@@ -310,9 +300,9 @@ class ComposeRuntime:
     def clients(self) -> Sequence[Client]:
         view = self._view(Deadline(self._connect_timeout_seconds))
         # Where a client that says nothing about its database finds it.
-        defaults = {"host": self._service, "port": _containers.port(view.server) if view.server is not None else 5432}
+        defaults = {"host": self.service, "port": _containers.port(view.server) if view.server is not None else 5432}
         found: List[Client] = []
-        for option in self._options:
+        for option in self.declared:
             containers: List[Optional[Inspection]] = [*view.clients.get(option.service, [])]
             found += [ComposeClient(view, option, inspected, defaults) for inspected in containers or [None]]
         return found
@@ -326,7 +316,7 @@ class ComposeRuntime:
         if view.server is None:
             raise TargetError(
                 "Service %s of project %s has no container to run %s in"
-                % (self._service, self._project, posixpath.basename(argv[0]))
+                % (self.service, self.project, posixpath.basename(argv[0]))
             )
         state = view.server["State"]["Status"]
         if state != "running":
@@ -360,106 +350,6 @@ class ComposeRuntime:
         if row is not None and row["uid"].isdigit():
             yield row["uid"]
 
-    # --- to start and to stop --------------------------------------------------------------------------------------
-
-    def obstacle(self, deadline: Deadline) -> Optional[str]:
-        inspected = self._look_again(deadline)
-        if inspected is None:
-            return "service %s has no container: create it from its Compose file (docker compose up -d %s)" % (
-                self._service,
-                self._service,
-            )
-        name, host = container_name(inspected), inspected["HostConfig"]
-        if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
-            return "container %s is paused: find out who did it, then docker unpause %s" % (name, name)
-        if host.get("AutoRemove"):
-            return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
-        restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
-        if restarts and _containers.stop_signal(inspected) not in _STOP_SIGNALS:
-            return (
-                "container %s has the stop signal %s, which is no orderly shutdown of PostgreSQL, and would be "
-                "restarted by its policy after any other: set stop_signal: SIGINT in the Compose file"
-                % (name, inspected["Config"].get("StopSignal"))
-            )
-        return None
-
-    def start(self, deadline: Deadline) -> None:
-        inspected = self._look_again(deadline)
-        if inspected is None:
-            raise TargetError(
-                "Service %s of project %s has no container to start" % (self._service, self._project),
-                "Create it from its Compose file: docker compose up -d %s." % self._service,
-            )
-        try:
-            self._view(deadline).engine.post("/containers/%s/start" % inspected["Id"], deadline)
-        finally:
-            self._look_again(deadline)
-
-    def stop(self, deadline: Deadline) -> bool:
-        """The stop signal tells the engine that no restart policy is to bring the container back."""
-        inspected = self._look_again(deadline)
-        if inspected is not None and inspected["State"]["Status"] in _LIVE:
-            container, own = inspected["Id"], _containers.stop_signal(inspected)
-            number = own if own in _STOP_SIGNALS else signal.SIGINT
-            direct = number == signal.SIGINT and self._is_first_process(inspected, deadline)
-            self._view(deadline).engine.signal(container, int(number), deadline)
-            if not direct:
-                self._interrupt(deadline)
-        return wait_for(self._still_alive, lambda alive: not alive, deadline.left(), 0.05).ok
-
-    def _still_alive(self) -> bool:
-        """While waiting for its end: an engine that says nothing for a moment is no reason to give up half way. The
-        last look comes after the deadline, so each has its own."""
-        try:
-            return self.alive(Deadline(_LOOK_SECONDS))
-        except OncallError as error:
-            self.errors["stop"] = str(error)
-            return True
-
-    def alive(self, deadline: Deadline) -> bool:
-        inspected = self._look_again(deadline)
-        return inspected is not None and inspected["State"]["Status"] in _LIVE
-
-    def _is_first_process(self, inspected: Inspection, deadline: Deadline) -> bool:
-        try:
-            top = self._view(deadline).engine.get(
-                "/containers/%s/top" % inspected["Id"], deadline, ps_args="-eo pid,ppid,uid,stat,args"
-            )
-        except EngineError:
-            return False
-        found = _containers.postmaster(_containers.rows(top))
-        return found is not None and found["pid"] == inspected["State"].get("Pid")
-
-    def _interrupt(self, deadline: Deadline) -> None:
-        """SIGINT to the postmaster itself: SIGTERM waits for every session, and a shell in front passes on none.
-
-        What goes wrong is no reason to give up: the stop signal was sent, and whether the server ends is waited for.
-        """
-        view = self._view(deadline)
-        directory = self._directory(view.server, None) if view.server is not None else None
-        try:
-            done = self.run_beside(["sh", "-c", _INTERRUPT, "oncall", directory or ""], deadline)
-        except OncallError as error:
-            self.errors["stop"] = str(error)
-            return
-        if done.code:  # 137: the container has ended around it
-            self.errors["stop"] = (done.err or done.out).strip()[:200] or "exit code %d" % done.code
-
-    def _look_again(self, deadline: Deadline) -> Optional[Inspection]:
-        """The server's container as it is now; everything else of the view stays."""
-        view = self._view(deadline)
-        if view.server is None:
-            return None
-        try:
-            inspected: Optional[Inspection] = view.engine.get("/containers/%s/json" % view.server["Id"], deadline)
-        except EngineError as error:
-            if error.status != 404:
-                raise
-            inspected = None
-        with self._lock:
-            self._seen = dataclasses.replace(view, server=inspected)
-        return inspected
-
     def session_settings(self) -> Dict[str, Any]:
         view = self._view(Deadline(self._connect_timeout_seconds))
         if view.server is None:
@@ -479,14 +369,6 @@ class ComposeRuntime:
             "database": self._login_db or "postgres",  # the one that is always there, whatever POSTGRES_DB made
         }
 
-    def client_containers(self, deadline: Deadline) -> List[Container]:
-        view = self._view(deadline)
-        return [
-            DrivenContainer(view, option.service, inspected)
-            for option in self._options
-            for inspected in view.clients.get(option.service, [])
-        ]
-
     def close(self) -> None:
         with self._lock:
             if self._engine is not None:
@@ -499,19 +381,39 @@ class ComposeRuntime:
         """The project as it was seen first, or after the last ``forget``."""
         return self._view(deadline)
 
+    def known_directory(self, deadline: Deadline) -> Optional[str]:
+        """The server's data directory by the options or its container's configuration; None: nothing names it."""
+        view = self._view(deadline)
+        return self._directory(view.server, None) if view.server is not None else None
+
     def forget(self) -> None:
         """Look anew from now on: something was changed. The engine stays connected."""
         with self._lock:
             self._seen = None
             self.errors.clear()
 
+    def look_again(self, deadline: Deadline) -> Optional[Inspection]:
+        """The server's container as it is now, None when it is gone; everything else of the view stays."""
+        view = self._view(deadline)
+        if view.server is None:
+            return None
+        try:
+            inspected: Optional[Inspection] = view.engine.get("/containers/%s/json" % view.server["Id"], deadline)
+        except EngineError as error:
+            if error.status != 404:
+                raise
+            inspected = None
+        with self._lock:
+            self._seen = dataclasses.replace(view, server=inspected)
+        return inspected
+
     def _view(self, deadline: Deadline) -> View:
         with self._lock:
             if self._seen is None:
                 if self._engine is None:
                     self._engine = connect(self._docker_host, deadline)
-                services = [option.service for option in self._options]
-                self._seen = find(self._engine, self._project, self._service, services, deadline)
+                services = [option.service for option in self.declared]
+                self._seen = find(self._engine, self.project, self.service, services, deadline)
                 self.errors.update(self._seen.notes)
             return self._seen
 

@@ -14,7 +14,6 @@ import glob
 import os
 import pwd
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 
 from ...._core.errors import DeadlineError, TargetError
 from ...._core.side_by_side import side_by_side
-from ...._core.wait import wait_for
 from ...wire import wire as _wire
 from .. import log as _log
 from .. import look as _look
@@ -66,20 +64,20 @@ class PgCtlRuntime:
         ca_cert: Optional[str] = None,
     ) -> None:
         self.errors: Dict[str, str] = {}
-        self._directory = os.path.abspath(data_directory)
+        self.directory = os.path.abspath(data_directory)
         self._bin_directory, self._os_user = bin_directory, os_user
-        self._options, self._log_file, self._log_lines = list(clients), log_file, log_lines
+        self._options, self.log_file, self._log_lines = list(clients), log_file, log_lines
         self._login, self._ca_cert = dict(login or {}), ca_cert
         self._lock = threading.Lock()
         self._looked: Optional[_look.Look] = None
-        self._standard_error: Optional[str] = None  # where it went before we stopped the server
+        self.standard_error: Optional[str] = None  # where it went before we stopped the server
 
     # --- question 1 ------------------------------------------------------------------------------------------------
 
     def server(self, deadline: Deadline) -> ServerFacts:
-        processes = _processes.of_directory(self._directory)
+        processes = _processes.of_directory(self.directory)
         postmaster = _processes.postmaster(processes)
-        self._refuse(running=postmaster is not None)
+        self.refuse(running=postmaster is not None)
         look = self._ground(deadline)
         self.errors.update({"server." + name: text for name, text in look["errors"].items()})
         control, lock = look["control"], look["lock_file"]
@@ -88,13 +86,13 @@ class PgCtlRuntime:
             started = postmaster.started
         elif control is not None and control["state"] in ("shut down", "shut down in recovery"):
             # a shutdown writes the control file last; nothing touches it until a start has found its checkpoint
-            finished = _modified(os.path.join(self._directory, "global", "pg_control"))
+            finished = _modified(os.path.join(self.directory, "global", "pg_control"))
         elif lock is not None:
             started = self._lock_started()
             killed = _processes.killed_for_memory(lock["pid"]) if lock["pid"] else None
         log, read, source = self._entries(look, postmaster, started or finished)
         return {
-            **unseen(self._directory, "running" if postmaster is not None else "exited"),
+            **unseen(self.directory, "running" if postmaster is not None else "exited"),
             "signal": 9 if killed else None,
             "out_of_memory": killed,
             "started_at": _iso(started),
@@ -116,31 +114,31 @@ class PgCtlRuntime:
             "log_source": source,
         }
 
-    def _refuse(self, running: bool) -> None:
+    def refuse(self, running: bool) -> None:
         """TargetError for what is no data directory, and where we may not look. Wrong modes are facts, not errors."""
         try:
-            owner = os.stat(self._directory).st_uid
+            owner = os.stat(self.directory).st_uid
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM):
                 raise self._no_permission() from None
             raise TargetError(
-                "%s: %s" % (self._directory, os.strerror(error.errno or 0)),
+                "%s: %s" % (self.directory, os.strerror(error.errno or 0)),
                 "Set data_directory to the directory that PG_VERSION is in.",
             ) from None
-        if not os.path.isdir(self._directory):
-            raise TargetError("%s is no directory" % self._directory, "Set data_directory to the server's directory.")
-        if os.geteuid() not in (0, owner) and not os.access(self._directory, os.R_OK | os.X_OK):
+        if not os.path.isdir(self.directory):
+            raise TargetError("%s is no directory" % self.directory, "Set data_directory to the server's directory.")
+        if os.geteuid() not in (0, owner) and not os.access(self.directory, os.R_OK | os.X_OK):
             raise self._no_permission()
-        version = os.path.join(self._directory, "PG_VERSION")
-        if not running and os.access(self._directory, os.X_OK) and not os.path.lexists(version):
+        version = os.path.join(self.directory, "PG_VERSION")
+        if not running and os.access(self.directory, os.X_OK) and not os.path.lexists(version):
             raise TargetError(
-                "%s is no PostgreSQL data directory: it has no PG_VERSION" % self._directory,
+                "%s is no PostgreSQL data directory: it has no PG_VERSION" % self.directory,
                 "Set data_directory to what SHOW data_directory gives, or restore what was there.",
             )
 
     def _no_permission(self) -> TargetError:
         return TargetError(
-            "%s may not look into %s" % (_user_name(os.geteuid()), self._directory),
+            "%s may not look into %s" % (user_name(os.geteuid()), self.directory),
             "Use become: true (as root or as the directory's owner).",
         )
 
@@ -148,17 +146,17 @@ class PgCtlRuntime:
         """The look script's answer, once: every step needs some of it."""
         with self._lock:
             if self._looked is None:
-                stopped = _processes.postmaster(_processes.of_directory(self._directory)) is None
-                text = _look.script(self._directory, self._programs(), stopped, self._arguments(), self._log_lines)
+                stopped = _processes.postmaster(_processes.of_directory(self.directory)) is None
+                text = _look.script(self.directory, self.programs(), stopped, self.arguments(), self._log_lines)
                 done = _run(["sh", "-c", text], deadline, "", dict(os.environ), {})
                 self._looked = _look.parse(done.out)
             return self._looked
 
-    def _arguments(self) -> List[str]:
+    def arguments(self) -> List[str]:
         """The server's own at its last start (PostgreSQL keeps them in postmaster.opts), or Debian's."""
         words = self._last_command()[1:]
-        if not words and not os.path.exists(os.path.join(self._directory, "postgresql.conf")):
-            version, cluster = self._directory.split(os.sep)[-2:]
+        if not words and not os.path.exists(os.path.join(self.directory, "postgresql.conf")):
+            version, cluster = self.directory.split(os.sep)[-2:]
             debian = os.path.join("/etc/postgresql", version, cluster, "postgresql.conf")
             if os.path.exists(debian):
                 return ["-c", "config_file=" + debian]
@@ -166,21 +164,21 @@ class PgCtlRuntime:
 
     def _last_command(self) -> List[str]:
         try:
-            return shlex.split(_read(os.path.join(self._directory, "postmaster.opts")))
+            return shlex.split(_read(os.path.join(self.directory, "postmaster.opts")))
         except ValueError:
             return []
 
-    def _programs(self) -> Optional[str]:
+    def programs(self) -> Optional[str]:
         """What was given, what runs, what ran last; None leaves the search to the script and psql's session."""
         if self._bin_directory:
             return self._bin_directory
-        postmaster = _processes.postmaster(_processes.of_directory(self._directory))
+        postmaster = _processes.postmaster(_processes.of_directory(self.directory))
         running = _processes.programs(postmaster.pid) if postmaster is not None else None
         last = os.path.dirname((self._last_command() or [""])[0])
         return next((each for each in (running, last) if each and os.path.exists(os.path.join(each, "postgres"))), None)
 
     def _lock_lines(self) -> List[str]:
-        return [line.strip() for line in _read(os.path.join(self._directory, "postmaster.pid")).split("\n")]
+        return [line.strip() for line in _read(os.path.join(self.directory, "postmaster.pid")).split("\n")]
 
     def _lock_started(self) -> Optional[float]:
         """Line 3 of postmaster.pid: when its server was started."""
@@ -192,16 +190,16 @@ class PgCtlRuntime:
     ) -> Optional[DataDirectory]:
         """With the user that the server runs as. The script would take ``postgres`` for it: here it may be anybody."""
         if directory is not None and directory["exists"]:
-            directory["expected_uid"] = self._server_uid(postmaster)
+            directory["expected_uid"] = self.server_uid(postmaster)
         return directory
 
-    def _server_uid(self, postmaster: Optional[_processes.Running]) -> Optional[int]:
+    def server_uid(self, postmaster: Optional[_processes.Running]) -> Optional[int]:
         """Of a stopped one: the owner of what initdb made, should the directory itself have changed hands."""
         if self._os_user:
             return _user(self._os_user).pw_uid
         if postmaster is not None:
             return postmaster.uid
-        for path in (os.path.join(self._directory, "PG_VERSION"), self._directory):
+        for path in (os.path.join(self.directory, "PG_VERSION"), self.directory):
             with contextlib.suppress(OSError):
                 owner = os.stat(path).st_uid
                 if owner != 0:  # PostgreSQL never runs as root
@@ -220,7 +218,7 @@ class PgCtlRuntime:
         texts: Dict[str, str] = {}
         if look["log_text"] and look["log_path"]:
             texts[look["log_path"]] = look["log_text"]
-        for path in self._log_files(postmaster, bool(texts)):
+        for path in self.log_files(postmaster, bool(texts)):
             if os.path.realpath(path) not in map(os.path.realpath, texts):
                 text = _tail(path)
                 if text is not None:
@@ -235,22 +233,22 @@ class PgCtlRuntime:
             entries = [entry for entry in entries if entry["at"] is None or entry["at"] >= oldest]
         return entries, read, ", ".join(order) or None
 
-    def _log_files(self, postmaster: Optional[_processes.Running], collected: bool) -> List[str]:
-        if self._log_file:
-            return [self._log_file]
-        standard_error = _processes.standard_error(postmaster.pid) if postmaster is not None else self._standard_error
+    def log_files(self, postmaster: Optional[_processes.Running], collected: bool) -> List[str]:
+        if self.log_file:
+            return [self.log_file]
+        standard_error = _processes.standard_error(postmaster.pid) if postmaster is not None else self.standard_error
         if standard_error:
             return [standard_error]
         if collected:
             return []
-        version, cluster = self._directory.split(os.sep)[-2:]
+        version, cluster = self.directory.split(os.sep)[-2:]
         guesses = [
-            os.path.join(self._directory, "logfile"),
-            os.path.join(self._directory, "server.log"),
+            os.path.join(self.directory, "logfile"),
+            os.path.join(self.directory, "server.log"),
             "/var/log/postgresql/postgresql-%s-%s.log" % (version, cluster),
         ]
         for folder in ("log", "pg_log"):
-            guesses += glob.glob(os.path.join(glob.escape(self._directory), folder, "*.log"))
+            guesses += glob.glob(os.path.join(glob.escape(self.directory), folder, "*.log"))
         found = [path for path in guesses if os.path.isfile(path)]
         return [max(found, key=lambda path: _modified(path) or 0)] if found else []
 
@@ -258,7 +256,7 @@ class PgCtlRuntime:
 
     def wire(self, deadline: Deadline) -> List[WireAnswer]:
         lines = self._lock_lines() + [""] * 8
-        if not lines[3].isdigit() or _processes.postmaster(_processes.of_directory(self._directory)) is None:
+        if not lines[3].isdigit() or _processes.postmaster(_processes.of_directory(self.directory)) is None:
             return []
         port = int(lines[3])
         places: List[Tuple[str, _wire.Address]] = []
@@ -291,9 +289,9 @@ class PgCtlRuntime:
     def run_beside(
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
     ) -> Completed:
-        postmaster = _processes.postmaster(_processes.of_directory(self._directory))
+        postmaster = _processes.postmaster(_processes.of_directory(self.directory))
         try:
-            owner = os.stat(self._directory).st_uid
+            owner = os.stat(self.directory).st_uid
         except OSError:
             raise self._no_permission() from None
         uid = _user(self._os_user).pw_uid if self._os_user else postmaster.uid if postmaster is not None else owner
@@ -303,8 +301,8 @@ class PgCtlRuntime:
             if os.geteuid() != 0:
                 raise TargetError(
                     "%s cannot be run as %s, for we are %s"
-                    % (os.path.basename(argv[0]), _user_name(uid), _user_name(os.geteuid())),
-                    "Use become: true (as root or as %s)." % _user_name(uid),
+                    % (os.path.basename(argv[0]), user_name(uid), user_name(os.geteuid())),
+                    "Use become: true (as root or as %s)." % user_name(uid),
                 )
             identity.update(_identity(uid))
         own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -312,84 +310,8 @@ class PgCtlRuntime:
             own["HOME"] = pwd.getpwuid(uid).pw_dir
         return _run(argv, deadline, stdin, {**own, **(environment or {})}, identity)
 
-    # --- to start and to stop --------------------------------------------------------------------------------------
-
-    def obstacle(self, deadline: Deadline) -> Optional[str]:
-        processes = _processes.of_directory(self._directory)
-        postmaster = _processes.postmaster(processes)
-        self._refuse(running=postmaster is not None)
-        uid = self._server_uid(postmaster)
-        if uid is None or uid == 0:
-            return "nothing tells which user runs the server of %s: set os_user" % self._directory
-        if os.geteuid() not in (0, uid):
-            return "%s cannot act for %s: use become: true" % (_user_name(os.geteuid()), _user_name(uid))
-        service = _processes.unit(postmaster.pid) if postmaster is not None else self._debian_service()
-        if service is not None:  # started by us it would be outside of its unit, and end with our session
-            return "the server belongs to the systemd unit %s: use systemctl for it" % service
-        if self._program("pg_ctl") is None:
-            return "pg_ctl was not found beside the server: set bin_directory"
-        return None
-
-    def start(self, deadline: Deadline) -> None:
-        words = self._arguments()
-        directory = self._directory
-        if "-D" in words[:-1]:
-            place = words.index("-D")
-            directory = words[place + 1] if os.path.isabs(words[place + 1]) else directory
-            words = words[:place] + words[place + 2 :]
-        options = ["-o", " ".join(shlex.quote(word) for word in words)] if words else []
-        self._pg_ctl(["start", "-W", "-D", directory, "-l", self._start_log(), *options], deadline)
-
-    def stop(self, deadline: Deadline) -> bool:
-        postmaster = _processes.postmaster(_processes.of_directory(self._directory))
-        if postmaster is not None:
-            self._standard_error = _processes.standard_error(postmaster.pid)
-            try:
-                # It sends one SIGINT and returns. Its own waiting would end with nothing more than a message, too.
-                self._pg_ctl(["stop", "-W", "-m", "fast", "-D", self._directory], deadline)
-            except TargetError:
-                if _processes.postmaster(_processes.of_directory(self._directory)) is not None:
-                    raise
-        waited = wait_for(lambda: self.alive(deadline), lambda alive: not alive, deadline.left(), 0.02)
-        self._forget()
-        return waited.ok
-
-    def alive(self, deadline: Deadline) -> bool:
-        return bool(_processes.of_directory(self._directory))
-
-    def _pg_ctl(self, words: Sequence[str], deadline: Deadline) -> None:
-        program = self._program("pg_ctl")
-        if program is None:
-            raise TargetError("pg_ctl was not found beside the server", "Set bin_directory.")
-        done = self.run_beside([program, *words], deadline, environment={"LC_ALL": "C"})
-        self._forget()
-        if done.code:
-            said = " ".join((done.err or done.out).split())[:300]
-            raise TargetError("pg_ctl %s failed: %s" % (words[0], said or "exit code %d" % done.code))
-
-    def _program(self, name: str) -> Optional[str]:
-        programs = self._programs()
-        if programs is None:
-            return shutil.which(name)
-        path = os.path.join(programs, name)
-        return path if os.path.exists(path) else None
-
-    def _start_log(self) -> str:
-        """Where standard error goes: to the file it went to before. Never into the collector's own."""
-        if self._log_file or self._standard_error:
-            return str(self._log_file or self._standard_error)
-        collected = [os.path.join(self._directory, folder) for folder in ("log", "pg_log")]
-        known = [path for path in self._log_files(None, False) if os.path.dirname(path) not in collected]
-        return known[0] if known else os.path.join(self._directory, "logfile")
-
-    def _debian_service(self) -> Optional[str]:
-        version, cluster = self._directory.split(os.sep)[-2:]
-        known = os.path.exists(os.path.join("/etc/postgresql", version, cluster, "postgresql.conf"))
-        if known and os.path.isdir("/run/systemd/system"):
-            return "postgresql@%s-%s.service" % (version, cluster)
-        return None
-
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Look anew from now on: something was changed."""
         with self._lock:
             self._looked = None
 
@@ -398,8 +320,8 @@ class PgCtlRuntime:
         if place and os.path.basename(place).startswith(".s.PGSQL."):
             place = os.path.dirname(place)  # libpq wants the directory
         return {
-            "data_directory": self._directory,
-            "bin_directory": self._programs(),
+            "data_directory": self.directory,
+            "bin_directory": self.programs(),
             "user": self._login.get("user"),
             "database": self._login.get("database"),
             "socket_directory": place,
@@ -492,7 +414,7 @@ def _user(name: str) -> pwd.struct_passwd:
         raise TargetError("This host has no user %s" % name, "Correct os_user.") from None
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
     try:
         return "user %s" % pwd.getpwuid(uid).pw_name
     except KeyError:

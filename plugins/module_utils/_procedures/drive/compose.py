@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server in a container: started and stopped by its engine, and by nobody's SIGKILL."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, List, Optional
+
+from ..._core.deadline import Deadline
+from ..._core.errors import OncallError, TargetError
+from ..._core.wait import wait_for
+from ..._gather.runtime.compose import containers
+from ..._gather.runtime.compose.engine import EngineError
+from ..._gather.runtime.compose.project import container_name
+from . import engine
+from .containers import DrivenContainer
+
+if TYPE_CHECKING:
+    from ..._gather.runtime.compose.project import Inspection
+    from ..._gather.runtime.compose.runtime import ComposeRuntime
+    from .base import Container
+
+_LIVE = ("running", "paused")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
+_INTERRUPT = r"""
+read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
+case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
+kill -INT "$pid"
+"""
+_LOOK_SECONDS = 5.0
+
+
+class ComposeDrive:
+    """See ``Drive``. What goes wrong beside the point is told in the runtime's ``errors``."""
+
+    def __init__(self, runtime: ComposeRuntime) -> None:
+        self._runtime = runtime
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        inspected = self._runtime.look_again(deadline)
+        if inspected is None:
+            return "service %s has no container: create it from its Compose file (docker compose up -d %s)" % (
+                self._runtime.service,
+                self._runtime.service,
+            )
+        name, host = container_name(inspected), inspected["HostConfig"]
+        if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
+            return "container %s is paused: find out who did it, then docker unpause %s" % (name, name)
+        if host.get("AutoRemove"):
+            return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
+        restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
+        if restarts and containers.stop_signal(inspected) not in _STOP_SIGNALS:
+            return (
+                "container %s has the stop signal %s, which is no orderly shutdown of PostgreSQL, and would be "
+                "restarted by its policy after any other: set stop_signal: SIGINT in the Compose file"
+                % (name, inspected["Config"].get("StopSignal"))
+            )
+        return None
+
+    def start(self, deadline: Deadline) -> None:
+        inspected = self._runtime.look_again(deadline)
+        if inspected is None:
+            raise TargetError(
+                "Service %s of project %s has no container to start" % (self._runtime.service, self._runtime.project),
+                "Create it from its Compose file: docker compose up -d %s." % self._runtime.service,
+            )
+        try:
+            engine.start(self._runtime.view(deadline).engine, inspected["Id"], deadline)
+        finally:
+            self._runtime.look_again(deadline)
+
+    def stop(self, deadline: Deadline) -> bool:
+        """The stop signal tells the engine that no restart policy is to bring the container back."""
+        inspected = self._runtime.look_again(deadline)
+        if inspected is not None and inspected["State"]["Status"] in _LIVE:
+            container, own = inspected["Id"], containers.stop_signal(inspected)
+            number = own if own in _STOP_SIGNALS else signal.SIGINT
+            direct = number == signal.SIGINT and self._is_first_process(inspected, deadline)
+            engine.send(self._runtime.view(deadline).engine, container, int(number), deadline)
+            if not direct:
+                self._interrupt(deadline)
+        return wait_for(self._still_alive, lambda alive: not alive, deadline.left(), 0.05).ok
+
+    def alive(self, deadline: Deadline) -> bool:
+        inspected = self._runtime.look_again(deadline)
+        return inspected is not None and inspected["State"]["Status"] in _LIVE
+
+    def containers(self, deadline: Deadline) -> Optional[List[Container]]:
+        view = self._runtime.view(deadline)
+        return [
+            DrivenContainer(view, option.service, inspected)
+            for option in self._runtime.declared
+            for inspected in view.clients.get(option.service, [])
+        ]
+
+    def _still_alive(self) -> bool:
+        """While waiting for its end: an engine that says nothing for a moment is no reason to give up half way. The
+        last look comes after the deadline, so each has its own."""
+        try:
+            return self.alive(Deadline(_LOOK_SECONDS))
+        except OncallError as error:
+            self._runtime.errors["stop"] = str(error)
+            return True
+
+    def _is_first_process(self, inspected: Inspection, deadline: Deadline) -> bool:
+        try:
+            top = self._runtime.view(deadline).engine.get(
+                "/containers/%s/top" % inspected["Id"], deadline, ps_args="-eo pid,ppid,uid,stat,args"
+            )
+        except EngineError:
+            return False
+        found = containers.postmaster(containers.rows(top))
+        return found is not None and found["pid"] == inspected["State"].get("Pid")
+
+    def _interrupt(self, deadline: Deadline) -> None:
+        """SIGINT to the postmaster itself: SIGTERM waits for every session, and a shell in front passes on none.
+
+        What goes wrong is no reason to give up: the stop signal was sent, and whether the server ends is waited for.
+        """
+        directory = self._runtime.known_directory(deadline) or ""
+        try:
+            done = self._runtime.run_beside(["sh", "-c", _INTERRUPT, "oncall", directory], deadline)
+        except OncallError as error:
+            self._runtime.errors["stop"] = str(error)
+            return
+        if done.code:  # 137: the container has ended around it
+            self._runtime.errors["stop"] = (done.err or done.out).strip()[:200] or "exit code %d" % done.code

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers started, stopped and signalled by their engine."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Union
+
+from ..._core.errors import DeadlineError
+from ..._gather.runtime.compose.engine import EngineError
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+    from ..._gather.runtime.compose.engine import Engine
+
+
+def start(engine: Engine, container: str, deadline: Deadline) -> None:
+    """Start an existing container; nothing happens to one that runs."""
+    engine.request("POST", "/containers/%s/start" % container, deadline)
+
+
+def stop(engine: Engine, container: str, deadline: Deadline) -> None:
+    """Ask a container to end by its own stop signal, and wait until it has. Its restart policy stays quiet.
+
+    DeadlineError: it is still ending, or takes no notice.
+    """
+    path = "/containers/%s/json" % container
+    inspected = engine.get(path, deadline)
+    send(engine, container, inspected["Config"].get("StopSignal") or "SIGTERM", deadline)
+    while engine.get(path, deadline)["State"]["Status"] in ("running", "paused", "restarting"):
+        if deadline.passed():
+            raise DeadlineError("%s did not end in time" % inspected["Name"].lstrip("/"))
+        time.sleep(deadline.left(0.1))
+
+
+def send(engine: Engine, container: str, signal: Union[str, int], deadline: Deadline) -> None:
+    """Send a signal to a container's first process, if it has not ended meanwhile.
+
+    By the engine's "kill", which ends containers too when they get their own stop signal, never by its "stop",
+    which is made to end in SIGKILL (in engines 23.0 to 24.0.2 even when whoever asked hangs up). Nothing of ours
+    is left behind that still waits.
+    """
+    try:
+        engine.request("POST", "/containers/%s/kill" % container, deadline, signal=signal)
+    except EngineError as error:
+        if error.status != 409:  # it has ended since we looked
+            raise

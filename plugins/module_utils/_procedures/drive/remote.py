@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server of which nothing can be seen but the wire: it cannot be moved, and each attempt says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Optional
+
+from ..._core.errors import TargetError
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+    from ..._gather.runtime.remote import RemoteRuntime
+    from .base import Container
+
+
+class RemoteDrive:
+    """See ``Drive``."""
+
+    def __init__(self, runtime: RemoteRuntime) -> None:
+        self._host = runtime.host
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        return (
+            "runtime=remote reaches %s by the network only, and SQL can neither start nor stop a server: use "
+            "runtime=compose or runtime=pg_ctl on its own host, or the console of whoever runs it" % self._host
+        )
+
+    def start(self, deadline: Deadline) -> None:
+        raise self._unseen("started")
+
+    def stop(self, deadline: Deadline) -> bool:
+        raise self._unseen("stopped")
+
+    def alive(self, deadline: Deadline) -> bool:
+        raise self._unseen("watched")
+
+    def containers(self, deadline: Deadline) -> Optional[List[Container]]:
+        return None
+
+    def _unseen(self, what: str) -> TargetError:
+        return TargetError(
+            "%s cannot be %s: runtime=remote sees it through the network only" % (self._host, what),
+            "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
+        )
