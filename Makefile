@@ -19,8 +19,8 @@ demo: ## A real PostgreSQL, a program that leaks its connections, the verdict, a
 	@scripts/venv.sh .venv run demo
 	@.venv/bin/python demo/demo.py
 
-test: ## Everything CI runs
-	@scripts/with-docker.sh scripts/test.sh
+test: ## Everything CI runs, to its end whatever fails; logs in build/logs (STAGES="lint unit" runs only those)
+	@scripts/with-docker.sh scripts/test.sh $(STAGES)
 
 dev: ## The virtualenv with all that the tests use
 	@scripts/venv.sh .venv run demo dev
@@ -35,10 +35,12 @@ sanity: dev ## ansible-test sanity
 	@scripts/sanity.sh
 
 integration: dev ## The SQL and the wire against real servers
+	@scripts/install-postgresql.sh
 	@scripts/with-docker.sh $(PYTEST) tests/integration
 
 playbooks: dev ## The playbooks as a user runs them
-	@$(PYTEST) tests/playbooks
+	@scripts/install-postgresql.sh
+	@scripts/with-docker.sh $(PYTEST) tests/playbooks
 
 molecule: dev ## The Molecule scenarios
 	@scripts/molecule.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# install-docker.sh: what the lab stands on. A Docker Engine that runs, Compose v2, mmdebstrap and sshd; what is missing
-# comes from Debian's or Ubuntu's own packages. Does nothing, quickly, when all is there.
+# install-docker.sh: what the lab stands on. A Docker Engine that runs, Compose v2, mmdebstrap, sshd and sudo; what is
+# missing comes from Debian's or Ubuntu's own packages. Does nothing, quickly, when all is there.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -34,6 +34,8 @@ command -v dockerd >/dev/null || packages+=(docker.io)
 command -v iptables >/dev/null || packages+=(iptables)
 command -v mmdebstrap >/dev/null || packages+=(mmdebstrap)
 command -v sshd >/dev/null || packages+=(openssh-server)
+command -v ssh >/dev/null || packages+=(openssh-client)
+command -v sudo >/dev/null || packages+=(sudo)
 command -v nsenter >/dev/null || packages+=(util-linux)
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || packages+=(debian-archive-keyring)
 # An engine may live elsewhere (DOCKER_HOST, Docker Desktop): then its client is all that is needed.
@@ -65,7 +67,7 @@ if ! docker info >/dev/null 2>&1; then
     else
         # Left by an engine that was killed: a number that now names nobody, somebody else, or a zombie.
         for file in /run/docker.pid /run/docker/containerd/containerd.pid; do
-            ps -o stat= -o comm= -p "$(cat "$file" 2>/dev/null || echo 0)" | grep -qE '^[^Z]\S* +(dockerd|containerd)$' || rm -f "$file"
+            ps -o stat= -o comm= -p "$(cat "$file" 2>/dev/null || echo 1)" | grep -qE '^[^Z]\S* +(dockerd|containerd)$' || rm -f "$file"
         done
         say "starting the Docker Engine, log in $log"
         setsid dockerd >"$log" 2>&1 </dev/null &

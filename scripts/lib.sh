@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Shared by the scripts beside it; sourced, not run.
 set -euo pipefail
+{ : <&0; } 2>/dev/null || exec </dev/null # standard input was closed: what is opened next would be taken for it
 cd "$(dirname "${BASH_SOURCE[0]}")/.." && cd "$(pwd -P)"
 export CHECKOUT=$PWD
 export ANSIBLE_HOME=${ANSIBLE_HOME:-$PWD/build/ansible} # not the user's: a copy of the collection there would be found first

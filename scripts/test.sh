@@ -1,55 +1,89 @@
 #!/usr/bin/env bash
-# Everything CI runs, in the order of what fails soonest; stops at the first stage that fails, and sums up.
+# Everything CI runs, in the order of what fails soonest. Goes on after a stage that fails, and ends with a summary:
+# what failed, how each log ends, and an exit code that says so. The output of each stage is in build/logs/STAGE.log.
+#     test.sh                 all stages
+#     test.sh lint unit       only these
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-summary=()
-background=
+
+logs=$CHECKOUT/build/logs
+wanted=("$@") summary=() failed=() running=()
 
 finish() {
-    local code=$?
-    [ -z "$background" ] || { kill "$background" && wait "$background"; } 2>/dev/null || true
-    printf "\n== summary (%d min %d s)\n" $((SECONDS / 60)) $((SECONDS % 60))
-    printf '%s\n' "${summary[@]}"
+    local code=$? each
+    trap - EXIT INT TERM HUP
+    for each in ${running[@]+"${running[@]}"}; do end_session "$each"; done
+    for each in ${failed[@]+"${failed[@]}"}; do
+        printf '\n== %s failed; build/logs/%s.log ends:\n' "$each" "$each"
+        tail -n 40 "$logs/$each.log"
+    done
+    printf '\n== summary (%d min %d s)\n' $((SECONDS / 60)) $((SECONDS % 60))
+    printf '%s\n' ${summary[@]+"${summary[@]}"}
+    if [ ${#failed[@]} -gt 0 ]; then
+        say "FAILED: ${failed[*]}"
+        [ "$code" -ne 0 ] || code=1
+    elif [ "$code" -ne 0 ]; then
+        say "NOT COMPLETE: ended with exit code $code"
+    fi
     exit "$code"
 }
 trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP # under nohup it is ignored, and a shell keeps to that
 
-# stage NAME COMMAND...
+# Every process of a session that was started here.
+end_session() {
+    kill -TERM -- "-$1" 2>/dev/null || return 0
+    for _ in $(seq 300); do
+        kill -0 -- "-$1" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -KILL -- "-$1" 2>/dev/null || true
+}
+
+# stage NAME COMMAND...: in a session of its own, without a terminal and with nothing to read, so that it runs the same
+# from a desk, under nohup, by cron and in CI.
 stage() {
-    local name=$1 begun=$SECONDS
+    local name=$1 begun=$SECONDS code=0 last
     shift
+    [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} virtualenvs " == *" $name "* ]] || return 0
     printf '\n== %s\n' "$name"
-    if "$@"; then
-        summary+=("$(printf '  %-28s ok %9d s' "$name" $((SECONDS - begun)))")
+    setsid "$@" </dev/null >"$logs/$name.log" 2>&1 &
+    running+=($!)
+    tail -n +1 -s 0.2 -f --pid=$! "$logs/$name.log" &
+    wait "${running[-1]}" || code=$?
+    unset 'running[-1]'
+    wait $! || true # the rest of the log is on the screen
+    last=$(tail -n 1 "$logs/$name.log" | sed -nE 's/^=+ (.*(passed|failed|error).*) in .* =+$/\1/p')
+    if [ "$code" -eq 0 ]; then
+        summary+=("$(printf '  %-15s ok %9d s  %s' "$name" $((SECONDS - begun)) "$last")")
     else
-        local code=$?
-        summary+=("$(printf '  %-28s FAILED %5d s' "$name" $((SECONDS - begun)))")
-        exit "$code"
+        summary+=("$(printf '  %-15s FAILED %5d s  %s' "$name" $((SECONDS - begun)) "$last")")
+        failed+=("$name")
     fi
+    return "$code"
 }
 
-pytest() { .venv/bin/python -m pytest "$@"; }
-oldest() { .venv-2.17/bin/python -m pytest "$@"; }
+rm -rf "$logs" && mkdir -p "$logs"
+pytest=(.venv/bin/python -m pytest)
+oldest=(.venv-2.17/bin/python -m pytest)
 
-images() {
-    wait "$background" || { cat build/images.log; return 1; }
-    background=
-}
+stage virtualenvs bash -c 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.17 ansible-2.17' || exit 1
+stage postgresql scripts/install-postgresql.sh || true
 
-stage "virtualenvs" eval 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.17 ansible-2.17'
-stage "PostgreSQL with TLS" scripts/install-postgresql.sh
+# Building the lab's images is mostly downloading and unpacking: ahead, beside the stages that want a processor.
+if [ ${#wanted[@]} -eq 0 ]; then
+    setsid .venv/bin/python -m tests.lab.images </dev/null >"$logs/images-ahead.log" 2>&1 &
+    running+=($!)
+fi
 
-# Building the lab's images is mostly downloading and unpacking: beside the stages that want a processor.
-mkdir -p build
-.venv/bin/python -m tests.lab.images >build/images.log 2>&1 &
-background=$!
-
-stage "lint" scripts/lint.sh
-stage "unit" pytest tests/unit
-stage "sanity" scripts/sanity.sh
-stage "demo" .venv/bin/python demo/demo.py
-stage "molecule" scripts/molecule.sh
-stage "images" images
-stage "integration" pytest tests/integration
-stage "playbooks, ansible-core 2.19" pytest tests/playbooks
-stage "playbooks, ansible-core 2.17" oldest tests/playbooks tests/unit/test_triage_playbook.py
-stage "lab" pytest -n 2 tests/lab
+stage lint scripts/lint.sh || true
+stage unit "${pytest[@]}" tests/unit || true
+stage sanity scripts/sanity.sh || true
+stage demo .venv/bin/python demo/demo.py || true
+stage molecule scripts/molecule.sh || true
+stage images .venv/bin/python -m tests.lab.images || true
+stage integration "${pytest[@]}" tests/integration || true
+stage playbooks "${pytest[@]}" tests/playbooks || true
+stage playbooks-2.17 "${oldest[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
+stage lab "${pytest[@]}" -n 2 tests/lab || true
