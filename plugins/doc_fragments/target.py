@@ -104,7 +104,8 @@ options:
       login:
         description:
           - How the client logs in. What is left out is read from the environment of its container
-            (E(DATABASE_URL), E(POSTGRES_*), E(PG*), E(DB_*)).
+            (E(DATABASE_URL), E(POSTGRES_*), E(PG*), E(DB_*)), from the files that it names (E(POSTGRES_PASSWORD_FILE)
+            and the like, Compose and Docker secrets), and from libpq's password file (E(PGPASSFILE)).
         type: dict
         suboptions:
           host:

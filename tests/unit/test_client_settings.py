@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.secret_files import read_secret_files
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.secret_files import password_for
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.settings import (
-    from_environment,
+    named_user,
     parse_connection_string,
     resolve_login,
 )
@@ -81,19 +79,19 @@ def test_connection_string(text: str, expected: "dict[str, str] | None") -> None
     [
         ({}, None),
         ({"PATH": "/bin", "API_URL": "http://x/"}, None),
-        ({"DATABASE_URL": "postgres://app:x@db/shop"}, ("db", 0, "app", "x", "shop", "prefer", "DATABASE_URL")),
+        ({"DATABASE_URL": "postgres://app:x@db/shop"}, ("db", 5432, "app", "x", "shop", "prefer", "DATABASE_URL")),
         (
             {"SHOP_DATABASE_URL": "postgres://app:x@db/shop", "REDIS_URL": "redis://r"},
-            ("db", 0, "app", "x", "shop", "prefer", "SHOP_DATABASE_URL"),
+            ("db", 5432, "app", "x", "shop", "prefer", "SHOP_DATABASE_URL"),
         ),
-        ({"APP_DSN": "host=db user=app dbname=shop"}, ("db", 0, "app", None, "shop", "prefer", "APP_DSN")),
+        ({"APP_DSN": "host=db user=app dbname=shop"}, ("db", 5432, "app", None, "shop", "prefer", "APP_DSN")),
         (
             {"A_URL": "postgres://a@first/a", "B_DATABASE_URL": "postgres://b@second/b"},
-            ("second", 0, "b", None, "b", "prefer", "B_DATABASE_URL"),
+            ("second", 5432, "b", None, "b", "prefer", "B_DATABASE_URL"),
         ),
         (
             {"DATABASE_URL": "mysql://x@y/z", "POSTGRES_HOST": "db"},
-            ("db", 0, "postgres", None, "postgres", "prefer", "POSTGRES_*"),
+            ("db", 5432, "postgres", None, "postgres", "prefer", "POSTGRES_*"),
         ),
         (
             {
@@ -107,30 +105,33 @@ def test_connection_string(text: str, expected: "dict[str, str] | None") -> None
         ),
         (
             {"PGHOST": "db", "PGUSER": "app", "PGPASSWORD": "x", "PGDATABASE": "shop", "PGSSLMODE": "verify-ca"},
-            ("db", 0, "app", "x", "shop", "verify-ca", "PG*"),
+            ("db", 5432, "app", "x", "shop", "verify-ca", "PG*"),
         ),
         (
             {"DB_HOST": "db", "DB_USER": "app", "DB_PASS": "x", "DB_NAME": "shop", "DB_PORT": "nonsense"},
-            ("db", 0, "app", "x", "shop", "prefer", "DB_*"),
+            ("db", 5432, "app", "x", "shop", "prefer", "DB_*"),
         ),
         # database is the user's name where none is given
-        ({"PGHOST": "db", "PGUSER": "app"}, ("db", 0, "app", None, "app", "prefer", "PG*")),
+        ({"PGHOST": "db", "PGUSER": "app"}, ("db", 5432, "app", None, "app", "prefer", "PG*")),
         # the kind that names a host wins, the others fill its gaps
-        ({"POSTGRES_PASSWORD": "x", "DB_HOST": "db", "DB_USER": "app"}, ("db", 0, "app", "x", "app", "prefer", "DB_*")),
+        (
+            {"POSTGRES_PASSWORD": "x", "DB_HOST": "db", "DB_USER": "app"},
+            ("db", 5432, "app", "x", "app", "prefer", "DB_*"),
+        ),
         # ... but never with another user's password
         (
             {"POSTGRES_USER": "admin", "POSTGRES_PASSWORD": "secret", "DATABASE_URL": "postgres://app@db/shop"},
-            ("db", 0, "app", None, "shop", "prefer", "DATABASE_URL"),
+            ("db", 5432, "app", None, "shop", "prefer", "DATABASE_URL"),
         ),
         # what Docker's links put there is no port
         (
             {"POSTGRES_PORT": "tcp://172.17.0.2:5432", "POSTGRES_HOST": "db"},
-            ("db", 0, "postgres", None, "postgres", "prefer", "POSTGRES_*"),
+            ("db", 5432, "postgres", None, "postgres", "prefer", "POSTGRES_*"),
         ),
     ],
 )
 def test_from_environment(env: "dict[str, str]", expected: "tuple[object, ...] | None") -> None:
-    login = from_environment(env)
+    login = resolve_login({}, env, {})
     found = login and (login.host, login.port, login.user, login.password, login.database, login.ssl_mode, login.source)
     assert found == expected
 
@@ -173,24 +174,107 @@ def test_a_target_without_a_place_gives_no_login() -> None:
 
 
 def test_the_password_is_in_no_repr() -> None:
-    assert "s3cret" not in repr(from_environment({"DATABASE_URL": "postgres://app:s3cret@db/shop"}))
+    assert "s3cret" not in repr(resolve_login({}, {"DATABASE_URL": "postgres://app:s3cret@db/shop"}, {}))
 
 
-def test_secrets_in_files(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "run" / "secrets").mkdir(parents=True)
-    (tmp_path / "run" / "secrets" / "db").write_text("s3cret\n")
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "run").symlink_to("/run")  # the container's, not this host's
+class Files:
+    """A client's files; remembers what was asked for."""
+
+    def __init__(self, **files: str) -> None:
+        self.files = {"/run/secrets/" + name: text for name, text in files.items()}
+        self.asked: list[str] = []
+
+    def read(self, path: str) -> str | None:
+        self.asked.append(path)
+        return self.files.get(path)
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        (
+            {"DB_HOST": "db", "DB_USER": "app", "DB_PASSWORD_FILE": "/run/secrets/db"},
+            ("db", "app", "s3cret", "app"),
+        ),
+        (
+            {
+                "POSTGRES_HOST": "db",
+                "POSTGRES_USER_FILE": "/run/secrets/user",
+                "POSTGRES_PASSWORD_FILE": "/run/secrets/db",
+            },
+            ("db", "who", "s3cret", "who"),
+        ),
+        ({"DATABASE_URL_FILE": "/run/secrets/url"}, ("far", "app", "p@ss", "shop")),
+        ({"SHOP_DATABASE_URL_FILE": "/run/secrets/url"}, ("far", "app", "p@ss", "shop")),
+        # what is set itself wins; what cannot be read is not there
+        (
+            {"DB_HOST": "db", "DB_PASSWORD": "x", "DB_PASSWORD_FILE": "/run/secrets/db"},
+            ("db", "postgres", "x", "postgres"),
+        ),
+        ({"DB_HOST": "db", "DB_PASSWORD_FILE": "/run/secrets/absent"}, ("db", "postgres", None, "postgres")),
+        ({"DB_HOST": "db", "DB_PASSWORD_FILE": "relative"}, ("db", "postgres", None, "postgres")),
+        # a password file, by variable and by connection string; a password that is known goes before it
+        ({"PGHOST": "db", "PGUSER": "app", "PGPASSFILE": "/run/secrets/pgpass"}, ("db", "app", "from-pgpass", "app")),
+        ({"APP_DSN": "host=db user=app passfile=/run/secrets/pgpass"}, ("db", "app", "from-pgpass", "app")),
+        (
+            {
+                "DATABASE_URL": "postgres://app@db/shop?passfile=/run/secrets/pgpass",
+                "PGPASSFILE": "/run/secrets/absent",
+            },
+            ("db", "app", "from-pgpass", "shop"),
+        ),
+        (
+            {"PGHOST": "db", "PGUSER": "app", "PGPASSWORD": "x", "PGPASSFILE": "/run/secrets/pgpass"},
+            ("db", "app", "x", "app"),
+        ),
+        ({"PGHOST": "other", "PGUSER": "app", "PGPASSFILE": "/run/secrets/pgpass"}, ("other", "app", None, "app")),
+    ],
+)
+def test_settings_in_files(env: dict[str, str], expected: tuple[object, ...]) -> None:
+    files = Files(db="s3cret\n", user="who", url="postgres://app:p%40ss@far/shop\n", pgpass="db:*:*:app:from-pgpass\n")
+    login = resolve_login({}, env, {}, files.read)
+    assert login is not None
+    assert (login.host, login.user, login.password, login.database) == expected
+    assert named_user({}, env, files.read) == (expected[1] if expected[1] != "postgres" else None)
+    assert "s3cret" not in repr(login)
+
+
+def test_only_files_of_a_login_are_read_and_only_where_needed() -> None:
+    """SSL_CERT_FILE is of no interest, nor is the password file of a client whose password is known."""
+    files = Files(db="x")
     env = {
-        "DB_PASSWORD_FILE": "/var/run/secrets/db",
         "DB_HOST": "db",
-        "PGPASSWORD_FILE": "/run/secrets/absent",
-        "POSTGRES_USER_FILE": "/run/secrets/db",
-        "POSTGRES_USER": "app",
+        "DB_PASSWORD_FILE": "/run/secrets/db",
+        "SSL_CERT_FILE": "/etc/ssl/cert.pem",
+        "API_KEY_FILE": "/run/secrets/key",
         "_FILE": "/x",
-        "LOG_FILE": "relative",
+        "PGPASSFILE": "/root/.pgpass",
     }
-    read = read_secret_files(env, str(tmp_path))
-    assert read == {**env, "DB_PASSWORD": "s3cret"}
-    login = from_environment(read)
-    assert login is not None and (login.host, login.password) == ("db", "s3cret")
+    login = resolve_login({}, env, {}, files.read)
+    assert login is not None and login.password == "x"
+    assert files.asked == ["/run/secrets/db"]
+
+
+@pytest.mark.parametrize(
+    ("text", "login", "expected"),
+    [
+        ("db:5432:shop:app:secret", ("db", 5432, "shop", "app"), "secret"),
+        ("*:*:*:*:secret\r\n", ("db", 5432, "shop", "app"), "secret"),
+        ("db:5433:shop:app:secret\n", ("db", 5432, "shop", "app"), None),
+        ("other:*:*:*:one\n\n# db:*:*:*:two\ndb:*:*:*:three\ndb:*:*:*:four", ("db", 5432, "shop", "app"), "three"),
+        # colons and backslashes
+        (r"fd00\:\:2:*:*:app:p\:q\\r", ("fd00::2", 5432, "shop", "app"), "p:q\\r"),
+        (r"db:*:*:app:secret:comment", ("db", 5432, "shop", "app"), "secret"),
+        (r"\*:*:*:*:secret", ("db", 5432, "shop", "app"), None),
+        (r"\*:*:*:*:secret", ("*", 5432, "shop", "app"), "secret"),
+        (r"db:*:*:app:secret\\", ("db", 5432, "shop", "app"), "secret\\"),
+        # libpq's name for its own socket directory
+        ("localhost:*:*:app:secret", ("/var/run/postgresql", 5432, "shop", "app"), "secret"),
+        ("/tmp:*:*:app:secret", ("/tmp", 5432, "shop", "app"), "secret"),
+        ("db:*:*:app:", ("db", 5432, "shop", "app"), None),
+        ("db:*:app\n:::::\n", ("db", 5432, "shop", "app"), None),
+        ("", ("db", 5432, "shop", "app"), None),
+    ],
+)
+def test_password_file(text: str, login: tuple[str, int, str, str], expected: str | None) -> None:
+    assert password_for(text, *login) == expected

@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Set
 
 from .._core.errors import OptionsError
 from .._core.spec import Spec
+from .._gather.runtime.base import SSL_MODES
 from .._model.answers import Thresholds
 
 RUNTIMES = ("compose", "pg_ctl", "remote")
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 _DEFAULTS = Thresholds()

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError
 from ..._core.mask import mask
+from ..._core.rooted import Rooted
 from ..._core.side_by_side import side_by_side
 from ..runtime.base import ClientOption, Completed, Login
 from ..wire.dns import resolve
 from ..wire.wire import Address, login, probe, reach
 from .health import check_health
-from .place import in_namespace, inside
+from .place import in_namespace
 from .toolbox import parse_toolbox, toolbox_command
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def examine_login(
     address: Address
     if settings.host.startswith("/"):
         path = "%s/.s.PGSQL.%d" % (settings.host.rstrip("/"), settings.port)
-        address = path if root is None else inside(root, path)
+        address = path if root is None else Rooted(root, path)
     else:
         found["resolution"] = resolve(settings.host, deadline, root)
         addresses = found["resolution"]["addresses"][:_MOST_ADDRESSES]

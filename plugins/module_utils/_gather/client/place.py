@@ -6,7 +6,7 @@
 Each thread of a process has a network namespace of its own, and threads that it starts are born into it. So a thread
 does what a forked child would, without the risk of forking a process that has threads (a lock that nobody is left to
 release). The thread ends with its work and serves nothing else: no other code ever runs in a foreign namespace.
-Files still are this host's there: ``inside`` finds the container's below ``/proc/<pid>/root``.
+Files still are this host's there: the container's are reached by ``_core.rooted`` below ``/proc/<pid>/root``.
 """
 
 from __future__ import annotations
@@ -29,27 +29,6 @@ Result = TypeVar("Result")
 
 def namespace_path(pid: int) -> str:
     return "/proc/%d/ns/net" % pid
-
-
-def inside(root: str, path: str) -> str:
-    """The path of ``path`` as seen from here, ``root`` being "/" for every link on the way."""
-    parts = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-    done: List[str] = []
-    links = 0
-    while parts:
-        part = parts.pop()
-        if part == "..":
-            done = done[:-1]
-            continue
-        full = "/".join([root.rstrip("/"), *done, part])
-        if os.path.islink(full) and links < 40:  # the kernel's own limit
-            links += 1
-            target = os.readlink(full)
-            done = [] if target.startswith("/") else done
-            parts += [step for step in reversed(target.split("/")) if step not in ("", ".")]
-        else:
-            done.append(part)
-    return "/".join([root.rstrip("/"), *done])
 
 
 def can_enter(pid: int) -> bool:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a client logs in: what the option ``login`` gives, then its environment, then the defaults. Pure.
+"""How a client logs in: what the option ``login`` gives, then its environment, then the defaults. Pure, but for files.
 
 Environment variables that are read, the first kind that names a host (or a URL) wins, the others fill its gaps:
 
@@ -9,17 +9,20 @@ Environment variables that are read, the first kind that names a host (or a URL)
   ``postgresql+driver://`` and Django's ``postgis://`` too) or as libpq's ``key=value`` words
 * ``POSTGRES_HOST PORT USER PASSWORD DB``, ``PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSSLMODE``,
   ``DB_HOST PORT USER PASSWORD NAME``
+
+Each of them may be ``<NAME>_FILE`` instead, the path of a file that holds the value. Where there is still no password,
+libpq's password file gives it: ``PGPASSFILE``, or ``passfile`` in a connection string.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import parse_qsl, unquote
 
-from ..runtime.base import Login
-
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+from ..runtime.base import SSL_MODES, Login
+from .secret_files import Read, password_for, unread, with_files
 
 _SCHEME = re.compile(r"^(?:jdbc:)?(?:postgres|postgresql|postgis|timescale|timescaledb|pgsql|psql)(?:\+\w+)?://", re.I)
 _WORD = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
@@ -69,40 +72,23 @@ _PIECES: Tuple[Tuple[str, Dict[str, Tuple[str, ...]]], ...] = (
 )
 
 
-def from_environment(env: Mapping[str, str]) -> Optional[Login]:
-    """The login that the environment describes, None when it says nothing about a PostgreSQL server.
-
-    Host and port are "" and 0 where it leaves them out (``resolve_login`` fills them).
-    """
-    found = _described(env)
-    if not found:
-        return None
-    source, values = found
-    user = values.get("user") or "postgres"
-    return Login(
-        host=values.get("host", ""),
-        port=_port(values.get("port")),
-        user=user,
-        database=values.get("database") or user,
-        ssl_mode=values.get("ssl_mode") or "prefer",
-        password=values.get("password"),
-        source=source,
-    )
-
-
-def resolve_login(option: Mapping[str, Any], env: Mapping[str, str], defaults: Mapping[str, Any]) -> Optional[Login]:
+def resolve_login(
+    option: Mapping[str, Any], env: Mapping[str, str], defaults: Mapping[str, Any], read: Read = unread
+) -> Optional[Login]:
     """What ``option`` leaves out comes from ``env``, what remains from ``defaults`` (host, port, user, password, ...).
+
+    ``read`` gives the client's files that ``env`` names; each is asked for only where it is needed.
 
     ``source`` is "target" when only the defaults speak: then the place is known but not how this client logs in.
     None when nobody names a host. ``database`` is the user's name where nobody names one, as libpq has it.
     """
     given = _texts(option)
-    source, described = _described(env) or ("target", {})
+    source, described = _described(env, read) or ("target", {})
     values = _layered(given, described, _texts(defaults))
     if not values.get("host"):
         return None
     user = values.get("user") or "postgres"
-    return Login(
+    login = Login(
         host=values["host"],
         port=_port(values.get("port")) or 5432,
         user=user,
@@ -111,11 +97,16 @@ def resolve_login(option: Mapping[str, Any], env: Mapping[str, str], defaults: M
         password=values.get("password"),
         source="options" if given else source,
     )
+    passfile = values.get("passfile") or env.get("PGPASSFILE") or ""
+    text = read(passfile) if login.password is None and passfile.startswith("/") else None
+    if text is None:
+        return login
+    return replace(login, password=password_for(text, login.host, login.port, login.database, login.user))
 
 
-def named_user(option: Mapping[str, Any], env: Mapping[str, str]) -> Optional[str]:
+def named_user(option: Mapping[str, Any], env: Mapping[str, str], read: Read = unread) -> Optional[str]:
     """The role that the client itself is known to log in as; None where only defaults would say."""
-    _unused, described = _described(env) or ("", {})
+    _unused, described = _described(env, read) or ("", {})
     return _layered(_texts(option), described).get("user")
 
 
@@ -135,7 +126,7 @@ def _layered(*layers: Mapping[str, str]) -> Dict[str, str]:
 
 
 def parse_connection_string(text: str) -> Optional[Dict[str, str]]:
-    """{host, port, user, password, database, ssl_mode}, as far as a URL or libpq's keyword words name them.
+    """{host, port, user, password, database, ssl_mode, passfile}, as far as a URL or libpq's keyword words name them.
 
     None when it is no PostgreSQL connection string. Of several hosts the first is taken.
     """
@@ -177,6 +168,7 @@ _KEYWORDS = {
     "port": "port",
     "user": "user",
     "password": "password",
+    "passfile": "passfile",
     "dbname": "database",
     "database": "database",
     "sslmode": "ssl_mode",
@@ -195,8 +187,9 @@ def _parse_words(text: str) -> Dict[str, str]:
     return values
 
 
-def _described(env: Mapping[str, str]) -> Optional[Tuple[str, Dict[str, str]]]:
+def _described(given: Mapping[str, str], read: Read) -> Optional[Tuple[str, Dict[str, str]]]:
     """(where from, values) of the first kind of setting that names a server, its gaps filled by the others'."""
+    env = with_files(given, _is_setting, read)
     kinds: List[Tuple[str, Dict[str, str]]] = []
     for name in _url_names(env):
         values = parse_connection_string(env[name])
@@ -243,6 +236,13 @@ def _ssl_mode(values: Dict[str, str]) -> Dict[str, str]:
         if mode in SSL_MODES:
             values["ssl_mode"] = mode
     return values
+
+
+_PIECE_NAMES = frozenset(name for _kind, names in _PIECES for variables in names.values() for name in variables)
+
+
+def _is_setting(name: str) -> bool:
+    return name in _PIECE_NAMES or name in _FIRST_URLS or bool(_URL_NAME.search(name.upper()))
 
 
 def _url_names(env: Mapping[str, str]) -> Iterator[str]:

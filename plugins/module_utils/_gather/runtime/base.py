@@ -26,6 +26,9 @@ class Completed:
     err: str
 
 
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
 @dataclass(frozen=True)
 class Login:
     """How a client logs in. The password is in no repr."""

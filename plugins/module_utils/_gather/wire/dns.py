@@ -18,13 +18,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
-from ..client.place import inside
+from ..._core.rooted import Rooted
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._model.facts import Resolution
 
 A, AAAA = 1, 28
+_LONGEST = 1 << 20  # bytes of a file
 TRY_SECONDS = 1.5  # how long one name server may think (resolv.conf's default of 5 is past our deadlines)
 _LAGGARD_SECONDS = 0.3  # once one family's addresses are there, the other's answer must not hold us up
 
@@ -223,8 +224,7 @@ def _resolution(
 def _read(root: str, path: str) -> str:
     """A file of the container; "" when there is none."""
     try:
-        with open(inside(root, path), encoding="utf-8", errors="replace") as file:
-            return file.read(1 << 20)
+        return Rooted(root, path).text(_LONGEST)
     except OSError:
         return ""
 

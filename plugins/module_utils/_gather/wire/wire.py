@@ -21,6 +21,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple, Union
 
+from ..._core.rooted import Rooted
 from .protocol import (
     LONGEST,
     METHODS,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Address", "login", "probe", "reach", "show_address", "read_answer"]
 
-Address = Union[str, Tuple[str, int]]  # the path of a Unix socket, or (IP address, port)
+Address = Union[str, Rooted, Tuple[str, int]]  # the path of a Unix socket here or in a container; (IP address, port)
 
 # Refusals that only a server gives that is accepting connections: of this user, or of this database.
 _ABOUT_US = ("28000", "28P01", "3D000", "42501", "55000")
@@ -73,7 +74,11 @@ def probe(
         verdict = _Verdict(_connect_outcome(error), message=_connect_message(error))
     return {
         "kind": kind,
-        "address": address if isinstance(address, str) else show_address(*address),
+        "address": show_address(*address)
+        if isinstance(address, tuple)
+        else address.path
+        if isinstance(address, Rooted)
+        else address,
         "outcome": verdict.outcome,
         "severity": verdict.severity,
         "sqlstate": verdict.sqlstate,
@@ -144,7 +149,7 @@ def login(
     ``verify-full`` compares (``address`` if not given).
     """
     begin = time.monotonic()
-    plan = (False,) if isinstance(address, str) else _TLS_PLANS.get(ssl_mode, (True,))
+    plan = _TLS_PLANS.get(ssl_mode, (True,)) if isinstance(address, tuple) else (False,)
     attempts: List[LoginAttempt] = []
     for tls in plan:
         attempt, other_way = _attempt(
@@ -202,7 +207,7 @@ def _attempt(
     fell_back = other_way = False
     try:
         stream = _Stream(_connect(address, deadline), deadline)
-        if not isinstance(address, str):
+        if isinstance(address, tuple):
             result["source_address"] = stream.socket.getsockname()[0]
             if tls:
                 result["tls"] = _start_tls(stream, host or address[0], ssl_mode, ca_cert)
@@ -388,15 +393,19 @@ class _Stream:
 
 
 def _connect(address: Address, deadline: Deadline) -> socket.socket:
-    if isinstance(address, str):
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    else:
+    if isinstance(address, tuple):
         connection = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+    else:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if not isinstance(address, str):
+        if isinstance(address, tuple):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # TLS would wait 40 ms for an ACK
         connection.settimeout(deadline.left())
-        connection.connect(address)
+        if isinstance(address, Rooted):
+            with address.socket() as found:
+                connection.connect(found)
+        else:
+            connection.connect(address)
     except BaseException:
         connection.close()
         raise

@@ -23,10 +23,8 @@ from ..._core.mask import mask
 from ..._core.side_by_side import side_by_side
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
-from ..._gather.client.settings import resolve_login
 from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
-from ..._gather.runtime.compose import containers as _containers
 from ..._gather.session.bind import identifier
 from ..procedure import Change
 from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
@@ -113,20 +111,20 @@ def _look(target: Target, options: Mapping[str, Any], request: Request) -> _Scen
     sessions = target.session.query(SESSION, deadline)
     check_session(sessions[0])
     roles = target.session.query(ROLE, deadline, role=request.role, valid_until=request.valid_until)
-    containers = _environments(target)
-    clients = tuple(_client_seen(client, one, containers) for client, one in facts)
+    own = _own_passwords(target)
+    clients = tuple(_client_seen(client, one, own) for client, one in facts)
     env = atomic.read(request.env_file) if request.env_file else None
     secret = atomic.read(request.password_file, must_exist=False) if request.password_file else None
     services = list(dict.fromkeys(one.service for one in clients if one.container))
     recreation, described = None, None
-    if env is not None and services and containers is not None:
+    if env is not None and services and own is not None:
         recreation = _recreation(target, options, services, Deadline(_COMPOSE_SECONDS))
         described = recreation.passwords(Deadline(_COMPOSE_SECONDS))
     seen = Seen(
         sessions[0],
         roles[0] if roles else None,
         clients,
-        options["service"] if containers is not None else None,
+        options["service"] if own is not None else None,
         env.text if env is not None else None,
         secret.text if secret is not None and secret.data is not None else None,
         described,
@@ -156,14 +154,12 @@ def _compose(target: Target) -> ComposeRuntime:
     return cast("ComposeRuntime", target.runtime)
 
 
-def _environments(target: Target) -> Optional[Dict[str, Dict[str, str]]]:
-    """Container's name -> its environment; None where the clients are no containers. Secret."""
+def _own_passwords(target: Target) -> Optional[Dict[str, Optional[str]]]:
+    """Container's name -> the password that it holds itself; None where the clients are no containers. Secret."""
     if target.runtime.name != "compose":
         return None
-    from ..._gather.runtime.compose.project import container_name
-
-    view = _compose(target).view(Deadline(target.deadline_seconds))
-    return {container_name(one): _containers.environment(one) for found in view.clients.values() for one in found}
+    logins = {one.container: one.own_login for one in _compose(target).clients() if one.container is not None}
+    return {name: login.password if login is not None else None for name, login in logins.items()}
 
 
 def _recreation(target: Target, options: Mapping[str, Any], services: Sequence[str], deadline: Deadline) -> Any:
@@ -174,15 +170,14 @@ def _recreation(target: Target, options: Mapping[str, Any], services: Sequence[s
     return recreation
 
 
-def _client_seen(client: Client, facts: ClientFacts, containers: Optional[Mapping[str, Any]]) -> ClientSeen:
-    own = (containers or {}).get(facts["name"])
-    made_with = resolve_login({"host": "?"}, own, {}) if own is not None else None
+def _client_seen(client: Client, facts: ClientFacts, own: Optional[Mapping[str, Optional[str]]]) -> ClientSeen:
+    held = (own or {}).get(facts["name"])
     given = client.login.password if client.login is not None else None
     return ClientSeen(
         facts["service"],
         facts["name"],
-        made_with.password if made_with is not None and made_with.password is not None else given,
-        own is not None,
+        held if held is not None else given,
+        facts["name"] in (own or {}),
         facts["state"] == "running",
         facts["health"]["ok"] if facts["health"] else None,
     )
@@ -279,10 +274,10 @@ def _prove(
         _forget(target)
         try:
             found = _examine(target, Deadline(target.deadline_seconds), request.role, plan.password)
-            environments = _environments(target) or {}
+            own = _own_passwords(target) or {}
         except OncallError as error:  # a container that is just being started may be gone again
             return [{**_UNSEEN, "problem": mask(str(error), [plan.password])}]
-        return [_login(facts, plan, wanted, was_healthy, environments) for _client, facts in found]
+        return [_login(facts, plan, wanted, was_healthy, own) for _client, facts in found]
 
     waited = wait_for(ask, _settled, timeout if plan.recreate else min(timeout, _RETRY_SECONDS), 0.5)
     done.logins = [{key: one[key] for key in _SHOWN} for one in waited.last]
@@ -309,17 +304,15 @@ _SHOWN = ("service", "name", "place", "succeeded", "method", "message")
 
 
 def _login(
-    facts: ClientFacts, plan: Plan, wanted: Any, was_healthy: Any, environments: Mapping[str, Mapping[str, str]]
+    facts: ClientFacts, plan: Plan, wanted: Any, was_healthy: Any, own: Mapping[str, Optional[str]]
 ) -> Dict[str, Any]:
     """One client's login, what speaks against it, and whether waiting could help."""
     attempt, health = facts["attempt"], facts["health"]
     refused = bool(attempt and (attempt["sqlstate"] or "").startswith("28"))
     sick = bool(health and not health["ok"])
     problem, final = None, False
-    if facts["service"] in plan.recreate:
-        login = resolve_login({"host": "?"}, environments.get(facts["name"], {}), {})
-        if login is None or login.password != plan.password:
-            problem, final = "its new container did not get the new password", facts["name"] in environments
+    if facts["service"] in plan.recreate and own.get(facts["name"]) != plan.password:
+        problem, final = "its new container did not get the new password", facts["name"] in own
     if problem is None and not (attempt and attempt["succeeded"]):
         said = attempt["message"] if attempt else facts["error"]
         code = " (SQLSTATE %s)" % attempt["sqlstate"] if attempt and attempt["sqlstate"] else ""

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
+
+from ...._core.rooted import Rooted
+
+_LONGEST = 1 << 16  # bytes of a file that has some lines
 
 
 @dataclass(frozen=True)
@@ -37,32 +42,9 @@ def is_container(pid: int, container: str) -> bool:
     return False
 
 
-def inside(pid: int, path: str) -> str:
-    """``path`` of that process's root as a path here. Symbolic links are followed inside that root, not into ours."""
-    root = "/proc/%d/root" % pid
-    waiting = [part for part in path.split("/") if part][::-1]
-    done: List[str] = []
-    links = 0
-    while waiting:
-        part = waiting.pop()
-        if part == ".":
-            continue
-        if part == "..":
-            del done[-1:]
-            continue
-        here = "/".join([root] + done + [part])
-        try:
-            target = os.readlink(here)
-        except OSError:
-            done.append(part)
-            continue
-        links += 1
-        if links > 40:
-            raise OSError("too many symbolic links: %s" % path)
-        if target.startswith("/"):
-            done = []
-        waiting += [piece for piece in target.split("/") if piece][::-1]
-    return "/".join([root] + done)
+def inside(pid: int, path: str) -> Rooted:
+    """``path`` as that process sees it."""
+    return Rooted("/proc/%d/root" % pid, path)
 
 
 def postmaster(pid: int) -> Optional[Postmaster]:
@@ -85,12 +67,12 @@ def postmaster(pid: int) -> Optional[Postmaster]:
 def lock_file(pid: int, data_directory: str) -> Tuple[Optional[int], Optional[str]]:
     """Port and socket directory from postmaster.pid (PostgreSQL, src/include/utils/pidfile.h)."""
     try:
-        with open(inside(pid, data_directory + "/postmaster.pid"), encoding="utf-8", errors="replace") as file:
-            lines = [line.strip() for line in file]
+        text = inside(pid, data_directory + "/postmaster.pid").text(_LONGEST)
     except OSError:
         return None, None
-    port = int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else None
-    return port, (lines[4] if len(lines) > 4 and lines[4].startswith("/") else None)
+    lines = [line.strip() for line in text.split("\n")]
+    port = int(lines[3]) if len(lines) > 3 and re.match(r"[0-9]{1,5}\Z", lines[3]) else 0
+    return port if 0 < port < 65536 else None, (lines[4] if len(lines) > 4 and lines[4].startswith("/") else None)
 
 
 def _children(pid: int) -> List[int]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
 
 from ...._core.errors import OncallError, TargetError
 from ...client import client
+from ...client.secret_files import unread
 from ...client.settings import named_user, resolve_login
 from ..base import ClientOption, Completed, Login
 from . import containers
+from .files import Files
 from .project import Inspection, View, container_name
 
 if TYPE_CHECKING:
@@ -23,12 +25,22 @@ class ComposeClient:
     """One container of a client's service (``inspected`` None: the service has none)."""
 
     def __init__(
-        self, view: View, option: ClientOption, inspected: Optional[Inspection], defaults: Mapping[str, Any]
+        self,
+        view: View,
+        option: ClientOption,
+        inspected: Optional[Inspection],
+        defaults: Mapping[str, Any],
+        deadline: Deadline,
     ) -> None:
         self._view, self._option, self._inspected = view, option, inspected
+        self.container = container_name(inspected) if inspected is not None else None  # its name
         env = containers.environment(inspected) if inspected is not None else {}
-        self.login: Optional[Login] = resolve_login(option.login, env, defaults)
-        self.user = named_user(option.login, env)
+        files = Files(view, inspected, deadline) if inspected is not None else None
+        read = files.read if files is not None else unread
+        self.login: Optional[Login] = resolve_login(option.login, env, defaults, read)
+        self.own_login = resolve_login({}, env, defaults, read)  # what the container itself holds, whatever is declared
+        self.user = named_user(option.login, env, read)
+        self._unread = files.problems if files is not None else {}
         self.application_name = option.application_name
         self.addresses: Sequence[str] = containers.addresses(inspected) if inspected is not None else ()
 
@@ -46,6 +58,8 @@ class ComposeClient:
         servers = containers.networks(self._view.server) if self._view.server is not None else []
         shared = {network["name"] for network in servers if network["attached"]}
         facts["name"], facts["state"], facts["networks"] = container_name(inspected), state, attached
+        if self._unread and facts["error"] is None:
+            facts["error"] = "; ".join("cannot read its %s: %s" % problem for problem in sorted(self._unread.items()))
         facts["shared_networks"] = [
             network["name"] for network in attached if network["attached"] and network["name"] in shared
         ]

@@ -87,11 +87,12 @@ def connect(docker_host: Optional[str], deadline: Deadline) -> "Engine":
 
 
 class File(NamedTuple):
-    """A file of a container: its permission bits, its owner, and what is in it (at most 64 KiB)."""
+    """A file of a container: its permission bits, its owner, what is in it (at most 64 KiB), where it links to."""
 
     mode: int
     uid: int
     text: str
+    link: str = ""
 
 
 class Engine:
@@ -358,7 +359,8 @@ class Engine:
                 if entry is None:
                     return None
                 content = archive.extractfile(entry) if entry.isfile() else None
-                return File(entry.mode, entry.uid, _text(content.read(65536)) if content else "")
+                text = _text(content.read(65536)) if content else ""
+                return File(entry.mode, entry.uid, text, entry.linkname if entry.issym() else "")
         except tarfile.TarError as error:
             raise TargetError("The engine at %s gave no archive of %s" % (self.host, path)) from error
         except Exception as error:

@@ -19,7 +19,7 @@ from ...wire import wire as _wire
 from .. import log as _log
 from .. import look as _look
 from .. import ready
-from ..base import Client, ClientOption, Completed
+from ..base import ClientOption, Completed
 from ..unseen import unseen
 from . import beside
 from . import containers as _containers
@@ -297,14 +297,15 @@ class ComposeRuntime:
 
     # --- questions 3 and 5 -----------------------------------------------------------------------------------------
 
-    def clients(self) -> Sequence[Client]:
-        view = self._view(Deadline(self._connect_timeout_seconds))
+    def clients(self) -> Sequence[ComposeClient]:
+        deadline = Deadline(self._connect_timeout_seconds)
+        view = self._view(deadline)
         # Where a client that says nothing about its database finds it.
         defaults = {"host": self.service, "port": _containers.port(view.server) if view.server is not None else 5432}
-        found: List[Client] = []
+        found: List[ComposeClient] = []
         for option in self.declared:
             containers: List[Optional[Inspection]] = [*view.clients.get(option.service, [])]
-            found += [ComposeClient(view, option, inspected, defaults) for inspected in containers or [None]]
+            found += [ComposeClient(view, option, inspected, defaults, deadline) for inspected in containers or [None]]
         return found
 
     # --- beside the server -----------------------------------------------------------------------------------------
@@ -439,15 +440,7 @@ def _probe(kind: str, address: _wire.Address, user: str, deadline: Deadline) -> 
 
 
 def _probe_socket(pid: int, directory: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
-    """The address that is shown is the one inside the container."""
-    name = "%s/.s.PGSQL.%d" % (directory.rstrip("/"), port)
-
-    def probe() -> List[WireAnswer]:
-        answer = _wire.probe(beside.inside(pid, name), deadline, "socket", user)
-        answer["address"] = name
-        return [answer]
-
-    return probe
+    return _probe("socket", beside.inside(pid, "%s/.s.PGSQL.%d" % (directory.rstrip("/"), port)), user, deadline)
 
 
 def _probe_published(address: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
