@@ -31,5 +31,5 @@ for bin in "${PYENV_ROOT:-$REAL_HOME/.pyenv}"/versions/*/bin; do
 done
 PATH=$CHECKOUT/.venv/bin:$PATH
 cd "$copy" || exit
-test ! -e tests/sanity/ignore-2.19.txt || fail "tests/sanity holds an ignore file; there is to be none"
+! compgen -G 'tests/sanity/ignore-*.txt' >/dev/null || fail "tests/sanity holds an ignore file; there is to be none"
 exec ansible-test sanity --color no --truncate 0 --requirements --python default "$@"

@@ -66,9 +66,11 @@ stage() {
 
 rm -rf "$logs" && mkdir -p "$logs"
 pytest=(.venv/bin/python -m pytest)
-oldest=(.venv-2.17/bin/python -m pytest)
+oldest=(.venv-2.18/bin/python -m pytest)
+newest=(.venv-2.21/bin/python -m pytest)
 
-stage virtualenvs bash -c 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.17 ansible-2.17' || exit 1
+stage virtualenvs bash -c 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.18 ansible-2.18 &&
+    { LEAST=12 PYTHON= scripts/venv.sh .venv-2.21 ansible-2.21 || [ $? -eq 3 ]; }' || exit 1
 stage postgresql scripts/install-postgresql.sh || true
 
 # Building the lab's images is mostly downloading and unpacking: ahead, beside the stages that want a processor.
@@ -85,5 +87,10 @@ stage molecule scripts/molecule.sh || true
 stage images .venv/bin/python -m tests.lab.images || true
 stage integration "${pytest[@]}" tests/integration || true
 stage playbooks "${pytest[@]}" tests/playbooks || true
-stage playbooks-2.17 "${oldest[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
+stage playbooks-2.18 "${oldest[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
+if [ -d .venv-2.21 ]; then
+    stage playbooks-2.21 "${newest[@]}" tests/playbooks || true
+else
+    summary+=("  playbooks-2.21  not run: there is no Python 3.12 or later here")
+fi
 stage lab "${pytest[@]}" -n 2 tests/lab || true
