@@ -390,7 +390,7 @@ def test_what_is_configured(server: AnyServer, snapshot: Take, admin: Client) ->
             assert now["pending_restart"] == [{"name": "max_wal_senders", "setting": "10"}]
             assert [error["name"] for error in now["file_errors"]] == ["work_mem", "max_worker_processes"]
             assert all(
-                error["file"].endswith("postgresql.conf") and error["line"] and error["error"]
+                (error["file"] or "").endswith("postgresql.conf") and error["line"] and error["error"]
                 for error in now["file_errors"]
             )
             *_before, good, bad = now["hba_rules"] or []

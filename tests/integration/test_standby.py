@@ -36,6 +36,12 @@ def snapshot(server: Server) -> Snapshot:
     return taken
 
 
+def replay_lag(standby: Server) -> float | None:
+    receiver = snapshot(standby)["soundness"]["receiver"]
+    assert receiver is not None
+    return receiver["replay_lag_seconds"]
+
+
 @pytest.fixture
 def pair() -> Iterator[tuple[Server, Server]]:
     primary, standby = Server(18, settings={"max_wal_senders": 4}), Server(18)
@@ -95,7 +101,7 @@ def test_a_primary_and_its_standby(pair: tuple[Server, Server]) -> None:
 
     standby.sql("SELECT pg_wal_replay_pause()")
     primary.sql("INSERT INTO t SELECT generate_series(1, 10000)")
-    lag = until(lambda: (snapshot(standby)["soundness"]["receiver"] or {})["replay_lag_seconds"])
+    lag = until(lambda: replay_lag(standby))
     assert 0 < lag < 60
     on_primary = until(
         lambda: [row for row in snapshot(primary)["soundness"]["standbys"] if (row["replay_lag_bytes"] or 0) > 100_000]
@@ -108,7 +114,7 @@ def test_a_primary_and_its_standby(pair: tuple[Server, Server]) -> None:
 
     standby.sql("SELECT pg_wal_replay_resume()")
     caught_up(primary, standby)
-    assert (snapshot(standby)["soundness"]["receiver"] or {})["replay_lag_seconds"] is None
+    assert replay_lag(standby) is None
 
     reader = Client(host=str(standby.directory), port=standby.port, user="postgres", dbname="postgres")
     reader.run("BEGIN", "SELECT * FROM t")

@@ -451,7 +451,7 @@ def blocked(host: str = "db3") -> Result:
 
 def server_down(host: str = "db4") -> Result:
     of = facts(host)
-    of["target"].update(version=None, in_recovery=None)
+    of["target"]["version"] = of["target"]["in_recovery"] = None
     of["snapshot"] = None
     of["snapshot_error"] = {"sqlstate": None, "message": "The container is not running.", "kind": "unavailable"}
     of["errors"] = {"snapshot": "The container shop-postgres-1 is not running."}

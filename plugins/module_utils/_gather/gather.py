@@ -14,7 +14,7 @@ from .client.verifier import matches
 from .snapshot import take
 
 if TYPE_CHECKING:
-    from .._model.facts import ClientFacts, Facts, ServerFacts, WireAnswer
+    from .._model.facts import ClientFacts, Facts, ServerFacts, SnapshotError, WireAnswer
     from .runtime.base import Client
     from .target import Target
 
@@ -103,7 +103,7 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
     }
 
 
-def _snapshot_error(error: Optional[Exception]) -> Optional[Dict[str, Any]]:
+def _snapshot_error(error: Optional[Exception]) -> Optional[SnapshotError]:
     if error is None:
         return None
     sqlstate = getattr(error, "sqlstate", None)

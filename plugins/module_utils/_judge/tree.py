@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Tuple, TypedDict
 
 from .._model.answers import NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds
-from .._model.facts import ClientFacts, Facts
+from .._model.facts import ClientFacts, Facts, SnapshotError
 from .checks import accepting, activity, connections, login, network, running, soundness
 from .verdicts import Verdict, render
 
@@ -167,7 +167,7 @@ def _failing(client: ClientFacts) -> List[str]:
     return found
 
 
-def _no_sql(error: Dict[str, Any]) -> Finding:
+def _no_sql(error: SnapshotError) -> Finding:
     state = " (SQLSTATE %s)" % error["sqlstate"] if error.get("sqlstate") else ""
     text = " ".join(str(error.get("message") or error.get("kind")).split())
     return Finding("no_sql_facts", WARNING, "SQL could not be asked, what it would show is not known", (text + state,))

@@ -6,422 +6,552 @@
 Plain JSON values only. A key is always there; null means "could not be known" and a step that failed says so
 in ``Facts["errors"]``. Times are UTC, ISO 8601; durations and sizes carry their unit in the name.
 No fact holds a secret: passwords and verifiers are compared where they are read, and only the answer is kept.
+
+The documentation is made from this file (``scripts/returns.py``): the docstring says what a shape is, the comment
+behind or above a field says what the field is. Users read both. A field that may be null says when, unless it is
+merely unknown.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, TypedDict
+from typing import Dict, List, Optional, TypedDict
+
+
+class TargetFacts(TypedDict):
+    """The server that was looked at."""
+
+    host: str  # name of the host: `host`, or the inventory's
+    runtime: str  # the value of the option `runtime`
+    version: Optional[str]  # the server's version, such as "17.5"; null when SQL did not get through
+    in_recovery: Optional[bool]  # whether it is a standby (or still recovering); null when SQL did not get through
 
 
 class Process(TypedDict):
-    """One process of the server as the operating system shows it; a backend's title says who it serves."""
+    """One process of the server as the operating system shows it."""
 
-    pid: int  # as seen from where the runtime looks (the host's number for a container)
-    state: str  # first letter of ps's STAT: R S D T Z
-    title: str  # e.g. "postgres: app shop 10.0.0.7(51234) idle in transaction"
+    pid: int  # as seen from the host, also for a process in a container
+    state: str  # first letter of `ps`'s STAT: R running, S sleeping, D waiting for I/O, T stopped, Z zombie
+    title: str  # a backend's title says whom it serves: "postgres: app shop 10.0.0.7(51234) idle in transaction"
 
 
 class DataDirectory(TypedDict):
-    path: str
-    exists: bool
-    mode: Optional[str]  # octal, "0700"
-    owner_uid: Optional[int]
-    expected_uid: Optional[int]  # the user that the server runs as (or would)
-    version: Optional[str]  # text of PG_VERSION, "17"
-    entries: Optional[int]  # names in it; 0 is an empty directory
-    standby_signal: bool
-    recovery_signal: bool
+    """The data directory."""
+
+    path: str  # its path, as the server sees it
+    exists: bool  # whether it exists
+    mode: Optional[str]  # its permissions in octal, such as "0700"
+    owner_uid: Optional[int]  # the user who owns it
+    expected_uid: Optional[int]  # the user the server runs as (or would)
+    version: Optional[str]  # text of `PG_VERSION`, such as "17"
+    entries: Optional[int]  # number of names in it; 0 is an empty directory
+    standby_signal: bool  # whether it holds `standby.signal`
+    recovery_signal: bool  # whether it holds `recovery.signal`
 
 
 class Disk(TypedDict):
-    """A file system that the server writes to. ``role`` is ``data`` or ``wal`` (its own row only if elsewhere)."""
+    """A file system the server writes to."""
 
-    role: str
-    path: str
-    total_bytes: int
-    free_bytes: int  # what the server's (unprivileged) user can still use
+    role: str  # `data`, or `wal` where pg_wal lies on a file system of its own
+    path: str  # the directory that was asked about
+    total_bytes: int  # its size
+    free_bytes: int  # what the server's unprivileged user can still use
     total_inodes: Optional[int]  # null where the file system has no fixed number
-    free_inodes: Optional[int]
+    free_inodes: Optional[int]  # null where the file system has no fixed number
 
 
 class Mount(TypedDict):
-    type: str  # bind | volume | tmpfs
-    source: str
-    destination: str
-    read_only: bool
+    """What the engine mounted into the server's container."""
+
+    type: str  # `bind`, `volume` or `tmpfs`
+    source: str  # the path on the host, or the volume's name
+    destination: str  # the path in the container
+    read_only: bool  # whether it can only be read
 
 
 class LockFile(TypedDict):
-    """postmaster.pid. Lines: PostgreSQL, src/include/utils/pidfile.h."""
+    """What `postmaster.pid` says."""
 
-    pid: Optional[int]  # null: empty or unreadable number
-    pid_alive: Optional[bool]  # the process it names exists (in the server's own pid namespace)
-    port: Optional[int]
-    socket_directory: Optional[str]
-    listen_address: Optional[str]
-    status: Optional[str]  # starting | stopping | ready | standby
+    # Its lines: PostgreSQL, src/include/utils/pidfile.h.
+
+    pid: Optional[int]  # the postmaster's pid; null when the file is empty or holds no number
+    pid_alive: Optional[bool]  # whether a process with that pid exists (where the server lives)
+    port: Optional[int]  # the port
+    socket_directory: Optional[str]  # the directory of the Unix socket
+    listen_address: Optional[str]  # the first address it listens on
+    status: Optional[str]  # `starting`, `stopping`, `ready` or `standby`
 
 
 class ControlData(TypedDict):
-    """What ``pg_controldata`` says (run with LC_ALL=C, so the texts are fixed)."""
+    """What `pg_controldata` says."""
 
-    readable: bool
-    crc_ok: Optional[bool]
-    state: Optional[str]  # "in production", "shut down", "in crash recovery", "in archive recovery", "starting up" ...
-    checkpoint_lsn: Optional[str]
-    checkpoint_wal_file: Optional[str]
-    checkpoint_readable: Optional[bool]  # of a stopped server: pg_waldump can read the checkpoint's record
-    message: Optional[str]  # what the tool said when it failed
+    readable: bool  # whether `pg_controldata` could read the control file
+    crc_ok: Optional[bool]  # whether its checksum is right
+    state: Optional[str]  # the cluster's state, such as "in production", "shut down" or "in crash recovery"
+    checkpoint_lsn: Optional[str]  # where the last checkpoint's record starts
+    checkpoint_wal_file: Optional[str]  # the WAL file that recovery would need first
+    checkpoint_readable: Optional[bool]  # whether `pg_waldump` can read that record; null unless the server is stopped
+    message: Optional[str]  # what the tool said when it failed, else null
 
 
 class Configuration(TypedDict):
-    """Whether ``postgres -C`` accepts the configuration of a server that is down (its own arguments included)."""
+    """Whether `postgres -C` accepts the configuration, with the server's own arguments."""
 
-    valid: Optional[bool]
-    message: Optional[str]
+    valid: Optional[bool]  # whether it does
+    message: Optional[str]  # what it said when it did not, else null
 
 
 class Listening(TypedDict):
-    """A TCP socket in state LISTEN in the server's network namespace."""
+    """A TCP socket that listens in the server's network namespace."""
 
-    address: str  # "0.0.0.0", "127.0.0.1", "::"
-    port: int
-    ours: Optional[bool]  # held by the server's own processes; null when that cannot be told
+    address: str  # such as "0.0.0.0", "127.0.0.1" or "::"
+    port: int  # its port
+    ours: Optional[bool]  # whether it is held by the server's own processes; null when that cannot be told
 
 
 class LogEntry(TypedDict):
-    """A FATAL, PANIC or ERROR line of the server's log (or one that names a known cause), newest last."""
+    """A line of the server's log that is a FATAL, PANIC or ERROR, or names a known cause."""
 
-    at: Optional[str]
-    severity: str  # FATAL PANIC ERROR or OTHER (another language, or a cause named by an ordinary line)
-    sqlstate: Optional[str]  # only where log_line_prefix has %e
-    cause: Optional[str]  # a cause of question 1, where the text names one beyond doubt
-    text: str  # secrets masked, at most 300 characters
+    at: Optional[str]  # its time, as written in the log; null where the line has none
+    severity: str  # `FATAL`, `PANIC`, `ERROR`, or `OTHER` (another language, or an ordinary line that names a cause)
+    sqlstate: Optional[str]  # null unless log_line_prefix has `%e`
+    cause: Optional[str]  # the cause of a `server_down` that the text names beyond doubt, else null
+    text: str  # the message, secrets masked, at most 300 characters
 
 
 class Published(TypedDict):
-    port: int  # inside
-    host_address: str
-    host_port: int
+    """A port that the engine publishes on the host."""
+
+    port: int  # the port in the container
+    host_address: str  # the host's address
+    host_port: int  # the host's port
 
 
 class Network(TypedDict):
-    name: str
-    address: Optional[str]
-    aliases: List[str]
-    attached: bool  # false: the service should be on it (the Compose file's configuration, or its replicas) and is not
+    """A network of a container."""
+
+    name: str  # its name
+    address: Optional[str]  # the container's address in it; null when it has none, as when it is stopped
+    aliases: List[str]  # the names by which others in this network find the container
+    attached: bool  # false when the service belongs on it (Compose file, or the service's replicas) and is not on it
 
 
 class ServerFacts(TypedDict):
-    """Question 1: the server process and what it stands on."""
+    """The server's process and what it stands on."""
 
     name: str  # the container's name, or the data directory
-    service: Optional[str]
-    image: Optional[str]
-    state: str  # running | paused | restarting | exited | created | dead | missing | unknown (remote)
-    exit_code: Optional[int]
-    signal: Optional[int]  # the signal that ended it, from the exit code (137 -> 9)
-    out_of_memory: Optional[bool]  # the engine's OOM flag
-    engine_error: Optional[str]
-    started_at: Optional[str]
-    finished_at: Optional[str]
-    uptime_seconds: Optional[float]
-    restart_count: Optional[int]
-    restart_policy: Optional[str]
-    restart_loop: bool  # restarting, or restarted at least twice and up for less than 10 s
-    health: Optional[str]  # the container's own health check: starting | healthy | unhealthy
-    postmaster_pid: Optional[int]
-    postmaster_state: Optional[str]  # Process.state of the postmaster
-    processes: List[Process]
-    data_directory: Optional[DataDirectory]
-    disks: List[Disk]
-    mounts: List[Mount]
-    nofile_soft: Optional[int]
-    nofile_hard: Optional[int]
-    memory_limit_bytes: Optional[int]
-    lock_file: Optional[LockFile]
-    control: Optional[ControlData]
-    configuration: Optional[Configuration]  # only of a server that is down
-    listening: Optional[List[Listening]]
-    published: List[Published]
-    networks: List[Network]
-    log: List[LogEntry]
-    log_lines_read: int
-    log_source: Optional[str]  # "container log", a path, or null
+    service: Optional[str]  # the Compose service; null without Compose
+    image: Optional[str]  # the container's image; null without a container
+    # `running`, `paused`, `restarting`, `exited`, `created`, `dead`, `missing`; `unknown` with `runtime=remote`
+    state: str
+    exit_code: Optional[int]  # how it exited; null when it runs
+    signal: Optional[int]  # the signal that ended it, from the exit code (137 is 9); null when none did
+    out_of_memory: Optional[bool]  # whether the kernel ended it for want of memory
+    engine_error: Optional[str]  # why the engine could not start the container; null when it says nothing
+    started_at: Optional[str]  # when it was last started
+    finished_at: Optional[str]  # when it last ended; null when it never did
+    uptime_seconds: Optional[float]  # for how long it has been up; null when it is down
+    restart_count: Optional[int]  # how often the engine has restarted it
+    restart_policy: Optional[str]  # the container's restart policy
+    restart_loop: bool  # whether it is restarting, or was restarted at least twice and has been up for less than 10 s
+    health: Optional[str]  # the container's own health check: `starting`, `healthy` or `unhealthy`; null without one
+    postmaster_pid: Optional[int]  # the postmaster's pid as seen from the host; null when there is none
+    postmaster_state: Optional[str]  # the postmaster's process state, as in `processes`
+    processes: List[Process]  # the postmaster and all its children
+    data_directory: Optional[DataDirectory]  # the data directory
+    disks: List[Disk]  # the file systems it writes to
+    mounts: List[Mount]  # the container's mounts
+    nofile_soft: Optional[int]  # soft limit of open files
+    nofile_hard: Optional[int]  # hard limit of open files
+    memory_limit_bytes: Optional[int]  # the container's or the cgroup's limit; null when there is none
+    lock_file: Optional[LockFile]  # what `postmaster.pid` says; null when there is no such file
+    control: Optional[ControlData]  # what `pg_controldata` says
+    configuration: Optional[Configuration]  # whether its configuration is accepted; null unless the server is down
+    listening: Optional[List[Listening]]  # the TCP sockets that listen where the server lives
+    published: List[Published]  # the ports that the engine publishes
+    networks: List[Network]  # the networks of the container
+    log: List[LogEntry]  # what the last lines of the log say, newest last
+    log_lines_read: int  # how many lines of the log were read
+    log_source: Optional[str]  # "container log", or the path of the file; null when no log was found
 
 
 class WireAnswer(TypedDict):
-    """What one address answered to a start-up packet (``_wire.probe``)."""
+    """What one address answered to a start-up packet. That needs no driver and no login."""
 
-    kind: str  # socket | network (the server's own address) | loopback | published | login_host
-    address: str  # "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432"
-    # accepting: asked for a password or let us in; rejecting: an ErrorResponse; silent: connected, nothing came;
-    # refused, unreachable, timeout: no connection; missing: no such socket; not_postgresql: something else answered
+    kind: str  # `socket`, `network` (the server's own address), `loopback`, `published` or `login_host`
+    address: str  # such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432"
+    # `accepting` (asked for a password, or let us in), `rejecting` (answered with an error), `silent` (connected,
+    # nothing came), `refused`, `unreachable`, `timeout` (no connection), `missing` (no such socket), `not_postgresql`
     outcome: str
-    severity: Optional[str]  # never localised (field V): FATAL ...
-    sqlstate: Optional[str]
-    message: Optional[str]  # localised text, for the eye only
-    elapsed_ms: float
+    severity: Optional[str]  # of the error, never localised, such as "FATAL"; null without an error
+    sqlstate: Optional[str]  # of the error, such as "53300"; null without an error
+    message: Optional[str]  # the error's text, in the server's language; null without an error
+    elapsed_ms: float  # how long the answer took
 
 
 class Resolution(TypedDict):
-    name: str
-    addresses: List[str]
-    nameserver: Optional[str]  # null: a literal address or /etc/hosts
-    error: Optional[str]  # null | not_found | timeout | no_nameserver
-    elapsed_ms: float
+    """How the name of the server resolved."""
+
+    name: str  # the name that was looked up
+    addresses: List[str]  # what it resolved to
+    nameserver: Optional[str]  # who answered; null for a literal address or a line in /etc/hosts
+    error: Optional[str]  # `not_found`, `timeout` or `no_nameserver`; null when it resolved
+    elapsed_ms: float  # how long it took
 
 
 class Reach(TypedDict):
-    """TCP connections opened and closed without a word: no slot is taken. Ten probes, twenty when one was lost."""
+    """TCP connections opened and closed without a word, so that no slot is taken: ten, or twenty when one was lost."""
 
-    address: Optional[str]  # host:port that was tried
-    probes: int
-    answered: int
-    loss_percent: float
-    latency_ms: Optional[float]  # median of those answered
-    outcome: str  # open | refused | timeout | unreachable
+    address: Optional[str]  # the address and port that were tried
+    probes: int  # how many connections were tried
+    answered: int  # how many were answered
+    loss_percent: float  # how many were not, in percent
+    latency_ms: Optional[float]  # median of those that were answered; null when none was
+    outcome: str  # `open`, `refused`, `timeout` or `unreachable`
 
 
 class LoginAttempt(TypedDict):
     """A real login with the client's own settings from the client's own place."""
 
-    succeeded: bool
-    # ok | rejected | timeout | no_tls (demanded, and not offered) | bad_certificate | closed | failed
+    succeeded: bool  # whether it did
+    # `ok`, `rejected`, `timeout`, `no_tls` (required, but not offered), `bad_certificate`, `closed` or `failed`
     outcome: str
-    severity: Optional[str]
-    sqlstate: Optional[str]
-    message: Optional[str]
-    method: Optional[str]  # trust | password | md5 | scram-sha-256 | ... as the server asked
-    tls: bool
-    source_address: Optional[str]  # the client's address as pg_hba.conf sees it (null on a Unix socket)
-    elapsed_ms: float
+    severity: Optional[str]  # of the server's error, never localised; null without an error
+    sqlstate: Optional[str]  # of the server's error; null without an error
+    message: Optional[str]  # the error's text; null without an error
+    method: Optional[str]  # how the server asked for it: `trust`, `password`, `md5`, `scram-sha-256`, ...
+    tls: bool  # whether the connection was encrypted
+    source_address: Optional[str]  # the client's address as pg_hba.conf sees it; null on a Unix socket
+    elapsed_ms: float  # how long it took
 
 
 class ClientLogin(TypedDict):
-    """The settings the client uses; the password itself stays behind."""
+    """The settings the client logs in with. The password itself is not kept."""
 
-    host: str
-    port: int
-    user: str
-    database: str
-    ssl_mode: str
-    password_given: bool
-    source: str  # where they came from: "options", "DATABASE_URL", "POSTGRES_*", "PG*", "DB_*", "target"
+    host: str  # the host, or the directory of a Unix socket
+    port: int  # the port
+    user: str  # the role
+    database: str  # the database
+    ssl_mode: str  # libpq's sslmode
+    password_given: bool  # whether a password was found
+    source: str  # where they come from: "options", "DATABASE_URL", "POSTGRES_*", "PG*", "DB_*" or "target"
 
 
 class Health(TypedDict):
-    url: str
-    status: Optional[int]
-    ok: bool
-    body: Optional[str]  # at most 300 characters
-    error: Optional[str]
+    """What the client's health page says."""
+
+    url: str  # its address
+    status: Optional[int]  # the HTTP status; null when there was no answer
+    ok: bool  # whether the status is below 400
+    body: Optional[str]  # at most 300 characters of the answer, secrets masked
+    error: Optional[str]  # why there was no answer, else null
 
 
 class ClientFacts(TypedDict):
-    """Questions 3 and 5, one per container of a declared client (replicas apart), or one for "here"."""
+    """A client from its own place in the network: one for each container of a declared client, or one for "here"."""
 
-    service: str
+    service: str  # the service's name
     name: str  # the container's name, or "here"
-    state: str  # running | exited | missing | ... as ServerFacts.state
-    place: str  # namespace | toolbox | here | none
-    application_name: Optional[str]
-    networks: List[Network]
-    shared_networks: List[str]  # networks that both this client and the server are attached to
-    login: Optional[ClientLogin]
-    resolution: Optional[Resolution]
-    reach: Optional[Reach]
-    startup: Optional[WireAnswer]
-    attempt: Optional[LoginAttempt]
-    password_matches: Optional[bool]  # against the stored verifier; null when either is not to be had
-    health: Optional[Health]
-    error: Optional[str]  # why this client could not be examined
+    state: str  # `running`, `exited`, `missing`, ... as the server's state
+    # where it was looked from: `namespace` (the container's own), `toolbox` (a container beside it), `here` or `none`
+    place: str
+    application_name: Optional[str]  # the application_name it is known by; null when none was declared
+    networks: List[Network]  # the container's networks
+    shared_networks: List[str]  # the networks that both the client and the server are attached to
+    login: Optional[ClientLogin]  # its settings; null when none were found
+    resolution: Optional[Resolution]  # how the server's name resolved; null when it was not looked up
+    reach: Optional[Reach]  # whether TCP connections open; null when there was no address to try
+    startup: Optional[WireAnswer]  # what the server answered to a start-up packet; null when it was not sent
+    attempt: Optional[LoginAttempt]  # how a login went; null when none was tried
+    password_matches: Optional[bool]  # whether its password fits the stored verifier; null when either cannot be read
+    health: Optional[Health]  # its health page; null when none was declared, or it could not be asked
+    error: Optional[str]  # why this client could not be examined, else null
+
+
+class SnapshotError(TypedDict):
+    """Why SQL did not get through."""
+
+    sqlstate: Optional[str]  # the server's SQLSTATE; null when it never answered
+    message: str  # what was said
+    kind: str  # `connection`, `statement`, `deadline` or `unavailable`
 
 
 class Facts(TypedDict):
-    target: Dict[str, Any]  # {host, runtime, version: "17.5" or null, in_recovery: bool or null}
-    server: Optional[ServerFacts]
-    wire: List[WireAnswer]
-    clients: List[ClientFacts]
-    snapshot: Optional["Snapshot"]
-    snapshot_error: Optional[Dict[str, Any]]  # {sqlstate, message, kind: connection|statement|deadline|unavailable}
-    errors: Dict[str, str]  # step -> why it brought nothing
+    """All that was read."""
+
+    target: TargetFacts  # the server that was looked at
+    server: Optional[ServerFacts]  # its process and what it stands on; null when it could not be looked at
+    wire: List[WireAnswer]  # what each address answered to a start-up packet
+    clients: List[ClientFacts]  # each client from its own place
+    snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through
+    snapshot_error: Optional[SnapshotError]  # why SQL did not get through; null when it did
+    errors: Dict[str, str]  # the steps that brought nothing, and why
 
 
 # --- the snapshot: one statement, one JSON document ------------------------------------------------------------------
 
 
 class SessionRow(TypedDict):
-    """A client backend. Ages are seconds at the snapshot's time; the query is masked and cut to 200 characters."""
+    """A session of a client. Ages are in seconds at the snapshot's time."""
 
-    pid: int
-    backend_start: str
-    user: Optional[str]
-    database: Optional[str]
-    application: str
-    client_address: Optional[str]  # null: Unix socket
-    state: Optional[str]  # active | idle | idle in transaction | idle in transaction (aborted) | ...
-    state_seconds: Optional[float]
-    transaction_seconds: Optional[float]
-    query_seconds: Optional[float]
-    wait_event_type: Optional[str]
-    wait_event: Optional[str]
-    superuser: bool
-    query: Optional[str]
+    pid: int  # its backend's pid, as the server sees it
+    backend_start: str  # when it connected; empty where that may not be seen
+    user: Optional[str]  # its role
+    database: Optional[str]  # its database
+    application: str  # its application_name; empty when it gave none
+    client_address: Optional[str]  # where it comes from; null for a Unix socket
+    state: Optional[str]  # `active`, `idle`, `idle in transaction`, `idle in transaction (aborted)`, ...
+    state_seconds: Optional[float]  # since its state last changed
+    transaction_seconds: Optional[float]  # since its transaction began; null when none is open
+    query_seconds: Optional[float]  # since its query began; null unless it is active
+    wait_event_type: Optional[str]  # what kind of thing it waits for; null when it does not wait
+    wait_event: Optional[str]  # what it waits for; null when it does not wait
+    superuser: bool  # whether its role is a superuser
+    query: Optional[str]  # its last query, literals masked, at most 200 characters; null where it may not be seen
 
 
 class SessionGroup(TypedDict):
-    """Client backends counted by all of these together."""
+    """Sessions of clients that have all of these in common."""
 
-    state: Optional[str]
-    database: Optional[str]
-    user: Optional[str]
-    application: str
-    client_address: Optional[str]
-    sessions: int
-    longest_state_seconds: Optional[float]
+    state: Optional[str]  # their state
+    database: Optional[str]  # their database
+    user: Optional[str]  # their role
+    application: str  # their application_name; empty when they gave none
+    client_address: Optional[str]  # where they come from; null for a Unix socket
+    sessions: int  # how many there are
+    longest_state_seconds: Optional[float]  # for how long the longest of them has been in this state
 
 
 class Connections(TypedDict):
-    max_connections: int
-    superuser_reserved: int
-    reserved: int  # reserved_connections, 0 before PostgreSQL 16
-    used: int  # client backends, our own session not counted
-    groups: List[SessionGroup]
-    idle: List[SessionRow]  # idle the longest, at most 50
-    idle_in_transaction: List[SessionRow]  # longest first, at most 50
-    long_idle: int  # idle for at least idle_minutes
-    long_idle_in_transaction: int  # in an open transaction and idle for at least idle_in_transaction_seconds
+    """The sessions of clients, and the slots there are for them."""
+
+    max_connections: int  # the setting
+    superuser_reserved: int  # the setting superuser_reserved_connections
+    reserved: int  # the setting reserved_connections; 0 before PostgreSQL 16
+    used: int  # sessions of clients, ours not counted
+    groups: List[SessionGroup]  # the sessions, counted by what they have in common, the largest group first
+    idle: List[SessionRow]  # those idle, the longest first, at most 50
+    idle_in_transaction: List[SessionRow]  # those idle in a transaction, the longest first, at most 50
+    long_idle: int  # how many have been idle for at least `idle_minutes`
+    long_idle_in_transaction: int  # how many have been idle in a transaction for at least `idle_in_transaction_seconds`
 
 
 class RoleLimit(TypedDict):
-    name: str
-    limit: int  # never -1: only roles and databases with a limit are listed
-    used: int
+    """A role or a database with a connection limit of its own."""
+
+    name: str  # its name
+    limit: int  # the limit
+    used: int  # the sessions that count against it
+
+
+class Limits(TypedDict):
+    """Roles and databases with a connection limit of their own."""
+
+    roles: List[RoleLimit]  # the roles, superusers apart: they are not held to it
+    databases: List[RoleLimit]  # the databases
 
 
 class Blocker(TypedDict):
-    """One edge of the blocking tree. A prepared transaction has ``pid`` 0 and its ``gid``."""
+    """One session that waits, and one that it waits for."""
 
-    blocked_pid: int
-    blocking_pid: int
-    blocking_gid: Optional[str]
-    blocked_seconds: float
-    relation: Optional[str]
-    lock_mode: Optional[str]
+    blocked_pid: int  # who waits
+    blocking_pid: int  # whom it waits for; 0 for a prepared transaction
+    blocking_gid: Optional[str]  # the prepared transaction it waits for; null for a session
+    blocked_seconds: float  # for how long it has been waiting
+    relation: Optional[str]  # the table that is locked; null when it waits for something else
+    lock_mode: Optional[str]  # the lock that it wants
 
 
 class PreparedTransaction(TypedDict):
-    gid: str
-    owner: str
-    database: str
-    age_seconds: float
+    """A transaction prepared for two-phase commit."""
+
+    gid: str  # its name
+    owner: str  # the role that prepared it
+    database: str  # its database
+    age_seconds: float  # since it was prepared
+
+
+class WaitEvent(TypedDict):
+    """What active sessions wait for."""
+
+    type: str  # what kind of event
+    event: str  # the event
+    sessions: int  # how many sessions wait for it
+
+
+class Deadlocks(TypedDict):
+    """Deadlocks in one database."""
+
+    database: Optional[str]  # the database
+    count: int  # how many since its statistics were last reset
+
+
+class Conflicts(TypedDict):
+    """Queries on a standby that were cancelled because they conflicted with recovery."""
+
+    database: str  # their database
+    kind: str  # what they conflicted with: `tablespace`, `lock`, `snapshot`, `bufferpin`, `deadlock`, ...
+    count: int  # how many since the statistics were last reset
 
 
 class Activity(TypedDict):
-    long_queries: List[SessionRow]  # active for at least long_query_seconds, longest first, at most 50
-    blocking: List[Blocker]
-    involved: List[SessionRow]  # every session that an edge of ``blocking`` names
-    prepared: List[PreparedTransaction]  # oldest first, at most 50
-    wait_events: List[Dict[str, Any]]  # {type, event, sessions}, active client backends
-    deadlocks: List[Dict[str, Any]]  # {database, count} since stats_reset
-    conflicts: List[Dict[str, Any]]  # {database, kind, count}, standby only
+    """What the sessions do and wait for."""
+
+    long_queries: List[SessionRow]  # those active for at least `long_query_seconds`, the longest first, at most 50
+    blocking: List[Blocker]  # who waits for whom
+    involved: List[SessionRow]  # every session that is named in `blocking`
+    prepared: List[PreparedTransaction]  # prepared transactions, the oldest first, at most 50
+    wait_events: List[WaitEvent]  # what active sessions wait for
+    deadlocks: List[Deadlocks]  # databases in which deadlocks have happened
+    conflicts: List[Conflicts]  # conflicts with recovery, only on a standby
 
 
 class HbaRule(TypedDict):
-    """A row of pg_hba_file_rules."""
+    """A rule of `pg_hba.conf`."""
 
-    rule_number: Optional[int]  # PostgreSQL 16
-    file_name: Optional[str]
-    line_number: int
-    type: Optional[str]  # local host hostssl hostnossl hostgssenc hostnogssenc
-    database: Optional[List[str]]
-    user_name: Optional[List[str]]
-    address: Optional[str]
-    netmask: Optional[str]
-    auth_method: Optional[str]
-    options: Optional[List[str]]
-    error: Optional[str]
+    rule_number: Optional[int]  # its number; null before PostgreSQL 16 and for a line with an error
+    file_name: Optional[str]  # the file it stands in
+    line_number: int  # its line in the file
+    type: Optional[str]  # `local`, `host`, `hostssl`, `hostnossl`, `hostgssenc` or `hostnogssenc`
+    database: Optional[List[str]]  # the databases it is for
+    user_name: Optional[List[str]]  # the roles it is for
+    address: Optional[str]  # the addresses it is for; null for `local`
+    netmask: Optional[str]  # their mask; null for `local` and where the address is a name
+    auth_method: Optional[str]  # the authentication method
+    options: Optional[List[str]]  # the method's options, secrets masked; null when there are none
+    error: Optional[str]  # why the line cannot be used; null when it can
 
 
 class Role(TypedDict):
-    """A role that a client logs in as; ``verifier`` is scram-sha-256 | md5 | none | null (may not be read)."""
+    """A role that a client logs in as."""
 
-    name: str
-    exists: bool
-    can_login: Optional[bool]
-    superuser: Optional[bool]
-    valid_until: Optional[str]
-    expired: Optional[bool]
-    connection_limit: Optional[int]
-    verifier: Optional[str]
-    member_of: List[str]  # directly or not; pg_hba.conf's "+group"
+    name: str  # its name
+    exists: bool  # whether it exists
+    can_login: Optional[bool]  # whether it has LOGIN; null when it does not exist
+    superuser: Optional[bool]  # whether it is a superuser; null when it does not exist
+    valid_until: Optional[str]  # until when its password is valid; null without an end
+    expired: Optional[bool]  # whether that time has passed; null when it does not exist
+    connection_limit: Optional[int]  # its connection limit, -1 without one; null when it does not exist
+    verifier: Optional[
+        str
+    ]  # how its password is stored: `scram-sha-256`, `md5` or `none`; null when it may not be read
+    member_of: List[str]  # the roles it is a member of, directly or not
 
 
 class Database(TypedDict):
-    name: str
-    exists: bool
-    allows_connections: Optional[bool]
-    connection_limit: Optional[int]
-    connect_privilege: Dict[str, Optional[bool]]  # role asked about -> has CONNECT
+    """A database that a client asks for."""
+
+    name: str  # its name
+    exists: bool  # whether it exists
+    allows_connections: Optional[bool]  # whether it allows connections at all; null when it does not exist
+    connection_limit: Optional[int]  # its connection limit, -1 without one; null when it does not exist
+    connect_privilege: Dict[str, Optional[bool]]  # for each role a client logs in as, whether it has CONNECT
+
+
+class FileError(TypedDict):
+    """An error in a configuration file."""
+
+    file: Optional[str]  # the file
+    line: Optional[int]  # the line
+    name: Optional[str]  # the setting; null for an error of syntax
+    error: str  # what is wrong with it
+
+
+class PendingSetting(TypedDict):
+    """A setting that was changed in a file and waits for a restart."""
+
+    name: str  # the setting
+    setting: str  # the value that is in force until then
 
 
 class Configured(TypedDict):
-    listen_addresses: str
-    port: int
-    socket_directories: Optional[str]
-    ssl: bool
-    password_encryption: Optional[str]
-    log_destination: Optional[str]
-    load_time: Optional[str]  # pg_conf_load_time()
-    file_errors: List[Dict[str, Any]]  # pg_file_settings with an error: {file, line, name, error}
-    pending_restart: List[Dict[str, Any]]  # {name, setting}
-    hba_rules: Optional[List[HbaRule]]  # null: may not be read
-    hba_file: Optional[str]
+    """What the server was told."""
+
+    listen_addresses: str  # the setting
+    port: int  # the setting
+    socket_directories: Optional[str]  # the setting unix_socket_directories; null where it may not be read
+    ssl: bool  # the setting
+    password_encryption: Optional[str]  # the setting
+    log_destination: Optional[str]  # the setting
+    load_time: Optional[str]  # when the configuration files were last loaded
+    file_errors: List[FileError]  # errors in the configuration files; empty where they may not be read
+    pending_restart: List[PendingSetting]  # changed settings that wait for a restart
+    hba_rules: Optional[List[HbaRule]]  # the rules of `pg_hba.conf`; null where they may not be read
+    hba_file: Optional[str]  # the path of `pg_hba.conf`; null where it may not be read
+
+
+class ChecksumFailures(TypedDict):
+    """Data pages of one database whose checksum was wrong."""
+
+    database: Optional[str]  # the database; null for shared objects
+    count: int  # how many since the statistics were last reset
+    last_failure: Optional[str]  # when one was last seen
+
+
+class TransactionAge(TypedDict):
+    """How far one database is from transaction ID wraparound."""
+
+    database: str  # the database
+    xid_age: int  # transactions since its oldest unfrozen transaction ID; the server stops before 2,147,483,647
+    multixact_age: int  # the same in multixact IDs
 
 
 class Standby(TypedDict):
-    """pg_stat_replication row on a primary."""
+    """A standby of this server, from pg_stat_replication."""
 
-    application: str
-    client_address: Optional[str]
-    state: str
-    sync_state: str
-    replay_lag_seconds: Optional[float]
-    replay_lag_bytes: Optional[int]
+    application: str  # its application_name
+    client_address: Optional[str]  # where it comes from; null for a Unix socket
+    state: str  # `streaming`, `catchup`, `startup`, `backup`, `stopping` or `unknown`
+    sync_state: str  # `sync`, `async`, `quorum`, `potential` or `unknown`
+    replay_lag_seconds: Optional[
+        float
+    ]  # how far its replay is behind; null when it has caught up and nothing is written
+    replay_lag_bytes: Optional[int]  # how much WAL it has yet to replay
 
 
 class Slot(TypedDict):
-    name: str
-    type: str
-    active: bool
-    retained_bytes: Optional[int]
-    wal_status: Optional[str]
+    """A replication slot."""
+
+    name: str  # its name
+    type: str  # `physical` or `logical`
+    active: bool  # whether somebody uses it
+    retained_bytes: Optional[int]  # WAL that is kept for it; null when it holds none
+    wal_status: Optional[str]  # `reserved`, `extended`, `unreserved` or `lost`; null when it holds no WAL
+
+
+class Receiver(TypedDict):
+    """How this standby receives WAL."""
+
+    status: Optional[str]  # the WAL receiver's status, such as "streaming"; null when none runs
+    sender_host: Optional[str]  # the server it receives from; null when none runs
+    replay_lag_seconds: Optional[
+        float
+    ]  # age of the last replayed transaction; null when all that was received is replayed
 
 
 class Soundness(TypedDict):
-    checksum_failures: List[Dict[str, Any]]  # {database: null for shared objects, count, last_failure}
-    transaction_age: List[Dict[str, Any]]  # {database, xid_age, multixact_age}, oldest first
-    autovacuum_freeze_max_age: int
-    standbys: List[Standby]
-    slots: List[Slot]
-    # of a standby: {status, sender_host, replay_lag_seconds (null when caught up or unknown)}
-    receiver: Optional[Dict[str, Any]]
+    """What says whether data and replication are healthy."""
+
+    checksum_failures: List[ChecksumFailures]  # databases in which checksums were wrong
+    transaction_age: List[TransactionAge]  # every database's distance to wraparound, the oldest first
+    autovacuum_freeze_max_age: int  # the setting
+    standbys: List[Standby]  # the standbys of this server
+    slots: List[Slot]  # its replication slots
+    receiver: Optional[Receiver]  # how it receives WAL; null unless it is a standby
 
 
 class Snapshot(TypedDict):
-    """What the one statement returns, whatever the server's version."""
+    """What SQL says, read by one statement at one point in time, the same for every version of the server."""
 
-    at: str
-    version: str  # "17.5"
-    version_num: int
-    started_at: str
-    in_recovery: bool
-    limited: bool  # true: the login role may not see everything (no superuser, no pg_monitor)
-    connections: Connections
-    limits: Dict[str, List[RoleLimit]]  # {roles, databases}
-    activity: Activity
-    configured: Configured
-    roles: List[Role]  # one for each role a client logs in as
-    databases: List[Database]  # one for each database a client asks for
-    soundness: Soundness
+    at: str  # when it was taken
+    version: str  # the server's version, such as "17.5"
+    version_num: int  # the same as a number, such as 170005
+    started_at: str  # when the server started
+    in_recovery: bool  # whether it is a standby, or still recovering
+    limited: bool  # whether the login role may not see everything (it is no superuser and lacks pg_monitor)
+    connections: Connections  # the sessions of clients, and the slots there are for them
+    limits: Limits  # roles and databases with a limit of their own
+    activity: Activity  # what the sessions do and wait for
+    configured: Configured  # what the server was told
+    roles: List[Role]  # the roles that the clients log in as
+    databases: List[Database]  # the databases that the clients ask for
+    soundness: Soundness  # what says whether data and replication are healthy

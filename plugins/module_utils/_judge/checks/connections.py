@@ -236,13 +236,13 @@ def _findings(
         text = "%.0f %% of the usable connections are taken" % (used * 100 / usable)
         found.append(Finding("pool_nearly_exhausted", WARNING, text, (counts, *_held(holders))))
     ours = [client["login"] for client in facts["clients"] if client["login"]]
-    for kind, mine in (
-        ("roles", [login["user"] for login in ours]),
-        ("databases", [login["database"] for login in ours]),
+    for kind, rows, mine in (
+        ("role", snapshot["limits"]["roles"], [login["user"] for login in ours]),
+        ("database", snapshot["limits"]["databases"], [login["database"] for login in ours]),
     ):
-        for row in snapshot["limits"].get(kind) or []:
+        for row in rows:
             # A limit of 0 is a way to lock somebody out, and was meant.
             if row["used"] >= row["limit"] and (row["limit"] > 0 or row["name"] in mine):
-                text = "%s %s has reached its connection limit" % (kind[:-1], row["name"])
+                text = "%s %s has reached its connection limit" % (kind, row["name"])
                 found.append(Finding("connection_limit_reached", WARNING, text, ("%(used)d of %(limit)d" % row,)))
     return found

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Tuple
 
 from ..._model.answers import CRITICAL, EMERGENCY, NO, WARNING, YES, Answer, Finding, Thresholds
 from .readings import (
@@ -179,7 +179,8 @@ def _age(snapshot: Snapshot, thresholds: Thresholds) -> List[Fault]:
         ("transaction_age", "xid_age", "transaction age"),
         ("multixact_age", "multixact_age", "multixact age"),
     ):
-        rows = [row for row in snapshot["soundness"]["transaction_age"] if (row.get(key) or 0) > thresholds.xid_age]
+        ages: List[Dict[str, Any]] = [dict(row) for row in snapshot["soundness"]["transaction_age"]]
+        rows = [row for row in ages if (row[key] or 0) > thresholds.xid_age]
         rows.sort(key=lambda row: -row[key])
         if not rows:
             continue
@@ -218,12 +219,12 @@ def _replication(facts: Facts, snapshot: Snapshot, thresholds: Thresholds) -> Li
         for row in behind
     ]
     who = behind[0]["application"] if behind else "this standby"
-    receiver = sound["receiver"] or {}
-    lag: Optional[float] = receiver.get("replay_lag_seconds")
-    if snapshot["in_recovery"] and lag is not None and lag > most:
+    receiver = sound["receiver"]
+    lag = receiver["replay_lag_seconds"] if receiver else None
+    if snapshot["in_recovery"] and receiver and lag is not None and lag > most:
         evidence.append(
             "this standby replays %s behind its primary (receiver %s)"
-            % (duration(lag), receiver.get("status") or "not running")
+            % (duration(lag), receiver["status"] or "not running")
         )
     lost = _lost_primary(facts, snapshot)
     if lost:
@@ -258,7 +259,7 @@ def _lost_primary(facts: Facts, snapshot: Snapshot) -> List[str]:
 def _no_receiver(snapshot: Snapshot) -> bool:
     receiver = snapshot["soundness"]["receiver"]
     # A limited role sees a running receiver's row with nulls only.
-    return snapshot["in_recovery"] and not snapshot["limited"] and not (receiver or {}).get("status")
+    return snapshot["in_recovery"] and not snapshot["limited"] and not (receiver and receiver["status"])
 
 
 def _receiver(facts: Facts, snapshot: Snapshot) -> List[Finding]:

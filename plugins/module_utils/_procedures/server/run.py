@@ -92,7 +92,7 @@ def read(target: Target) -> Reading:
     obstacle = drive_of(target).obstacle(Deadline(target.deadline_seconds))
     facts, _elapsed = gather.gather(target, (gather.SERVER, gather.WIRE, gather.SNAPSHOT))
     preflight: Optional[Dict[str, Any]] = None
-    error = (facts["snapshot_error"] or {}).get("message")
+    error = facts["snapshot_error"]["message"] if facts["snapshot_error"] else None
     if facts["snapshot"] is not None:
         try:
             preflight = target.session.query(
