@@ -50,10 +50,12 @@ options:
     type: list
     elements: int
   session_states:
-    description: States as in C(pg_stat_activity). V(idle in transaction) is an aborted transaction, too.
+    description:
+      - States as in C(pg_stat_activity). V(idle in transaction) includes aborted transactions.
+      - V(idle_in_transaction) means the same as V(idle in transaction), for command lines.
     type: list
     elements: str
-    choices: [active, idle, idle in transaction]
+    choices: [active, idle, idle in transaction, idle_in_transaction]
   idle_seconds:
     description: Idle, in a transaction or not, for at least this long.
     type: float
@@ -82,18 +84,18 @@ options:
     elements: str
     default:
       - pg_dump
-      - pg_restore
       - pg_basebackup
       - pg_receivewal
-      - pg_recvlogical
-      - pg_rewind
-      - pg_upgrade
-      - pgbackrest
       - pg_probackup
+      - pgbackrest
       - pghoard
       - barman
       - wal-g
       - wal-e
+      - pg_restore
+      - pg_recvlogical
+      - pg_rewind
+      - pg_upgrade
       - patroni
       - repmgr
   protect_users:

@@ -131,6 +131,9 @@ verdict:
         reason:
           description: Why.
           type: str
+        or_if:
+          description: What makes it due sooner, null when nothing does.
+          type: str
 path:
   description: The questions in the order in which they were asked.
   returned: success
@@ -145,6 +148,9 @@ path:
       type: str
     detail:
       description: The answer in one line.
+      type: str
+    reason:
+      description: Why the question was not asked, null when it was.
       type: str
 findings:
   description: Everything that was noticed, the worst first.

@@ -1005,7 +1005,7 @@ fault(
     "lock chain",
     "queries_hanging",
     "blocked_by_lock",
-    "pid 1, app (api) from 172.18.0.3, idle in transaction, holds up 2 sessions (1 directly), the longest for 90 s",
+    "from 172.18.0.3, idle in transaction, holds up 2 sessions (1 directly), the longest for 1 min 30 s",
     chain(edge(2, 1, 90), edge(3, 2, 80)),
 )
 fault(

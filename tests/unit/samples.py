@@ -384,7 +384,8 @@ def pool_exhausted(host: str = "db2", application: str = "api") -> Result:
         escalation={
             "to": "dba",
             "after_minutes": 20,
-            "reason": "persists after a pool reset, or unresolved after 20 minutes",
+            "reason": "not resolved within 20 minutes",
+            "or_if": "it comes back after a pool reset",
         },
     )
     findings = [

@@ -21,6 +21,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sess
     choose,
     needed,
     select,
+    states,
 )
 
 SHOP = Declared("app", "shop-api", frozenset({"10.0.0.7"}))
@@ -283,3 +284,7 @@ def test_as_many_as_it_takes_are_those_of_clients_that_are_idle_longest() -> Non
     for at_most, pids in ((0, []), (2, [2, 3]), (9, [2, 3, 1])):
         assert [one["pid"] for one in select(rows, request, rules, at_most=at_most).take] == pids
     assert select(rows, request, Rules(max_percent=100), at_most=9).take == ()
+
+
+def test_a_state_may_be_given_as_one_word() -> None:
+    assert states(["idle", "idle_in_transaction"]) == ("idle", "idle in transaction")

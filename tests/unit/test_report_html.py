@@ -176,7 +176,7 @@ def test_a_ring_and_a_second_blocker_are_drawn_once() -> None:
         }
 
     empty: Dict[str, Any] = {"involved": [], "prepared": []}
-    assert nodes(dict(empty, blocking=[edge(1, 2), edge(2, 1)])) == [(0, 2), (1, 1)]
+    assert nodes(dict(empty, blocking=[edge(1, 2), edge(2, 1)])) == [(0, 1), (1, 2)]
     both = dict(empty, blocking=[edge(3, 1), edge(3, 2)])
     assert nodes(both) == [(0, 1), (1, 3), (0, 2)]
     drawn = pictures.blocking(both)

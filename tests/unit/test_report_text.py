@@ -33,7 +33,7 @@ def test_a_verdict_shows_path_evidence_remedy_and_escalation() -> None:
     assert "- 71 sessions of api are idle for more than 30 minutes" in out
     assert "! 4 sessions are idle in a transaction" in out
     assert "Mend it:  ansible-playbook oncall.postgresql.pool_reset --limit db2 -e oncall_application=api" in out
-    assert "Tell the DBA if it is not resolved after 20 minutes, or persists after a pool reset." in out
+    assert "Tell the DBA if this is not resolved within 20 minutes, or if it comes back after a pool reset." in out
 
 
 @pytest.mark.parametrize("width", [text.NARROWEST, 80, text.WIDEST])
@@ -180,7 +180,7 @@ def test_duration(seconds: Any, said: str) -> None:
     assert words.duration(seconds) == said
 
 
-@pytest.mark.parametrize("count, said", [(None, ""), (0, "0 B"), (1536, "1.5 KiB"), (64424509440, "60.0 GiB")])
+@pytest.mark.parametrize("count, said", [(None, ""), (0, "0 B"), (1536, "1.5 KiB"), (64424509440, "60 GiB")])
 def test_size(count: Any, said: str) -> None:
     assert words.size(count) == said
 
@@ -198,7 +198,7 @@ def test_printable(raw: str, said: str) -> None:
         ("none", None, "", ""),
         ("dba", 0, "wraparound risk", "Tell the DBA now: wraparound risk."),
         ("emergency", 0, "", "Tell the emergency contacts now."),
-        ("dba", 20, "unresolved after 20 minutes", "Tell the DBA if it is not resolved after 20 minutes."),
+        ("dba", 20, "not resolved", "Tell the DBA if this is not resolved within 20 minutes."),
     ],
 )
 def test_escalation(to: str, minutes: Any, reason: str, said: str) -> None:
@@ -208,12 +208,14 @@ def test_escalation(to: str, minutes: Any, reason: str, said: str) -> None:
 
 def test_a_question_that_was_not_asked_says_why_unless_another_was_answered_with_no() -> None:
     steps = [
-        {"question": "login", "answer": "not_asked", "detail": "not asked: no client is declared"},
+        {"question": "login", "answer": "not_asked", "detail": "not asked: x", "reason": "no client is declared"},
+        {"question": "network", "answer": "not_asked", "detail": "not asked: of an older result"},
         {"question": "activity", "answer": "no", "detail": "3 wait"},
-        {"question": "soundness", "answer": "not_asked", "detail": "not asked: queries_hanging/blocked comes first"},
+        {"question": "soundness", "answer": "not_asked", "detail": "not asked: y", "reason": "y"},
     ]
     assert [(step["question"], step["detail"]) for step in words.path(steps)] == [
         ("May the clients log in?", "no client is declared"),
+        ("Can its clients reach it?", "not asked: of an older result"),
         ("Are queries getting through?", "3 wait"),
         ("Is it sound?", ""),
     ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -20,8 +21,9 @@ from ansible_collections.oncall.postgresql.plugins.plugin_utils._respond import 
     respond,
 )
 from scripts.tables import CHECKOUT
+from tests.unit.values import FILLED
 
-HELPS = (("restart_helps", "1"), ("repair_helps", "1"), ("reload_helps", "1"), ("pids", "[41]"), ("name", "{{ 7*7 }}"))
+HELPS = replace(FILLED, name="{{ 7*7 }}")
 
 
 def triage(code: str, cause: Optional[str], *findings: str) -> Dict[str, Any]:
@@ -133,7 +135,8 @@ def test_a_healthy_server_needs_no_words() -> None:
 def test_every_variable_of_a_remedy_is_handed_on() -> None:
     tasks = yaml.safe_load((CHECKOUT / "playbooks" / "tasks" / "respond.yml").read_text())
     handed_on = set(tasks[0]["block"][0]["vars"])
-    named = {name for row in VERDICTS.values() if row.remedy for name, _unused in row.remedy.texts + row.remedy.lists}
+    remedies = [row.remedy for row in VERDICTS.values() if row.remedy]
+    named = {name for remedy in remedies for name, _unused in remedy.variables + remedy.constants}
     assert handed_on == named
 
 

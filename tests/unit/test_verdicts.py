@@ -8,16 +8,25 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import string
+from dataclasses import fields, replace
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.checks import login, network, running
-from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
-from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, render
-from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import SEVERITIES, Answer, Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import QUESTIONS, judge
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, filled, render
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import (
+    NO,
+    SEVERITIES,
+    Answer,
+    Thresholds,
+    Values,
+)
 from tests.unit.facts import healthy
-from tests.unit.faults import ALL
+from tests.unit.faults import ALL, Fault
+from tests.unit.values import FILLED
 
 # The design's table. Codes and causes are API: a change here wants a changelog entry.
 DESIGN: Dict[str, List[Optional[str]]] = {
@@ -133,8 +142,8 @@ def _remedies() -> Dict[str, Dict[str, Any]]:
         ("the name leads astray", "network_repair", {}),
         ("refused packets", None, None),
         ("leak", "pool_reset", {}),
-        ("idle in transaction", "pool_reset", {"oncall_state": "idle in transaction"}),
-        ("overload", "cancel_queries", {"oncall_query_seconds": "30"}),
+        ("idle in transaction", "pool_reset", {"oncall_state": "idle_in_transaction"}),
+        ("overload", "cancel_queries", {"oncall_query_seconds": 30}),
         ("role limit", "pool_reset", {"oncall_user": "app"}),
         ("database limit", "pool_reset", {"oncall_database": "shop"}),
         ("wrong password", "credentials_reset", {"oncall_role": "app", "oncall_client": "api"}),
@@ -169,7 +178,7 @@ def test_a_changed_listener_is_mended_by_a_restart() -> None:
         "not_accepting",
         "not_listening",
         ("x",),
-        values=(("server", "s"), ("where", "127.0.0.1:5432"), ("restart_helps", "yes")),
+        values=Values(server="s", where="127.0.0.1:5432", restart_helps=True),
     )
     remedy = render(answer, "db1")["remedy"]
     assert remedy
@@ -178,7 +187,9 @@ def test_a_changed_listener_is_mended_by_a_restart() -> None:
 
 def test_gids_are_never_code() -> None:
     gid = "x'; DROP TABLE orders; -- {role} $(reboot)"
-    answer = Answer("activity", "no", "x", "queries_hanging", "prepared_transaction", ("x",), values=(("gid", gid),))
+    answer = Answer(
+        "activity", "no", "x", "queries_hanging", "prepared_transaction", ("x",), values=replace(FILLED, gid=gid)
+    )
     remedy = render(answer, "db1")["remedy"]
     assert remedy
     assert remedy["extra_vars"] == {"oncall_gid": gid}
@@ -191,12 +202,55 @@ def test_gids_are_never_templates() -> None:
     from ansible.template import Templar
 
     gid = "{{ lookup('pipe', 'echo owned') }}"
-    answer = Answer("activity", "no", "x", "queries_hanging", "prepared_transaction", ("x",), values=(("gid", gid),))
+    answer = Answer(
+        "activity", "no", "x", "queries_hanging", "prepared_transaction", ("x",), values=replace(FILLED, gid=gid)
+    )
     remedy = render(answer, "db1")["remedy"]
     assert remedy
     loader = DataLoader()
     read = loader.load(shlex.split(remedy["command"])[-1])
     assert Templar(loader=loader, variables=read).template(read["oncall_gid"]) == gid
+
+
+def _placeholders(template: Optional[str]) -> List[str]:
+    return [name for _text, name, *_rest in string.Formatter().parse(template or "") if name]
+
+
+@pytest.mark.parametrize("key", ROWS)
+def test_every_placeholder_is_the_name_of_a_value(key: Tuple[str, Optional[str]]) -> None:
+    row = VERDICTS[key]
+    named = _placeholders(row.summary) + _placeholders(row.otherwise)
+    if row.remedy:
+        named += [value for _variable, value in row.remedy.variables] + [row.remedy.when or named[0]]
+    assert set(named) <= {field.name for field in fields(Values)}
+
+
+@pytest.mark.parametrize(
+    ("question", "fault"), [pytest.param(*one, id="%s: %s" % (one[0], one[1].name)) for one in ALL]
+)
+def test_every_answer_sets_what_its_row_names(question: str, fault: Fault) -> None:
+    """Of every check that says no, not only of the first, and for both of its row's texts."""
+    answers = [check(fault.facts, Thresholds()) for _unused, check in QUESTIONS]
+    for answer in answers:
+        if answer.answer == NO:
+            row = VERDICTS[answer.code or "", answer.cause]
+            for template in (row.summary, row.otherwise):
+                assert filled(template or "-", answer.values)
+
+
+def test_a_placeholder_that_is_not_set_is_an_error() -> None:
+    for template, values in (("{rolle}", FILLED), ("{role}", Values())):
+        with pytest.raises(KeyError):
+            filled(template, values)
+
+
+def test_a_remedy_without_its_variable_is_not_recommended() -> None:
+    """For an empty one could mean every role's sessions."""
+    for name in (None, ""):
+        answer = Answer(
+            "connections", NO, "x", "pool_exhausted", "role_limit", values=Values(counts="x", name=name or "")
+        )
+        assert render(answer, "db1")["remedy"] is None
 
 
 def test_summaries_are_filled() -> None:

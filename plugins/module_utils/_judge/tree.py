@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Tuple, TypedDict
 
-from .._model.answers import NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds
+from .._model.answers import NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds, Values
 from .._model.facts import ClientFacts, Facts, SnapshotError
 from .checks import accepting, activity, connections, login, network, running, soundness
+from .checks.readings import not_asked
 from .verdicts import Verdict, render
 
 Check = Callable[[Facts, Thresholds], Answer]
@@ -43,7 +44,7 @@ class Judgement(TypedDict):
     """``verdict``, ``path`` and ``findings`` as in triage's result."""
 
     verdict: Verdict
-    path: List[Dict[str, str]]
+    path: List[Dict[str, Optional[str]]]
     findings: List[Dict[str, Any]]
 
 
@@ -73,23 +74,23 @@ def severity_at_least(severity: str, least: str) -> bool:
     return SEVERITIES.index(severity) >= SEVERITIES.index(least)
 
 
-def _path(first: Optional[Answer], answers: List[Answer]) -> List[Dict[str, str]]:
-    path = []
+def _path(first: Optional[Answer], answers: List[Answer]) -> List[Dict[str, Optional[str]]]:
+    """What comes after the first no was looked at (see the findings), and counts as not asked."""
+    path: List[Dict[str, Optional[str]]] = []
     passed = False
     for answer in answers:
-        said, detail = answer.answer, answer.detail
-        if passed:
-            said, detail = NOT_ASKED, _after(first, answer)
-        path.append({"question": answer.question, "answer": said, "detail": detail})
+        if passed and first and answer.answer != NOT_ASKED:
+            answer = not_asked(answer.question, "%s / %s comes first" % (first.code, first.cause))
+        path.append(
+            {
+                "question": answer.question,
+                "answer": answer.answer,
+                "detail": answer.detail,
+                "reason": answer.reason,
+            }
+        )
         passed = passed or answer is first
     return path
-
-
-def _after(first: Optional[Answer], answer: Answer) -> str:
-    if answer.answer == NOT_ASKED:
-        return answer.detail
-    code = "%s/%s" % (first.code, first.cause) if first else "?"
-    return "not asked: %s comes first" % code
 
 
 def _later(first: Answer, answers: List[Answer], host: str) -> List[Finding]:
@@ -110,12 +111,12 @@ def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
     failing = [text for client in facts["clients"] for text in _failing(client)]
     if failing:
         what = "A client still fails, and no question says why: %s" % failing[0]
-        return Answer("", NO, what, "unknown", None, tuple(failing), values=(("what", what),))
+        return Answer("", NO, what, "unknown", None, tuple(failing), values=Values(what=what))
     open_questions = [answer for answer in answers if answer.answer == NOT_ASKED]
     blind = [answer for answer in open_questions if answer.question in _NEEDED]
     if blind:
-        what = "The server could not be examined (%s): %s" % (blind[0].question, _why(blind[0]))
-        evidence = [answer.question + ": " + _why(answer) for answer in open_questions]
+        what = "The server could not be examined (%s): %s" % (blind[0].question, blind[0].reason)
+        evidence = ["%s: %s" % (answer.question, answer.reason) for answer in open_questions]
         evidence += ["%s: %s" % pair for pair in sorted(facts["errors"].items())]
         severity = None if blind[0].question == running.QUESTION else WARNING
         return Answer(
@@ -125,14 +126,14 @@ def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
             "unknown",
             None,
             tuple(dict.fromkeys(evidence)),
-            values=(("what", what),),
+            values=Values(what=what),
             severity=_hanging(facts) or severity,
         )
     details = [answer.detail for answer in answers if answer.answer == YES]
     healthy = "all %d questions answered yes" % len(details)
     if open_questions:
         healthy = "%d of %d questions answered yes, the others have nothing to ask" % (len(details), len(answers))
-    return Answer("", YES, healthy, "healthy", None, tuple(details), values=(("detail", healthy),))
+    return Answer("", YES, healthy, "healthy", None, tuple(details), values=Values(detail=healthy))
 
 
 # Without an answer to these, nobody can say that a server is well. The other two ask about clients: there may be none.
@@ -143,11 +144,6 @@ def _hanging(facts: Facts) -> Optional[str]:
     """It lets sessions in and answers no SQL in time: that is worse than not having been able to ask."""
     error = facts["snapshot_error"]
     return "critical" if error and error.get("kind") == "deadline" else None
-
-
-def _why(answer: Answer) -> str:
-    prefix = "not asked: "
-    return answer.detail[len(prefix) :] if answer.detail.startswith(prefix) else answer.detail
 
 
 def _failing(client: ClientFacts) -> List[str]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple, TypedDict
 
-from .._model.answers import CRITICAL, EMERGENCY, OK, WARNING, Answer
+from .._model.answers import CRITICAL, EMERGENCY, OK, WARNING, Answer, Values
 
 NONE, DBA, EMERGENCY_CALL = "none", "dba", "emergency"
 UNRESOLVED_MINUTES = 20
@@ -35,12 +35,17 @@ class Verdict(TypedDict):
 
 @dataclass(frozen=True)
 class Remedy:
-    """A playbook and its variables, taken from the answer's values; with ``when``, only if that value is given."""
+    """A playbook and its variables, taken from the answer's values: only if these, and ``when``, are set."""
 
     playbook: str
-    texts: Tuple[Tuple[str, str], ...] = ()  # (variable, "text with {values}")
-    lists: Tuple[Tuple[str, str], ...] = ()  # (variable, value that holds a JSON list)
+    variables: Tuple[Tuple[str, str], ...] = ()  # (variable, the value's name)
+    constants: Tuple[Tuple[str, str], ...] = ()  # (variable, what it is)
     when: Optional[str] = None
+
+    def helps(self, values: Values) -> bool:
+        """A variable left empty could mean everything, so none is."""
+        needed = [key for _variable, key in self.variables] + ([self.when] if self.when else [])
+        return all(getattr(values, key) for key in needed)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Escalation:
     to: str
     after_minutes: Optional[int]
     reason: str
+    or_if: Optional[str] = None  # sooner, if this happens
 
 
 @dataclass(frozen=True)
@@ -56,18 +62,16 @@ class Row:
     summary: str
     remedy: Optional[Remedy]
     escalation: Escalation
-    otherwise: Optional[str] = None  # the summary where the remedy's ``when`` does not hold
+    otherwise: Optional[str] = None  # the summary where the remedy does not help
 
 
-UNRESOLVED = Escalation(DBA, UNRESOLVED_MINUTES, "unresolved after %d minutes" % UNRESOLVED_MINUTES)
-AFTER_RESET = Escalation(
-    DBA, UNRESOLVED_MINUTES, "persists after a pool reset, or unresolved after %d minutes" % UNRESOLVED_MINUTES
-)
+UNRESOLVED = Escalation(DBA, UNRESOLVED_MINUTES, "not resolved within %d minutes" % UNRESOLVED_MINUTES)
+AFTER_RESET = replace(UNRESOLVED, or_if="it comes back after a pool reset")
 NO_CAUSE = Escalation(DBA, 0, "degradation with no cause found")
 SUSPECTED = Escalation(DBA, 0, "corruption suspected")
 CONFIRMED = Escalation(EMERGENCY_CALL, 0, "corruption confirmed: data loss possible, a restore may be needed")
 COMPLETE_FAILURE = Escalation(
-    EMERGENCY_CALL, UNRESOLVED_MINUTES, "complete failure, unresolved after %d minutes" % UNRESOLVED_MINUTES
+    EMERGENCY_CALL, UNRESOLVED_MINUTES, "complete outage, not resolved within %d minutes" % UNRESOLVED_MINUTES
 )
 WRAPAROUND = Escalation(DBA, 0, "wraparound risk")
 LAG = Escalation(DBA, 0, "replication lag growing")
@@ -216,32 +220,32 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ("pool_exhausted", "idle_in_transaction"): Row(
         CRITICAL,
         "No connection is left ({counts} taken), most sit idle in an open transaction",
-        Remedy("pool_reset", texts=(("oncall_state", "idle in transaction"),)),
+        Remedy("pool_reset", constants=(("oncall_state", "idle_in_transaction"),)),
         AFTER_RESET,
     ),
     ("pool_exhausted", "active_overload"): Row(
         CRITICAL,
         "No connection is left ({counts} taken), most are busy: cancel what runs longest, blockers first",
-        Remedy("cancel_queries", texts=(("oncall_query_seconds", "{query_seconds}"),)),
+        Remedy("cancel_queries", variables=(("oncall_query_seconds", "query_seconds"),)),
         UNRESOLVED,
     ),
     ("pool_exhausted", "role_limit"): Row(
         CRITICAL,
         "Role {name} has reached its connection limit ({counts})",
-        Remedy("pool_reset", texts=(("oncall_user", "{name}"),)),
+        Remedy("pool_reset", variables=(("oncall_user", "name"),)),
         AFTER_RESET,
     ),
     ("pool_exhausted", "database_limit"): Row(
         CRITICAL,
         "Database {name} has reached its connection limit ({counts})",
-        Remedy("pool_reset", texts=(("oncall_database", "{name}"),)),
+        Remedy("pool_reset", variables=(("oncall_database", "name"),)),
         AFTER_RESET,
     ),
     # 5. May the clients log in?
     ("authentication_failed", "wrong_password"): Row(
         CRITICAL,
         "{client} has the wrong password for role {role}",
-        Remedy("credentials_reset", texts=(("oncall_role", "{role}"), ("oncall_client", "{service}"))),
+        Remedy("credentials_reset", variables=(("oncall_role", "role"), ("oncall_client", "service"))),
         UNRESOLVED,
     ),
     ("authentication_failed", "role_missing"): Row(
@@ -299,21 +303,21 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     # 6. Are queries getting through?
     ("queries_hanging", "blocked_by_lock"): Row(
         CRITICAL,
-        "{number} blocked, at the root {root}",
-        Remedy("cancel_queries", lists=(("oncall_pids", "pids"),), when="pids"),
+        "{sessions} blocked, at the root {root}",
+        Remedy("cancel_queries", variables=(("oncall_pids", "pids"),)),
         UNRESOLVED,
-        "{number} blocked, at the root {root}: no client's session that could be cancelled; look at it by hand",
+        "{sessions} blocked, at the root {root}: no client's session that could be cancelled; look at it by hand",
     ),
     ("queries_hanging", "prepared_transaction"): Row(
         CRITICAL,
-        "{number} blocked, at the root {root} that nobody finished; ask its owner, then roll it back",
-        Remedy("rollback_prepared", texts=(("oncall_gid", "{gid}"),)),
+        "{sessions} blocked, at the root {root} that nobody finished; ask its owner, then roll it back",
+        Remedy("rollback_prepared", variables=(("oncall_gid", "gid"),)),
         UNRESOLVED,
     ),
     ("queries_hanging", "long_running"): Row(
         WARNING,
-        "{number} running for long, up to {longest}",
-        Remedy("cancel_queries", lists=(("oncall_pids", "pids"),)),
+        "{sessions} running for long, up to {longest}",
+        Remedy("cancel_queries", variables=(("oncall_pids", "pids"),)),
         UNRESOLVED,
     ),
     # 7. Is it sound?
@@ -381,28 +385,28 @@ def render(answer: Answer, host: str) -> Verdict:
     """The verdict that ``answer`` (with its code) stands for, ready for the result."""
     code, cause = answer.code or "unknown", answer.cause
     row = VERDICTS[(code, cause)]
-    values = dict(answer.values)
-    helps = row.remedy is not None and (row.remedy.when is None or row.remedy.when in values)
+    helps = row.remedy is not None and row.remedy.helps(answer.values)
     template = row.summary if helps or row.otherwise is None else row.otherwise
     return {
         "code": code,
         "cause": cause,
         "question": answer.question if code not in ("healthy", "unknown") else None,
         "severity": answer.severity or row.severity,
-        "summary": _filled(template, values),
+        "summary": filled(template, answer.values),
         "evidence": list(answer.evidence),
-        "remedy": _remedy(row.remedy, values, host) if row.remedy and helps else None,
+        "remedy": _remedy(row.remedy, answer.values, host) if row.remedy and helps else None,
         "escalation": {
             "to": row.escalation.to,
             "after_minutes": row.escalation.after_minutes,
             "reason": row.escalation.reason,
+            "or_if": row.escalation.or_if,
         },
     }
 
 
-def _remedy(remedy: Remedy, values: Mapping[str, str], host: str) -> Dict[str, Any]:
-    extra: Dict[str, Any] = {name: _filled(text, values) for name, text in remedy.texts}
-    extra.update({name: json.loads(values.get(key, "[]")) for name, key in remedy.lists})
+def _remedy(remedy: Remedy, values: Values, host: str) -> Dict[str, Any]:
+    extra: Dict[str, Any] = dict(remedy.constants)
+    extra.update((name, _plain(getattr(values, key))) for name, key in remedy.variables)
     words = ["ansible-playbook", _PREFIX + remedy.playbook, "--limit", host]
     if extra:
         words += ["-e", _extra_vars(extra)]
@@ -426,10 +430,14 @@ def _extra_vars(extra: Mapping[str, Any]) -> str:
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
-class _Known(Dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return "?"
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, tuple):
+        return list(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    return " ".join(template.format_map(_Known(values)).split()) if "{" in template else template
+def filled(template: str, values: Values) -> str:
+    """On one line. Raises KeyError for a placeholder whose value was not set."""
+    given = {name: value for name, value in vars(values).items() if value is not None}
+    return " ".join(template.format_map(given).split())

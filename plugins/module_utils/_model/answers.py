@@ -38,11 +38,57 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Values:
+    """What fills the placeholders of a verdict's row (summary and remedy). None: this answer has nothing to say of it.
+
+    A template that names a value which is not set is an error, so a check sets what the rows of its causes name.
+    """
+
+    # 1. running
+    server: Optional[str] = None
+    service: Optional[str] = None
+    directory: Optional[str] = None
+    loop: Optional[str] = None  # ", in a restart loop" or nothing
+    # 2. accepting
+    advice: Optional[str] = None
+    where: Optional[str] = None
+    restart_helps: bool = False
+    # 3. network
+    client: Optional[str] = None
+    host: Optional[str] = None
+    address: Optional[str] = None
+    loss: Optional[str] = None
+    repair_helps: bool = False
+    # 4. connections
+    counts: Optional[str] = None
+    name: Optional[str] = None
+    query_seconds: Optional[float] = None
+    # 5. login
+    role: Optional[str] = None
+    database: Optional[str] = None
+    reload_helps: bool = False
+    # 6. activity
+    sessions: Optional[str] = None
+    root: Optional[str] = None
+    gid: Optional[str] = None
+    pids: Tuple[int, ...] = ()
+    longest: Optional[str] = None
+    # 7. soundness
+    path: Optional[str] = None
+    free: Optional[str] = None
+    age: Optional[str] = None
+    standby: Optional[str] = None
+    # the tree's own
+    detail: Optional[str] = None
+    what: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class Answer:
     """One question answered. With ``no``: the verdict's code, cause and evidence, and what its texts need.
 
-    ``values`` fill the placeholders of the verdict's row in ``_verdicts`` (summary and remedy), such as the role or
-    the client's name. Findings are kept whatever the answer is.
+    ``detail`` is the answer in one line, for the eye; ``reason`` is why a question was not asked. Findings are kept
+    whatever the answer is.
     """
 
     question: str
@@ -52,5 +98,6 @@ class Answer:
     cause: Optional[str] = None
     evidence: Tuple[str, ...] = ()
     findings: Tuple[Finding, ...] = ()
-    values: Tuple[Tuple[str, str], ...] = ()
+    values: Values = Values()
     severity: Optional[str] = None  # only where it differs from the table's
+    reason: Optional[str] = None

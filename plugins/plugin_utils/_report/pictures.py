@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set
 
+from ...module_utils._judge.checks.blocking import Node, all_held, blocker, directly_held, roots
 from . import words
+
+if TYPE_CHECKING:
+    from ...module_utils._model.facts import Blocker
 
 # In the order they are drawn: what holds a slot without working first.
 STATES = (
@@ -56,28 +60,27 @@ def blocking(activity: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
         return None
     sessions = {row["pid"]: row for row in activity["involved"]}
     prepared = {row["gid"]: row for row in activity["prepared"]}
-    waits: Dict[Tuple[int, str], List[Mapping[str, Any]]] = {}
+    waits: Dict[Node, List[Blocker]] = {}
     for edge in edges:
-        waits.setdefault(_holder(edge), []).append(edge)
-    blocked = {edge["blocked_pid"] for edge in edges}
-    roots = [holder for holder in waits if holder[0] == 0 or holder[0] not in blocked]
-    rings = [holder for holder in waits if holder not in roots]  # reached from a root, unless they are a ring
+        waits.setdefault(blocker(edge), []).append(edge)
+    victims = directly_held(edges)
     nodes: List[Dict[str, Any]] = []
-    seen: Set[Tuple[int, str]] = set()
+    seen: Set[Node] = set()
 
-    def draw(holder: Tuple[int, str], depth: int, parent: Optional[int], edge: Optional[Mapping[str, Any]]) -> None:
+    def draw(holder: Node, depth: int, parent: Optional[int], edge: Optional[Blocker]) -> None:
         if holder in seen:
             return
         seen.add(holder)
         number = len(nodes)
-        nodes.append(_node(holder, depth, parent, edge, sessions, prepared, len(_behind(holder, waits))))
+        behind = len(all_held(holder, victims) - {holder})
+        nodes.append(_node(holder, depth, parent, edge, sessions, prepared, behind))
         for each in sorted(waits.get(holder, []), key=lambda one: -one["blocked_seconds"]):
-            draw((each["blocked_pid"], ""), depth + 1, number, each)
+            draw((each["blocked_pid"], None), depth + 1, number, each)
 
-    for holder in sorted(roots, key=lambda one: -len(_behind(one, waits))) + rings:
-        draw(holder, 0, None, None)
+    for root in roots(edges):
+        draw((root.pid, root.gid), 0, None, None)
     for node in nodes:
-        others = {_holder(edge) for edge in edges if edge["blocked_pid"] == node["pid"]} - {node["under"]}
+        others = {blocker(edge) for edge in edges if edge["blocked_pid"] == node["pid"]} - {node["under"]}
         if node["pid"] and others and node["under"]:
             node["detail"] += ", and for %d more" % len(others)
     shown = nodes[:TREE_NODES]
@@ -96,34 +99,18 @@ def blocking(activity: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     }
 
 
-def _holder(edge: Mapping[str, Any]) -> Tuple[int, str]:
-    return edge["blocking_pid"], edge["blocking_gid"] or ""
-
-
-def _behind(holder: Tuple[int, str], waits: Mapping[Tuple[int, str], Sequence[Mapping[str, Any]]]) -> Set[int]:
-    """The pids that wait for ``holder``, directly or not."""
-    found: Set[int] = set()
-    todo = [holder]
-    while todo:
-        for edge in waits.get(todo.pop(), []):
-            if edge["blocked_pid"] not in found and edge["blocked_pid"] != holder[0]:
-                found.add(edge["blocked_pid"])
-                todo.append((edge["blocked_pid"], ""))
-    return found
-
-
 def _node(
-    holder: Tuple[int, str],
+    holder: Node,
     depth: int,
     parent: Optional[int],
-    edge: Optional[Mapping[str, Any]],
+    edge: Optional[Blocker],
     sessions: Mapping[int, Mapping[str, Any]],
     prepared: Mapping[str, Mapping[str, Any]],
     behind: int,
 ) -> Dict[str, Any]:
     pid, gid = holder
     if pid == 0:
-        row = prepared.get(gid, {})
+        row = prepared.get(str(gid), {})
         title = "prepared transaction %s" % _short(gid, 48)
         detail = "%s@%s" % (_short(row.get("owner", "?")), _short(row.get("database", "?")))
         if row:
@@ -148,7 +135,7 @@ def _node(
         "pid": pid,
         "depth": depth,
         "parent": parent,
-        "under": _holder(edge) if edge is not None else None,
+        "under": blocker(edge) if edge is not None else None,
         "kind": "prepared" if pid == 0 else "root" if edge is None else "waiting",
         "title": title,
         "detail": detail,

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ...module_utils._core.text import duration, size
+
+__all__ = ["duration", "size"]
 QUESTIONS = {
     "running": "Is PostgreSQL running?",
     "accepting": "Is it accepting connections?",
@@ -56,42 +58,16 @@ def path(steps: Sequence[Mapping[str, Any]]) -> List[Dict[str, str]]:
     for step in steps:
         detail = printable(step.get("detail") or "")
         if step["answer"] == "not_asked":
-            detail = "" if over else re.sub("^not asked: ", "", detail)
+            detail = "" if over else printable(step.get("reason") or detail)
         made.append({"question": question(step["question"]), "answer": str(step["answer"]), "detail": detail})
         over = over or step["answer"] == "no"
     return made
-
-
-def duration(seconds: Optional[float]) -> str:
-    """``None`` -> "", 0.12 -> "0.1 s", 95 -> "1 min 35 s", 5423 -> "1 h 30 min", 90000 -> "1 d 1 h"."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return "%.1f s" % seconds
-    whole = int(seconds)
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // part
-            return "%d %s %d %s" % (whole // size, unit, rest, smaller) if rest else "%d %s" % (whole // size, unit)
-    return "%d s" % whole
 
 
 def milliseconds(value: Optional[float]) -> str:
     if value is None:
         return ""
     return "%.2f s" % (value / 1000) if value >= 1000 else "%d ms" % round(value) if value >= 10 else "%.1f ms" % value
-
-
-def size(count: Optional[int]) -> str:
-    """Bytes in binary units: "60.0 GiB"."""
-    if count is None:
-        return ""
-    value, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return "%d B" % count if unit == "B" else "%.1f %s" % (value, unit)
 
 
 def verdict_code(verdict: Mapping[str, Any]) -> str:
@@ -114,9 +90,8 @@ def escalation(verdict: Mapping[str, Any]) -> str:
     minutes = to.get("after_minutes")
     if not minutes:
         return "Tell the %s now%s." % (who, ": " + why if why else "")
-    after = "after %d minutes" % minutes
-    others = [part for part in re.split(r", or |, ", why) if part and after not in part]
-    return "Tell the %s if it is not resolved %s%s." % (who, after, "".join(", or " + part for part in others))
+    sooner = ", or if %s" % printable(to["or_if"]) if to.get("or_if") else ""
+    return "Tell the %s if this is not resolved within %d minutes%s." % (who, minutes, sooner)
 
 
 def about(result: Mapping[str, Any]) -> str:

@@ -9,23 +9,14 @@ no client needs (everything goes by the Unix socket) may be as closed as it like
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
-from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds
+from ..._core.text import duration, line, names
+from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds, Values
 from .. import titles
 from ..hba import broken, describe
-from .readings import (
-    CANNOT_CONNECT_NOW,
-    down,
-    duration,
-    line,
-    loopback,
-    names,
-    not_asked,
-    refusals,
-    socket_path,
-    wire_line,
-)
+from .readings import CANNOT_CONNECT_NOW, down, loopback, not_asked, refusals, socket_path, wire_line
 
 if TYPE_CHECKING:
     from ..._model.facts import ClientFacts, Facts, Listening, ServerFacts, Snapshot, WireAnswer
@@ -42,7 +33,13 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     findings = tuple(_findings(facts))
     if answer:
         cause, evidence, values = answer
-        name = facts["server"]["name"] if facts["server"] else facts["wire"][0]["address"] if facts["wire"] else "?"
+        name = (
+            facts["server"]["name"]
+            if facts["server"]
+            else facts["wire"][0]["address"]
+            if facts["wire"]
+            else "the server"
+        )
         return Answer(
             QUESTION,
             NO,
@@ -51,7 +48,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             cause,
             tuple(dict.fromkeys(evidence)),
             findings,
-            (("server", name), *values),
+            replace(values, server=name),
         )
     accepting = [reply for reply in facts["wire"] if _answers(reply)]
     if facts["snapshot"] or accepting:
@@ -62,10 +59,10 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     why = facts["errors"].get("wire") or "nothing is known of its listeners"
     if facts["wire"]:
         why = "no connection came about: " + wire_line(facts["wire"][0])
-    return not_asked(QUESTION, line(why), Answer(QUESTION, YES, "", findings=findings))
+    return not_asked(QUESTION, line(why), findings)
 
 
-Result = Tuple[str, List[str], Tuple[Tuple[str, str], ...]]
+Result = Tuple[str, List[str], Values]
 
 
 def _answers(reply: WireAnswer) -> bool:
@@ -78,11 +75,15 @@ def _frozen(facts: Facts) -> Optional[Result]:
     server, wire = facts["server"], facts["wire"]
     silent = [wire_line(reply) for reply in wire if reply["outcome"] in ("silent", "timeout")]
     if server and server["state"] == "paused":
-        return "unresponsive", ["%s is paused" % server["name"], *silent], _advice("docker unpause %s" % server["name"])
+        return (
+            "unresponsive",
+            ["%s is paused" % server["name"], *silent],
+            Values(advice="docker unpause %s" % server["name"]),
+        )
     if server and (server["postmaster_state"] or "").upper() == "T":
         pid = server["postmaster_pid"]
         text = "postmaster (pid %s) is stopped by a signal (process state T)" % pid
-        return "unresponsive", [text, *silent], _advice("kill -CONT %s" % pid)
+        return "unresponsive", [text, *silent], Values(advice="kill -CONT %s" % pid)
     if facts["snapshot"] or not wire or _waiting(facts):
         return None
     # Seen from its own place, a connection that times out is a full backlog; from elsewhere it is the network.
@@ -91,7 +92,7 @@ def _frozen(facts: Facts) -> Optional[Result]:
         reply for reply in direct if reply["outcome"] == "silent" or (reply["outcome"] == "timeout" and _near(reply))
     ]
     if len(mute) == len(direct):
-        return "unresponsive", silent, _advice("look at its storage (iostat) and for processes in state D")
+        return "unresponsive", silent, Values(advice="look at its storage (iostat) and for processes in state D")
     return None
 
 
@@ -124,20 +125,20 @@ def _cannot_connect_now(facts: Facts) -> Optional[Result]:
     evidence = [wire_line(reply) for reply in facts["wire"] if reply["sqlstate"] == CANNOT_CONNECT_NOW]
     evidence = evidence or ["%s: SQLSTATE %s: %s" % (who, CANNOT_CONNECT_NOW, said) for who, said, _unused in refused]
     if lock_status == "stopping":
-        return "shutting_down", ['postmaster.pid says "stopping"', *evidence], ()
+        return "shutting_down", ['postmaster.pid says "stopping"', *evidence], Values()
     replay = _replay(server) if server else []
     if replay:
-        return "recovering", replay + evidence, ()
+        return "recovering", replay + evidence, Values()
     if not server or server["state"] == "unknown":
         # From outside the words are all there is; in another language the server is taken to be starting up.
         said = " ".join(message.lower() for _who, message, _client in refused)
         if "shutting down" in said:
-            return "shutting_down", evidence, ()
+            return "shutting_down", evidence, Values()
         if "recovery" in said or "not yet accepting" in said or "hot standby" in said:
-            return "recovering", evidence, ()
+            return "recovering", evidence, Values()
     if lock_status:
         evidence.append('postmaster.pid says "%s"' % lock_status)
-    return "starting_up", evidence, ()
+    return "starting_up", evidence, Values()
 
 
 def _replay(server: ServerFacts) -> List[str]:
@@ -185,7 +186,7 @@ def _not_listening(facts: Facts) -> Optional[Result]:
     if not evidence:
         return None
     snapshot = facts["snapshot"]
-    restart_helps: Tuple[Tuple[str, str], ...] = ()
+    restart_helps = False
     if snapshot:
         configured = snapshot["configured"]
         evidence.append("listen_addresses = '%s', port = %d" % (configured["listen_addresses"], configured["port"]))
@@ -194,13 +195,13 @@ def _not_listening(facts: Facts) -> Optional[Result]:
         ]
         if pending:
             evidence.append("%s was changed and waits for a restart" % names(pending))
-            restart_helps = (("restart_helps", "yes"),)
+            restart_helps = True
     evidence += [
         "%s: %s refused" % (client["name"], (client["reach"] or {}).get("address") or "its connection")
         for client in unheard
         if client["reach"] and client["reach"]["outcome"] == "refused"
     ]
-    return "not_listening", evidence, (("where", where), *restart_helps)
+    return "not_listening", evidence, Values(where=where, restart_helps=restart_helps)
 
 
 def _listens_at(held: Listening, address: str) -> bool:
@@ -242,7 +243,7 @@ def _nobody_answers(facts: Facts) -> Optional[Result]:
         return None
     evidence = [wire_line(reply) for reply in wire]
     if all(reply["outcome"] == "not_postgresql" for reply in wire):
-        return "unknown", evidence, ()
+        return "unknown", evidence, Values()
     if server is None or server["state"] != "running":
         return None
     if not all(reply["outcome"] in ("refused", "missing", "not_postgresql") for reply in _direct(wire)):
@@ -253,12 +254,8 @@ def _nobody_answers(facts: Facts) -> Optional[Result]:
             evidence.append('postmaster.pid says "%s"' % lock["status"])
         if uptime is not None:
             evidence.append("up for %s" % duration(uptime))
-        return "starting_up", evidence, ()
-    return "unknown", evidence, ()
-
-
-def _advice(text: str) -> Tuple[Tuple[str, str], ...]:
-    return (("advice", text),)
+        return "starting_up", evidence, Values()
+    return "unknown", evidence, Values()
 
 
 def _findings(facts: Facts) -> List[Finding]:

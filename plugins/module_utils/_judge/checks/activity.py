@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
-from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds
+from ..._core.text import count, duration, line, names
+from ..._model import tools
+from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds, Values
 from .. import titles
 from .blocking import Root, roots
-from .readings import count, down, duration, line, names, not_asked, without_snapshot
+from .readings import down, not_asked, without_snapshot
 
 if TYPE_CHECKING:
     from ..._model.facts import Activity, Facts, SessionRow, Snapshot
 
 QUESTION = "activity"
-# Long by nature: backups, and the maintenance that autovacuum's own settings do not cover
-BACKUPS = ("pg_dump", "pg_dumpall", "pg_basebackup", "pgbackrest", "barman", "wal-g", "pg_receivewal")
+# Long by nature, as backups are: the maintenance that autovacuum's own settings do not cover
 MAINTENANCE = ("VACUUM", "ANALYZE", "REINDEX", "CREATE INDEX", "CREATE UNIQUE INDEX", "CLUSTER", "REFRESH", "COPY")
 
 
@@ -46,14 +46,13 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         slow = _long_finding(long_queries, blockers)
         return _blocked(activity, blockers, sessions, hanging, findings + slow)
     if long_queries:
-        pids = json.dumps([row["pid"] for row in long_queries])
         evidence = tuple(
             _session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in long_queries[:5]
         )
-        values = (
-            ("pids", pids),
-            ("number", count(len(long_queries), "query", "queries")),
-            ("longest", duration(max(row["query_seconds"] or 0 for row in long_queries))),
+        values = Values(
+            pids=tuple(row["pid"] for row in long_queries),
+            sessions=count(len(long_queries), "query", "queries"),
+            longest=duration(max(row["query_seconds"] or 0 for row in long_queries)),
         )
         return Answer(QUESTION, NO, evidence[0], "queries_hanging", "long_running", evidence, findings, values)
     waiting = len({edge["blocked_pid"] for edge in activity["blocking"]})
@@ -77,13 +76,15 @@ def _blocked(
     evidence = [_root_line(root, sessions, activity) for root in blockers[:5]]
     evidence += _victims(activity, sessions)
     evidence += ["the login of %s timed out" % name for name in hanging]
-    pids = [root.pid for root in blockers if root.gid is None and root.pid in sessions]
     blocked = len({edge["blocked_pid"] for edge in activity["blocking"]})
-    values = [("number", count(blocked, "session")), ("root", _short(worst, sessions)), ("gid", worst.gid or "")]
-    if pids:
-        values.append(("pids", json.dumps(pids)))
+    values = Values(
+        sessions=count(blocked, "session"),
+        root=_short(worst, sessions),
+        gid=worst.gid,
+        pids=tuple(root.pid for root in blockers if root.gid is None and root.pid in sessions),
+    )
     cause = "blocked_by_lock" if worst.gid is None else "prepared_transaction"
-    return Answer(QUESTION, NO, evidence[0], "queries_hanging", cause, tuple(evidence), findings, tuple(values))
+    return Answer(QUESTION, NO, evidence[0], "queries_hanging", cause, tuple(evidence), findings, values)
 
 
 def _root_line(root: Root, sessions: Dict[int, SessionRow], activity: Activity) -> str:
@@ -147,7 +148,7 @@ def _sessions(snapshot: Snapshot) -> Dict[int, SessionRow]:
 
 
 def _expected(row: SessionRow) -> bool:
-    if row["application"] == "oncall" or any(row["application"].startswith(name) for name in BACKUPS):
+    if row["application"] == "oncall" or tools.is_any(tools.BACKUPS, row["application"]):
         return True
     return (row["query"] or "").lstrip().upper().startswith(MAINTENANCE)
 
@@ -239,9 +240,8 @@ def _without_sql(facts: Facts) -> Optional[Answer]:
         for client in facts["clients"]
         if client["attempt"] and client["attempt"]["outcome"] == "timeout"
     ]
-    values = (
-        ("number", count(len(waiting), "session")),
-        ("gid", ""),
-        ("root", "a lock on the catalog" + (", perhaps by %s" % names(one.user for one in held) if held else "")),
+    values = Values(
+        sessions=count(len(waiting), "session"),
+        root="a lock on the catalog" + (", perhaps by %s" % names(one.user for one in held) if held else ""),
     )
     return Answer(QUESTION, NO, evidence[0], "queries_hanging", "blocked_by_lock", tuple(evidence), values=values)

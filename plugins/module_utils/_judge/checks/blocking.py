@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 if TYPE_CHECKING:
     from ..._model.facts import Blocker
@@ -25,32 +25,38 @@ class Root(NamedTuple):
 
 def roots(edges: Sequence[Blocker]) -> List[Root]:
     """The root blockers, those that hold up the most first."""
-    victims: Dict[Node, Set[Node]] = {}
+    victims = directly_held(edges)
     waiting: Dict[Node, float] = {}
     for edge in edges:
-        blocker = _blocker(edge)
         victim: Node = (edge["blocked_pid"], None)
-        if blocker == victim:
-            continue
-        victims.setdefault(blocker, set()).add(victim)
-        waiting[victim] = max(waiting.get(victim, 0.0), edge["blocked_seconds"])
+        if blocker(edge) != victim:
+            waiting[victim] = max(waiting.get(victim, 0.0), edge["blocked_seconds"])
     found = [_root(node, victims, waiting) for node in victims if node not in waiting]
     covered = {node for node in victims if node not in waiting}
     for node in list(covered):
-        covered |= _below(node, victims)
+        covered |= all_held(node, victims)
     # What no root explains is a circle (a deadlock in the making): its first member stands for it.
     for node in sorted(victims, key=str):
         if node not in covered:
             found.append(_root(node, victims, waiting))
-            covered |= _below(node, victims) | {node}
+            covered |= all_held(node, victims) | {node}
     return sorted(found, key=lambda root: (-root.holds, -root.longest_seconds, root.gid is None, root.pid))
 
 
-def _blocker(edge: Blocker) -> Node:
+def directly_held(edges: Sequence[Blocker]) -> Dict[Node, Set[Node]]:
+    victims: Dict[Node, Set[Node]] = {}
+    for edge in edges:
+        if blocker(edge) != (edge["blocked_pid"], None):
+            victims.setdefault(blocker(edge), set()).add((edge["blocked_pid"], None))
+    return victims
+
+
+def blocker(edge: Blocker) -> Node:
     return (0, edge["blocking_gid"]) if edge["blocking_gid"] is not None else (edge["blocking_pid"], None)
 
 
-def _below(node: Node, victims: Dict[Node, Set[Node]]) -> Set[Node]:
+def all_held(node: Node, victims: Mapping[Node, Set[Node]]) -> Set[Node]:
+    """Directly, or through others. In a circle that is the node itself, too."""
     seen: Set[Node] = set()
     left = [node]
     while left:
@@ -62,6 +68,6 @@ def _below(node: Node, victims: Dict[Node, Set[Node]]) -> Set[Node]:
 
 
 def _root(node: Node, victims: Dict[Node, Set[Node]], waiting: Dict[Node, float]) -> Root:
-    below = _below(node, victims) - {node}
+    below = all_held(node, victims) - {node}
     longest = max((waiting.get(victim, 0.0) for victim in below), default=0.0)
     return Root(node[0], node[1], len(victims[node]), len(below), longest)

@@ -9,13 +9,15 @@ Ordinary roles may use ``max_connections - superuser_reserved_connections - rese
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds
+from ..._core.text import count, duration
+from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .. import titles
-from .readings import TOO_MANY_CONNECTIONS, count, duration, not_asked, refusals, without_snapshot
+from .readings import TOO_MANY_CONNECTIONS, not_asked, refusals, without_snapshot
 
 if TYPE_CHECKING:
     from ..._model.facts import Facts, RoleLimit, Snapshot
@@ -42,7 +44,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         return answer
     # What runs for long is in the way of all the others: sooner than it would be on a server with room left.
     seconds = min(OVERLOAD_SECONDS, thresholds.long_query_seconds)
-    return replace(answer, values=(*answer.values, ("query_seconds", "%g" % seconds)))
+    return replace(answer, values=replace(answer.values, query_seconds=seconds))
 
 
 def _check(facts: Facts, thresholds: Thresholds) -> Answer:
@@ -59,7 +61,7 @@ def _check(facts: Facts, thresholds: Thresholds) -> Answer:
     holders = _from_groups(snapshot)
     if used >= usable:
         evidence = [counts, *said, *_held(holders), *_long(snapshot, thresholds)]
-        return _no(_cause(_totals(holders), facts), evidence, facts, "%d of %d" % (used, usable), ())
+        return _no(_cause(_totals(holders), facts), evidence, "%d of %d" % (used, usable))
     findings = tuple(_findings(snapshot, facts, thresholds, counts, holders))
     limited = _limit(facts, snapshot, holders, [client for _who, _message, client in refused])
     if limited:
@@ -73,19 +75,18 @@ def _check(facts: Facts, thresholds: Thresholds) -> Answer:
             limit["limit"],
             limit["limit"],
         )
-        return _no(
-            cause, [text, *said, *_held(alike), counts], facts, "%(used)d of %(limit)d" % limit, findings, limit["name"]
-        )
+        counted = "%(used)d of %(limit)d" % limit
+        return _no(cause, [text, *said, *_held(alike), counts], counted, findings, limit["name"])
     if refused:
         evidence = [*said, counts + " a moment later", *_held(holders)]
-        return _no(_cause(_totals(holders), facts), evidence, facts, "%d of %d" % (used, usable), findings)
+        return _no(_cause(_totals(holders), facts), evidence, "%d of %d" % (used, usable), findings)
     return Answer(QUESTION, YES, counts, findings=findings)
 
 
 def _no(
-    cause: str, evidence: Sequence[str], facts: Facts, counted: str, findings: Tuple[Finding, ...], name: str = ""
+    cause: str, evidence: Sequence[str], counted: str, findings: Tuple[Finding, ...] = (), name: Optional[str] = None
 ) -> Answer:
-    values = (("counts", counted), ("name", name))
+    values = Values(counts=counted, name=name)
     return Answer(QUESTION, NO, evidence[0], "pool_exhausted", cause, tuple(dict.fromkeys(evidence)), findings, values)
 
 
@@ -113,28 +114,21 @@ def _without_sql(facts: Facts, said: List[str]) -> Answer:
     holders = [Holder(number, *key) for key, number in alike.most_common()]
     text = "SQL is refused; process titles show %s" % count(len(found), "client backend")
     evidence = [*said, text, *_held(holders)] if found else [*said, "who holds the slots cannot be seen from here"]
-    hinted = None if found else _hinted(facts)
-    return _no(
-        hinted or _cause(_totals(holders), facts),
-        evidence,
-        facts,
-        "all %d" % len(found) if found else "all",
-        (),
-        _name_hinted(facts) if hinted else "",
-    )
+    cause, name = (None, None) if found else _hinted(facts)
+    counted = "all %d" % len(found) if found else "all"
+    return _no(cause or _cause(_totals(holders), facts), evidence, counted, name=name)
 
 
-def _hinted(facts: Facts) -> Optional[str]:
+_LIMITED = re.compile(r'too many connections for (role|database) "(.+)"')
+
+
+def _hinted(facts: Facts) -> Tuple[Optional[str], Optional[str]]:
     """Nothing but the refusal's words (in English) tell a role's or a database's limit from the server's."""
-    words = " ".join(message.lower() for _who, message, _client in refusals(facts, TOO_MANY_CONNECTIONS))
-    if "connections for role" in words:
-        return "role_limit"
-    return "database_limit" if "connections for database" in words else None
-
-
-def _name_hinted(facts: Facts) -> str:
-    quoted = " ".join(message for _who, message, _client in refusals(facts, TOO_MANY_CONNECTIONS)).split('"')
-    return quoted[1] if len(quoted) > 2 else ""
+    for _who, message, _client in refusals(facts, TOO_MANY_CONNECTIONS):
+        found = _LIMITED.search(message)
+        if found:
+            return found.group(1) + "_limit", found.group(2)
+    return None, None
 
 
 def _from_groups(snapshot: Snapshot) -> List[Holder]:

@@ -11,18 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ..._model.answers import NO, YES, Answer, Thresholds
+from ..._core.text import count, line, names
+from ..._model.answers import NO, YES, Answer, Thresholds, Values
 from ..hba import broken, describe, describe_connection, first_match, refuses, uncertain
-from .readings import (
-    CANNOT_CONNECT_NOW,
-    TOO_MANY_CONNECTIONS,
-    count,
-    line,
-    names,
-    not_asked,
-    socket_path,
-    without_snapshot,
-)
+from .readings import CANNOT_CONNECT_NOW, TOO_MANY_CONNECTIONS, not_asked, socket_path, without_snapshot
 
 if TYPE_CHECKING:
     from ..._model.facts import ClientFacts, ClientLogin, Database, Facts, HbaRule, LoginAttempt, Role, Snapshot
@@ -48,7 +40,7 @@ OTHERS = (TOO_MANY_CONNECTIONS, CANNOT_CONNECT_NOW, "57P01", "57P02", "57014")
 class Reason(NamedTuple):
     cause: str
     evidence: List[str]
-    values: Tuple[Tuple[str, str], ...] = ()
+    reload_helps: bool = False
 
 
 class Case(NamedTuple):
@@ -96,13 +88,13 @@ def _no(failed: List[Tuple[Case, Reason]]) -> Answer:
     for other, why in failed:
         if other is not case:
             evidence += why.evidence + [_said(other)]
-    values = (
-        ("client", names(other.client["name"] for other, why in failed if why.cause == reason.cause)),
-        ("service", case.client["service"]),
-        ("role", case.login["user"]),
-        ("database", case.login["database"]),
-        ("address", case.attempt["source_address"] or "the local socket"),
-        *reason.values,
+    values = Values(
+        client=names(other.client["name"] for other, why in failed if why.cause == reason.cause),
+        service=case.client["service"],
+        role=case.login["user"],
+        database=case.login["database"],
+        address=case.attempt["source_address"] or "the local socket",
+        reload_helps=reason.reload_helps,
     )
     return Answer(
         QUESTION, NO, evidence[0], "authentication_failed", reason.cause, tuple(dict.fromkeys(evidence)), values=values
@@ -164,7 +156,6 @@ def _why(case: Case, facts: Facts) -> Reason:
         return Reason(
             "ssl_required",
             ["the server offers no TLS, %s demands it (sslmode %s)" % (case.client["name"], case.login["ssl_mode"])],
-            (("offers_none", "yes"),),
         )
     if outcome == "bad_certificate":
         return Reason(
@@ -264,7 +255,7 @@ def _not_loaded(case: Case) -> Optional[Reason]:
     if case.role is None or not case.role["exists"] or case.role["can_login"] is not True:
         return None
     text = "%s would let it in: the file was changed and not loaded" % describe(rule)
-    return Reason("no_hba_entry", [text], (("reload_helps", "yes"),))
+    return Reason("no_hba_entry", [text], reload_helps=True)
 
 
 def _database(case: Case) -> Optional[Reason]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
-from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds
-from .readings import count, down, line, looked, names, not_asked, socket_path, wire_line
+from ..._core.text import count, line, names
+from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
+from .readings import down, looked, not_asked, socket_path, wire_line
 
 if TYPE_CHECKING:
     from ..._model.facts import ClientFacts, Facts, Reach, ServerFacts
@@ -29,7 +30,7 @@ class Trouble(NamedTuple):
 def check(facts: Facts, thresholds: Thresholds) -> Answer:
     findings = tuple(_findings(facts))
     if down(facts):
-        return not_asked(QUESTION, "the server is down", Answer(QUESTION, YES, "", findings=findings))
+        return not_asked(QUESTION, "the server is down", findings)
     troubles = [trouble for client in facts["clients"] for trouble in [_trouble(facts, client)] if trouble]
     if troubles:
         return _no(facts, troubles, findings)
@@ -42,10 +43,8 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             return lost
     elif facts["clients"]:
         why = names("%s: %s" % (client["name"], client["error"] or client["state"]) for client in facts["clients"])
-        return not_asked(QUESTION, line(why), Answer(QUESTION, YES, "", findings=findings))
-    return not_asked(
-        QUESTION, "no client is declared, or nothing says how it logs in", Answer(QUESTION, YES, "", findings=findings)
-    )
+        return not_asked(QUESTION, line(why), findings)
+    return not_asked(QUESTION, "no client is declared, or nothing says how it logs in", findings)
 
 
 def _trouble(facts: Facts, client: ClientFacts) -> Optional[Trouble]:
@@ -158,17 +157,15 @@ def _no(facts: Facts, troubles: List[Trouble], findings: Tuple[Finding, ...]) ->
     evidence = first.evidence + [text for trouble in rest for text in trouble.evidence]
     login = first.client["login"]
     affected = names(trouble.client["name"] for trouble in troubles)
-    values = [
-        ("client", affected),
-        ("host", login["host"] if login else "?"),
-        ("address", "%s:%s" % (login["host"], login["port"]) if login else "?"),
-        ("server", facts["server"]["name"] if facts["server"] else "the server"),
-        ("loss", "%.0f" % first.client["reach"]["loss_percent"] if first.client["reach"] else "?"),
-    ]
-    if any(trouble.repair_helps for trouble in troubles if trouble.cause == first.cause):
-        values.append(("repair_helps", "yes"))
-    else:
-        values.append(("foreign", "yes"))
+    reach = first.client["reach"]
+    values = Values(
+        client=affected,
+        host=login["host"] if login else "the server",
+        address="%s:%s" % (login["host"], login["port"]) if login else "the server",
+        server=facts["server"]["name"] if facts["server"] else "the server",
+        loss="%.0f" % reach["loss_percent"] if reach else None,
+        repair_helps=any(trouble.repair_helps for trouble in troubles if trouble.cause == first.cause),
+    )
     return Answer(
         QUESTION,
         NO,
@@ -177,7 +174,7 @@ def _no(facts: Facts, troubles: List[Trouble], findings: Tuple[Finding, ...]) ->
         first.cause,
         tuple(dict.fromkeys(evidence)),
         findings,
-        tuple(values),
+        values,
     )
 
 
@@ -188,7 +185,7 @@ def _lost_from_here(facts: Facts) -> Optional[Answer]:
     if not lost or len(lost) < len(wire) or facts["snapshot"]:
         return None
     address = lost[0]["address"]
-    values = (("client", "this host"), ("host", address), ("address", address), ("server", address), ("loss", "100"))
+    values = Values(client="this host", host=address, address=address, server=address, loss="100")
     evidence = tuple(wire_line(answer) for answer in lost)
     return Answer(QUESTION, NO, evidence[0], "network_unreachable", "timeout", evidence, values=values)
 

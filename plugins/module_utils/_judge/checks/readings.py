@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
-from ..._model.answers import NOT_ASKED, Answer
+from ..._core.text import line
+from ..._model.answers import NOT_ASKED, Answer, Finding
 
 if TYPE_CHECKING:
     from ..._model.facts import ClientFacts, Facts, LogEntry, ServerFacts, WireAnswer
@@ -27,9 +28,8 @@ def down(facts: Facts) -> bool:
     return server["state"] in DOWN_STATES or (server["restart_loop"] and facts["snapshot"] is None)
 
 
-def not_asked(question: str, why: str, answer: Optional[Answer] = None) -> Answer:
-    findings = answer.findings if answer else ()
-    return Answer(question, NOT_ASKED, "not asked: " + why, findings=findings)
+def not_asked(question: str, why: str, findings: Tuple[Finding, ...] = ()) -> Answer:
+    return Answer(question, NOT_ASKED, "not asked: " + why, findings=findings, reason=why)
 
 
 def without_snapshot(facts: Facts) -> str:
@@ -40,45 +40,6 @@ def without_snapshot(facts: Facts) -> str:
     if error:
         return "SQL brought nothing: %s" % line(str(error.get("message") or error.get("kind")))
     return "there are no SQL facts"
-
-
-def line(text: str, most: int = 200) -> str:
-    """``text`` on one line, cut."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 3] + "..."
-
-
-def count(number: int, one: str, many: Optional[str] = None) -> str:
-    return "%d %s" % (number, one if number == 1 else many or one + "s")
-
-
-def size(number: float) -> str:
-    """Bytes for the eye: 1.5 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(number) < 1024:
-            return "%s %s" % (("%.1f" % number).replace(".0", "") if unit != "B" else "%d" % number, unit)
-        number /= 1024
-    return "%s TiB" % ("%.1f" % number).replace(".0", "")
-
-
-def duration(seconds: float) -> str:
-    """Seconds for the eye: 45 s, 12 min, 3.5 h, 2 d."""
-    if seconds < 120:
-        return "%d s" % seconds
-    if seconds < 7200:
-        return "%d min" % (seconds / 60)
-    return "%.1f h" % (seconds / 3600) if seconds < 172800 else "%d d" % (seconds / 86400)
-
-
-def number(value: int) -> str:
-    return format(value, ",d")
-
-
-def names(words: Iterable[str], most: int = 5) -> str:
-    """A list for the eye, each name once, cut after ``most``."""
-    seen = list(dict.fromkeys(words))
-    rest = " and %d more" % (len(seen) - most) if len(seen) > most else ""
-    return ", ".join(seen[:most]) + rest
 
 
 def loopback(host: Optional[str]) -> bool:

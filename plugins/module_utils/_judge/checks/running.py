@@ -11,22 +11,11 @@ nothing about the server and is left to question 3.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional
 
-from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds
-from .readings import (
-    WAL_SEGMENT_BYTES,
-    count,
-    down,
-    duration,
-    line,
-    log_lines,
-    not_asked,
-    size,
-    this_run,
-    when,
-    wire_line,
-)
+from ..._core.text import count, duration, line, size
+from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
+from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, when, wire_line
 
 if TYPE_CHECKING:
     from ..._model.facts import Disk, Facts, LogEntry, ServerFacts
@@ -59,11 +48,11 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         "server_down",
         reason.cause,
         tuple(dict.fromkeys(evidence)),
-        values=(
-            ("server", server["name"]),
-            ("service", server["service"] or server["name"]),
-            ("directory", _directory(server)),
-            ("loop", ", in a restart loop" if server["restart_loop"] else ""),
+        values=Values(
+            server=server["name"],
+            service=server["service"] or server["name"],
+            directory=_directory(server),
+            loop=", in a restart loop" if server["restart_loop"] else "",
         ),
     )
 
@@ -361,12 +350,7 @@ def _from_outside(facts: Facts) -> Answer:
         evidence = [wire_line(answer) for answer in refusing]
         evidence.append("only the wire can be seen from here: a firewall that rejects, or another port, looks the same")
         address = refusing[0]["address"]
-        values: Tuple[Tuple[str, str], ...] = (
-            ("server", address),
-            ("service", address),
-            ("directory", ""),
-            ("loop", ""),
-        )
+        values = Values(server=address, service=address, directory="the data directory", loop="")
         return Answer(QUESTION, NO, evidence[0], "server_down", "unknown", tuple(evidence), values=values)
     why = (
         facts["errors"].get("server") or "nothing answers, and the server cannot be told from the network from outside"

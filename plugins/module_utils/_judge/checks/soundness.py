@@ -8,19 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Tuple
 
-from ..._model.answers import CRITICAL, EMERGENCY, NO, WARNING, YES, Answer, Finding, Thresholds
-from .readings import (
-    WAL_SEGMENT_BYTES,
-    down,
-    duration,
-    line,
-    log_lines,
-    not_asked,
-    number,
-    size,
-    this_run,
-    without_snapshot,
-)
+from ..._core.text import duration, line, number, size
+from ..._model.answers import CRITICAL, EMERGENCY, NO, WARNING, YES, Answer, Finding, Thresholds, Values
+from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, without_snapshot
 
 if TYPE_CHECKING:
     from ..._model.facts import Disk, Facts, Snapshot
@@ -43,7 +33,7 @@ class Fault(NamedTuple):
     severity: str  # as a finding
     summary: str  # as a finding
     evidence: Tuple[str, ...]
-    values: Tuple[Tuple[str, str], ...] = ()
+    values: Values
 
 
 def check(facts: Facts, thresholds: Thresholds) -> Answer:
@@ -69,7 +59,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             severity,
         )
     if snapshot is None:
-        return not_asked(QUESTION, without_snapshot(facts), Answer(QUESTION, YES, "", findings=tuple(findings)))
+        return not_asked(QUESTION, without_snapshot(facts), tuple(findings))
     return Answer(QUESTION, YES, _sound(facts, snapshot), findings=tuple(findings))
 
 
@@ -102,7 +92,7 @@ def _damage(facts: Facts) -> List[Fault]:
                 EMERGENCY,
                 "Data checksums have failed in %s" % where,
                 evidence,
-                (("database", where),),
+                Values(database=where),
             )
         )
     server = facts["server"]
@@ -119,7 +109,7 @@ def _damage(facts: Facts) -> List[Fault]:
                         CRITICAL,
                         "The log reports damage (SQLSTATE %s)" % sqlstate,
                         evidence,
-                        (("database", "?"),),
+                        Values(),
                     )
                 )
     return faults
@@ -128,7 +118,7 @@ def _damage(facts: Facts) -> List[Fault]:
 def _full(facts: Facts) -> List[Fault]:
     faults = []
     for disk in _disks(facts):
-        values = (("path", disk["path"]), ("free", size(disk["free_bytes"])))
+        values = Values(path=disk["path"], free=size(disk["free_bytes"]))
         if disk["total_bytes"] > 0 and disk["free_bytes"] < _full_below(disk):
             cause = "wal" if disk["role"] == "wal" else "data_directory"
             faults.append(Fault("storage_full", cause, CRITICAL, "%s is full" % disk["path"], (_space(disk),), values))
@@ -197,7 +187,7 @@ def _age(snapshot: Snapshot, thresholds: Thresholds) -> List[Fault]:
         )
         severity = EMERGENCY if rows[0][key] >= XID_EMERGENCY else CRITICAL
         text = "%s of %s: %s" % (what.capitalize(), rows[0]["database"], number(rows[0][key]))
-        values = (("database", str(rows[0]["database"])), ("age", number(rows[0][key])))
+        values = Values(database=str(rows[0]["database"]), age=number(rows[0][key]))
         faults.append(Fault("wraparound_risk", cause, severity, text, evidence, values))
     return faults
 
@@ -218,7 +208,7 @@ def _replication(facts: Facts, snapshot: Snapshot, thresholds: Thresholds) -> Li
         )
         for row in behind
     ]
-    who = behind[0]["application"] if behind else "this standby"
+    who = (behind[0]["application"] or "a standby") if behind else "this standby"
     receiver = sound["receiver"]
     lag = receiver["replay_lag_seconds"] if receiver else None
     if snapshot["in_recovery"] and receiver and lag is not None and lag > most:
@@ -235,12 +225,12 @@ def _replication(facts: Facts, snapshot: Snapshot, thresholds: Thresholds) -> Li
                 WARNING,
                 "This standby receives no WAL",
                 tuple(lost),
-                (("standby", "this standby"),),
+                Values(standby="this standby"),
             )
         )
     if evidence:
         text = "A standby is more than %s behind" % duration(most)
-        faults.append(Fault("replication_lag", "standby_behind", WARNING, text, tuple(evidence), (("standby", who),)))
+        faults.append(Fault("replication_lag", "standby_behind", WARNING, text, tuple(evidence), Values(standby=who)))
     return faults
 
 

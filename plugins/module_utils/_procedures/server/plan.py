@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from ..._core.errors import RefusedError
+from ..._core.text import count, duration, line, names, size
 from ..._judge import titles
 from ..._judge.checks import accepting, running
-from ..._judge.checks.readings import WAL_SEGMENT_BYTES, count, duration, line, names, size
+from ..._judge.checks.readings import WAL_SEGMENT_BYTES
 from ..._judge.hba import broken, describe
 from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds

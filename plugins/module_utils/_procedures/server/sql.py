@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..._gather.sql.query import OLDEST, Query
+from ..._model.tools import BACKUPS
 
 # Backups: those the server knows of (pg_basebackup), and sessions of tools that hold one open by functions. A library
 # that is not there is the commonest reason for a server that does not start again; only names in the default place are
@@ -19,7 +20,7 @@ SELECT
     WHERE a.pid <> pg_backend_pid()
       AND (p.pid IS NOT NULL
            OR a.backend_type = 'client backend'
-              AND a.application_name ~* '^(pg_basebackup|pgbackrest|barman|wal-g|pg_dump|pg_probackup)')) AS backups,
+              AND a.application_name ~* '^({backups})')) AS backups,
   {exclusive} AS exclusive_backup,
   (SELECT coalesce(json_agg(json_build_object(
             'pid', pid, 'user', usename, 'database', datname, 'application', application_name, 'state', state,
@@ -38,6 +39,7 @@ SELECT
             WHERE c.name = 'PKGLIBDIR') IS NULL) AS missing_libraries
 """
 
+_PREFLIGHT = _PREFLIGHT.replace("{backups}", "|".join(BACKUPS))  # plain words, all of them
 # An exclusive backup is gone with PostgreSQL 15.
 PREFLIGHT = Query(
     "preflight",

@@ -14,29 +14,14 @@ from dataclasses import dataclass
 from typing import Collection, FrozenSet, List, Optional, Sequence, Tuple, TypedDict
 
 from ..._judge import titles as _titles
+from ..._model import tools as _tools
 
 CANCELLED, ABSENT = "cancelled", "absent"
 CLIENT_BACKEND = "client backend"
 IDLE_IN_TRANSACTION = _titles.IDLE_IN_TRANSACTION
 STATES = ("active", _titles.IDLE, IDLE_IN_TRANSACTION)
 LOCAL = "local"  # stands for the Unix socket among addresses
-PROTECTED_APPLICATIONS = (
-    "pg_dump",  # and pg_dumpall
-    "pg_restore",
-    "pg_basebackup",
-    "pg_receivewal",
-    "pg_recvlogical",
-    "pg_rewind",
-    "pg_upgrade",
-    "pgbackrest",
-    "pg_probackup",
-    "pghoard",
-    "barman",
-    "wal-g",
-    "wal-e",
-    "patroni",
-    "repmgr",
-)
+UNDERSCORED = "idle_in_transaction"  # the same state for those who write it where blanks separate words
 _WORKING = ("active", "fastpath function call")
 
 
@@ -113,7 +98,7 @@ class Request:
 @dataclass(frozen=True)
 class Rules:
     clients: Tuple[Declared, ...] = ()
-    protect_applications: Tuple[str, ...] = PROTECTED_APPLICATIONS
+    protect_applications: Tuple[str, ...] = _tools.PROTECTED
     protect_users: Tuple[str, ...] = ()
     max_sessions: int = 100
     max_percent: float = 50
@@ -180,7 +165,7 @@ def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
         return "is of a replication role (%s)" % row["user"]
     if row["user"] in rules.protect_users and request.user != row["user"]:
         return "is of the protected user %s" % row["user"]
-    protected = _protects(rules.protect_applications, row["application"])
+    protected = _tools.is_any(rules.protect_applications, row["application"])
     if protected and request.application != row["application"]:
         return "is of the protected application %s" % row["application"]
     if not row["may_signal"]:
@@ -190,6 +175,11 @@ def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
 
 def _owners(row: Row, rules: Rules) -> List[Declared]:
     return [one for one in rules.clients if one.owns(row["user"], row["application"], row["client_address"])]
+
+
+def states(given: Sequence[str]) -> Tuple[str, ...]:
+    """As pg_stat_activity has them, for a state may be given as one word."""
+    return tuple(IDLE_IN_TRANSACTION if state == UNDERSCORED else state for state in given)
 
 
 def needed(counted: Sequence[Tuple[int, int]], percent: float) -> int:
@@ -234,11 +224,6 @@ def _over(number: int, rows: Sequence[Row], request: Request, rules: Rules) -> O
 
 def _plain(state: str) -> str:
     return IDLE_IN_TRANSACTION if state == _titles.ABORTED else state
-
-
-def _protects(protected: Sequence[str], name: str) -> bool:
-    """Tools put their name first: ``pgBackRest [backup]``, ``barman_receive_wal``, ``pg_dumpall``."""
-    return any(one and name.strip().lower().startswith(one.lower()) for one in protected)
 
 
 def _from(wanted: str, address: Optional[str]) -> bool:
@@ -319,7 +304,7 @@ def _forbidden_by_title(one: Titled, request: Request, rules: Rules, trusted: Co
         return "is of %s, perhaps a superuser, and none of the declared clients'" % backend.user
     if backend.user in rules.protect_users and request.user != backend.user:
         return "is of the protected user %s" % backend.user
-    if _protects(rules.protect_applications, backend.user):
+    if _tools.is_any(rules.protect_applications, backend.user):
         return "is of %s, by its name a protected application" % backend.user
     applications = {client.application for client in clients}
     if request.application is not None and request.application not in applications:

@@ -17,6 +17,7 @@ from ..._core.mask import mask
 from ..._core.spec import Spec
 from ..._core.wait import Waited, wait_for
 from ..._judge.checks.blocking import roots
+from ..._model import tools as _tools
 from ..procedure import Change
 from . import free_slot as _free_slot
 from . import plan as _guard
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from ..._gather.target import Target
 
 TERMINATED, GONE, STILL_THERE, REFUSED = "terminated", "gone_by_itself", "still_there", "refused"
-PROTECTED_APPLICATIONS = _guard.PROTECTED_APPLICATIONS
+PROTECTED_APPLICATIONS = _tools.PROTECTED
+STATES = (*_guard.STATES, _guard.UNDERSCORED)  # as they may be given
 TOO_MANY_CONNECTIONS = "53300"
 NOTHING_TO_CANCEL = "has no query to cancel; state=absent ends it"
 AT_WORK_AGAIN = "is at work again since it was looked at"
@@ -43,7 +45,7 @@ OPTIONS = Spec(
     {
         "state": {"type": "str", "choices": ["cancelled", "absent"], "required": True},
         "pids": {"type": "list", "elements": "int"},
-        "session_states": {"type": "list", "elements": "str", "choices": ["active", "idle", "idle in transaction"]},
+        "session_states": {"type": "list", "elements": "str", "choices": list(STATES)},
         "idle_seconds": {"type": "float"},
         "query_seconds": {"type": "float"},
         "application": {"type": "str"},
@@ -131,7 +133,7 @@ def _request(options: Mapping[str, Any]) -> Request:
     request = Request(
         options["state"],
         frozenset(pids) if pids is not None else None,
-        tuple(options["session_states"] or ()),
+        _guard.states(options["session_states"] or ()),
         options["idle_seconds"],
         options["query_seconds"],
         options["application"],
