@@ -9,7 +9,7 @@
         connect(server.host, server.port)         # TCP on 127.0.0.1
         connect(server.socket)                    # the socket's path; the superuser "postgres" is trusted there
 
-Runs as an unprivileged user when we are root. The wheel's builds have no TLS:
+Runs as an unprivileged user when we are root: "nobody", or ``os_user``. The wheel's builds have no TLS:
 ``tls=True`` takes the newest Debian build.
 """
 
@@ -23,6 +23,7 @@ import importlib.util
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -67,13 +68,16 @@ def _within_reach(installation: pathlib.Path) -> pathlib.Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that a kernel gives to outgoing connections, which might take it before the caller listens there."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 32768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def _unprivileged() -> Optional[pwd.struct_passwd]:
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+def _unprivileged(name: str = "nobody") -> Optional[pwd.struct_passwd]:
+    return pwd.getpwnam(name) if os.geteuid() == 0 else None
 
 
 def _as_user(
@@ -82,8 +86,9 @@ def _as_user(
     check: bool = True,
     environment: Optional[Mapping[str, str]] = None,
     stdin: str = "",
+    user: Optional[pwd.struct_passwd] = None,
 ) -> "subprocess.CompletedProcess[str]":
-    user = _unprivileged()
+    user = user or _unprivileged()
     identity: Dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
     done = subprocess.run(
         [str(word) for word in argv],
@@ -101,9 +106,9 @@ def _as_user(
     return done
 
 
-def _directory(prefix: str) -> pathlib.Path:
+def _directory(prefix: str, user: Optional[pwd.struct_passwd] = None) -> pathlib.Path:
     path = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))  # short: a socket's path has 107 bytes at most
-    user = _unprivileged()
+    user = user or _unprivileged()
     if user:
         os.chown(path, user.pw_uid, user.pw_gid)
     path.chmod(0o755)
@@ -190,9 +195,11 @@ class Server:
         settings: Optional[Mapping[str, Any]] = None,
         initdb: Sequence[str] = (),
         listen: str = "127.0.0.1",
+        os_user: str = "nobody",
     ) -> None:
         self.bin = binaries(version, tls)
-        self.directory = _directory("oncall-pg-")
+        self._user = _unprivileged(os_user)
+        self.directory = _directory("oncall-pg-", self._user)
         self.data = self.directory / "data"
         self.log_file = self.directory / "server.log"
         self.host, self.port = "127.0.0.1", free_port()
@@ -317,7 +324,7 @@ class Server:
         environment: Optional[Mapping[str, str]] = None,
     ) -> "subprocess.CompletedProcess[str]":
         """One of the server's programs as its OS user."""
-        return _as_user([self.bin / program, *arguments], self.directory, check, environment, stdin)
+        return _as_user([self.bin / program, *arguments], self.directory, check, environment, stdin, self._user)
 
     def remove(self) -> None:
         if self.directory.exists():
@@ -335,9 +342,8 @@ class Server:
         (self.data / "pg_hba.conf").write_text(_TRUSTED + "".join(line + "\n" for line in lines))
 
     def _own(self, path: pathlib.Path) -> None:
-        user = _unprivileged()
-        if not user:
+        if not self._user:
             return
         inside: List[pathlib.Path] = list(path.rglob("*")) if path.is_dir() else []
         for each in [path, *inside]:
-            os.chown(each, user.pw_uid, user.pw_gid, follow_symlinks=False)
+            os.chown(each, self._user.pw_uid, self._user.pw_gid, follow_symlinks=False)

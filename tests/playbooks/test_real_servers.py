@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +63,32 @@ def login(server: Server, **more: Any) -> dict[str, Any]:
 
 
 class Controller:
-    """Runs Ansible's commands in a directory of their own, on an inventory of targets."""
+    """Runs Ansible's commands in a directory of their own, on an inventory of targets.
 
-    def __init__(self, directory: Path, targets: dict[str, dict[str, Any]]) -> None:
+    ``host``: the variables of how its hosts are reached, such as ``sshd.over_ssh(become=True)`` or ``refusing_ssh()``
+    of tests/sshd.py; without, the hosts are this one. ``environment``: more of it for the commands.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        targets: dict[str, dict[str, Any]],
+        host: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory, self.reports = directory, directory / "reports"
+        self._environment = environment or {}
         local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         hosts = {name: {"oncall_target": options} for name, options in targets.items()}
-        (directory / "inventory.json").write_text(json.dumps({"postgresql": {"vars": local, "hosts": hosts}}))
+        group = {"postgresql": {"vars": dict(host or local), "hosts": hosts}}
+        (directory / "inventory.json").write_text(json.dumps(group))
 
     def run(self, program: str, *arguments: str) -> tuple[int, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         done = subprocess.run(
             [str(Path(sys.executable).with_name(program)), "-i", "inventory.json", *arguments],
             cwd=self.directory,
-            env={**own, "LC_ALL": "C.UTF-8", "ANSIBLE_HOME": str(self.directory / "home")},
+            env={**own, "LC_ALL": "C.UTF-8", "ANSIBLE_HOME": str(self.directory / "home"), **self._environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
