@@ -12,12 +12,13 @@ import argparse
 import os
 import sys
 
-from . import diagnosis, mending
+from . import diagnosis, fleet, mending
 from .series import CHECKOUT
 
 PARTS = {
     "healthy": ("Time to verdict: a healthy Compose target", diagnosis.healthy),
     "faults": ("Time to verdict: faults", diagnosis.faults),
+    "fleet": ("Time to verdict: 100 and 1,000 servers", fleet.fleet),
     "pool": ("Ending 1,000 idle sessions", mending.pool),
     "slot": ("From the verdict to the first free slot, when none is left", mending.slot),
     "downtime": ("Downtime of a restart", mending.downtime),

@@ -1,12 +1,14 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results as ``triage`` returns them, for the tests of what is made of them. Typed, so that they keep their shape."""
+"""Results as ``triage`` returns them, for the tests of what is made of them: invented facts, judged for real."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import (
     Activity,
     Blocker,
@@ -279,67 +281,23 @@ def facts(host: str = "db1", taken: Optional[Snapshot] = None) -> Facts:
     }
 
 
-DETAILS = (
-    "shop-postgres-1 is running since 2026-11-20 08:00 UTC, never restarted",
-    "its socket and 172.18.0.2:5432 accept",
-    "api: 10 of 10 probes, 0.2 ms",
-    "12 of 97 ordinary slots are taken (12 %)",
-    "api logs in as shop in 9 ms",
-    "nothing waits for longer than 30 s",
-    "no checksum failure, oldest transaction age 81,234,567, 60.0 GiB free",
-)
-
-
-def path(no_at: Optional[int] = None, detail: str = "") -> List[Dict[str, str]]:
-    """The path of a tree whose question ``no_at`` is answered with no (None: all yes)."""
-    steps = []
-    for number, (question, fine) in enumerate(zip(QUESTIONS, DETAILS)):
-        if no_at is None or number < no_at:
-            steps.append({"question": question, "answer": "yes", "detail": fine})
-        elif number == no_at:
-            steps.append({"question": question, "answer": "no", "detail": detail})
-        else:
-            first = "not asked: that of %s comes first" % QUESTIONS[no_at]
-            steps.append({"question": question, "answer": "not_asked", "detail": first})
-    return steps
-
-
-def result(
-    of: Facts, verdict: Dict[str, Any], steps: List[Dict[str, str]], findings: Sequence[Dict[str, Any]] = ()
-) -> Result:
+def result(of: Facts, host: str) -> Result:
+    """What ``triage`` returns for these facts: the real tree judges them."""
+    judgement = judge(of, Thresholds(), host)
     return {
         "changed": False,
         "schema": 1,
         "target": of["target"],
-        "verdict": verdict,
-        "path": steps,
-        "findings": list(findings),
+        "verdict": judgement["verdict"],
+        "path": judgement["path"],
+        "findings": judgement["findings"],
         "facts": of,
         "elapsed_ms": {"server": 61.0, "wire": 2.4, "snapshot": 118.3, "client 0": 14.1, "total": 121.9},
     }
 
 
-def _verdict(
-    code: str, cause: Optional[str], question: Optional[str], severity: str, summary: str, **more: Any
-) -> Dict[str, Any]:
-    return {
-        "code": code,
-        "cause": cause,
-        "question": question,
-        "severity": severity,
-        "summary": summary,
-        "evidence": more.get("evidence", []),
-        "remedy": more.get("remedy"),
-        "escalation": more.get("escalation", {"to": "none", "after_minutes": None, "reason": None}),
-    }
-
-
-def _healthy() -> Dict[str, Any]:
-    return _verdict("healthy", None, None, "ok", "Healthy: all 7 questions answered yes", evidence=list(DETAILS))
-
-
 def healthy(host: str = "db1") -> Result:
-    return result(facts(host), _healthy(), path())
+    return result(facts(host), host)
 
 
 def pool_exhausted(host: str = "db2", application: str = "api") -> Result:
@@ -362,41 +320,8 @@ def pool_exhausted(host: str = "db2", application: str = "api") -> Result:
     taken["connections"]["long_idle"] = 71
     taken["connections"]["long_idle_in_transaction"] = 4
     of = facts(host, taken)
-    of["clients"] = [client(succeeded=False)]
-    verdict = _verdict(
-        "pool_exhausted",
-        "idle_connections",
-        "connections",
-        "critical",
-        "No ordinary slot is left: 90 of 97 are held by idle sessions, most of them of %s." % application,
-        evidence=[
-            "97 of 97 ordinary slots are taken (max_connections 100, 3 reserved for superusers)",
-            "90 idle, 4 idle in transaction, 3 active",
-            "71 sessions of %s are idle for more than 30 minutes, the longest for 1 h 30 min" % application,
-            "api's login was refused: 53300 sorry, too many clients already",
-        ],
-        remedy={
-            "playbook": "oncall.postgresql.pool_reset",
-            "extra_vars": {"oncall_application": application},
-            "command": "ansible-playbook oncall.postgresql.pool_reset --limit %s -e oncall_application=%s"
-            % (host, application),
-        },
-        escalation={
-            "to": "dba",
-            "after_minutes": 20,
-            "reason": "not resolved within 20 minutes",
-            "or_if": "it comes back after a pool reset",
-        },
-    )
-    findings = [
-        {
-            "code": "long_idle_in_transaction",
-            "severity": "warning",
-            "summary": "4 sessions are idle in a transaction for more than 5 minutes.",
-            "evidence": ["pid 700, shop@shop, %s, for 15 min 11 s" % application],
-        }
-    ]
-    return result(of, verdict, path(3, "97 of 97 ordinary slots are taken, 90 by idle sessions"), findings)
+    of["clients"] = [client(application, succeeded=False)]
+    return result(of, host)
 
 
 def blocked(host: str = "db3") -> Result:
@@ -429,25 +354,7 @@ def blocked(host: str = "db3") -> Result:
         session(810, "active", 904.0, query="UPDATE orders SET paid = true WHERE id = $1")
     ]
     taken["activity"]["wait_events"] = [{"type": "Lock", "event": "transactionid", "sessions": 6}]
-    verdict = _verdict(
-        "queries_hanging",
-        "prepared_transaction",
-        "activity",
-        "critical",
-        "5 sessions wait behind the prepared transaction payment-2026-11-23-0042 of payments, the longest for 15 min.",
-        evidence=["payment-2026-11-23-0042 was prepared 11 h 27 min ago and holds up pids 810, 811, 820, 821, 830"],
-        remedy={
-            "playbook": "oncall.postgresql.unblock",
-            "extra_vars": {},
-            "command": "ansible-playbook oncall.postgresql.unblock --limit %s" % host,
-        },
-        escalation={
-            "to": "dba",
-            "after_minutes": 0,
-            "reason": "whether the prepared transaction is committed or rolled back is the application's decision",
-        },
-    )
-    return result(facts(host, taken), verdict, path(5, "6 sessions wait for a lock, the longest for 904 s"))
+    return result(facts(host, taken), host)
 
 
 def server_down(host: str = "db4") -> Result:
@@ -478,35 +385,17 @@ def server_down(host: str = "db4") -> Result:
         }
     ]
     of["server"] = down
-    verdict = _verdict(
-        "server_down",
-        "disk_full",
-        "running",
-        "emergency",
-        "PostgreSQL is down because its disk is full.",
-        evidence=[
-            "/var/lib/postgresql/data: 0 B of 100.0 GiB free",
-            "exited with code 1 at 03:58:12 UTC, 4 minutes ago",
-        ],
-        remedy={
-            "playbook": "oncall.postgresql.restart",
-            "extra_vars": {},
-            "command": "ansible-playbook oncall.postgresql.restart --limit %s" % host,
-        },
-        escalation={"to": "emergency", "after_minutes": 0, "reason": "complete failure"},
-    )
-    return result(of, verdict, path(0, "shop-postgres-1 exited with code 1 at 03:58:12 UTC"))
+    return result(of, host)
+
+
+def corrupted(host: str = "db11") -> Result:
+    taken = snapshot()
+    taken["soundness"]["checksum_failures"] = [{"database": "shop", "count": 3, "last_failure": "2026-11-24T03:55:00Z"}]
+    return result(facts(host, taken), host)
 
 
 def nearly_exhausted(host: str = "db5") -> Result:
-    taken = snapshot([group("idle", 70), group("active", 12)])
-    found = {
-        "code": "pool_nearly_exhausted",
-        "severity": "warning",
-        "summary": "82 of 97 ordinary slots are taken (85 %).",
-        "evidence": ["70 idle, 12 active"],
-    }
-    return result(facts(host, taken), _healthy(), path(), [found])
+    return result(facts(host, snapshot([group("idle", 70), group("active", 12)])), host)
 
 
 def lagging(host: str = "db10") -> Result:
@@ -521,31 +410,23 @@ def lagging(host: str = "db10") -> Result:
             "replay_lag_bytes": 4294967296,
         }
     ]
-    verdict = _verdict(
-        "replication_lag",
-        "standby_behind",
-        "soundness",
-        "warning",
-        "Replication to standby1 lags: look at its load, its disk and the network",
-        evidence=["standby1 (172.18.0.9) is 812 s and 4.0 GiB behind"],
-        escalation={"to": "dba", "after_minutes": 0, "reason": "replication lag growing"},
-    )
-    return result(facts(host, taken), verdict, path(6, "standby1 is 812 s behind"))
+    return result(facts(host, taken), host)
 
 
 def hostile(host: str = "db6") -> Result:
     """Every string that a stranger may choose is an attack."""
-    of = pool_exhausted(host, application=HOSTILE)
+    of: Facts = pool_exhausted(host, application=HOSTILE)["facts"]
     blocks = blocked(host)["facts"]["snapshot"]["activity"]
     for row in blocks["involved"]:
         row.update(user=HOSTILE, application=HOSTILE, database=HOSTILE, query=HOSTILE)
     blocks["prepared"][0].update(gid=HOSTILE, owner=HOSTILE)
     for each in blocks["blocking"]:
         each.update(relation=HOSTILE, blocking_gid=HOSTILE if each["blocking_gid"] else None)
-    of["facts"]["snapshot"]["activity"] = blocks
-    of["facts"]["clients"][0].update(service=HOSTILE, name=HOSTILE, error=HOSTILE)
-    of["facts"]["server"]["log"] = [{"at": None, "severity": "OTHER", "sqlstate": None, "cause": None, "text": HOSTILE}]
-    return of
+    assert of["snapshot"] and of["server"]
+    of["snapshot"]["activity"] = blocks
+    of["clients"][0]["name"] = of["clients"][0]["error"] = HOSTILE
+    of["server"]["log"] = [{"at": None, "severity": "OTHER", "sqlstate": None, "cause": None, "text": HOSTILE}]
+    return result(of, host)
 
 
 def unreachable() -> Result:
@@ -577,6 +458,7 @@ def night() -> Dict[str, Any]:
         "db8": unreachable(),
         "db9": healthy("db9"),
         "db10": lagging("db10"),
+        "db11": corrupted("db11"),
     }
 
 
