@@ -15,7 +15,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils._core.errors import OncallError
-from ..module_utils._entry.options import telling
+from ..module_utils._core.mask import mask_words
+from ..module_utils._entry.options import nets
 from ..plugin_utils._run.checking import Checked, check
 from ..plugin_utils._run.works import WORKS, preload
 
@@ -77,7 +78,8 @@ class ActionModule(ActionBase):
             result = work.do(checked.options, self._task.check_mode)
         except OncallError as error:
             result = dict(error.details, failed=True, msg=str(error), sqlstate=error.sqlstate)
-        masked: Dict[str, Any] = remove_values(result, telling(checked.secrets, checked.options, work.spec.options))
+        anywhere, words = nets(checked.secrets, checked.options, work.spec.options)
+        masked: Dict[str, Any] = mask_words(remove_values(result, anywhere), words)
         return masked
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.mask import MASK, mask
@@ -100,6 +102,34 @@ def test_given_secrets_are_masked_however_they_are_spelt() -> None:
     for text in ("got p'w/d é", "got 'p''w/d é'", "u:p%27w%2Fd%20%C3%A9@h", "u:p%27w/d%20%C3%A9@h"):
         masked = mask(text, [secret, ""])
         assert MASK in masked and "w/d" not in masked and "w%2F" not in masked
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("hop", 'FATAL:  database "shop" does not exist (shop-1, hop-1, db.hop.internal)'),
+        ("password", 'FATAL:  password authentication failed for user "app"'),
+        ("postgres", 'FATAL:  role "postgres" is not permitted to log in'),
+        ("a", "a slot is a slot"),
+    ],
+)
+def test_a_password_that_is_a_word_does_not_eat_the_sentence(secret: str, text: str) -> None:
+    assert mask(text, [secret]) == text
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("hop", "it said hop."),
+        ("hop", "got 'hop', then hop:hop"),
+        ("hop", "postgresql://shop:hop@db/shop"),
+        ("password", "postgresql://app:password@db/shop and password=password"),
+        ("postgres", "ALTER ROLE app PASSWORD 'postgres'"),
+        ("long-enough", "xlong-enoughx"),
+    ],
+)
+def test_where_it_stands_as_a_secret_it_is_masked(secret: str, text: str) -> None:
+    assert re.sub(r"postgresql:|password=|PASSWORD|shop", "", mask(text, [secret])).count(secret) == 0
 
 
 def test_a_long_text_takes_no_time() -> None:

@@ -10,10 +10,20 @@ Mask first, shorten afterwards.
 from __future__ import annotations
 
 import re
-from typing import Match, Sequence
+from typing import Any, Collection, Match, Sequence
 from urllib.parse import quote
 
 MASK = "********"
+# What sentences about a database are made of. A password that is one of these words is masked where a password stands
+# (PASSWORD '...', password=..., a URL), and not in prose: that would be unreadable, and tell it by what is missing.
+_WORDS = (
+    "oncall postgres postgresql PostgreSQL postmaster oncall.postgresql password Password user role database server"
+    " client connection session host port login admin root docker compose authentication failed fatal FATAL error ERROR no not"
+    " the and for from with true false on off idle active test"
+)
+PROSE = frozenset(_WORDS.split())
+_SHORT = 3  # what is shorter would be masked all over
+_LONG = 8  # a secret of that length is no part of another word, so it is masked within one, too
 
 _GAP = r"(?:\s|/\*.*?(?:\*/|\Z)|--[^\n]*(?:\n|\Z))*"
 # A literal inside another one has its quotes doubled, so runs of quotes are tried first. A backslash always escapes:
@@ -47,20 +57,46 @@ _VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^\s'\"]+|\bmd5[0-9a-f]{32}\b", re.I
 
 
 def mask(text: str, secrets: Sequence[str] = ()) -> str:
-    """``text`` without passwords, verifiers and the given ``secrets`` (also as a URL or a literal would write them)."""
+    """``text`` without passwords, verifiers and the given ``secrets`` (also as a URL or a literal would write them).
+
+    A short secret is masked where it is a whole word: "hop" is not to eat into "shop". See ``PROSE``, too.
+    """
     spellings = {
         form
         for secret in secrets
-        if secret
+        if not is_common(secret)
         for form in (secret, quote(secret, safe=""), quote(secret), secret.replace("'", "''"))
     }
     for spelling in sorted(spellings, key=len, reverse=True):
-        text = text.replace(spelling, MASK)
+        text = text.replace(spelling, MASK) if len(spelling) >= _LONG else _word(spelling).sub(MASK, text)
     text = _VERIFIER.sub(MASK, text)
     text = _URL.sub(lambda found: found.group("head") + MASK + (found.group("at") or ""), text)
     text = _mask_role_statement(text)
     text = _LITERAL_PASSWORD.sub(_masked, text)
     return _ASSIGNED.sub(_masked, text)
+
+
+def is_common(secret: str) -> bool:
+    """Whether masking it in prose would do more harm than good: see ``PROSE``."""
+    return len(secret) < _SHORT or secret in PROSE
+
+
+def mask_words(value: Any, secrets: Collection[str]) -> Any:
+    """``value``, whatever it is made of, without ``secrets`` where they are whole words."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = _word(secret).sub(MASK, value)
+        return value
+    if isinstance(value, dict):
+        return {key: mask_words(inner, secrets) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mask_words(inner, secrets) for inner in value]
+    return value
+
+
+def _word(secret: str) -> "re.Pattern[str]":
+    """As it stands alone: not inside ``shop``, ``shop-db-1`` or ``db.shop.internal``, but at a sentence's end."""
+    return re.compile(r"(?<![\w-])(?<!\w\.)%s(?![\w-]|\.\w)" % re.escape(secret))
 
 
 def _masked(found: Match[str]) -> str:

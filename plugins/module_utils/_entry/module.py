@@ -8,7 +8,8 @@ from __future__ import annotations
 from ansible.module_utils.basic import AnsibleModule
 
 from .._core.errors import OncallError
-from .options import hide, telling
+from .._core.mask import mask_words
+from .options import hide, nets
 from .work import Work
 
 
@@ -17,9 +18,10 @@ def run(work: Work) -> None:
     spec = work.spec
     module = AnsibleModule(supports_check_mode=True, **spec.arguments())
     invocation = {"module_args": hide(module.params, spec.options)}
-    module.no_log_values = telling(module.no_log_values, module.params, spec.options)
+    module.no_log_values, words = nets(module.no_log_values, module.params, spec.options)
     try:
         result = work.do(module.params, module.check_mode)
     except OncallError as error:
-        module.fail_json(msg=str(error), sqlstate=error.sqlstate, invocation=invocation, **error.details)
-    module.exit_json(invocation=invocation, **result)
+        failed = dict(error.details, msg=str(error), sqlstate=error.sqlstate)
+        module.fail_json(invocation=invocation, **mask_words(failed, words))
+    module.exit_json(invocation=invocation, **mask_words(result, words))

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Dict, List, Set
+import re
+from typing import Any, Dict, Iterator, List, Set, Tuple
 
 from .._core.errors import OptionsError
+from .._core.mask import PROSE, is_common
 from .._core.spec import Spec
 from .._gather.runtime.base import SSL_MODES
 from .._model.answers import Thresholds
@@ -141,12 +142,27 @@ def hide(options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Dict[str, 
     return shown
 
 
-def telling(secrets: Set[str], options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Set[str]:
-    """Those of ``secrets`` that Ansible may replace wherever they occur in a result.
+def nets(secrets: Set[str], options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Tuple[Set[str], Set[str]]:
+    """``secrets`` as the last net below a result takes them out: (wherever they occur, where they are whole words).
 
-    No result holds a secret in the first place; this is the net below. But a password such as ``postgres`` is also a
-    role, a path and half of this collection's name: replaced everywhere it would make the verdict unreadable, and
-    tell the secret by what is missing.
+    No result holds a secret in the first place. A password such as ``hop`` is part of the database's name ``shop``:
+    replaced everywhere it would make the verdict unreadable. One such as ``postgres`` *is* a role, a service and half
+    of this collection's name, given in plain words; taken out it would be told by what is missing. It is in neither.
     """
-    plain = json.dumps(hide(options, spec)).lower() + " oncall.postgresql"
-    return {secret for secret in secrets if secret.lower() not in plain}
+    said = set(_leaves(hide(options, spec))) | PROSE
+    words = said | {word for text in said for word in re.findall(r"\w+", text)}
+    told = {secret for secret in secrets if not is_common(secret) and secret not in words}
+    partly = {secret for secret in told if any(secret in text for text in said)}
+    return told - partly, partly
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _leaves(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _leaves(inner)
+    elif value is not None:
+        yield str(value)

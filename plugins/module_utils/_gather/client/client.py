@@ -26,6 +26,7 @@ from ..wire.dns import resolve
 from ..wire.wire import Address, login, probe, reach
 from .health import check_health
 from .place import in_namespace
+from .settings import secrets_of
 from .toolbox import parse_toolbox, toolbox_command
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def examine_toolbox(
     found: Any = parse_toolbox(completed.out, settings)
     facts.update(found)
     if not found.get("resolution"):
-        said = mask((completed.err or completed.out).strip(), [settings.password or ""])[:300]
+        said = mask((completed.err or completed.out).strip(), secrets_of(settings))[:300]
         facts["error"] = "the toolbox ended with exit code %d before it could look: %s" % (completed.code, said)
     return facts
 

@@ -110,6 +110,13 @@ def named_user(option: Mapping[str, Any], env: Mapping[str, str], read: Read = u
     return _layered(_texts(option), described).get("user")
 
 
+def secrets_of(login: Login) -> List[str]:
+    """What to mask in texts about it: not a password that is also one of its names, which are shown anyway."""
+    if login.password is None or login.password in (login.host, login.user, login.database):
+        return []
+    return [login.password]
+
+
 def _texts(values: Mapping[str, Any]) -> Dict[str, str]:
     return {key: str(value) for key, value in values.items() if value not in (None, "")}
 

@@ -19,6 +19,7 @@ from ..._core.mask import mask
 from ..wire.protocol import startup
 from ..wire.reach import show_address
 from ..wire.wire import read_answer
+from .settings import secrets_of
 
 if TYPE_CHECKING:
     from ..._model.facts import LoginAttempt, Reach, Resolution, WireAnswer
@@ -137,7 +138,7 @@ def parse_toolbox(text: str, settings: Login) -> Dict[str, Any]:
     words = dict(lines)
     if "resolve-done" not in words:
         return {}
-    secrets = [settings.password or ""]
+    secrets = secrets_of(settings)
     addresses = list(dict.fromkeys(value for key, value in lines if key == "resolve"))
     resolution = _resolution(settings.host, addresses, _between(words, "begin", "resolved"))
     reach = _reach(lines, settings.port)
