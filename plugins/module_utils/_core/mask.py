@@ -18,8 +18,8 @@ MASK = "********"
 # (PASSWORD '...', password=..., a URL), and not in prose: that would be unreadable, and tell it by what is missing.
 _WORDS = (
     "oncall postgres postgresql PostgreSQL postmaster oncall.postgresql password Password user role database server"
-    " client connection session host port login admin root docker compose authentication failed fatal FATAL error ERROR no not"
-    " the and for from with true false on off idle active test"
+    " client connection session host port login admin root docker compose authentication failed fatal FATAL error"
+    " ERROR no not the and for from with true false on off idle active test"
 )
 PROSE = frozenset(_WORDS.split())
 _SHORT = 3  # what is shorter would be masked all over
