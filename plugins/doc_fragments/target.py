@@ -11,10 +11,10 @@ class ModuleDocFragment:
 options:
   runtime:
     description:
-      - How the server's process is seen and driven.
+      - How the server's process is observed and controlled.
       - V(compose) finds the containers of a Docker Compose project by their labels.
-      - V(pg_ctl) looks at a server on this host by its O(data_directory).
-      - V(remote) has nothing but the wire and needs O(login_host).
+      - V(pg_ctl) finds a server on this host by its O(data_directory).
+      - V(remote) reaches the server only over the network and needs O(login_host).
     type: str
     choices: [compose, pg_ctl, remote]
     default: compose
@@ -29,7 +29,7 @@ options:
     description:
       - Address of the Docker Engine, such as V(unix:///var/run/docker.sock), V(ssh://admin@db1) or V(tcp://db1:2376).
       - When not given, E(DOCKER_HOST) or else the local socket.
-      - An address that is no local socket is reached from the controller itself, nothing runs on the inventory host.
+      - An address that is not a local socket is reached from the controller itself; nothing runs on the inventory host.
     type: str
   data_directory:
     description:
@@ -38,23 +38,23 @@ options:
         server's command line names it.
     type: path
   bin_directory:
-    description: Where the server's programs are. Found by itself when not given.
+    description: Directory of the server's programs. Found automatically when not given.
     type: path
   os_user:
     description:
-      - The operating system's user that owns the server, for O(runtime=pg_ctl).
+      - The operating system user that owns the server, for O(runtime=pg_ctl).
       - When not given, the owner of O(data_directory).
     type: str
   log_file:
-    description: The server's log, for O(runtime=pg_ctl), where it cannot be found by itself.
+    description: The server's log, for O(runtime=pg_ctl), where it cannot be found automatically.
     type: path
   login_host:
     description:
-      - Host to reach by TCP, with psycopg2 on the machine where the module runs.
-      - When not given, SQL runs by C(psql) beside the server, which needs neither psycopg2 nor a password.
+      - Host to connect to over TCP, with psycopg2 on the machine where the module runs.
+      - When not given, SQL runs through C(psql) beside the server, which needs neither psycopg2 nor a password.
     type: str
   login_port:
-    description: Port of the server. When not given, what the server itself says, or 5432.
+    description: Port of the server. When not given, the port the server itself reports, or 5432.
     type: int
   login_user:
     description:
@@ -69,7 +69,7 @@ options:
     description: Database to log in to. When not given, C(postgres).
     type: str
   login_unix_socket:
-    description: Directory of the server's Unix socket, where it cannot be found by itself.
+    description: Directory of the server's Unix socket, where it cannot be found automatically.
     type: path
   ssl_mode:
     description: TLS of the connection to O(login_host), as in libpq.
@@ -80,31 +80,31 @@ options:
     description: File with the certificates that O(ssl_mode=verify-ca) and O(ssl_mode=verify-full) trust.
     type: path
   connect_timeout_seconds:
-    description: How long to wait for one connection.
+    description: How long to wait for a connection.
     type: float
     default: 5
   clients:
     description:
-      - The services that use the database. Each is examined from its own place, for V(compose) the network namespace of
-        each of its containers.
+      - The services that use the database. Each is examined from its own place in the network - with
+        O(runtime=compose), the network namespace of each of its containers.
     type: list
     elements: dict
     default: []
     suboptions:
       service:
-        description: Name of the Compose service, or any name for a client that is no container.
+        description: Name of the Compose service, or any name for a client that is not a container.
         type: str
         required: true
       health_url:
-        description: URL that answers 200 while the client is healthy, as seen from the client's own place.
+        description: URL of its health page, as seen from the client itself. It answers 200 while the client is healthy.
         type: str
       application_name:
-        description: The C(application_name) of its sessions.
+        description: The C(application_name) its sessions carry.
         type: str
       login:
         description:
-          - How the client logs in. What is left out is read from the environment of its container
-            (E(DATABASE_URL), E(POSTGRES_*), E(PG*), E(DB_*)), from the files that it names (E(POSTGRES_PASSWORD_FILE)
+          - How the client logs in. Whatever is left out is read from the environment of its container
+            (E(DATABASE_URL), E(POSTGRES_*), E(PG*), E(DB_*)), from the files these name (E(POSTGRES_PASSWORD_FILE)
             and the like, Compose and Docker secrets), and from libpq's password file (E(PGPASSFILE)).
         type: dict
         suboptions:
@@ -128,43 +128,43 @@ options:
             type: str
             choices: [disable, allow, prefer, require, verify-ca, verify-full]
   connection_percent:
-    description: From this share of the usable slots on, connections are nearly exhausted.
+    description: Warn that connections are nearly exhausted from this percentage of usable slots on.
     type: float
     default: 80
   idle_minutes:
-    description: A session idle for longer is worth a mention.
+    description: Sessions idle for longer than this are reported.
     type: float
     default: 30
   long_query_seconds:
-    description: A query that runs for longer is long.
+    description: Queries that run for longer than this count as long-running.
     type: float
     default: 300
   blocked_seconds:
-    description: A session that waits for a lock for longer is hanging.
+    description: Sessions that wait for a lock for longer than this count as hanging.
     type: float
     default: 30
   idle_in_transaction_seconds:
-    description: A transaction left idle for longer is worth a mention.
+    description: Transactions left idle for longer than this are reported.
     type: float
     default: 300
   free_disk_gib:
-    description: Less free space than this, in GiB, is worth a mention.
+    description: Less free disk space than this, in GiB, is reported.
     type: float
     default: 5
   xid_age:
-    description: An older transaction or multixact age is a wraparound risk.
+    description: A higher transaction or multixact age than this is a wraparound risk.
     type: int
     default: 1000000000
   replication_lag_seconds:
-    description: A standby further behind is lagging.
+    description: Standbys further behind than this are lagging.
     type: float
     default: 300
   log_lines:
-    description: How many of the log's last lines to read.
+    description: How many lines to read from the end of the log.
     type: int
     default: 100
   deadline_seconds:
-    description: All looking ends after this time, with whatever has been seen until then.
+    description: Checks end after this time, and report what has been found by then.
     type: float
     default: 10
 """

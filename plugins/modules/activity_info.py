@@ -9,8 +9,8 @@ module: activity_info
 short_description: Are queries getting through PostgreSQL?
 version_added: 0.1.0
 description:
-  - Reads the long-running queries, who waits for whom and for how long (sessions and prepared transactions), the wait
-    events, the deadlocks, and the conflicts on a standby.
+  - Reads long-running queries, who is blocked by whom and for how long (sessions and prepared transactions), wait
+    events, deadlocks, and recovery conflicts on a standby.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
@@ -19,6 +19,9 @@ extends_documentation_fragment:
   - oncall.postgresql.target
 seealso:
   - module: oncall.postgresql.triage
+  - name: Guide to the facts
+    description: Every returned fact, field by field.
+    link: https://git.example.org/oncall/postgresql/blob/main/docs/facts.md
 """
 
 EXAMPLES = r"""
@@ -29,6 +32,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 target:
   description: The server that was looked at.
   returned: success
@@ -37,50 +41,61 @@ target:
     host:
       description: Name of the host.
       type: str
-      sample: shop-db
     runtime:
-      description: The value of O(runtime).
+      description: The value of the option O(runtime).
       type: str
-      sample: compose
     version:
-      description: The server's version, null when it could not be asked.
+      description: The server's version, such as "17.5"; null when SQL did not get through.
       type: str
-      sample: "17.5"
     in_recovery:
-      description: Whether the server is a standby, null when it could not be asked.
+      description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
-      sample: false
+  sample:
+    host: vm
+    runtime: pg_ctl
+    version: '15.18'
+    in_recovery: false
 question:
   description: The question that was asked.
   returned: success
   type: str
   sample: activity
 answer:
-  description: V(yes), V(no), or V(not_asked) when what it takes to answer could not be had.
+  description: V(yes), V(no), or V(not_asked) when it could not be answered.
   returned: success
   type: str
-  sample: "yes"
+  sample: 'no'
 detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: "no query over 5 min, nobody waits for a lock"
+  sample: 'pid 11832, shop (shop-api) from 127.0.0.1, idle in transaction, holds up 1 session, the longest
+    for 7.3 s: LOCK TABLE prices'
+reason:
+  description: Why the question could not be answered; null when it was.
+  returned: success
+  type: str
+  sample: null
 code:
-  description: The verdict's code when the answer is V(no), else null.
+  description: The verdict's code; null unless the answer is V(no).
   returned: success
   type: str
-  sample: null
+  sample: queries_hanging
 cause:
-  description: The verdict's cause when the answer is V(no), else null.
+  description: The verdict's cause; null unless the answer is V(no).
   returned: success
   type: str
-  sample: null
+  sample: blocked_by_lock
 evidence:
   description: The readings that prove the answer V(no), the decisive one first.
   returned: success
   type: list
   elements: str
-  sample: []
+  sample:
+    - 'pid 11832, shop (shop-api) from 127.0.0.1, idle in transaction, holds up 1 session, the longest
+      for 7.3 s: LOCK TABLE prices'
+    - 'pid 11850 waits 7.3 s for AccessShareLock on oid 16386 in database shop, behind pid 11832: SELECT
+      * FROM prices;'
 findings:
   description: Everything else that was noticed.
   returned: success
@@ -94,7 +109,7 @@ findings:
       description: V(ok), V(warning), V(critical) or V(emergency).
       type: str
     summary:
-      description: What was noticed, in one line.
+      description: The same in one line.
       type: str
     evidence:
       description: The readings that prove it.
@@ -102,7 +117,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: Which steps of the looking brought nothing, and why.
+  description: The steps that brought nothing, and why.
   returned: success
   type: dict
   sample: {}
@@ -110,12 +125,226 @@ elapsed_ms:
   description: Milliseconds that each step took, and the total.
   returned: success
   type: dict
-  sample: {}
+  sample:
+    client 0: 153.3
+    server: 242.4
+    snapshot: 230.2
+    wire: 253.9
+    total: 259.7
 activity:
-  description: The facts; null when SQL did not get through.
+  description: What the sessions do and wait for; null when SQL did not get through.
   returned: success
   type: dict
-  sample: {}
+  contains:
+    long_queries:
+      description: Those active for at least O(long_query_seconds), the longest first, at most 50.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: Its backend's pid, as the server sees it.
+          type: int
+        backend_start:
+          description: When it connected; empty where that may not be seen.
+          type: str
+        user:
+          description: Its role; null when unknown.
+          type: str
+        database:
+          description: Its database; null when unknown.
+          type: str
+        application:
+          description: Its application_name; empty when it gave none.
+          type: str
+        client_address:
+          description: Where it comes from; null for a Unix socket.
+          type: str
+        state:
+          description: V(active), V(idle), V(idle in transaction), V(idle in transaction (aborted\)),
+            ...; null when unknown.
+          type: str
+        state_seconds:
+          description: Since its state last changed; null when unknown.
+          type: float
+        transaction_seconds:
+          description: Since its transaction began; null when none is open.
+          type: float
+        query_seconds:
+          description: Since its query began; null unless it is active.
+          type: float
+        wait_event_type:
+          description: What kind of thing it waits for; null when it does not wait.
+          type: str
+        wait_event:
+          description: What it waits for; null when it does not wait.
+          type: str
+        superuser:
+          description: Whether its role is a superuser.
+          type: bool
+        query:
+          description: Its last query, secrets masked, at most 200 characters; null where it may not be
+            seen.
+          type: str
+    blocking:
+      description: Who waits for whom.
+      type: list
+      elements: dict
+      contains:
+        blocked_pid:
+          description: Who waits.
+          type: int
+        blocking_pid:
+          description: Whom it waits for; 0 for a prepared transaction.
+          type: int
+        blocking_gid:
+          description: The prepared transaction it waits for; null for a session.
+          type: str
+        blocked_seconds:
+          description: For how long it has been waiting.
+          type: float
+        relation:
+          description: The table that is locked; null when it waits for something else.
+          type: str
+        lock_mode:
+          description: The lock that it wants; null when unknown.
+          type: str
+    involved:
+      description: Every session that is named in V(blocking).
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: Its backend's pid, as the server sees it.
+          type: int
+        backend_start:
+          description: When it connected; empty where that may not be seen.
+          type: str
+        user:
+          description: Its role; null when unknown.
+          type: str
+        database:
+          description: Its database; null when unknown.
+          type: str
+        application:
+          description: Its application_name; empty when it gave none.
+          type: str
+        client_address:
+          description: Where it comes from; null for a Unix socket.
+          type: str
+        state:
+          description: V(active), V(idle), V(idle in transaction), V(idle in transaction (aborted\)),
+            ...; null when unknown.
+          type: str
+        state_seconds:
+          description: Since its state last changed; null when unknown.
+          type: float
+        transaction_seconds:
+          description: Since its transaction began; null when none is open.
+          type: float
+        query_seconds:
+          description: Since its query began; null unless it is active.
+          type: float
+        wait_event_type:
+          description: What kind of thing it waits for; null when it does not wait.
+          type: str
+        wait_event:
+          description: What it waits for; null when it does not wait.
+          type: str
+        superuser:
+          description: Whether its role is a superuser.
+          type: bool
+        query:
+          description: Its last query, secrets masked, at most 200 characters; null where it may not be
+            seen.
+          type: str
+    prepared:
+      description: Prepared transactions, the oldest first, at most 50.
+      type: list
+      elements: dict
+      contains:
+        gid:
+          description: Its name.
+          type: str
+        owner:
+          description: The role that prepared it.
+          type: str
+        database:
+          description: Its database.
+          type: str
+        age_seconds:
+          description: Since it was prepared.
+          type: float
+    wait_events:
+      description: What active sessions wait for.
+      type: list
+      elements: dict
+      contains:
+        type:
+          description: What kind of event.
+          type: str
+        event:
+          description: The event.
+          type: str
+        sessions:
+          description: How many sessions wait for it.
+          type: int
+    deadlocks:
+      description: Databases in which deadlocks have happened.
+      type: list
+      elements: dict
+      contains:
+        database:
+          description: The database; null when unknown.
+          type: str
+        count:
+          description: How many since its statistics were last reset.
+          type: int
+    conflicts:
+      description: Conflicts with recovery, only on a standby.
+      type: list
+      elements: dict
+      contains:
+        database:
+          description: Their database.
+          type: str
+        kind:
+          description: 'What they conflicted with: V(tablespace), V(lock), V(snapshot), V(bufferpin),
+            V(deadlock), ...'
+          type: str
+        count:
+          description: How many since the statistics were last reset.
+          type: int
+  sample:
+    long_queries: []
+    blocking:
+      - blocked_pid: 11850
+        blocking_pid: 11832
+        blocking_gid: null
+        blocked_seconds: 7.298
+        lock_mode: AccessShareLock
+        relation: oid 16386 in database shop
+    involved:
+      - pid: 11832
+        backend_start: '2026-11-24T18:37:57.754756+00:00'
+        user: shop
+        database: shop
+        application: shop-api
+        client_address: 127.0.0.1
+        state: idle in transaction
+        state_seconds: 7.321
+        transaction_seconds: 7.321
+        query_seconds: null
+        wait_event_type: Client
+        wait_event: ClientRead
+        superuser: false
+        query: LOCK TABLE prices
+    prepared: []
+    wait_events:
+      - type: Lock
+        event: relation
+        sessions: 1
+    deadlocks: []
+    conflicts: []
 """
 
 from ..module_utils._entry import questions

@@ -9,9 +9,9 @@ module: connections_info
 short_description: Is there room for one more connection to PostgreSQL?
 version_added: 0.1.0
 description:
-  - Counts the sessions by state, database, role, application and client address against the slots for ordinary roles.
-  - Also counts them against the limits of roles and databases.
-  - When no slot is left for SQL, the titles of the server's processes say who holds them.
+  - Counts sessions by state, database, role, application and client address against the connection slots for ordinary
+    roles, and against the connection limits of roles and databases.
+  - When no slot is left for SQL, the titles of the server's processes show who holds them.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
@@ -20,6 +20,9 @@ extends_documentation_fragment:
   - oncall.postgresql.target
 seealso:
   - module: oncall.postgresql.triage
+  - name: Guide to the facts
+    description: Every returned fact, field by field.
+    link: https://git.example.org/oncall/postgresql/blob/main/docs/facts.md
 """
 
 EXAMPLES = r"""
@@ -30,6 +33,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 target:
   description: The server that was looked at.
   returned: success
@@ -38,50 +42,59 @@ target:
     host:
       description: Name of the host.
       type: str
-      sample: shop-db
     runtime:
-      description: The value of O(runtime).
+      description: The value of the option O(runtime).
       type: str
-      sample: compose
     version:
-      description: The server's version, null when it could not be asked.
+      description: The server's version, such as "17.5"; null when SQL did not get through.
       type: str
-      sample: "17.5"
     in_recovery:
-      description: Whether the server is a standby, null when it could not be asked.
+      description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
-      sample: false
+  sample:
+    host: vm
+    runtime: pg_ctl
+    version: '15.18'
+    in_recovery: false
 question:
   description: The question that was asked.
   returned: success
   type: str
   sample: connections
 answer:
-  description: V(yes), V(no), or V(not_asked) when what it takes to answer could not be had.
+  description: V(yes), V(no), or V(not_asked) when it could not be answered.
   returned: success
   type: str
-  sample: "yes"
+  sample: 'no'
 detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: "3 of 97 usable connections are taken (max_connections 100, 3 reserved)"
+  sample: 17 of 17 usable connections are taken (max_connections 20, 3 reserved)
+reason:
+  description: Why the question could not be answered; null when it was.
+  returned: success
+  type: str
+  sample: null
 code:
-  description: The verdict's code when the answer is V(no), else null.
+  description: The verdict's code; null unless the answer is V(no).
   returned: success
   type: str
-  sample: null
+  sample: pool_exhausted
 cause:
-  description: The verdict's cause when the answer is V(no), else null.
+  description: The verdict's cause; null unless the answer is V(no).
   returned: success
   type: str
-  sample: null
+  sample: idle_connections
 evidence:
   description: The readings that prove the answer V(no), the decisive one first.
   returned: success
   type: list
   elements: str
-  sample: []
+  sample:
+    - 17 of 17 usable connections are taken (max_connections 20, 3 reserved)
+    - 'here: SQLSTATE 53300: remaining connection slots are reserved for non-replication superuser connections'
+    - 'by state: 15 idle, 1 active, 1 idle in transaction'
 findings:
   description: Everything else that was noticed.
   returned: success
@@ -95,7 +108,7 @@ findings:
       description: V(ok), V(warning), V(critical) or V(emergency).
       type: str
     summary:
-      description: What was noticed, in one line.
+      description: The same in one line.
       type: str
     evidence:
       description: The readings that prove it.
@@ -103,7 +116,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: Which steps of the looking brought nothing, and why.
+  description: The steps that brought nothing, and why.
   returned: success
   type: dict
   sample: {}
@@ -111,23 +124,261 @@ elapsed_ms:
   description: Milliseconds that each step took, and the total.
   returned: success
   type: dict
-  sample: {}
+  sample:
+    client 0: 314.8
+    snapshot: 375.9
+    server: 425.6
+    wire: 436.8
+    total: 448.7
 connections:
-  description: The sessions; null when SQL did not get through.
+  description: The sessions of clients, and the slots there are for them; null when SQL did not get through.
   returned: success
   type: dict
-  sample: {}
+  contains:
+    max_connections:
+      description: The setting of that name.
+      type: int
+    superuser_reserved:
+      description: The setting superuser_reserved_connections.
+      type: int
+    reserved:
+      description: The setting reserved_connections; 0 before PostgreSQL 16.
+      type: int
+    used:
+      description: Sessions of clients, ours not counted.
+      type: int
+    groups:
+      description: The sessions, counted by what they have in common, the largest group first.
+      type: list
+      elements: dict
+      contains:
+        state:
+          description: Their state; null when unknown.
+          type: str
+        database:
+          description: Their database; null when unknown.
+          type: str
+        user:
+          description: Their role; null when unknown.
+          type: str
+        application:
+          description: Their application_name; empty when they gave none.
+          type: str
+        client_address:
+          description: Where they come from; null for a Unix socket.
+          type: str
+        sessions:
+          description: How many there are.
+          type: int
+        longest_state_seconds:
+          description: For how long the longest of them has been in this state; null when unknown.
+          type: float
+    idle:
+      description: Those idle, the longest first, at most 50.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: Its backend's pid, as the server sees it.
+          type: int
+        backend_start:
+          description: When it connected; empty where that may not be seen.
+          type: str
+        user:
+          description: Its role; null when unknown.
+          type: str
+        database:
+          description: Its database; null when unknown.
+          type: str
+        application:
+          description: Its application_name; empty when it gave none.
+          type: str
+        client_address:
+          description: Where it comes from; null for a Unix socket.
+          type: str
+        state:
+          description: V(active), V(idle), V(idle in transaction), V(idle in transaction (aborted\)),
+            ...; null when unknown.
+          type: str
+        state_seconds:
+          description: Since its state last changed; null when unknown.
+          type: float
+        transaction_seconds:
+          description: Since its transaction began; null when none is open.
+          type: float
+        query_seconds:
+          description: Since its query began; null unless it is active.
+          type: float
+        wait_event_type:
+          description: What kind of thing it waits for; null when it does not wait.
+          type: str
+        wait_event:
+          description: What it waits for; null when it does not wait.
+          type: str
+        superuser:
+          description: Whether its role is a superuser.
+          type: bool
+        query:
+          description: Its last query, secrets masked, at most 200 characters; null where it may not be
+            seen.
+          type: str
+    idle_in_transaction:
+      description: Those idle in a transaction, the longest first, at most 50.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: Its backend's pid, as the server sees it.
+          type: int
+        backend_start:
+          description: When it connected; empty where that may not be seen.
+          type: str
+        user:
+          description: Its role; null when unknown.
+          type: str
+        database:
+          description: Its database; null when unknown.
+          type: str
+        application:
+          description: Its application_name; empty when it gave none.
+          type: str
+        client_address:
+          description: Where it comes from; null for a Unix socket.
+          type: str
+        state:
+          description: V(active), V(idle), V(idle in transaction), V(idle in transaction (aborted\)),
+            ...; null when unknown.
+          type: str
+        state_seconds:
+          description: Since its state last changed; null when unknown.
+          type: float
+        transaction_seconds:
+          description: Since its transaction began; null when none is open.
+          type: float
+        query_seconds:
+          description: Since its query began; null unless it is active.
+          type: float
+        wait_event_type:
+          description: What kind of thing it waits for; null when it does not wait.
+          type: str
+        wait_event:
+          description: What it waits for; null when it does not wait.
+          type: str
+        superuser:
+          description: Whether its role is a superuser.
+          type: bool
+        query:
+          description: Its last query, secrets masked, at most 200 characters; null where it may not be
+            seen.
+          type: str
+    long_idle:
+      description: How many have been idle for at least O(idle_minutes).
+      type: int
+    long_idle_in_transaction:
+      description: How many have been idle in a transaction for at least O(idle_in_transaction_seconds).
+      type: int
+  sample:
+    max_connections: 20
+    superuser_reserved: 3
+    reserved: 0
+    used: 17
+    groups:
+      - state: idle
+        database: shop
+        user: shop
+        application: shop-api
+        client_address: 127.0.0.1
+        sessions: 15
+        longest_state_seconds: 6.651
+    idle:
+      - pid: 11785
+        backend_start: '2026-11-24T18:37:57.499055+00:00'
+        user: shop
+        database: shop
+        application: shop-api
+        client_address: 127.0.0.1
+        state: idle
+        state_seconds: 6.651
+        transaction_seconds: 0.0
+        query_seconds: null
+        wait_event_type: Client
+        wait_event: ClientRead
+        superuser: false
+        query: ''
+    idle_in_transaction:
+      - pid: 11832
+        backend_start: '2026-11-24T18:37:57.754756+00:00'
+        user: shop
+        database: shop
+        application: shop-api
+        client_address: 127.0.0.1
+        state: idle in transaction
+        state_seconds: 6.398
+        transaction_seconds: 6.398
+        query_seconds: null
+        wait_event_type: Client
+        wait_event: ClientRead
+        superuser: false
+        query: LOCK TABLE prices
+    long_idle: 0
+    long_idle_in_transaction: 0
 limits:
-  description: Roles and databases with a limit of their own, and how much of it is used.
+  description: Roles and databases with a limit of their own; null when SQL did not get through.
   returned: success
   type: dict
-  sample: {}
+  contains:
+    roles:
+      description: 'The roles, superusers apart: they are not held to it.'
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Its name.
+          type: str
+        limit:
+          description: The limit.
+          type: int
+        used:
+          description: The sessions that count against it.
+          type: int
+    databases:
+      description: The databases.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Its name.
+          type: str
+        limit:
+          description: The limit.
+          type: int
+        used:
+          description: The sessions that count against it.
+          type: int
+  sample:
+    roles: []
+    databases: []
 processes:
-  description: The server's processes with their titles.
+  description: The server's processes; their titles say who holds the slots when SQL cannot.
   returned: success
   type: list
   elements: dict
-  sample: []
+  contains:
+    pid:
+      description: As seen from the host, also for a process in a container.
+      type: int
+    state:
+      description: 'First letter of C(ps)''s STAT: R running, S sleeping, D waiting for I/O, T stopped,
+        Z zombie.'
+      type: str
+    title:
+      description: 'A backend''s title says whom it serves: "postgres: app shop 10.0.0.7(51234) idle in
+        transaction".'
+      type: str
+  sample:
+    - pid: 11742
+      state: S
+      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-fv3b6zdr/data
 """
 
 from ..module_utils._entry import questions

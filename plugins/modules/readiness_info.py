@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: readiness_info
-short_description: Does PostgreSQL accept connections?
+short_description: Is PostgreSQL accepting connections?
 version_added: 0.1.0
 description:
   - Sends a start-up packet to the server's socket, to its own network address and to each published address.
-  - Reads the version, whether the server is in recovery, its C(listen_addresses) and port, the lines of C(pg_hba.conf),
+  - Reads the version, whether the server is in recovery, its C(listen_addresses) and port, the rules of C(pg_hba.conf),
     errors in the configuration files, and which settings wait for a restart.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
@@ -20,15 +20,19 @@ extends_documentation_fragment:
   - oncall.postgresql.target
 seealso:
   - module: oncall.postgresql.triage
+  - name: Guide to the facts
+    description: Every returned fact, field by field.
+    link: https://git.example.org/oncall/postgresql/blob/main/docs/facts.md
 """
 
 EXAMPLES = r"""
-- name: Does PostgreSQL accept connections?
+- name: Is PostgreSQL accepting connections?
   oncall.postgresql.readiness_info:
     project: shop
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 target:
   description: The server that was looked at.
   returned: success
@@ -37,41 +41,47 @@ target:
     host:
       description: Name of the host.
       type: str
-      sample: shop-db
     runtime:
-      description: The value of O(runtime).
+      description: The value of the option O(runtime).
       type: str
-      sample: compose
     version:
-      description: The server's version, null when it could not be asked.
+      description: The server's version, such as "17.5"; null when SQL did not get through.
       type: str
-      sample: "17.5"
     in_recovery:
-      description: Whether the server is a standby, null when it could not be asked.
+      description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
-      sample: false
+  sample:
+    host: vm
+    runtime: pg_ctl
+    version: '15.18'
+    in_recovery: false
 question:
   description: The question that was asked.
   returned: success
   type: str
   sample: accepting
 answer:
-  description: V(yes), V(no), or V(not_asked) when what it takes to answer could not be had.
+  description: V(yes), V(no), or V(not_asked) when it could not be answered.
   returned: success
   type: str
-  sample: "yes"
+  sample: 'yes'
 detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: "socket /var/run/postgresql/.s.PGSQL.5432: accepting"
+  sample: 'socket /tmp/oncall-pg-fv3b6zdr/.s.PGSQL.29337: accepting'
+reason:
+  description: Why the question could not be answered; null when it was.
+  returned: success
+  type: str
+  sample: null
 code:
-  description: The verdict's code when the answer is V(no), else null.
+  description: The verdict's code; null unless the answer is V(no).
   returned: success
   type: str
   sample: null
 cause:
-  description: The verdict's cause when the answer is V(no), else null.
+  description: The verdict's cause; null unless the answer is V(no).
   returned: success
   type: str
   sample: null
@@ -94,7 +104,7 @@ findings:
       description: V(ok), V(warning), V(critical) or V(emergency).
       type: str
     summary:
-      description: What was noticed, in one line.
+      description: The same in one line.
       type: str
     evidence:
       description: The readings that prove it.
@@ -102,7 +112,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: Which steps of the looking brought nothing, and why.
+  description: The steps that brought nothing, and why.
   returned: success
   type: dict
   sample: {}
@@ -110,34 +120,227 @@ elapsed_ms:
   description: Milliseconds that each step took, and the total.
   returned: success
   type: dict
-  sample: {}
+  sample:
+    client 0: 226.9
+    snapshot: 286.7
+    server: 344.9
+    wire: 364.4
+    total: 377.7
 wire:
   description: What each address answered to a start-up packet.
   returned: success
   type: list
   elements: dict
-  sample: []
-listening:
-  description: The TCP sockets that listen where the server lives.
-  returned: success
-  type: list
-  elements: dict
-  sample: []
-lock_file:
-  description: What C(postmaster.pid) says.
-  returned: success
-  type: dict
-  sample: {}
+  contains:
+    kind:
+      description: V(socket), V(network) (the server's own address), V(loopback), V(published) or V(login_host).
+      type: str
+    address:
+      description: Such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432".
+      type: str
+    outcome:
+      description: V(accepting) (asked for a password, or let us in), V(rejecting) (answered with an error),
+        V(silent) (connected, nothing came), V(refused), V(unreachable), V(timeout) (no connection), V(missing)
+        (no such socket), V(not_postgresql).
+      type: str
+    severity:
+      description: Of the error, never localised, such as "FATAL"; null without an error.
+      type: str
+    sqlstate:
+      description: Of the error, such as "53300"; null without an error.
+      type: str
+    message:
+      description: The error's text, in the server's language; null without an error.
+      type: str
+    elapsed_ms:
+      description: How long the answer took.
+      type: float
+  sample:
+    - kind: socket
+      address: /tmp/oncall-pg-fv3b6zdr/.s.PGSQL.29337
+      outcome: accepting
+      severity: null
+      sqlstate: null
+      message: null
+      elapsed_ms: 20.658
 configured:
-  description: Settings, lines of C(pg_hba.conf), errors in the configuration files; null when SQL did not get through.
+  description: What the server was told; null when SQL did not get through.
   returned: success
   type: dict
-  sample: {}
+  contains:
+    listen_addresses:
+      description: The setting of that name.
+      type: str
+    port:
+      description: The setting of that name.
+      type: int
+    socket_directories:
+      description: The setting unix_socket_directories; null where it may not be read.
+      type: str
+    ssl:
+      description: The setting of that name.
+      type: bool
+    password_encryption:
+      description: The setting of that name; null when unknown.
+      type: str
+    log_destination:
+      description: The setting of that name; null when unknown.
+      type: str
+    load_time:
+      description: When the configuration files were last loaded; null when unknown.
+      type: str
+    file_errors:
+      description: Errors in the configuration files; empty where they may not be read.
+      type: list
+      elements: dict
+      contains:
+        file:
+          description: The file; null when unknown.
+          type: str
+        line:
+          description: The line; null when unknown.
+          type: int
+        name:
+          description: The setting of that name; null for an error of syntax.
+          type: str
+        error:
+          description: What is wrong with it.
+          type: str
+    pending_restart:
+      description: Changed settings that wait for a restart.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The setting of that name.
+          type: str
+        setting:
+          description: The value that is in force until then.
+          type: str
+    hba_rules:
+      description: The rules of C(pg_hba.conf); null where they may not be read.
+      type: list
+      elements: dict
+      contains:
+        rule_number:
+          description: Its number; null before PostgreSQL 16 and for a line with an error.
+          type: int
+        file_name:
+          description: The file it stands in; null when unknown.
+          type: str
+        line_number:
+          description: Its line in the file.
+          type: int
+        type:
+          description: V(local), V(host), V(hostssl), V(hostnossl), V(hostgssenc) or V(hostnogssenc);
+            null when unknown.
+          type: str
+        database:
+          description: The databases it is for; null when unknown.
+          type: list
+          elements: str
+        user_name:
+          description: The roles it is for; null when unknown.
+          type: list
+          elements: str
+        address:
+          description: The addresses it is for; null for V(local).
+          type: str
+        netmask:
+          description: Their mask; null for V(local) and where the address is a name.
+          type: str
+        auth_method:
+          description: The authentication method; null when unknown.
+          type: str
+        options:
+          description: The method's options, secrets masked; null when there are none.
+          type: list
+          elements: str
+        error:
+          description: Why the line cannot be used; null when it can.
+          type: str
+    hba_file:
+      description: The path of C(pg_hba.conf); null where it may not be read.
+      type: str
+  sample:
+    listen_addresses: 127.0.0.1
+    port: 29337
+    socket_directories: /tmp/oncall-pg-fv3b6zdr
+    ssl: true
+    password_encryption: scram-sha-256
+    log_destination: stderr
+    load_time: '2026-11-24T18:37:57.159671+00:00'
+    file_errors: []
+    pending_restart: []
+    hba_rules:
+      - rule_number: null
+        file_name: /tmp/oncall-pg-fv3b6zdr/data/pg_hba.conf
+        line_number: 1
+        type: local
+        database:
+          - all
+        user_name:
+          - postgres
+        address: null
+        netmask: null
+        auth_method: trust
+        options: null
+        error: null
+    hba_file: /tmp/oncall-pg-fv3b6zdr/data/pg_hba.conf
 started_at:
   description: When the server started; null when SQL did not get through.
   returned: success
   type: str
-  sample: "2026-11-24T05:30:00+00:00"
+  sample: '2026-11-24T18:37:57.175244+00:00'
+listening:
+  description: The TCP sockets that listen where the server lives; null when unknown.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: Such as "0.0.0.0", "127.0.0.1" or "::".
+      type: str
+    port:
+      description: Its port.
+      type: int
+    ours:
+      description: Whether it is held by the server's own processes; null when that cannot be told.
+      type: bool
+  sample:
+    - address: 0.0.0.0
+      port: 2024
+      ours: false
+lock_file:
+  description: What C(postmaster.pid) says; null when there is no such file.
+  returned: success
+  type: dict
+  contains:
+    pid:
+      description: The postmaster's pid; null when the file is empty or holds no number.
+      type: int
+    pid_alive:
+      description: Whether a process with that pid exists (where the server lives); null when unknown.
+      type: bool
+    port:
+      description: The port; null when unknown.
+      type: int
+    socket_directory:
+      description: The directory of the Unix socket; null when unknown.
+      type: str
+    listen_address:
+      description: The first address it listens on; null when unknown.
+      type: str
+    status:
+      description: V(starting), V(stopping), V(ready) or V(standby); null when unknown.
+      type: str
+  sample:
+    pid: 11742
+    pid_alive: true
+    port: 29337
+    socket_directory: /tmp/oncall-pg-fv3b6zdr
+    listen_address: 127.0.0.1
+    status: ready
 """
 
 from ..module_utils._entry import questions

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: triage
-short_description: What is wrong with PostgreSQL, what proves it, what mends it, who must be told?
+short_description: What is wrong with PostgreSQL, what proves it, what fixes it, who must be told?
 version_added: 0.1.0
 description:
   - Asks all questions of the decision tree in one task and gives one verdict.
   - Is the server running? Does it accept connections? Can its clients reach it? Is there room for one more connection?
-    May the clients log in? Are queries getting through? Is it sound?
-  - It only looks. It takes one connection, never waits behind a lock, and ends after O(deadline_seconds).
+    Can clients log in? Are queries getting through? Are data, disk and replication healthy?
+  - It changes nothing. It takes one connection, never waits behind a lock, and ends within O(deadline_seconds).
   - A verdict is data. The task fails only when it could not look, and then says what to do.
   - No module is started for a target that the controller reaches as it is - O(runtime=remote), a O(docker_host) that is
     no local socket, or a local connection without C(become) where Ansible's own Python has the libraries. Delegate the
@@ -29,6 +29,9 @@ options:
     type: str
 seealso:
   - module: oncall.postgresql.report
+  - name: Guide to the facts
+    description: Every returned fact, field by field.
+    link: https://git.example.org/oncall/postgresql/blob/main/docs/facts.md
 """
 
 EXAMPLES = r"""
@@ -47,6 +50,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 schema:
   description: Version of this result's shape.
   returned: success
@@ -60,40 +64,37 @@ target:
     host:
       description: Name of the host.
       type: str
-      sample: shop-db
     runtime:
-      description: The value of O(runtime).
+      description: The value of the option O(runtime).
       type: str
-      sample: compose
     version:
-      description: The server's version, null when it could not be asked.
+      description: The server's version, such as "17.5"; null when SQL did not get through.
       type: str
-      sample: "17.5"
     in_recovery:
-      description: Whether the server is a standby, null when it could not be asked.
+      description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
-      sample: false
+  sample:
+    host: shop-db
+    runtime: pg_ctl
+    version: '15.18'
+    in_recovery: false
 verdict:
   description: The answer.
   returned: success
   type: dict
   contains:
     code:
-      description: What is wrong, V(healthy) when nothing is.
+      description: What is wrong; V(healthy) when nothing is.
       type: str
-      sample: pool_exhausted
     cause:
-      description: Why it is wrong, null when nothing is.
+      description: Why it is wrong; null when nothing is, or nobody can say.
       type: str
-      sample: idle_connections
     question:
-      description: The question that was answered with no, null when none was.
+      description: The question that was answered with no; null when none was.
       type: str
-      sample: connections
     severity:
       description: V(ok), V(warning), V(critical) or V(emergency).
       type: str
-      sample: critical
     summary:
       description: The verdict in one line.
       type: str
@@ -102,20 +103,18 @@ verdict:
       type: list
       elements: str
     remedy:
-      description: The playbook that mends it, its variables, the command to paste; null when no safe one is known.
+      description: The playbook that fixes it; null when there is no safe one.
       type: dict
       contains:
         playbook:
-          description: FQCN of the playbook.
+          description: Its fully qualified name.
           type: str
-          sample: oncall.postgresql.pool_reset
         extra_vars:
           description: Its variables.
           type: dict
         command:
           description: The command to paste.
           type: str
-          sample: ansible-playbook oncall.postgresql.pool_reset --limit shop-db
     escalation:
       description: Who must be told.
       type: dict
@@ -123,19 +122,36 @@ verdict:
         to:
           description: V(none), V(dba) or V(emergency).
           type: str
-          sample: dba
         after_minutes:
-          description: When, in minutes from now; V(0) is at once.
+          description: When, in minutes from now, 0 is at once; null when nobody must be told.
           type: int
-          sample: 20
         reason:
           description: Why.
           type: str
         or_if:
-          description: What makes it due sooner, null when nothing does.
+          description: What makes it due at once; null when nothing does.
           type: str
+  sample:
+    code: pool_exhausted
+    cause: idle_connections
+    question: connections
+    severity: critical
+    summary: 'No connection is left (17 of 17 taken), most are idle: a client leaks them'
+    evidence:
+      - 17 of 17 usable connections are taken (max_connections 20, 3 reserved)
+      - 'here: SQLSTATE 53300: remaining connection slots are reserved for non-replication superuser connections'
+      - 'by state: 15 idle, 1 active, 1 idle in transaction'
+    remedy:
+      playbook: oncall.postgresql.pool_reset
+      extra_vars: {}
+      command: ansible-playbook oncall.postgresql.pool_reset --limit shop-db
+    escalation:
+      to: dba
+      after_minutes: 20
+      reason: not resolved within 20 minutes
+      or_if: it comes back after a pool reset
 path:
-  description: The questions in the order in which they were asked.
+  description: The questions in the order in which they are asked.
   returned: success
   type: list
   elements: dict
@@ -150,8 +166,13 @@ path:
       description: The answer in one line.
       type: str
     reason:
-      description: Why the question was not asked, null when it was.
+      description: Why the question was not asked; null when it was.
       type: str
+  sample:
+    - question: running
+      answer: 'yes'
+      detail: /tmp/oncall-pg-fv3b6zdr/data is running for 8.9 s
+      reason: null
 findings:
   description: Everything that was noticed, the worst first.
   returned: success
@@ -165,21 +186,59 @@ findings:
       description: V(ok), V(warning), V(critical) or V(emergency).
       type: str
     summary:
-      description: What was noticed, in one line.
+      description: The same in one line.
       type: str
     evidence:
       description: The readings that prove it.
       type: list
       elements: str
+  sample:
+    - code: queries_hanging
+      severity: critical
+      summary: 1 session blocked, at the root pid 11832 (shop, idle in transaction)
+      evidence:
+        - 'pid 11832, shop (shop-api) from 127.0.0.1, idle in transaction, holds up 1 session, the longest
+          for 7.6 s: LOCK TABLE prices'
+        - 'pid 11850 waits 7.6 s for AccessShareLock on oid 16386 in database shop, behind pid 11832:
+          SELECT * FROM prices;'
 facts:
-  description: All that was read (C(target), C(server), C(wire), C(clients), C(snapshot), C(snapshot_error), C(errors)).
+  description: All that was read; docs/facts.md in the collection's repository describes every field.
   returned: success
   type: dict
+  contains:
+    target:
+      description: The server that was looked at.
+      type: dict
+    server:
+      description: Its process and what it stands on; null when it could not be looked at.
+      type: dict
+    wire:
+      description: What each address answered to a start-up packet.
+      type: list
+      elements: dict
+    clients:
+      description: Each client from its own place.
+      type: list
+      elements: dict
+    snapshot:
+      description: What SQL says; null when SQL did not get through.
+      type: dict
+    snapshot_error:
+      description: Why SQL did not get through; null when it did.
+      type: dict
+    errors:
+      description: The steps that brought nothing, and why.
+      type: dict
 elapsed_ms:
   description: Milliseconds that each step took, and the total.
   returned: success
   type: dict
-  sample: {"client 0": 21.4, "server": 164.0, "snapshot": 171.9, "total": 205.3, "wire": 11.2}
+  sample:
+    client 0: 151.5
+    snapshot: 223.8
+    server: 234.7
+    wire: 265.2
+    total: 273.8
 """
 
 from ..module_utils._entry import questions

@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from scripts.results import RESULTS
 from tests.embedded import Server
+from tests.integration.shapes import problems
 
 PASSWORD = "secret-of-the-playbooks"
 QUESTIONS = ("server_info", "readiness_info", "network_info", "connections_info", "login_info", "activity_info")
@@ -114,6 +116,8 @@ def test_a_fleet(tmp_path: Path, up: Server, down: Server, check: tuple[str, ...
     code, out = controller.triage("-f", "2", *check)
     assert code == 0, out
     verdicts = {host: controller.result(host)["verdict"] for host in targets}
+    for host in targets:
+        assert problems(controller.result(host), RESULTS["triage"], host) == []
     assert {host: (verdict["code"], verdict["cause"]) for host, verdict in verdicts.items()} == {
         "up": ("healthy", None),
         "afar": ("healthy", None),
@@ -158,6 +162,9 @@ def test_every_question_on_its_own(tmp_path: Path, up: Server, kind: Any) -> Non
     answers = json.loads((tmp_path / "answers.json").read_text())
     assert {name: answers[name]["changed"] for name in QUESTIONS} == dict.fromkeys(QUESTIONS, False)
     assert {name: answers[name]["answer"] for name in QUESTIONS} == dict.fromkeys(QUESTIONS, "yes"), answers
+    for name in QUESTIONS:
+        returned = {key: value for key, value in answers[name].items() if key not in ("changed", "failed", "warnings")}
+        assert problems(returned, RESULTS[name], name) == []
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ class Question:
             "question": answer["question"],
             "answer": answer["answer"],
             "detail": answer["detail"],
+            "reason": answer["reason"],
             "code": answer["code"],
             "cause": answer["cause"],
             "evidence": list(answer["evidence"]),

@@ -20,7 +20,7 @@ from typing import Dict, List, Optional, TypedDict
 class TargetFacts(TypedDict):
     """The server that was looked at."""
 
-    host: str  # name of the host: `host`, or the inventory's
+    host: str  # name of the host
     runtime: str  # the value of the option `runtime`
     version: Optional[str]  # the server's version, such as "17.5"; null when SQL did not get through
     in_recovery: Optional[bool]  # whether it is a standby (or still recovering); null when SQL did not get through
@@ -241,7 +241,7 @@ class Health(TypedDict):
 
     url: str  # its address
     status: Optional[int]  # the HTTP status; null when there was no answer
-    ok: bool  # whether the status is below 400
+    ok: bool  # whether the status is 200, and a JSON answer says nothing bad about its health
     body: Optional[str]  # at most 300 characters of the answer, secrets masked
     error: Optional[str]  # why there was no answer, else null
 
@@ -306,7 +306,7 @@ class SessionRow(TypedDict):
     wait_event_type: Optional[str]  # what kind of thing it waits for; null when it does not wait
     wait_event: Optional[str]  # what it waits for; null when it does not wait
     superuser: bool  # whether its role is a superuser
-    query: Optional[str]  # its last query, literals masked, at most 200 characters; null where it may not be seen
+    query: Optional[str]  # its last query, secrets masked, at most 200 characters; null where it may not be seen
 
 
 class SessionGroup(TypedDict):
@@ -324,7 +324,7 @@ class SessionGroup(TypedDict):
 class Connections(TypedDict):
     """The sessions of clients, and the slots there are for them."""
 
-    max_connections: int  # the setting
+    max_connections: int  # the setting of that name
     superuser_reserved: int  # the setting superuser_reserved_connections
     reserved: int  # the setting reserved_connections; 0 before PostgreSQL 16
     used: int  # sessions of clients, ours not counted
@@ -452,26 +452,26 @@ class FileError(TypedDict):
 
     file: Optional[str]  # the file
     line: Optional[int]  # the line
-    name: Optional[str]  # the setting; null for an error of syntax
+    name: Optional[str]  # the setting of that name; null for an error of syntax
     error: str  # what is wrong with it
 
 
 class PendingSetting(TypedDict):
     """A setting that was changed in a file and waits for a restart."""
 
-    name: str  # the setting
+    name: str  # the setting of that name
     setting: str  # the value that is in force until then
 
 
 class Configured(TypedDict):
     """What the server was told."""
 
-    listen_addresses: str  # the setting
-    port: int  # the setting
+    listen_addresses: str  # the setting of that name
+    port: int  # the setting of that name
     socket_directories: Optional[str]  # the setting unix_socket_directories; null where it may not be read
-    ssl: bool  # the setting
-    password_encryption: Optional[str]  # the setting
-    log_destination: Optional[str]  # the setting
+    ssl: bool  # the setting of that name
+    password_encryption: Optional[str]  # the setting of that name
+    log_destination: Optional[str]  # the setting of that name
     load_time: Optional[str]  # when the configuration files were last loaded
     file_errors: List[FileError]  # errors in the configuration files; empty where they may not be read
     pending_restart: List[PendingSetting]  # changed settings that wait for a restart
@@ -533,7 +533,7 @@ class Soundness(TypedDict):
 
     checksum_failures: List[ChecksumFailures]  # databases in which checksums were wrong
     transaction_age: List[TransactionAge]  # every database's distance to wraparound, the oldest first
-    autovacuum_freeze_max_age: int  # the setting
+    autovacuum_freeze_max_age: int  # the setting of that name
     standbys: List[Standby]  # the standbys of this server
     slots: List[Slot]  # its replication slots
     receiver: Optional[Receiver]  # how it receives WAL; null unless it is a standby

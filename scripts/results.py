@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules return, as shapes: ``scripts/returns.py`` writes their RETURN blocks from these and from the facts'.
+
+A new value is a line here, with its comment; ``tests/integration/test_results.py`` holds real results to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, TypedDict
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._model import facts as model
+
+
+class Finding(TypedDict):
+    """One thing that was noticed."""
+
+    code: str  # what was noticed
+    severity: str  # `ok`, `warning`, `critical` or `emergency`
+    summary: str  # the same in one line
+    evidence: list[str]  # the readings that prove it
+
+
+class Question(TypedDict):
+    """One question of the decision tree, asked alone."""
+
+    target: model.TargetFacts  # the server that was looked at
+    question: str  # the question that was asked
+    answer: str  # `yes`, `no`, or `not_asked` when it could not be answered
+    detail: str  # the answer in one line
+    reason: Optional[str]  # why the question could not be answered; null when it was
+    code: Optional[str]  # the verdict's code; null unless the answer is `no`
+    cause: Optional[str]  # the verdict's cause; null unless the answer is `no`
+    evidence: list[str]  # the readings that prove the answer `no`, the decisive one first
+    findings: list[Finding]  # everything else that was noticed
+    errors: dict[str, str]  # the steps that brought nothing, and why
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class ServerInfo(Question):
+    server: Optional[model.ServerFacts]  # the server's process and what it stands on
+
+
+class ReadinessInfo(Question):
+    wire: list[model.WireAnswer]  # what each address answered to a start-up packet
+    configured: Optional[model.Configured]  # what the server was told; null when SQL did not get through
+    started_at: Optional[str]  # when the server started; null when SQL did not get through
+    listening: Optional[list[model.Listening]]  # the TCP sockets that listen where the server lives
+    lock_file: Optional[model.LockFile]  # what `postmaster.pid` says; null when there is no such file
+
+
+class NetworkInfo(Question):
+    clients: list[model.ClientFacts]  # each client from its own place
+    networks: list[model.Network]  # the networks of the server, its addresses and aliases there
+
+
+class ConnectionsInfo(Question):
+    # the sessions of clients, and the slots there are for them; null when SQL did not get through
+    connections: Optional[model.Connections]
+    limits: Optional[model.Limits]  # roles and databases with a limit of their own; null when SQL did not get through
+    processes: list[model.Process]  # the server's processes; their titles say who holds the slots when SQL cannot
+
+
+class LoginInfo(Question):
+    clients: list[model.ClientFacts]  # each client from its own place
+    roles: Optional[list[model.Role]]  # the roles that the clients log in as; null when SQL did not get through
+    databases: Optional[list[model.Database]]  # the databases they ask for; null when SQL did not get through
+    hba_rules: Optional[list[model.HbaRule]]  # the rules of `pg_hba.conf`; null when they may not be read
+
+
+class ActivityInfo(Question):
+    activity: Optional[model.Activity]  # what the sessions do and wait for; null when SQL did not get through
+
+
+class Remedy(TypedDict):
+    """The playbook that fixes it."""
+
+    playbook: str  # its fully qualified name
+    extra_vars: dict[str, Any]  # its variables
+    command: str  # the command to paste
+
+
+class Escalation(TypedDict):
+    """Who must be told."""
+
+    to: str  # `none`, `dba` or `emergency`
+    after_minutes: Optional[int]  # when, in minutes from now, 0 is at once; null when nobody must be told
+    reason: str  # why
+    or_if: Optional[str]  # what makes it due at once; null when nothing does
+
+
+class Verdict(TypedDict):
+    """The answer."""
+
+    code: str  # what is wrong; `healthy` when nothing is
+    cause: Optional[str]  # why it is wrong; null when nothing is, or nobody can say
+    question: Optional[str]  # the question that was answered with no; null when none was
+    severity: str  # `ok`, `warning`, `critical` or `emergency`
+    summary: str  # the verdict in one line
+    evidence: list[str]  # the readings that prove it, the decisive one first
+    remedy: Optional[Remedy]  # the playbook that fixes it; null when there is no safe one
+    escalation: Escalation  # who must be told
+
+
+class Step(TypedDict):
+    """A question on the way to the verdict."""
+
+    question: str  # the question
+    answer: str  # `yes`, `no` or `not_asked`
+    detail: str  # the answer in one line
+    reason: Optional[str]  # why the question was not asked; null when it was
+
+
+class Triage(TypedDict):
+    """All questions, and one verdict."""
+
+    schema: int  # version of this result's shape
+    target: model.TargetFacts  # the server that was looked at
+    verdict: Verdict  # the answer
+    path: list[Step]  # the questions in the order in which they are asked
+    findings: list[Finding]  # everything that was noticed, the worst first
+    facts: model.Facts  # all that was read; docs/facts.md in the collection's repository describes every field
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+RESULTS: dict[str, type] = {
+    "server_info": ServerInfo,
+    "readiness_info": ReadinessInfo,
+    "network_info": NetworkInfo,
+    "connections_info": ConnectionsInfo,
+    "login_info": LoginInfo,
+    "activity_info": ActivityInfo,
+    "triage": Triage,
+}
