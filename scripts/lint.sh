@@ -8,6 +8,9 @@ tree=build/typing
 mkdir -p "$tree/ansible_collections/oncall"
 ln -sfn "$CHECKOUT" "$tree/ansible_collections/oncall/postgresql"
 
+# Alpine's shell, for the scripts that go into containers.
+command -v busybox >/dev/null || apt busybox || fail "busybox is missing: install it"
+
 failed=()
 check() { # check NAME COMMAND...: all of them are run, whatever one says
     say "lint: $1"
@@ -18,6 +21,7 @@ check "ruff" ruff check --quiet
 check "ruff format" ruff format --check --quiet
 check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo scripts molecule/default
 check "shellcheck" shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run
+check "shell inside Python" python -m scripts.shell
 check "antsibull-changelog" antsibull-changelog lint
 check "antsibull-docs" env ANSIBLE_COLLECTIONS_PATH="$CHECKOUT/$tree" \
     antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --disallow-unknown-collection-refs .

@@ -31,7 +31,7 @@ def test_the_password_is_in_no_argument() -> None:
 def test_verification_is_left_out_where_only_the_client_has_the_authority() -> None:
     argv, _unused = toolbox_command(Login("db", 5432, "app", "shop", "verify-full"), 9.0, False)
     assert argv[4:9] == ["db", "5432", "app", "shop", "require"]
-    assert argv[-1] == "no"
+    assert argv[11] == "no"
 
 
 def test_nothing_is_made_up_when_the_script_did_not_run() -> None:

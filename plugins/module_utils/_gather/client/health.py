@@ -86,7 +86,7 @@ def check_health(url: str, root: Optional[str], deadline: Deadline) -> Health:
 
 
 # Arguments: host port request seconds. For a toolbox of the server's image, which has bash.
-_ASK = r"""
+_ASK_BASH = r"""
 exec 3<>"/dev/tcp/$0/$1" || exit 1
 printf '%s' "$2" >&3
 timeout "$3" head -c 65536 <&3
@@ -104,7 +104,7 @@ def page_command(url: str, seconds: float) -> Optional[List[str]]:
         return None
     path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
     lines = ["GET %s HTTP/1.0" % path, "Host: %s" % parts.netloc.rpartition("@")[2], "User-Agent: oncall", "", ""]
-    return ["bash", "-c", _ASK, parts.hostname, str(port), "\r\n".join(lines), "%.1f" % max(0.1, seconds)]
+    return ["bash", "-c", _ASK_BASH, parts.hostname, str(port), "\r\n".join(lines), "%.1f" % max(0.1, seconds)]
 
 
 def read_page(url: str, answer: str, said: str) -> Health:

@@ -25,8 +25,26 @@ if TYPE_CHECKING:
     from ..._model.facts import LoginAttempt, Reach, Resolution, WireAnswer
     from ..runtime.base import Login
 
-# Arguments: host port user database ssl_mode seconds start-up-packet(as printf's format) attempt(yes|no)
-TOOLBOX_SCRIPT = r"""
+# bash -c TEXT address port: the seconds of the epoch before and after connecting.
+_PROBE_BASH = r"""
+begin=$EPOCHREALTIME; exec 3<>"/dev/tcp/$0/$1" || exit 1; echo "$begin $EPOCHREALTIME"
+"""
+# bash -c TEXT address port packet(as printf's format): the answer's first message, in hexadecimal.
+_STARTUP_BASH = r"""
+exec 3<>"/dev/tcp/$0/$1" || exit 1
+# shellcheck disable=SC2059 # the packet is written as a format: its bytes are octal escapes
+printf "$2" >&3
+header=$(timeout 2 head -c 5 <&3 | od -An -v -tx1 | tr -d " \n"; exit "${PIPESTATUS[0]}") || exit 124
+length=$((16#${header:2}0 / 16 - 4))
+body=
+if [ "${#header}" -eq 10 ] && [ "$length" -gt 0 ] && [ "$length" -lt 20000 ]; then
+  body=$(timeout 1 head -c "$length" <&3 | od -An -v -tx1 | tr -d " \n")
+fi
+echo "$header$body"
+"""
+# Arguments: host port user database ssl_mode seconds start-up-packet(as printf's format) attempt(yes|no) and the two
+# texts above, for where there is bash.
+_TOOLBOX_SH = r"""
 IFS= read -r PGPASSWORD
 export LC_ALL=C PGPASSWORD RES_OPTIONS='timeout:1 attempts:1'
 [ -n "$PGPASSWORD" ] || unset PGPASSWORD
@@ -47,11 +65,9 @@ for address in $addresses; do
   say reach "$address"
   if command -v bash > /dev/null; then
     found=$(
-      for number in 1 2 3 4 5 6 7 8 9 10; do
+      for _ in 1 2 3 4 5 6 7 8 9 10; do
         (
-          text=$(timeout 0.9 bash -c '
-            begin=$EPOCHREALTIME; exec 3<>"/dev/tcp/$0/$1" || exit 1; echo "$begin $EPOCHREALTIME"
-            ' "$address" "$port" 2>&1)
+          text=$(timeout 0.9 bash -c "$9" "$address" "$port" 2>&1)
           code=$?
           printf 'probe\t%s %s\n' "$code" "$(printf %s "$text" | tr '\n\t' '  ')"
         ) &
@@ -67,16 +83,7 @@ for address in $addresses; do
 done
 if [ "$open" = yes ] && command -v bash > /dev/null; then
   mark asked
-  hex=$(timeout 4 bash -c '
-    exec 3<>"/dev/tcp/$0/$1" || exit 1
-    printf "$2" >&3
-    header=$(timeout 2 head -c 5 <&3 | od -An -v -tx1 | tr -d " \n"; exit "${PIPESTATUS[0]}") || exit 124
-    length=$((16#${header:2}0 / 16 - 4))
-    body=
-    if [ "${#header}" -eq 10 ] && [ "$length" -gt 0 ] && [ "$length" -lt 20000 ]; then
-      body=$(timeout 1 head -c "$length" <&3 | od -An -v -tx1 | tr -d " \n")
-    fi
-    echo "$header$body"' "$address" "$port" "$7" 2> /dev/null)
+  hex=$(timeout 4 bash -c "${10}" "$address" "$port" "$7" 2> /dev/null)
   code=$?
   [ "$code" -eq 0 ] || seconds=2
   say startup "$code $hex"
@@ -114,7 +121,7 @@ def toolbox_command(settings: Login, seconds: float, attempt: bool) -> Tuple[Lis
     argv = [
         "sh",
         "-c",
-        TOOLBOX_SCRIPT,
+        _TOOLBOX_SH,
         "oncall",
         settings.host,
         str(settings.port),
@@ -124,6 +131,8 @@ def toolbox_command(settings: Login, seconds: float, attempt: bool) -> Tuple[Lis
         str(max(2, min(4, int(seconds) - 4))),
         "".join("\\%03o" % byte for byte in packet),
         "yes" if attempt else "no",
+        _PROBE_BASH,
+        _STARTUP_BASH,
     ]
     return argv, (settings.password or "") + "\n"
 

@@ -41,7 +41,7 @@ class Look(TypedDict):
     errors: Dict[str, str]
 
 
-_SCRIPT = r"""
+_LOOK_SH = r"""
 LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL PATH
 nl='
 '
@@ -81,7 +81,7 @@ as_server() { # run the command string $1 as the user $run_uid, by what this sys
 }
 
 identity $$; me=$uid
-postgres_uid=; postgres_gid=
+postgres_uid=
 # which process is the postmaster, and which directory is its own
 if [ -n "$D" ]; then
     first_line "$D/postmaster.pid"; case $line in ''|*[!0-9]*) ;; *) is_postmaster "$line" && pm=$line ;; esac
@@ -97,7 +97,7 @@ if [ -n "$pm" ]; then
     cwd=$(cd -P "/proc/$pm/cwd" 2>/dev/null && pwd -P 2>/dev/null)
 fi
 while IFS=: read -r name _ uid gid _; do
-    [ "$name" = postgres ] && { postgres_uid=$uid; postgres_gid=$gid; }
+    [ "$name" = postgres ] && postgres_uid=$uid
 done 2>/dev/null </etc/passwd
 find_group() {
     run_name=; run_gid=
@@ -296,7 +296,7 @@ def script(
     }
     head = ["echo look %s %d" % (token, log_lines)]
     head += ["%s=%s" % (name, shlex.quote(value)) for name, value in settings.items()]
-    return "\n".join(head) + _SCRIPT
+    return "\n".join(head) + _LOOK_SH
 
 
 class _Section(TypedDict):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 3
 # Each probe in the background: the slowest, not their sum, is waited for.
-_SCRIPT = r"""
+_READY_SH = r"""
 LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/local/bin:/usr/bin:/bin
 for d in /usr/lib/postgresql/*/bin /usr/local/pgsql/bin /usr/pgsql-*/bin; do [ -d "$d" ] && PATH=$d:$PATH; done
 data=$1; port=$2; seconds=$3; user=$4; sockets=$5; shift 5
@@ -65,7 +65,7 @@ def ask(
         [
             "sh",
             "-c",
-            _SCRIPT,
+            _READY_SH,
             "sh",
             data_directory or "",
             str(port),

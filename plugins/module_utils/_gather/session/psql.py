@@ -34,7 +34,7 @@ class RunBeside(Protocol):
 
 # Where the live server listens stands in its postmaster.pid: port (line 4), socket directory (5), address (6); where
 # its programs are in postmaster.opts. What was given goes first. Only the shell's own commands: images have few others.
-_PRELUDE = r"""
+_PSQL_SH = r"""
 data=${1:-$PGDATA} bin=$2 host=$3 port=$4; shift 4
 unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
 if [ -n "$data" ] && [ -r "$data/postmaster.pid" ]; then
@@ -123,7 +123,7 @@ class PsqlSession:
         argv = [
             "sh",
             "-c",
-            _PRELUDE,
+            _PSQL_SH,
             "oncall",
             given("data_directory"),
             given("bin_directory"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LIVE = ("running", "paused")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
-_INTERRUPT = r"""
+_INTERRUPT_SH = r"""
 read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
 case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
 kill -INT "$pid"
@@ -121,7 +121,7 @@ class ComposeDrive:
         """
         directory = self._runtime.known_directory(deadline) or ""
         try:
-            done = self._runtime.run_beside(["sh", "-c", _INTERRUPT, "oncall", directory], deadline)
+            done = self._runtime.run_beside(["sh", "-c", _INTERRUPT_SH, "oncall", directory], deadline)
         except OncallError as error:
             self._runtime.errors["stop"] = str(error)
             return

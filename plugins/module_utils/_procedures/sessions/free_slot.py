@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from ..._gather.target import Target
 
 _TICKS = 100.0  # a second, in /proc/PID/stat: USER_HZ, on every Linux that PostgreSQL runs on
-_HEAD = r"""
+_LOOK_PART = r"""
 data=${1:-$PGDATA}
 look() {  # pid -> state, parent, start, title; see proc(5)
-  state=- parent=- start=- title= line=
+  state=- parent=- start=- title='' line=''
   { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+  # shellcheck disable=SC2086 # it is parted on purpose; what stands there are numbers and a letter
   set -- "$1" ${line##*) }
+  # shellcheck disable=SC2034 # the roll shows it
   state=$2 parent=$3 start=${21}
   { IFS= read -r title <"/proc/$1/cmdline"; } 2>/dev/null
   return 0
 }
 read -r postmaster <"$data/postmaster.pid" || exit 3
 """
-_ROLL = (
-    _HEAD
+_ROLL_SH = (
+    _LOOK_PART
     + r"""
 look $$; echo "now $start"
 for place in /proc/[0-9]*; do
@@ -42,8 +44,8 @@ for place in /proc/[0-9]*; do
 done
 """
 )
-_TERMINATE = (
-    _HEAD
+_TERMINATE_SH = (
+    _LOOK_PART
     + r"""
 while IFS=' ' read -r pid started wanted; do
   look "$pid"
@@ -59,7 +61,7 @@ def roll(target: Target, deadline: Deadline) -> List[Titled]:
     """The server's client backends by their processes; the numbers are those that SQL shows, too."""
     found: List[Titled] = []
     now = 0
-    for line in _run(target, _ROLL, "", deadline):
+    for line in _run(target, _ROLL_SH, "", deadline):
         words = line.split(" ", 3)
         if words[0] == "now":
             now = int(words[1])
@@ -73,7 +75,7 @@ def roll(target: Target, deadline: Deadline) -> List[Titled]:
 def terminate(target: Target, chosen: Sequence[Titled], deadline: Deadline) -> List[Titled]:
     """Those that were sent SIGTERM; the others were gone, or no longer what they were."""
     lines = ["%d %d %s|\n" % (one.backend.pid, one.started, one.title) for one in chosen]
-    sent = set(_run(target, _TERMINATE, "".join(lines), deadline))
+    sent = set(_run(target, _TERMINATE_SH, "".join(lines), deadline))
     return [one for one in chosen if str(one.backend.pid) in sent]
 
 

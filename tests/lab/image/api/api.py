@@ -11,14 +11,36 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 from fastapi import FastAPI, HTTPException
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-URL = os.environ["DATABASE_URL"]
+
+def _setting(name: str, default: str = "") -> str:
+    """A variable, or the content of the file that ``<name>_FILE`` names, as Docker's secrets are."""
+    file = os.environ.get(name + "_FILE")
+    return os.environ.get(name) or (Path(file).read_text().rstrip("\n") if file else default)
+
+
+def _url() -> str:
+    """Without a password libpq looks for one in ``PGPASSFILE``."""
+    if _setting("DATABASE_URL"):
+        return _setting("DATABASE_URL")
+    password = _setting("POSTGRES_PASSWORD")
+    return "postgresql://%s%s@%s:5432/%s" % (
+        _setting("POSTGRES_USER", "app"),
+        ":" + quote(password, safe="") if password else "",
+        _setting("POSTGRES_HOST", "postgres"),
+        _setting("POSTGRES_DB", "shop"),
+    )
+
+
+URL = _url()
 NAME = os.environ.get("APPLICATION_NAME", "api")
 
 app = FastAPI()
