@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``make demo``: a real PostgreSQL in a temporary directory, a program that leaks its connections, and what mends it.
+"""``make demo``: a real PostgreSQL in a temporary directory, a program that leaks its connections, and what fixes it.
 
 Broken, the verdict, exactly the command that the verdict recommends, healthy.
 
@@ -104,19 +104,19 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_ignored: sys.exit("stopped"))
     shutil.rmtree(REPORT, ignore_errors=True)
-    say("A PostgreSQL with 20 connections, and a program that forgets to give them back ...")
+    say("A PostgreSQL with 20 connections, and a program that leaks them ...")
     with Server(settings={"max_connections": 20}) as server:
         server.sql(SCHEMA % PASSWORD)
         with shop_api(server) as complaint:
-            say("It is night, and shop-api says:")
+            say("shop-api fails:")
             print("  %s\n" % complaint)
             before = play("ansible-playbook oncall.postgresql.triage", server)
             if not before["remedy"]:
-                sys.exit("the verdict %s names nothing that mends it" % name(before))
+                sys.exit("the verdict %s recommends no fix" % name(before))
             after = play(before["remedy"]["command"], server)
     say("Before:   %s" % name(before))
     print("          %s" % before["summary"])
-    say("Mended:   %s" % before["remedy"]["command"])
+    say("Fix:      %s" % before["remedy"]["command"])
     say("After:    %s" % name(after))
     print("          %s" % after["summary"])
     say("Report:   %s" % (REPORT / "index.html"))

@@ -13,21 +13,22 @@ import re
 import string
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, Row
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import OK
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 QUESTIONS = {
     "server_down": "1. Is PostgreSQL running?",
     "not_accepting": "2. Is it accepting connections?",
-    "network_unreachable": "3. Can its clients reach it?",
-    "pool_exhausted": "4. Is there room for one more connection?",
-    "authentication_failed": "5. May the clients log in?",
+    "network_unreachable": "3. Can clients reach it?",
+    "pool_exhausted": "4. Are connection slots available?",
+    "authentication_failed": "5. Can clients log in?",
     "queries_hanging": "6. Are queries getting through?",
-    "data_corruption": "7. Is it sound?",
-    "storage_full": "7. Is it sound?",
-    "wraparound_risk": "7. Is it sound?",
-    "replication_lag": "7. Is it sound?",
-    "healthy": "all yes",
-    "unknown": "a client fails, and no question says why",
+    "data_corruption": "7. Are data, disk and replication healthy?",
+    "storage_full": "7. Are data, disk and replication healthy?",
+    "wraparound_risk": "7. Are data, disk and replication healthy?",
+    "replication_lag": "7. Are data, disk and replication healthy?",
+    "healthy": "every question answered with yes",
+    "unknown": "something fails, or could not be checked, and nothing shows why",
 }
 
 
@@ -39,20 +40,20 @@ def _prose(template: str) -> str:
     return "".join(words).replace("|", "\\|")
 
 
-def _mended_by(row: Row) -> str:
+def _fixed_by(row: Row) -> str:
     if row.remedy is None:
-        return "a person, as said here"
+        return "by hand, see summary" if row.severity != OK else "-"
     name = "`%s`" % row.remedy.playbook.rpartition(".")[2]
-    return name + (", where it helps" if row.remedy.when else "")
+    return name + (" where it helps, else by hand" if row.otherwise else "")
 
 
 def _told(row: Row) -> str:
     if row.escalation.to == "none":
-        return "nobody"
+        return "-"
     who = {"dba": "DBA", "emergency": "emergency contacts"}[row.escalation.to]
     return "%s, %s" % (
         who,
-        "after %d min" % row.escalation.after_minutes if row.escalation.after_minutes else "at once",
+        "after %d min" % row.escalation.after_minutes if row.escalation.after_minutes else "immediately",
     )
 
 
@@ -70,12 +71,12 @@ def details() -> str:
     parts = []
     for code in dict.fromkeys(code for code, _cause in VERDICTS):
         parts.append("## `%s`\n\n%s\n" % (code, QUESTIONS[code]))
-        parts.append("| cause | severity | what it says | mended by | told |\n|---|---|---|---|---|")
+        parts.append("| cause | severity | summary | fixed by | escalate to |\n|---|---|---|---|---|")
         for (key, cause), row in VERDICTS.items():
             if key == code:
                 says = "; or: ".join(_prose(text) for text in (row.summary, row.otherwise) if text)
                 name = "`%s`" % cause if cause else "-"
-                parts.append("| %s | %s | %s | %s | %s |" % (name, row.severity, says, _mended_by(row), _told(row)))
+                parts.append("| %s | %s | %s | %s | %s |" % (name, row.severity, says, _fixed_by(row), _told(row)))
         parts.append("")
     return "\n".join(parts).strip()
 

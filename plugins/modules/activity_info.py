@@ -69,8 +69,8 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'pid 11832, shop (shop-api) from 127.0.0.1, idle in transaction, holds up 1 session, the longest
-    for 7.3 s: LOCK TABLE prices'
+  sample: 'pid 28820, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+    for 5 s: LOCK TABLE prices'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -92,10 +92,10 @@ evidence:
   type: list
   elements: str
   sample:
-    - 'pid 11832, shop (shop-api) from 127.0.0.1, idle in transaction, holds up 1 session, the longest
-      for 7.3 s: LOCK TABLE prices'
-    - 'pid 11850 waits 7.3 s for AccessShareLock on oid 16386 in database shop, behind pid 11832: SELECT
-      * FROM prices;'
+    - 'pid 28820, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
+      5 s: LOCK TABLE prices'
+    - 'pid 28839 has been waiting 5 s for AccessShareLock on oid 16386 in database shop, blocked by pid
+      28820: SELECT * FROM prices;'
 findings:
   description: Everything else that was noticed.
   returned: success
@@ -126,11 +126,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 153.3
-    server: 242.4
-    snapshot: 230.2
-    wire: 253.9
-    total: 259.7
+    client 0: 227.8
+    snapshot: 269.8
+    server: 350.8
+    wire: 360.2
+    total: 363.4
 activity:
   description: What the sessions do and wait for; null when SQL did not get through.
   returned: success
@@ -317,22 +317,22 @@ activity:
   sample:
     long_queries: []
     blocking:
-      - blocked_pid: 11850
-        blocking_pid: 11832
+      - blocked_pid: 28839
+        blocking_pid: 28820
         blocking_gid: null
-        blocked_seconds: 7.298
+        blocked_seconds: 4.966
         lock_mode: AccessShareLock
         relation: oid 16386 in database shop
     involved:
-      - pid: 11832
-        backend_start: '2026-11-24T18:37:57.754756+00:00'
+      - pid: 28820
+        backend_start: '2026-11-24T18:41:47.595423+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 7.321
-        transaction_seconds: 7.321
+        state_seconds: 4.999
+        transaction_seconds: 4.999
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead

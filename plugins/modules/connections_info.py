@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: connections_info
-short_description: Is there room for one more connection to PostgreSQL?
+short_description: Does PostgreSQL have connection slots available?
 version_added: 0.1.0
 description:
   - Counts sessions by state, database, role, application and client address against the connection slots for ordinary
@@ -26,7 +26,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Is there room for one more connection?
+- name: Are connection slots available?
   oncall.postgresql.connections_info:
     project: shop
     connection_percent: 90
@@ -70,7 +70,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 17 of 17 usable connections are taken (max_connections 20, 3 reserved)
+  sample: 17 of 17 usable connection slots in use (max_connections 20, 3 reserved)
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -92,7 +92,7 @@ evidence:
   type: list
   elements: str
   sample:
-    - 17 of 17 usable connections are taken (max_connections 20, 3 reserved)
+    - 17 of 17 usable connection slots in use (max_connections 20, 3 reserved)
     - 'here: SQLSTATE 53300: remaining connection slots are reserved for non-replication superuser connections'
     - 'by state: 15 idle, 1 active, 1 idle in transaction'
 findings:
@@ -125,11 +125,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 314.8
-    snapshot: 375.9
-    server: 425.6
-    wire: 436.8
-    total: 448.7
+    client 0: 155.5
+    snapshot: 185.2
+    server: 223.9
+    wire: 237.7
+    total: 274.1
 connections:
   description: The sessions of clients, and the slots there are for them; null when SQL did not get through.
   returned: success
@@ -289,16 +289,16 @@ connections:
         application: shop-api
         client_address: 127.0.0.1
         sessions: 15
-        longest_state_seconds: 6.651
+        longest_state_seconds: 4.654
     idle:
-      - pid: 11785
-        backend_start: '2026-11-24T18:37:57.499055+00:00'
+      - pid: 28760
+        backend_start: '2026-11-24T18:41:47.311371+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle
-        state_seconds: 6.651
+        state_seconds: 4.654
         transaction_seconds: 0.0
         query_seconds: null
         wait_event_type: Client
@@ -306,15 +306,15 @@ connections:
         superuser: false
         query: ''
     idle_in_transaction:
-      - pid: 11832
-        backend_start: '2026-11-24T18:37:57.754756+00:00'
+      - pid: 28820
+        backend_start: '2026-11-24T18:41:47.595423+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 6.398
-        transaction_seconds: 6.398
+        state_seconds: 4.383
+        transaction_seconds: 4.383
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
@@ -376,9 +376,9 @@ processes:
         transaction".'
       type: str
   sample:
-    - pid: 11742
+    - pid: 28482
       state: S
-      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-fv3b6zdr/data
+      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-be4_89vp/data
 """
 
 from ..module_utils._entry import questions

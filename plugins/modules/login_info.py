@@ -72,12 +72,12 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'not asked: no login got as far as to be judged'
+  sample: 'not asked: no login got far enough to be judged'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
   type: str
-  sample: no login got as far as to be judged
+  sample: no login got far enough to be judged
 code:
   description: The verdict's code; null unless the answer is V(no).
   returned: success
@@ -124,11 +124,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 315.4
-    server: 341.1
-    snapshot: 357.5
-    wire: 365.5
-    total: 374.4
+    snapshot: 161.1
+    client 0: 159.8
+    server: 183.5
+    wire: 189.5
+    total: 205.1
 clients:
   description: Each client from its own place.
   returned: success
@@ -338,7 +338,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 29337
+        port: 10928
         user: shop
         database: shop
         ssl_mode: prefer
@@ -350,22 +350,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.36
+        elapsed_ms: 0.131
       reach:
-        address: 127.0.0.1:29337
+        address: 127.0.0.1:10928
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 3.308
+        latency_ms: 1.099
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:29337
+        address: 127.0.0.1:10928
         outcome: accepting
         severity: null
         sqlstate: null
         message: null
-        elapsed_ms: 130.196
+        elapsed_ms: 42.494
       attempt:
         succeeded: false
         outcome: rejected
@@ -375,7 +375,7 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 132.021
+        elapsed_ms: 53.552
       password_matches: true
       health: null
       error: null
@@ -497,7 +497,7 @@ hba_rules:
       type: str
   sample:
     - rule_number: null
-      file_name: /tmp/oncall-pg-fv3b6zdr/data/pg_hba.conf
+      file_name: /tmp/oncall-pg-be4_89vp/data/pg_hba.conf
       line_number: 1
       type: local
       database:

@@ -69,7 +69,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: /tmp/oncall-pg-fv3b6zdr/data is running for 6.2 s
+  sample: /tmp/oncall-pg-be4_89vp/data has been running for 5.1 s
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -121,8 +121,8 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    server: 154.0
-    total: 181.2
+    server: 88.3
+    total: 91.7
 server:
   description: The server's process and what it stands on; null when unknown.
   returned: success
@@ -411,7 +411,7 @@ server:
       description: '"container log", or the path of the file; null when no log was found.'
       type: str
   sample:
-    name: /tmp/oncall-pg-fv3b6zdr/data
+    name: /tmp/oncall-pg-be4_89vp/data
     service: null
     image: null
     state: running
@@ -419,21 +419,21 @@ server:
     signal: null
     out_of_memory: null
     engine_error: null
-    started_at: '2026-11-24T18:37:56.580Z'
+    started_at: '2026-11-24T18:41:46.240Z'
     finished_at: null
-    uptime_seconds: 6.2
+    uptime_seconds: 5.1
     restart_count: null
     restart_policy: null
     restart_loop: false
     health: null
-    postmaster_pid: 11742
+    postmaster_pid: 28482
     postmaster_state: S
     processes:
-      - pid: 11742
+      - pid: 28482
         state: S
-        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-fv3b6zdr/data
+        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-be4_89vp/data
     data_directory:
-      path: /tmp/oncall-pg-fv3b6zdr/data
+      path: /tmp/oncall-pg-be4_89vp/data
       exists: true
       mode: '0700'
       owner_uid: 65534
@@ -444,20 +444,20 @@ server:
       recovery_signal: false
     disks:
       - role: data
-        path: /tmp/oncall-pg-fv3b6zdr/data
+        path: /tmp/oncall-pg-be4_89vp/data
         total_bytes: 270553174016
-        free_bytes: 77123162112
+        free_bytes: 76731863040
         total_inodes: 16777216
-        free_inodes: 16056948
+        free_inodes: 16045955
     mounts: []
     nofile_soft: 20000
     nofile_hard: 20000
     memory_limit_bytes: null
     lock_file:
-      pid: 11742
+      pid: 28482
       pid_alive: true
-      port: 29337
-      socket_directory: /tmp/oncall-pg-fv3b6zdr
+      port: 10928
+      socket_directory: /tmp/oncall-pg-be4_89vp
       listen_address: 127.0.0.1
       status: ready
     control:
@@ -477,7 +477,7 @@ server:
     networks: []
     log: []
     log_lines_read: 5
-    log_source: /tmp/oncall-pg-fv3b6zdr/server.log
+    log_source: /tmp/oncall-pg-be4_89vp/server.log
 """
 
 from ..module_utils._entry import questions

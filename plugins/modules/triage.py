@@ -10,7 +10,7 @@ short_description: What is wrong with PostgreSQL, what proves it, what fixes it,
 version_added: 0.1.0
 description:
   - Asks all questions of the decision tree in one task and gives one verdict.
-  - Is the server running? Does it accept connections? Can its clients reach it? Is there room for one more connection?
+  - Is the server running? Does it accept connections? Can clients reach it? Are connection slots available?
     Can clients log in? Are queries getting through? Are data, disk and replication healthy?
   - It changes nothing. It takes one connection, never waits behind a lock, and ends within O(deadline_seconds).
   - A verdict is data. The task fails only when it could not look, and then says what to do.
@@ -136,9 +136,9 @@ verdict:
     cause: idle_connections
     question: connections
     severity: critical
-    summary: 'No connection is left (17 of 17 taken), most are idle: a client leaks them'
+    summary: 'No connection slots left (17 of 17 in use): most are idle (connection leak)'
     evidence:
-      - 17 of 17 usable connections are taken (max_connections 20, 3 reserved)
+      - 17 of 17 usable connection slots in use (max_connections 20, 3 reserved)
       - 'here: SQLSTATE 53300: remaining connection slots are reserved for non-replication superuser connections'
       - 'by state: 15 idle, 1 active, 1 idle in transaction'
     remedy:
@@ -171,7 +171,7 @@ path:
   sample:
     - question: running
       answer: 'yes'
-      detail: /tmp/oncall-pg-fv3b6zdr/data is running for 8.9 s
+      detail: /tmp/oncall-pg-be4_89vp/data has been running for 6.8 s
       reason: null
 findings:
   description: Everything that was noticed, the worst first.
@@ -195,12 +195,12 @@ findings:
   sample:
     - code: queries_hanging
       severity: critical
-      summary: 1 session blocked, at the root pid 11832 (shop, idle in transaction)
+      summary: '1 session blocked; root blocker: pid 28820 (shop, idle in transaction)'
       evidence:
-        - 'pid 11832, shop (shop-api) from 127.0.0.1, idle in transaction, holds up 1 session, the longest
-          for 7.6 s: LOCK TABLE prices'
-        - 'pid 11850 waits 7.6 s for AccessShareLock on oid 16386 in database shop, behind pid 11832:
-          SELECT * FROM prices;'
+        - 'pid 28820, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+          for 5.3 s: LOCK TABLE prices'
+        - 'pid 28839 has been waiting 5.3 s for AccessShareLock on oid 16386 in database shop, blocked
+          by pid 28820: SELECT * FROM prices;'
 facts:
   description: All that was read; docs/facts.md in the collection's repository describes every field.
   returned: success
@@ -234,11 +234,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 151.5
-    snapshot: 223.8
-    server: 234.7
-    wire: 265.2
-    total: 273.8
+    client 0: 107.9
+    snapshot: 189.1
+    server: 228.5
+    wire: 232.4
+    total: 240.0
 """
 
 from ..module_utils._entry import questions

@@ -283,7 +283,7 @@ def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        (lambda server: server.conf(work_mem="lots"), "refuses its configuration.*work_mem"),
+        (lambda server: server.conf(work_mem="lots"), "rejects its configuration.*work_mem"),
         (lambda server: server.data.chmod(0o777), "0777, must be 0700"),
         (lambda server: (server.data / "global" / "pg_control").write_bytes(b"\0" * 8192), "its data is damaged"),
     ],

@@ -253,7 +253,7 @@ def corrected_listener(stack: Stack) -> None:
     stack.reload()
 
 
-# --- 3. Can its clients reach it? -------------------------------------------------------------------------------------
+# --- 3. Can clients reach it? -----------------------------------------------------------------------------------------
 
 
 def detached(service: str) -> Act:
@@ -271,7 +271,7 @@ def filtered(*rule: str) -> Act:
     return lambda stack: stack.netns(*words, service="api")
 
 
-# --- 4. Is there room for one more connection? ------------------------------------------------------------------------
+# --- 4. Are connection slots available? -------------------------------------------------------------------------------
 
 
 def leak(number: int, **more: Any) -> Act:
@@ -306,7 +306,7 @@ def database_limit(stack: Stack) -> None:
     stack.call("leak", connections=6)
 
 
-# --- 5. May the clients log in? ---------------------------------------------------------------------------------------
+# --- 5. Can clients log in? -------------------------------------------------------------------------------------------
 
 
 def statement(text: str, database: str = "shop") -> Act:
@@ -374,7 +374,7 @@ def long_query(stack: Stack) -> None:
     time.sleep(2)
 
 
-# --- 7. Is it sound? --------------------------------------------------------------------------------------------------
+# --- 7. Are data, disk and replication healthy? -----------------------------------------------------------------------
 
 
 def checksum_failure(stack: Stack) -> None:
@@ -561,7 +561,7 @@ FAULTS = (
         "corrected_listener",
         corrected_listener,
         "not_listening",
-        "waits for a restart",
+        "pending restart",
         "graceful_restart",
         also=("pending_restart",),
     ),
@@ -607,12 +607,12 @@ FAULTS = (
     _locked_out("tls_missing", nothing, "ssl_required", "(?i)tls|ssl", override=WANTS_TLS),
     _locked_out("database_missing", without_database, "database_missing", "shop"),
     _locked_out("no_connect", statement("REVOKE CONNECT ON DATABASE shop FROM PUBLIC"), "connect_privilege", "CONNECT"),
-    _hanging("lock_chain", lock_chain, "blocked_by_lock", "idle in transaction.*holds up 3 sessions"),
+    _hanging("lock_chain", lock_chain, "blocked_by_lock", "idle in transaction.*blocks 3 sessions"),
     _hanging(
         "orphan",
         orphan,
         "prepared_transaction",
-        "import-42.*holds up 2 sessions",
+        "import-42.*blocks 2 sessions",
         "rollback_prepared",
         variables={"oncall_gid": "import-42"},
     ),
@@ -638,7 +638,7 @@ FAULTS = (
     _healthy("v15", version="15"),
     _healthy("v18", version="18"),
     _full("idle_leak_v13", leak(27), "idle_connections", "27 of 27 usable", version="13"),
-    _hanging("lock_chain_v15", lock_chain, "blocked_by_lock", "holds up 3 sessions", version="15"),
+    _hanging("lock_chain_v15", lock_chain, "blocked_by_lock", "blocks 3 sessions", version="15"),
     _full("superuser_leak_v18", leak_everything, "idle_connections", "53300", version="18", also=("no_sql_facts",)),
     _locked_out(
         "wrong_password_v13",

@@ -173,7 +173,7 @@ fault(
     "another's",
     "server_down",
     "permission_denied",
-    "owned by uid 0, the server runs as uid 999",
+    "owned by uid 0, but the server runs as uid 999",
     down(),
     set_directory(owner_uid=0),
 )
@@ -213,7 +213,7 @@ fault(
     ),
 )
 fault(R, "no PG_VERSION", "server_down", "data_corruption", "has no PG_VERSION", down(), set_directory(version=None))
-fault(R, "few files", "server_down", "too_many_open_files", "open file limit is 20", down(nofile_soft=20))
+fault(R, "few files", "server_down", "too_many_open_files", "open-file limit is 20", down(nofile_soft=20))
 fault(
     R,
     "few files, told by the log",
@@ -301,7 +301,7 @@ fault(
     "no container",
     "server_down",
     "missing_container",
-    "the service postgres has no container",
+    "service postgres has no container",
     down("missing", None, control=None, data_directory=None, disks=[], networks=[]),
 )
 fault(
@@ -309,7 +309,7 @@ fault(
     "for no reason",
     "server_down",
     "unknown",
-    "shop-postgres-1 is exited, exit code 1",
+    "shop-postgres-1 has exited, exit code 1",
     down(log=[log("FATAL: something else")]),
 )
 fault(
@@ -317,7 +317,7 @@ fault(
     "an empty volume",
     "server_down",
     "unknown",
-    "shop-postgres-1 is exited",
+    "shop-postgres-1 has exited",
     down(control=None),
     set_directory(entries=0, version=None),
 )
@@ -465,7 +465,7 @@ fault(
     "moved port",
     "not_accepting",
     "not_listening",
-    "shop-api-1 asks for port 5432, the server listens on 0.0.0.0:6432",
+    "shop-api-1 connects to port 5432, but the server listens on 0.0.0.0:6432",
     set_server(listening=[{"address": "0.0.0.0", "port": 6432, "ours": True}]),
     set_configured(port=6432),
     set_wire(wire("socket", "/run/s"), wire("network", "172.18.0.2:6432")),
@@ -534,7 +534,7 @@ fault(
     "the name leads astray",
     "network_unreachable",
     "dns_failure",
-    "resolves postgres to 172.18.0.9, the server has 172.",
+    "resolves postgres to 172.18.0.9, but the server has",
     set_reach(outcome="refused"),
     set_client(
         resolution={
@@ -657,7 +657,7 @@ fault(
     "leak",
     "pool_exhausted",
     "idle_connections",
-    "97 of 97 usable connections are taken",
+    "97 of 97 usable connection slots in use",
     set_groups(group(90), group(7, "active")),
     refused,
 )
@@ -763,7 +763,7 @@ fault(
     "wrong password, verifier hidden",
     "authentication_failed",
     "wrong_password",
-    "refuses the password",
+    "rejects the password",
     wrong,
     set_client(password_matches=None),
     set_role(verifier=None),
@@ -783,7 +783,7 @@ fault(
     "no password given",
     "authentication_failed",
     "wrong_password",
-    "gives no password",
+    "sends no password",
     login_fails("failed"),
     set_client(password_matches=None),
     set_login(password_given=False),
@@ -858,7 +858,7 @@ fault(
     "line not loaded",
     "authentication_failed",
     "no_hba_entry",
-    "line 4: host all all all scram-sha-256 would let it in",
+    "line 4: host all all all scram-sha-256 would allow it",
     not_let_in,
 )
 fault(
@@ -1005,7 +1005,7 @@ fault(
     "lock chain",
     "queries_hanging",
     "blocked_by_lock",
-    "from 172.18.0.3, idle in transaction, holds up 2 sessions (1 directly), the longest for 1 min 30 s",
+    "from 172.18.0.3, idle in transaction, blocks 2 sessions (1 directly), the longest for 1 min 30 s",
     chain(edge(2, 1, 90), edge(3, 2, 80)),
 )
 fault(
@@ -1022,7 +1022,7 @@ fault(
     "lock on the catalog",
     "queries_hanging",
     "blocked_by_lock",
-    "2 new sessions wait for a lock",
+    "2 new sessions waiting for a lock",
     wire_all("silent"),
     no_sql(None, "no answer", "deadline"),
     set_server(
@@ -1038,7 +1038,7 @@ fault(
     "orphan",
     "queries_hanging",
     "prepared_transaction",
-    "prepared transaction 'order-7' holds up 1 session",
+    "prepared transaction 'order-7' blocks 1 session",
     set_activity(
         blocking=[edge(2, 0, 90, "order-7")],
         involved=[session(2)],
@@ -1155,7 +1155,7 @@ fault(
     "I am behind",
     "replication_lag",
     "standby_behind",
-    "this standby replays 15 min behind",
+    "this standby is 15 min behind its primary",
     recovery,
     set_soundness(receiver={"status": "streaming", "sender_host": "p", "replay_lag_seconds": 900.0}),
 )
@@ -1164,7 +1164,7 @@ fault(
     "primary lost",
     "replication_lag",
     "receiver_down",
-    "no WAL receiver runs",
+    "no WAL receiver is running",
     recovery,
     set_soundness(receiver={"status": None, "sender_host": None, "replay_lag_seconds": None}),
     set_server(log=[log("FATAL: could not connect to the primary server: refused")]),
@@ -1176,13 +1176,13 @@ def sick(facts: Facts) -> None:
     failed("closed")(facts["clients"][0])
 
 
-fault("", "a client fails for no reason", "unknown", None, "shop-api-1 cannot log in, closed", sick)
+fault("", "a client fails for no reason", "unknown", None, "shop-api-1 cannot log in: closed", sick)
 fault(
     "",
     "only its health fails",
     "unknown",
     None,
-    "health of shop-api-1",
+    "health check of shop-api-1",
     lambda facts: change(
         facts["clients"][0],
         health={"url": "http://api/health", "status": 503, "ok": False, "body": "pool timeout", "error": None},
@@ -1193,7 +1193,7 @@ fault(
     "SQL hangs",
     "unknown",
     None,
-    "connections: SQL brought nothing",
+    "connections: SQL failed",
     no_sql(None, "no answer in 10 s", "deadline"),
     findings=("no_sql_facts",),
 )

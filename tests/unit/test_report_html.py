@@ -160,7 +160,7 @@ def test_the_blocking_tree_has_its_depth_and_the_worst_root_first() -> None:
     activity = samples.blocked()["facts"]["snapshot"]["activity"]
     assert nodes(activity) == [(0, 0), (1, 810), (2, 820), (3, 830), (2, 821), (1, 811), (0, 840), (1, 841)]
     drawn = pictures.blocking(activity)
-    assert drawn is not None and "holds up 5" in drawn["nodes"][0]["detail"]
+    assert drawn is not None and "blocks 5" in drawn["nodes"][0]["detail"]
     assert pictures.blocking(samples.healthy()["facts"]["snapshot"]["activity"]) is None
 
 

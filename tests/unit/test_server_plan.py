@@ -140,14 +140,14 @@ def test_steps(alterations: Tuple[Alter, ...], state: str, steps: Tuple[str, ...
         ),
         pytest.param(
             (down(configuration={"valid": False, "message": 'invalid value for parameter "port"'}),),
-            "refuses its configuration.*parameter .port.",
+            "rejects its configuration.*parameter .port.",
             id="bad setting",
         ),
         pytest.param((down(), set_directory(mode="0777")), "chmod 0700.*mode is 0777", id="mode"),
-        pytest.param((down(nofile_soft=20),), "raise its limit", id="files"),
+        pytest.param((down(nofile_soft=20),), "open-file limit is too low: raise it", id="files"),
         pytest.param((down(exit_code=137, out_of_memory=True),), "memory limit.*mended: .out_of_memory.", id="memory"),
         pytest.param((down(lock_file=lock(pid=77, pid_alive=True)),), "names pid 77", id="lock file"),
-        pytest.param((down(log=[log("FATAL: something else")]),), "nothing says why.*mended: .unknown.", id="unknown"),
+        pytest.param((down(log=[log("FATAL: something else")]),), "unknown reason.*mended: .unknown.", id="unknown"),
         pytest.param(
             (down(**CLEAN), set_directory(entries=0, version=None)), "is empty.*volume mounted", id="empty directory"
         ),

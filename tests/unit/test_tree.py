@@ -114,7 +114,7 @@ def test_later_questions_are_still_findings() -> None:
     severities = [SEVERITIES.index(finding["severity"]) for finding in judgement["findings"]]
     assert severities == sorted(severities, reverse=True)
     blocked = judgement["findings"][2]
-    assert blocked["summary"] == "1 session blocked, at the root pid 1 (app, idle in transaction)"
+    assert blocked["summary"] == "1 session blocked; root blocker: pid 1 (app, idle in transaction)"
     assert blocked["evidence"]
 
 

@@ -257,4 +257,4 @@ def test_summaries_are_filled() -> None:
     for _unused, fault in ALL:
         summary = judge(fault.facts, Thresholds(), "db1")["verdict"]["summary"]
         assert not re.search(r"[{}]|None", summary.replace('{"', "").replace('"}', "")), summary
-    assert judge(healthy(), Thresholds(), "db1")["verdict"]["summary"] == "Healthy: all 7 questions answered yes"
+    assert judge(healthy(), Thresholds(), "db1")["verdict"]["summary"] == "Healthy: all 7 checks passed"

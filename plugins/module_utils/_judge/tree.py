@@ -70,7 +70,7 @@ def severity_at_least(severity: str, least: str) -> bool:
     """``severity`` is as bad as ``least``, or worse. Raises ValueError for a word that is no severity."""
     for word in (severity, least):
         if word not in SEVERITIES:
-            raise ValueError("%r is no severity (%s)" % (word, ", ".join(SEVERITIES)))
+            raise ValueError("%r is not a severity (%s)" % (word, ", ".join(SEVERITIES)))
     return SEVERITIES.index(severity) >= SEVERITIES.index(least)
 
 
@@ -80,7 +80,7 @@ def _path(first: Optional[Answer], answers: List[Answer]) -> List[Dict[str, Opti
     passed = False
     for answer in answers:
         if passed and first and answer.answer != NOT_ASKED:
-            answer = not_asked(answer.question, "%s / %s comes first" % (first.code, first.cause))
+            answer = not_asked(answer.question, "%s / %s has to be fixed first" % (first.code, first.cause))
         path.append(
             {
                 "question": answer.question,
@@ -110,7 +110,7 @@ def _later(first: Answer, answers: List[Answer], host: str) -> List[Finding]:
 def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
     failing = [text for client in facts["clients"] for text in _failing(client)]
     if failing:
-        what = "A client still fails, and no question says why: %s" % failing[0]
+        what = "A client still fails, and nothing shows why: %s" % failing[0]
         return Answer("", NO, what, "unknown", None, tuple(failing), values=Values(what=what))
     open_questions = [answer for answer in answers if answer.answer == NOT_ASKED]
     blind = [answer for answer in open_questions if answer.question in _NEEDED]
@@ -130,9 +130,9 @@ def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
             severity=_hanging(facts) or severity,
         )
     details = [answer.detail for answer in answers if answer.answer == YES]
-    healthy = "all %d questions answered yes" % len(details)
+    healthy = "all %d checks passed" % len(details)
     if open_questions:
-        healthy = "%d of %d questions answered yes, the others have nothing to ask" % (len(details), len(answers))
+        healthy = "%d of %d checks passed, the others do not apply" % (len(details), len(answers))
     return Answer("", YES, healthy, "healthy", None, tuple(details), values=Values(detail=healthy))
 
 
@@ -155,18 +155,18 @@ def _failing(client: ClientFacts) -> List[str]:
     if attempt and not attempt["succeeded"]:
         state = "SQLSTATE %s" % attempt["sqlstate"] if attempt["sqlstate"] else attempt["outcome"].replace("_", " ")
         message = ": %s" % " ".join(attempt["message"].split()) if attempt["message"] else ""
-        found.append("%s cannot log in, %s%s" % (client["name"], state, message))
+        found.append("%s cannot log in: %s%s" % (client["name"], state, message))
     if health and not health["ok"]:
         status = "HTTP %d" % health["status"] if health["status"] is not None else health["error"] or "no answer"
         body = ": %s" % " ".join(health["body"].split()) if health["body"] else ""
-        found.append("health of %s (%s) fails, %s%s" % (client["name"], health["url"], status, body))
+        found.append("health check of %s (%s) fails: %s%s" % (client["name"], health["url"], status, body))
     return found
 
 
 def _no_sql(error: SnapshotError) -> Finding:
     state = " (SQLSTATE %s)" % error["sqlstate"] if error.get("sqlstate") else ""
     text = " ".join(str(error.get("message") or error.get("kind")).split())
-    return Finding("no_sql_facts", WARNING, "SQL could not be asked, what it would show is not known", (text + state,))
+    return Finding("no_sql_facts", WARNING, "SQL is not available: what it would show is unknown", (text + state,))
 
 
 def _sorted(findings: List[Finding]) -> List[Finding]:

@@ -4,7 +4,7 @@
 """The one table: code, cause -> severity, summary, remedy, escalation.
 
 Codes and causes are API: none is renamed without a changelog entry. Summaries are one line that a tired person can
-read; where there is no safe remedy, they say what a person must do. ``{names}`` come from the answer's values.
+read; where no remedy is safe, they say what to do by hand. ``{names}`` come from the answer's values.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class Row:
 
 UNRESOLVED = Escalation(DBA, UNRESOLVED_MINUTES, "not resolved within %d minutes" % UNRESOLVED_MINUTES)
 AFTER_RESET = replace(UNRESOLVED, or_if="it comes back after a pool reset")
-NO_CAUSE = Escalation(DBA, 0, "degradation with no cause found")
-SUSPECTED = Escalation(DBA, 0, "corruption suspected")
-CONFIRMED = Escalation(EMERGENCY_CALL, 0, "corruption confirmed: data loss possible, a restore may be needed")
+NO_CAUSE = Escalation(DBA, 0, "no cause found")
+SUSPECTED = Escalation(DBA, 0, "data corruption suspected")
+CONFIRMED = Escalation(EMERGENCY_CALL, 0, "data corruption confirmed: data loss possible, a restore may be needed")
 COMPLETE_FAILURE = Escalation(
     EMERGENCY_CALL, UNRESOLVED_MINUTES, "complete outage, not resolved within %d minutes" % UNRESOLVED_MINUTES
 )
-WRAPAROUND = Escalation(DBA, 0, "wraparound risk")
-LAG = Escalation(DBA, 0, "replication lag growing")
+WRAPAROUND = Escalation(DBA, 0, "transaction ID wraparound risk")
+LAG = Escalation(DBA, 0, "replication is lagging")
 NOBODY = Escalation(NONE, None, "")
 
 _PREFIX = "oncall.postgresql."
@@ -84,148 +84,153 @@ NETWORK_REPAIR = Remedy("network_repair")
 
 VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     # 1. Is PostgreSQL running?
-    ("server_down", "stopped"): Row(CRITICAL, "{server} was stopped in order; start it", START, UNRESOLVED),
+    ("server_down", "stopped"): Row(CRITICAL, "{server} was shut down cleanly: start it", START, UNRESOLVED),
     ("server_down", "killed"): Row(
-        CRITICAL, "{server} was killed (SIGKILL){loop}; start it, it recovers from its WAL by itself", START, UNRESOLVED
+        CRITICAL, "{server} was killed (SIGKILL){loop}: start it; it recovers from its WAL by itself", START, UNRESOLVED
     ),
     ("server_down", "out_of_memory"): Row(
         CRITICAL,
-        "{server} was killed for lack of memory{loop}: raise its memory limit (or lower shared_buffers, work_mem), "
-        "then start it",
+        "{server} ran out of memory{loop}: raise its memory limit (or lower shared_buffers or work_mem), then start it",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "disk_full"): Row(
         CRITICAL,
-        "{server} is down, its disk is full{loop}: enlarge the volume or move other files away (never anything in "
-        "{directory}), then start it",
+        "{server} is down because its disk is full{loop}: enlarge the volume or move other files away (never anything "
+        "in {directory}), then start it",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "permission_denied"): Row(
         CRITICAL,
-        "{server} may not use its data directory{loop}: set owner and mode (chmod 0700) of {directory}, then start it",
+        "{server} cannot access its data directory{loop}: correct owner and mode (chmod 0700) of {directory}, "
+        "then start it",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "data_corruption"): Row(
         EMERGENCY,
-        "{server} cannot start, its data is damaged{loop}: touch nothing, copy {directory}, restore from backup",
+        "{server} cannot start because its data is damaged{loop}: touch nothing, copy {directory}, restore from backup",
         None,
         CONFIRMED,
     ),
     ("server_down", "too_many_open_files"): Row(
         CRITICAL,
-        "{server} may open too few files{loop}: raise its limit (ulimit nofile, at least 1024), then start it",
+        "{server} cannot start because its open-file limit is too low{loop}: raise it (ulimit nofile, at least 1024), "
+        "then start it",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "invalid_configuration"): Row(
         CRITICAL,
-        "{server} refuses its configuration{loop}: correct the setting named in the evidence, then start it",
+        "{server} rejects its configuration{loop}: correct the setting named in the evidence, then start it",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "stale_lock_file"): Row(
         CRITICAL,
-        "{server} will not start over {directory}/postmaster.pid{loop}: make sure that no postmaster uses the "
-        "directory, then move that file away and start it",
+        "{server} is blocked by a stale postmaster.pid{loop}: make sure that no postmaster uses {directory}, then move "
+        "that file away and start the server",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "port_conflict"): Row(
         CRITICAL,
-        "{server} cannot have its port{loop}: stop what holds it (ss -ltnp), then start it",
+        "{server} cannot bind its port{loop}: stop the process that holds it (ss -ltnp), then start the server",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "missing_container"): Row(
         CRITICAL,
-        "{service} has no container: create it from its Compose file (docker compose up -d {service}); its volume "
-        "holds the data",
+        "{service} has no container: create it from its Compose file (docker compose up -d {service}); its data is in "
+        "the volume",
         None,
         COMPLETE_FAILURE,
     ),
     ("server_down", "unknown"): Row(
-        CRITICAL, "{server} is down and nothing says why{loop}: read its whole log", None, NO_CAUSE
+        CRITICAL, "{server} is down for an unknown reason{loop}: read its full log", None, NO_CAUSE
     ),
     # 2. Is it accepting connections?
     ("not_accepting", "starting_up"): Row(
         CRITICAL,
-        "{server} is starting up: wait, and ask again in a minute; a restart would begin from the start",
+        "{server} is starting up: wait and check again in a minute; a restart would start over",
         None,
         UNRESOLVED,
     ),
     ("not_accepting", "recovering"): Row(
         CRITICAL,
-        "{server} is replaying WAL and accepts nobody yet: wait, do not restart it (it would begin again)",
+        "{server} is replaying WAL and not accepting connections yet: wait, do not restart it (it would start over)",
         None,
         UNRESOLVED,
     ),
     ("not_accepting", "shutting_down"): Row(
         CRITICAL,
-        "{server} is shutting down: wait until it is down and find out who stopped it, then start it",
+        "{server} is shutting down: wait until it is down, find out who stopped it, then start it",
         None,
         UNRESOLVED,
     ),
     ("not_accepting", "unresponsive"): Row(
-        CRITICAL, "{server} runs and answers nobody: {advice}", None, COMPLETE_FAILURE
+        CRITICAL, "{server} is running but not responding: {advice}", None, COMPLETE_FAILURE
     ),
     ("not_accepting", "not_listening"): Row(
         CRITICAL,
-        "{server} listens on {where}, not where its clients ask; the corrected setting waits for a restart",
+        "{server} listens on {where}, not where its clients connect; the corrected setting takes effect after a "
+        "restart",
         Remedy("graceful_restart", when="restart_helps"),
         UNRESOLVED,
-        "{server} listens on {where}, not where its clients ask: correct listen_addresses or port (or the clients), "
-        "then restart it",
+        "{server} listens on {where}, not where its clients connect: correct listen_addresses or port (or the "
+        "clients), then restart it",
     ),
     ("not_accepting", "unknown"): Row(
-        CRITICAL, "{server} runs and no PostgreSQL answers at its addresses: read its log", None, NO_CAUSE
+        CRITICAL, "{server} is running, but no PostgreSQL answers at its addresses: read its log", None, NO_CAUSE
     ),
-    # 3. Can its clients reach it?
+    # 3. Can clients reach it?
     ("network_unreachable", "dns_failure"): Row(
         CRITICAL,
         "{client} cannot resolve {host}: the server has lost that name on the network",
         Remedy("network_repair", when="repair_helps"),
         UNRESOLVED,
-        "{client} cannot resolve {host}, which is no name of the server: correct the client's setting or the DNS",
+        "{client} cannot resolve {host}, which is not a name of the server: correct the client's setting or DNS",
     ),
     ("network_unreachable", "no_shared_network"): Row(
-        CRITICAL, "{client} and {server} are on no common network: attach them again", NETWORK_REPAIR, UNRESOLVED
+        CRITICAL, "{client} and {server} share no network: reattach them", NETWORK_REPAIR, UNRESOLVED
     ),
     ("network_unreachable", "refused"): Row(
         CRITICAL,
-        "{client} is refused at {address} though the server listens: look for a firewall that rejects, or a wrong "
-        "port in the client's settings",
+        "{client} is refused at {address} although the server is listening: look for a firewall that rejects, or a "
+        "wrong port in the client's settings",
         None,
         UNRESOLVED,
     ),
     ("network_unreachable", "timeout"): Row(
         CRITICAL,
-        "{client} gets no answer from {address}: look for a firewall that drops packets, a route or a host that is "
-        "down",
+        "{client} gets no answer from {address}: look for a firewall that drops packets, a missing route or a host "
+        "that is down",
         None,
         UNRESOLVED,
     ),
     ("network_unreachable", "packet_loss"): Row(
         CRITICAL,
-        "{client} loses {loss} % of its attempts to reach {address}: look at the network between them",
+        "{client} loses {loss} % of its connection attempts to {address}: check the network between them",
         None,
         UNRESOLVED,
     ),
-    # 4. Is there room for one more connection?
+    # 4. Are connection slots available?
     ("pool_exhausted", "idle_connections"): Row(
-        CRITICAL, "No connection is left ({counts} taken), most are idle: a client leaks them", POOL_RESET, AFTER_RESET
+        CRITICAL,
+        "No connection slots left ({counts} in use): most are idle (connection leak)",
+        POOL_RESET,
+        AFTER_RESET,
     ),
     ("pool_exhausted", "idle_in_transaction"): Row(
         CRITICAL,
-        "No connection is left ({counts} taken), most sit idle in an open transaction",
+        "No connection slots left ({counts} in use): most are idle in transaction",
         Remedy("pool_reset", constants=(("oncall_state", "idle_in_transaction"),)),
         AFTER_RESET,
     ),
     ("pool_exhausted", "active_overload"): Row(
         CRITICAL,
-        "No connection is left ({counts} taken), most are busy: cancel what runs longest, blockers first",
+        "No connection slots left ({counts} in use): most are busy; cancel the longest queries, blockers first",
         Remedy("cancel_queries", variables=(("oncall_query_seconds", "query_seconds"),)),
         UNRESOLVED,
     ),
@@ -241,22 +246,22 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         Remedy("pool_reset", variables=(("oncall_database", "name"),)),
         AFTER_RESET,
     ),
-    # 5. May the clients log in?
+    # 5. Can clients log in?
     ("authentication_failed", "wrong_password"): Row(
         CRITICAL,
-        "{client} has the wrong password for role {role}",
+        "{client} uses a wrong password for role {role}",
         Remedy("credentials_reset", variables=(("oncall_role", "role"), ("oncall_client", "service"))),
         UNRESOLVED,
     ),
     ("authentication_failed", "role_missing"): Row(
         CRITICAL,
-        "{client} logs in as {role}, a role that does not exist: create it or correct the client's setting",
+        "{client} logs in as role {role}, which does not exist: create it or correct the client's setting",
         None,
         UNRESOLVED,
     ),
     ("authentication_failed", "login_not_permitted"): Row(
         CRITICAL,
-        "Role {role} of {client} may not log in: find out who locked it, then ALTER ROLE ... LOGIN",
+        "Role {role} ({client}) is not allowed to log in: find out who locked it, then ALTER ROLE ... LOGIN",
         None,
         UNRESOLVED,
     ),
@@ -268,74 +273,73 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ),
     ("authentication_failed", "no_hba_entry"): Row(
         CRITICAL,
-        "pg_hba.conf has a line for {client} that was not loaded yet: reload",
+        "pg_hba.conf allows {client}, but the file was not loaded after the change: reload",
         Remedy("reload", when="reload_helps"),
         UNRESOLVED,
-        "No line of pg_hba.conf lets {client} in ({role} on {database} from {address}): add one, then reload",
+        "No pg_hba.conf line allows {client} ({role} on {database} from {address}): add one, then reload",
     ),
     ("authentication_failed", "ssl_required"): Row(
         CRITICAL,
-        "{client} and the server disagree on TLS for role {role}: set the client's sslmode (require) or the "
-        "server's ssl "
-        "to fit",
+        "{client} and the server disagree about TLS for role {role}: adjust the client's sslmode (require) or the "
+        "server's ssl setting",
         None,
         UNRESOLVED,
     ),
     ("authentication_failed", "database_missing"): Row(
         CRITICAL,
-        "{client} asks for database {database}, which does not exist: find out whether it was dropped (restore it) or "
-        "misspelt",
+        "{client} connects to database {database}, which does not exist: find out whether it was dropped (restore it) "
+        "or misspelled",
         None,
         UNRESOLVED,
     ),
     ("authentication_failed", "connect_privilege"): Row(
         CRITICAL,
-        "Role {role} ({client}) may not connect to database {database}: GRANT CONNECT ON DATABASE ... TO it",
+        "Role {role} ({client}) may not connect to database {database}: GRANT CONNECT ON DATABASE ... TO the role",
         None,
         UNRESOLVED,
     ),
     ("authentication_failed", "unknown"): Row(
         CRITICAL,
-        "{client} cannot log in as {role} and the catalog does not say why: read the server's log",
+        "{client} cannot log in as {role} and the catalog does not show why: read the server's log",
         None,
         NO_CAUSE,
     ),
     # 6. Are queries getting through?
     ("queries_hanging", "blocked_by_lock"): Row(
         CRITICAL,
-        "{sessions} blocked, at the root {root}",
+        "{sessions} blocked; root blocker: {root}",
         Remedy("cancel_queries", variables=(("oncall_pids", "pids"),)),
         UNRESOLVED,
-        "{sessions} blocked, at the root {root}: no client's session that could be cancelled; look at it by hand",
+        "{sessions} blocked; root blocker: {root}, not a client session that can be cancelled; investigate by hand",
     ),
     ("queries_hanging", "prepared_transaction"): Row(
         CRITICAL,
-        "{sessions} blocked, at the root {root} that nobody finished; ask its owner, then roll it back",
+        "{sessions} blocked; root blocker: {root}, never finished; ask its owner, then roll it back",
         Remedy("rollback_prepared", variables=(("oncall_gid", "gid"),)),
         UNRESOLVED,
     ),
     ("queries_hanging", "long_running"): Row(
         WARNING,
-        "{sessions} running for long, up to {longest}",
+        "{sessions} running for a long time, up to {longest}",
         Remedy("cancel_queries", variables=(("oncall_pids", "pids"),)),
         UNRESOLVED,
     ),
-    # 7. Is it sound?
+    # 7. Are data, disk and replication healthy?
     ("data_corruption", "checksum_failure"): Row(
         EMERGENCY,
-        "Data checksums have failed ({database}): stop writing, keep the files, prepare a restore",
+        "Data checksum failures ({database}): stop writing, keep the files, prepare a restore",
         None,
         CONFIRMED,
     ),
     ("data_corruption", "damaged_page"): Row(
         CRITICAL,
-        "The server has read damaged data: no VACUUM FULL, no restart; take a backup now and let a DBA look",
+        "The server read damaged data: no VACUUM FULL, no restart; take a backup now and ask a DBA to investigate",
         None,
         SUSPECTED,
     ),
     ("data_corruption", "damaged_index"): Row(
         CRITICAL,
-        "The server has met a damaged index: let a DBA check its table (amcheck) before REINDEX",
+        "The server hit a damaged index: ask a DBA to check its table (amcheck) before REINDEX",
         None,
         SUSPECTED,
     ),
@@ -347,8 +351,8 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ),
     ("storage_full", "wal"): Row(
         CRITICAL,
-        "The WAL's disk {path} is full ({free} left): look for a failing archiver or an inactive slot; delete nothing "
-        "in it",
+        "The WAL disk {path} is full ({free} left): look for a failing archiver or an inactive replication slot; "
+        "never delete anything in it",
         None,
         COMPLETE_FAILURE,
     ),
@@ -357,9 +361,8 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ),
     ("wraparound_risk", "transaction_age"): Row(
         CRITICAL,
-        "Transaction age of {database} is {age}: find what holds it back (old transactions, prepared ones, "
-        "slots), then "
-        "VACUUM (FREEZE)",
+        "Transaction age of {database} is {age}: find what holds it back (old or prepared transactions, replication "
+        "slots), then VACUUM (FREEZE)",
         None,
         WRAPAROUND,
     ),
@@ -370,12 +373,12 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         WRAPAROUND,
     ),
     ("replication_lag", "standby_behind"): Row(
-        WARNING, "Replication to {standby} lags: look at its load, its disk and the network", None, LAG
+        WARNING, "Replication to {standby} is lagging: check its load, its disk and the network", None, LAG
     ),
     ("replication_lag", "receiver_down"): Row(
-        WARNING, "This standby receives no WAL: look at the primary, the network and the replication role", None, LAG
+        WARNING, "This standby receives no WAL: check the primary, the network and the replication role", None, LAG
     ),
-    # All yes, or no question says why
+    # All yes, or nothing shows why
     ("healthy", None): Row(OK, "Healthy: {detail}", None, NOBODY),
     ("unknown", None): Row(CRITICAL, "{what}", None, NO_CAUSE),
 }

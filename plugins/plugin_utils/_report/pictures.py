@@ -130,7 +130,7 @@ def _node(
         if edge.get("lock_mode"):
             detail += " (%s)" % _short(edge["lock_mode"])
     if behind:
-        detail += " · holds up %d" % behind
+        detail += " · blocks %d" % behind
     return {
         "pid": pid,
         "depth": depth,

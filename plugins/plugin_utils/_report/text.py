@@ -65,7 +65,7 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     remedy = verdict.get("remedy")
     if remedy and remedy.get("command"):
         # Never wrapped: it is there to be copied.
-        lines += [[], [("  Mend it:  ", None), (words.printable(remedy["command"]), "warning")]]
+        lines += [[], [("  Fix:  ", None), (words.printable(remedy["command"]), "warning")]]
     if host.escalation:
         urgent = "emergency" if verdict["escalation"]["to"] == "emergency" else None
         lines += [[]] + _wrapped(host.escalation, width, "  ", urgent)
@@ -119,7 +119,7 @@ def _findings(findings: Sequence[Mapping[str, Any]], width: int) -> List[Line]:
 def _unknown(errors: Mapping[str, Any], width: int) -> List[Line]:
     lines: List[Line] = []
     for step, why in errors.items():
-        said = "Not seen (%s): %s" % (words.printable(step), words.printable(why))
+        said = "Not checked (%s): %s" % (words.printable(step), words.printable(why))
         lines += _wrapped(said, width, "  ? ", "skip", "    ")
     return [[]] + lines if lines else []
 

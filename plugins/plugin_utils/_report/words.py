@@ -14,11 +14,11 @@ __all__ = ["duration", "size"]
 QUESTIONS = {
     "running": "Is PostgreSQL running?",
     "accepting": "Is it accepting connections?",
-    "network": "Can its clients reach it?",
-    "connections": "Is there room for one more connection?",
-    "login": "May the clients log in?",
+    "network": "Can clients reach it?",
+    "connections": "Are connection slots available?",
+    "login": "Can clients log in?",
     "activity": "Are queries getting through?",
-    "soundness": "Is it sound?",
+    "soundness": "Are data, disk and replication healthy?",
 }
 STATUS_TITLES = {
     "emergency": "Emergency",
@@ -103,6 +103,6 @@ def about(result: Mapping[str, Any]) -> str:
         "PostgreSQL %s" % printable(target["version"]) if target.get("version") else "version unknown",
         {True: "standby", False: "primary"}.get(recovery, "") if recovery is not None else "",
         printable(target.get("runtime") or ""),
-        "looked at for %s" % milliseconds(total) if total is not None else "",
+        "checked in %s" % milliseconds(total) if total is not None else "",
     ]
     return " · ".join(part for part in parts if part)

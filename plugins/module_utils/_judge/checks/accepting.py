@@ -52,13 +52,13 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         )
     accepting = [reply for reply in facts["wire"] if _answers(reply)]
     if facts["snapshot"] or accepting:
-        detail = wire_line(accepting[0]) if accepting else "SQL is answered"
+        detail = wire_line(accepting[0]) if accepting else "SQL answers"
         return Answer(QUESTION, YES, detail, findings=findings)
     if _waiting(facts):
-        return Answer(QUESTION, YES, "new sessions begin, and wait for a lock", findings=findings)
-    why = facts["errors"].get("wire") or "nothing is known of its listeners"
+        return Answer(QUESTION, YES, "new sessions start, but wait for a lock", findings=findings)
+    why = facts["errors"].get("wire") or "its listeners are unknown"
     if facts["wire"]:
-        why = "no connection came about: " + wire_line(facts["wire"][0])
+        why = "no connection could be made: " + wire_line(facts["wire"][0])
     return not_asked(QUESTION, line(why), findings)
 
 
@@ -82,7 +82,7 @@ def _frozen(facts: Facts) -> Optional[Result]:
         )
     if server and (server["postmaster_state"] or "").upper() == "T":
         pid = server["postmaster_pid"]
-        text = "postmaster (pid %s) is stopped by a signal (process state T)" % pid
+        text = "postmaster (pid %s) was stopped by a signal (process state T)" % pid
         return "unresponsive", [text, *silent], Values(advice="kill -CONT %s" % pid)
     if facts["snapshot"] or not wire or _waiting(facts):
         return None
@@ -92,7 +92,7 @@ def _frozen(facts: Facts) -> Optional[Result]:
         reply for reply in direct if reply["outcome"] == "silent" or (reply["outcome"] == "timeout" and _near(reply))
     ]
     if len(mute) == len(direct):
-        return "unresponsive", silent, Values(advice="look at its storage (iostat) and for processes in state D")
+        return "unresponsive", silent, Values(advice="check its storage (iostat) and look for processes in state D")
     return None
 
 
@@ -174,14 +174,14 @@ def _not_listening(facts: Facts) -> Optional[Result]:
     refused = [reply for reply in network if reply["outcome"] == "refused"]
     evidence: List[str] = []
     ours = [held for held in server["listening"] or [] if held["ours"] is not False]
-    where = names("%s:%d" % (held["address"], held["port"]) for held in ours) or "nothing"
+    where = names("%s:%d" % (held["address"], held["port"]) for held in ours) or "no TCP port"
     unheard_at = [reply for reply in refused if not any(_listens_at(held, reply["address"]) for held in ours)]
     if network and len(unheard_at) == len(network):
         evidence += [wire_line(reply) for reply in unheard_at]
     if ours and all(loopback(held["address"]) for held in ours):
-        evidence.append("it listens on %s only" % where)
+        evidence.append("listens on %s only" % where)
     elif server["listening"] == [] and not any(_answers(reply) for reply in network):
-        evidence.append("it listens on no TCP port")
+        evidence.append("listens on no TCP port")
     evidence += _wrong_port(server, unheard, [held["port"] for held in ours], where)
     if not evidence:
         return None
@@ -194,10 +194,10 @@ def _not_listening(facts: Facts) -> Optional[Result]:
             row["name"] for row in configured["pending_restart"] if row.get("name") in ("listen_addresses", "port")
         ]
         if pending:
-            evidence.append("%s was changed and waits for a restart" % names(pending))
+            evidence.append("%s was changed, pending restart" % names(pending))
             restart_helps = True
     evidence += [
-        "%s: %s refused" % (client["name"], (client["reach"] or {}).get("address") or "its connection")
+        "%s: connection to %s refused" % (client["name"], client["reach"]["address"] or "the server")
         for client in unheard
         if client["reach"] and client["reach"]["outcome"] == "refused"
     ]
@@ -218,7 +218,9 @@ def _wrong_port(server: ServerFacts, clients: Sequence[ClientFacts], ports: Sequ
         if not (login and reach and reach["outcome"] == "refused" and ports) or login["port"] in ports:
             continue
         if resolution and set(resolution["addresses"]) & set(own):  # it is this server that it asks
-            found.append("%s asks for port %d, the server listens on %s" % (client["name"], login["port"], where))
+            found.append(
+                "%s connects to port %d, but the server listens on %s" % (client["name"], login["port"], where)
+            )
     return found
 
 
@@ -273,20 +275,20 @@ def _configuration(snapshot: Snapshot) -> List[Finding]:
             "%s line %s: %s: %s" % (row.get("file"), row.get("line"), row.get("name"), line(str(row.get("error"))))
             for row in configured["file_errors"]
         )
-        text = "The configuration files hold an error: a reload would fail"
+        text = "Configuration files contain errors: a reload would fail"
         found.append(Finding("configuration_error", WARNING, text, evidence))
     wrong = [rule for rule in configured["hba_rules"] or [] if broken(rule)]
     if wrong:
-        text = "pg_hba.conf holds an error: a reload would keep the old rules, a restart would fail"
+        text = "pg_hba.conf contains errors: a reload would keep the old rules, a restart would fail"
         found.append(Finding("hba_error", WARNING, text, tuple(describe(rule) for rule in wrong)))
     if configured["pending_restart"]:
         evidence = tuple("%s = %s" % (row.get("name"), row.get("setting")) for row in configured["pending_restart"])
-        found.append(Finding("pending_restart", WARNING, "Changed settings wait for a restart", evidence))
+        found.append(Finding("pending_restart", WARNING, "Changed settings are pending a restart", evidence))
     return found
 
 
 def _limited(snapshot: Snapshot) -> List[Finding]:
     if not snapshot["limited"]:
         return []
-    text = "The login role may not see everything: GRANT pg_monitor to it for a full answer"
+    text = "The login role cannot see everything: grant it pg_monitor for a full answer"
     return [Finding("limited_view", OK, text)]

@@ -58,9 +58,9 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     waiting = len({edge["blocked_pid"] for edge in activity["blocking"]})
     detail = "no query over %s" % duration(thresholds.long_query_seconds)
     detail += (
-        ", %s for a lock, none for long" % count(waiting, "session waits", "sessions wait")
+        ", %s waiting for locks, none for long" % count(waiting, "session")
         if waiting
-        else ", nobody waits for a lock"
+        else ", no sessions are waiting for locks"
     )
     return Answer(QUESTION, YES, detail, findings=findings)
 
@@ -75,7 +75,7 @@ def _blocked(
     worst = blockers[0]
     evidence = [_root_line(root, sessions, activity) for root in blockers[:5]]
     evidence += _victims(activity, sessions)
-    evidence += ["the login of %s timed out" % name for name in hanging]
+    evidence += ["login of %s timed out" % name for name in hanging]
     blocked = len({edge["blocked_pid"] for edge in activity["blocking"]})
     values = Values(
         sessions=count(blocked, "session"),
@@ -89,7 +89,7 @@ def _blocked(
 
 def _root_line(root: Root, sessions: Dict[int, SessionRow], activity: Activity) -> str:
     direct = "" if root.directly == root.holds else " (%d directly)" % root.directly
-    holds = "holds up %s%s, the longest for %s" % (count(root.holds, "session"), direct, duration(root.longest_seconds))
+    holds = "blocks %s%s, the longest for %s" % (count(root.holds, "session"), direct, duration(root.longest_seconds))
     if root.gid is not None:
         known = next((row for row in activity["prepared"] if row["gid"] == root.gid), None)
         whose = (
@@ -101,7 +101,7 @@ def _root_line(root: Root, sessions: Dict[int, SessionRow], activity: Activity) 
         return "prepared transaction '%s' %s%s" % (root.gid, holds, whose)
     row = sessions.get(root.pid)
     if row is None:
-        return "pid %d (no client's session: a background process, perhaps autovacuum) %s" % (root.pid, holds)
+        return "pid %d (not a client session: a background process, perhaps autovacuum) %s" % (root.pid, holds)
     return _session(row, holds)
 
 
@@ -109,7 +109,11 @@ def _short(root: Root, sessions: Dict[int, SessionRow]) -> str:
     row = sessions.get(root.pid)
     if root.gid is not None:
         return "prepared transaction '%s'" % root.gid
-    return "pid %d (%s, %s)" % (root.pid, row["user"] or "?", row["state"] or "?") if row else "pid %d" % root.pid
+    return (
+        "pid %d (%s, %s)" % (root.pid, row["user"] or "unknown user", row["state"] or "state unknown")
+        if row
+        else "pid %d" % root.pid
+    )
 
 
 def _victims(activity: Activity, sessions: Dict[int, SessionRow]) -> List[str]:
@@ -120,7 +124,7 @@ def _victims(activity: Activity, sessions: Dict[int, SessionRow]) -> List[str]:
         row = sessions.get(edge["blocked_pid"])
         query = ": %s" % line(row["query"], 80) if row and row["query"] else ""
         found.append(
-            "pid %d waits %s for %s%s, behind %s%s"
+            "pid %d has been waiting %s for %s%s, blocked by %s%s"
             % (edge["blocked_pid"], duration(edge["blocked_seconds"]), edge["lock_mode"] or "a lock", on, by, query)
         )
     return found
@@ -132,7 +136,7 @@ def _session(row: SessionRow, what: str) -> str:
     where = row["client_address"] or "local socket"
     return "pid %d, %s%s from %s, %s, %s%s" % (
         row["pid"],
-        row["user"] or "?",
+        row["user"] or "unknown user",
         application,
         where,
         row["state"] or "state unknown",
@@ -163,7 +167,11 @@ def _long_finding(rows: List[SessionRow], blockers: List[Root]) -> Tuple[Finding
     if not others:
         return ()
     evidence = tuple(_session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in others[:5])
-    return (Finding("long_running", WARNING, "Queries run for long: %d" % len(others), evidence),)
+    return (
+        Finding(
+            "long_running", WARNING, "%s running for a long time" % count(len(others), "query", "queries"), evidence
+        ),
+    )
 
 
 def _findings(snapshot: Snapshot, thresholds: Thresholds, blockers: List[Root]) -> List[Finding]:
@@ -177,9 +185,8 @@ def _findings(snapshot: Snapshot, thresholds: Thresholds, blockers: List[Root]) 
         if row["pid"] not in blocking and (row["state_seconds"] or 0) >= thresholds.idle_in_transaction_seconds
     ]
     if held:
-        text = "Sessions sit idle in an open transaction: %d" % max(
-            len(held), connections["long_idle_in_transaction"] - len(blocking)
-        )
+        number = max(len(held), connections["long_idle_in_transaction"] - len(blocking))
+        text = "%s idle in transaction for a long time" % count(number, "session")
         evidence = tuple(_session(row, "for %s" % duration(row["state_seconds"] or 0)) for row in held[:5])
         found.append(Finding("idle_in_transaction", WARNING, text, evidence))
     orphans = [
@@ -194,12 +201,16 @@ def _findings(snapshot: Snapshot, thresholds: Thresholds, blockers: List[Root]) 
             for row in orphans[:5]
         )
         found.append(
-            Finding("prepared_transaction", WARNING, "Prepared transactions lie about: %d" % len(orphans), evidence)
+            Finding(
+                "prepared_transaction", WARNING, "%s left open" % count(len(orphans), "prepared transaction"), evidence
+            )
         )
     expected = [row for row in activity["long_queries"] if _expected(row) and row["application"] != "oncall"]
     if expected:
         evidence = tuple(_session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in expected[:5])
-        found.append(Finding("long_maintenance", OK, "A backup or maintenance runs for long", evidence))
+        found.append(
+            Finding("long_maintenance", OK, "A backup or maintenance job has been running for a long time", evidence)
+        )
     return found + _counted(activity)
 
 
@@ -209,13 +220,13 @@ def _counted(activity: Activity) -> List[Finding]:
     deadlocks = [row for row in activity["deadlocks"] if row.get("count")]
     if deadlocks:
         evidence = tuple(
-            "%s: %s since the last reset of statistics" % (row.get("database"), row["count"]) for row in deadlocks
+            "%s: %s since the last statistics reset" % (row.get("database"), row["count"]) for row in deadlocks
         )
-        found.append(Finding("deadlocks", OK, "Deadlocks have happened", evidence))
+        found.append(Finding("deadlocks", OK, "Deadlocks have occurred", evidence))
     conflicts = [row for row in activity["conflicts"] if row.get("count")]
     if conflicts:
         evidence = tuple("%s: %s %s" % (row.get("database"), row["count"], row.get("kind")) for row in conflicts)
-        found.append(Finding("recovery_conflicts", OK, "Queries on this standby were cancelled by recovery", evidence))
+        found.append(Finding("recovery_conflicts", OK, "Recovery has cancelled queries on this standby", evidence))
     return found
 
 
@@ -228,20 +239,20 @@ def _without_sql(facts: Facts) -> Optional[Answer]:
     waiting = [one for one in backends if one.waiting and one.state == titles.AUTHENTICATION]
     if not waiting:
         return None
-    evidence = ["%s for a lock before they even begin" % count(len(waiting), "new session waits", "new sessions wait")]
+    evidence = ["%s waiting for a lock before they even start" % count(len(waiting), "new session")]
     held = [one for one in backends if one.state in (titles.IDLE_IN_TRANSACTION, titles.ABORTED)]
     evidence += [
-        "candidate: pid %d, %s on %s from %s, %s"
+        "possible blocker: pid %d, %s on %s from %s, %s"
         % (one.pid, one.user, one.database, one.address or "local socket", one.state)
         for one in held[:5]
     ]
     evidence += [
-        "the login of %s timed out" % client["name"]
+        "login of %s timed out" % client["name"]
         for client in facts["clients"]
         if client["attempt"] and client["attempt"]["outcome"] == "timeout"
     ]
     values = Values(
         sessions=count(len(waiting), "session"),
-        root="a lock on the catalog" + (", perhaps by %s" % names(one.user for one in held) if held else ""),
+        root="a lock on the catalog" + (", perhaps held by %s" % names(one.user for one in held) if held else ""),
     )
     return Answer(QUESTION, NO, evidence[0], "queries_hanging", "blocked_by_lock", tuple(evidence), values=values)

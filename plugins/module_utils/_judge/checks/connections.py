@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Question 4: is there room for one more connection?
+"""Question 4: are connection slots available?
 
 Ordinary roles may use ``max_connections - superuser_reserved_connections - reserved_connections`` (PostgreSQL manual,
 20.3.1). SQLSTATE 53300 is also what a role's or a database's own limit says: the counts tell them apart.
@@ -98,7 +98,7 @@ def _usable(snapshot: Snapshot) -> int:
 def _counts(snapshot: Snapshot) -> str:
     connections = snapshot["connections"]
     kept = connections["superuser_reserved"] + connections["reserved"]
-    return "%d of %d usable connections are taken (max_connections %d, %d reserved)" % (
+    return "%d of %d usable connection slots in use (max_connections %d, %d reserved)" % (
         connections["used"],
         _usable(snapshot),
         connections["max_connections"],
@@ -107,7 +107,7 @@ def _counts(snapshot: Snapshot) -> str:
 
 
 def _without_sql(facts: Facts, said: List[str]) -> Answer:
-    """Not one slot for us either: the process titles say who holds them."""
+    """No slot for us either: the process titles say who holds them."""
     server = facts["server"]
     found = titles.backends(server["processes"] if server else [])
     alike = Counter((one.state, one.user, one.database, "", one.address or "local socket") for one in found)
@@ -137,8 +137,8 @@ def _from_groups(snapshot: Snapshot) -> List[Holder]:
         Holder(
             row["sessions"],
             row["state"],
-            row["user"] or "?",
-            row["database"] or "?",
+            row["user"] or "unknown",
+            row["database"] or "unknown",
             row["application"],
             row["client_address"] or "local socket",
         )
@@ -227,7 +227,7 @@ def _findings(
     found: List[Finding] = []
     usable, used = _usable(snapshot), snapshot["connections"]["used"]
     if usable > 0 and used * 100 / usable > thresholds.connection_percent:
-        text = "%.0f %% of the usable connections are taken" % (used * 100 / usable)
+        text = "%.0f %% of usable connection slots in use" % (used * 100 / usable)
         found.append(Finding("pool_nearly_exhausted", WARNING, text, (counts, *_held(holders))))
     ours = [client["login"] for client in facts["clients"] if client["login"]]
     for kind, rows, mine in (
@@ -237,6 +237,6 @@ def _findings(
         for row in rows:
             # A limit of 0 is a way to lock somebody out, and was meant.
             if row["used"] >= row["limit"] and (row["limit"] > 0 or row["name"] in mine):
-                text = "%s %s has reached its connection limit" % (kind, row["name"])
+                text = "%s %s has reached its connection limit" % (kind.capitalize(), row["name"])
                 found.append(Finding("connection_limit_reached", WARNING, text, ("%(used)d of %(limit)d" % row,)))
     return found

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Question 5: may the clients log in?
+"""Question 5: can clients log in?
 
 *That* a login fails comes from trying it, *why* comes from the catalog: SQLSTATE narrows it down where there is one
 (28P01 is also what a missing role or an expired password gets), and messages are never read.
@@ -63,7 +63,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             "no client is declared"
             if not facts["clients"]
             else names(
-                "%s: %s" % (client["name"], client["error"] or "no login was tried") for client in facts["clients"]
+                "%s: %s" % (client["name"], client["error"] or "no login was attempted") for client in facts["clients"]
             )
         )
         return not_asked(QUESTION, line(why))
@@ -73,7 +73,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         return _no(failed)
     succeeded = [client["name"] for client in tried if client["attempt"] and client["attempt"]["succeeded"]]
     if not succeeded:
-        return not_asked(QUESTION, "no login got as far as to be judged")
+        return not_asked(QUESTION, "no login got far enough to be judged")
     return Answer(QUESTION, YES, "%s logged in: %s" % (count(len(succeeded), "client"), names(succeeded)))
 
 
@@ -155,7 +155,10 @@ def _why(case: Case, facts: Facts) -> Reason:
     if outcome == "no_tls":
         return Reason(
             "ssl_required",
-            ["the server offers no TLS, %s demands it (sslmode %s)" % (case.client["name"], case.login["ssl_mode"])],
+            [
+                "the server offers no TLS, but %s requires it (sslmode %s)"
+                % (case.client["name"], case.login["ssl_mode"])
+            ],
         )
     if outcome == "bad_certificate":
         return Reason(
@@ -192,7 +195,7 @@ def _refused_by_line(case: Case) -> Optional[Reason]:
     evidence = [decided]
     with_tls = first_match(case.rules, **dict(case.connection, tls=True))
     if case.connection["connection"] == "host" and not case.connection["tls"] and with_tls and not refuses(with_tls):
-        return Reason("ssl_required", [*evidence, "with TLS it would be %s" % describe(with_tls)])
+        return Reason("ssl_required", [*evidence, "with TLS it would match %s" % describe(with_tls)])
     return Reason("no_hba_entry", evidence + [describe(rule) for rule in case.rules if broken(rule)])
 
 
@@ -236,13 +239,16 @@ def _password(case: Case) -> Optional[Reason]:
         text = "the password of %s %s does not match the stored verifier of role %s"
         return Reason("wrong_password", [text % (case.client["name"], source, login["user"]), *_line(case)])
     if not login["password_given"]:
-        text = "%s gives no password %s, %s asks for one" % (case.client["name"], source, method or "the server")
+        text = "%s sends no password %s, but %s requires one" % (case.client["name"], source, method or "the server")
         return Reason("wrong_password", [text, *_line(case)]) if sure or method in BY_PASSWORD else None
     if role["verifier"] == "md5" and method == "scram-sha-256":
-        text = "the stored password of role %s is md5, the line demands scram-sha-256: set it anew" % login["user"]
+        text = (
+            "the stored password of role %s is md5, but pg_hba.conf requires scram-sha-256: set it again"
+            % login["user"]
+        )
         return Reason("wrong_password", [text, *_line(case)])
     if sure and case.client["password_matches"] is None and method in (None, *BY_PASSWORD):
-        text = "the server refuses the password of %s %s; role %s exists and its password has not expired"
+        text = "the server rejects the password of %s %s; role %s exists and its password has not expired"
         return Reason("wrong_password", [text % (case.client["name"], source, login["user"]), *_line(case)])
     return None
 
@@ -254,7 +260,7 @@ def _not_loaded(case: Case) -> Optional[Reason]:
         return None
     if case.role is None or not case.role["exists"] or case.role["can_login"] is not True:
         return None
-    text = "%s would let it in: the file was changed and not loaded" % describe(rule)
+    text = "%s would allow it: the file was changed but not loaded" % describe(rule)
     return Reason("no_hba_entry", [text], reload_helps=True)
 
 

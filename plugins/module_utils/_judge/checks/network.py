@@ -44,7 +44,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     elif facts["clients"]:
         why = names("%s: %s" % (client["name"], client["error"] or client["state"]) for client in facts["clients"])
         return not_asked(QUESTION, line(why), findings)
-    return not_asked(QUESTION, "no client is declared, or nothing says how it logs in", findings)
+    return not_asked(QUESTION, "no client is declared, or its login settings are unknown", findings)
 
 
 def _trouble(facts: Facts, client: ClientFacts) -> Optional[Trouble]:
@@ -89,8 +89,8 @@ def _apart(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
         return []
     return [
         "%s and %s share no network" % (client["name"], server["name"]),
-        "%s is on: %s" % (client["name"], _attached(client["networks"])),
-        "%s is on: %s" % (server["name"], _attached(server["networks"])),
+        "%s is attached to: %s" % (client["name"], _attached(client["networks"])),
+        "%s is attached to: %s" % (server["name"], _attached(server["networks"])),
     ]
 
 
@@ -130,7 +130,7 @@ def _astray(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
     if not own or not _ours(server, login["host"]) or set(own) & set(resolution["addresses"]):
         return []
     return [
-        "%s resolves %s to %s, the server has %s"
+        "%s resolves %s to %s, but the server has %s"
         % (client["name"], login["host"], names(resolution["addresses"]), names(own))
     ]
 
@@ -197,7 +197,8 @@ def _by_socket(client: ClientFacts) -> bool:
 def _reached(clients: List[ClientFacts]) -> str:
     slowest = max((client["reach"]["latency_ms"] or 0 for client in clients if client["reach"]), default=None)
     text = names(client["name"] for client in clients)
-    return "reached from %s" % text + (", %.1f ms at most" % slowest if slowest is not None else ", by the socket")
+    how = "in at most %.1f ms" % slowest if slowest is not None else "over the Unix socket"
+    return "reached from %s %s" % (text, how)
 
 
 def _findings(facts: Facts) -> List[Finding]:
@@ -208,6 +209,6 @@ def _findings(facts: Facts) -> List[Finding]:
             text = "%s loses %.0f %% of its connection attempts" % (client["name"], reach["loss_percent"])
             found.append(Finding("packet_loss", WARNING, text, (_numbers(client, reach),)))
         if client["name"] != "here" and client["state"] not in ("running", "unknown"):
-            text = "%s is %s" % (client["name"], client["state"])
-            found.append(Finding("client_down", WARNING, "A client of the database does not run: %s" % text, (text,)))
+            text = "%s (%s)" % (client["name"], client["state"])
+            found.append(Finding("client_down", WARNING, "A client is not running: %s" % text, (text,)))
     return found

@@ -38,8 +38,8 @@ def without_snapshot(facts: Facts) -> str:
         return "the server is down"
     error = facts["snapshot_error"]
     if error:
-        return "SQL brought nothing: %s" % line(str(error.get("message") or error.get("kind")))
-    return "there are no SQL facts"
+        return "SQL failed: %s" % line(str(error.get("message") or error.get("kind")))
+    return "no SQL facts were gathered"
 
 
 def loopback(host: Optional[str]) -> bool:

@@ -52,7 +52,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             server=server["name"],
             service=server["service"] or server["name"],
             directory=_directory(server),
-            loop=", in a restart loop" if server["restart_loop"] else "",
+            loop=" (restart loop)" if server["restart_loop"] else "",
         ),
     )
 
@@ -102,7 +102,7 @@ def _port_taken(server: ServerFacts, entries: List[LogEntry]) -> Optional[Reason
 def _missing(server: ServerFacts) -> Optional[Reason]:
     if server["state"] != "missing":
         return None
-    return Reason("missing_container", ["the service %s has no container" % (server["service"] or server["name"])])
+    return Reason("missing_container", ["service %s has no container" % (server["service"] or server["name"])])
 
 
 def _out_of_memory(server: ServerFacts) -> Optional[Reason]:
@@ -139,7 +139,7 @@ def _permission(server: ServerFacts) -> Optional[Reason]:
         evidence.append("data directory mode is %s, must be 0700 or 0750" % directory["mode"])
     owner, expected = directory["owner_uid"], directory["expected_uid"]
     if owner is not None and expected is not None and owner != expected:
-        evidence.append("data directory is owned by uid %d, the server runs as uid %d" % (owner, expected))
+        evidence.append("data directory is owned by uid %d, but the server runs as uid %d" % (owner, expected))
     evidence += [
         "%s is mounted read-only" % mount["destination"]
         for mount in server["mounts"]
@@ -159,7 +159,7 @@ def _files(server: ServerFacts) -> Optional[Reason]:
     soft = server["nofile_soft"]
     if soft is None or not 0 <= soft < FEWEST_FILES:
         return None
-    return Reason("too_many_open_files", ["open file limit is %d, PostgreSQL needs at least %d" % (soft, FEWEST_FILES)])
+    return Reason("too_many_open_files", ["open-file limit is %d, PostgreSQL needs at least %d" % (soft, FEWEST_FILES)])
 
 
 def _damaged(server: ServerFacts) -> Optional[Reason]:
@@ -177,7 +177,7 @@ def _damaged(server: ServerFacts) -> Optional[Reason]:
         evidence.append("pg_control fails its CRC check" + said)
     # A standby or a restored backup may have its checkpoint's WAL in the archive, not here.
     elif control and control["checkpoint_readable"] is False and not _restoring(server):
-        where = "%s in %s" % (control["checkpoint_lsn"] or "?", control["checkpoint_wal_file"] or "pg_wal")
+        where = "%s in %s" % (control["checkpoint_lsn"] or "unknown LSN", control["checkpoint_wal_file"] or "pg_wal")
         evidence.append("the last checkpoint's WAL record (%s) cannot be read%s" % (where, said))
     return Reason("data_corruption", evidence) if evidence else None
 
@@ -198,11 +198,11 @@ def _configuration(server: ServerFacts) -> Optional[Reason]:
     if not configuration or configuration["valid"] is not False:
         return None
     said = line(configuration["message"] or "no message")
-    return Reason("invalid_configuration", ["the server refuses its configuration: %s" % said])
+    return Reason("invalid_configuration", ["the server rejects its configuration: %s" % said])
 
 
 def _clean(server: ServerFacts) -> Optional[Reason]:
-    """Shut down in order: whatever the log told before that did not end it."""
+    """Shut down cleanly: whatever the log told before that did not end it."""
     control = server["control"]
     if server["exit_code"] == 0 and not server["restart_loop"] and control and _shut_down(control["state"]):
         return Reason("stopped", ['exit code 0, control state "%s"' % control["state"]])
@@ -214,10 +214,10 @@ def _lock_file(server: ServerFacts) -> Optional[Reason]:
     if not lock:
         return None
     if lock["pid"] is None:
-        return Reason("stale_lock_file", ["postmaster.pid is empty or unreadable: PostgreSQL does not start over it"])
+        return Reason("stale_lock_file", ["postmaster.pid is empty or unreadable, so PostgreSQL refuses to start"])
     # A container's postmaster is pid 1, and so is whoever looks in its place: that one proves nothing.
     if lock["pid_alive"] and lock["pid"] > 1:
-        text = "postmaster.pid names pid %d, which is alive and no postmaster of this directory" % lock["pid"]
+        text = "postmaster.pid names pid %d, which is alive but not a postmaster of this directory" % lock["pid"]
         return Reason("stale_lock_file", [text])
     return None
 
@@ -240,7 +240,7 @@ def _of_a_reload(server: ServerFacts, entry: LogEntry) -> bool:
 
 
 def _past(server: ServerFacts, entry: LogEntry) -> bool:
-    """An old story in the log of a server that was shut down in order since: what can be read directly denies it."""
+    """An old story in the log of a server that was shut down cleanly since: what can be read directly denies it."""
     if not (server["control"] and _shut_down(server["control"]["state"])):
         return False
     if server["exit_code"] not in (None, 0, 130, 143):
@@ -262,11 +262,11 @@ def _past(server: ServerFacts, entry: LogEntry) -> bool:
 def _killed(server: ServerFacts) -> Optional[Reason]:
     if server["signal"] == 9 or server["exit_code"] == 137:
         flag = ", OOM flag not set" if server["out_of_memory"] is False else ""
-        return Reason("killed", ["exit code %s: ended by signal 9 (SIGKILL)%s" % (server["exit_code"] or 137, flag)])
+        return Reason("killed", ["exit code %s: killed by signal 9 (SIGKILL)%s" % (server["exit_code"] or 137, flag)])
     lock, control = server["lock_file"], server["control"]
     left = lock is not None and lock["pid_alive"] is False
     if server["exit_code"] is None and left and lock and control and control["state"] == "in production":
-        text = 'postmaster.pid was left behind, its pid %s is dead, control state is "in production"' % lock["pid"]
+        text = 'stale postmaster.pid: pid %s is dead, control state is "in production"' % lock["pid"]
         return Reason("killed", [text])
     return None
 
@@ -275,7 +275,7 @@ def _stopped(server: ServerFacts) -> Optional[Reason]:
     control = server["control"]
     state = control["state"] if control else None
     if server["state"] == "created" and not server["engine_error"]:
-        return Reason("stopped", ["the container was created and never started"])
+        return Reason("stopped", ["the container was created but never started"])
     if server["exit_code"] in (0, 130, 143) and not server["restart_loop"]:
         return Reason("stopped", ["exit code %d%s" % (server["exit_code"] or 0, _control_text(state))])
     if server["exit_code"] is None and _shut_down(state):
@@ -302,7 +302,7 @@ def _hints(server: ServerFacts) -> List[str]:
 
 
 def _state(server: ServerFacts) -> List[str]:
-    parts = ["%s is %s" % (server["name"], server["state"])]
+    parts = [_stands(server)]
     if server["exit_code"] is not None and server["state"] not in ("running", "created", "missing"):
         parts.append("exit code %d" % server["exit_code"])
     if server["restart_loop"]:
@@ -314,8 +314,13 @@ def _state(server: ServerFacts) -> List[str]:
 
 def _running(server: ServerFacts) -> str:
     uptime = server["uptime_seconds"]
-    text = "%s is %s" % (server["name"], server["state"])
-    return text + (" for %s" % duration(uptime) if uptime is not None else "")
+    if server["state"] == "running" and uptime is not None:
+        return "%s has been running for %s" % (server["name"], duration(uptime))
+    return _stands(server)
+
+
+def _stands(server: ServerFacts) -> str:
+    return "%s %s %s" % (server["name"], "has" if server["state"] == "exited" else "is", server["state"])
 
 
 def _findings(server: ServerFacts) -> List[Finding]:
@@ -324,12 +329,12 @@ def _findings(server: ServerFacts) -> List[Finding]:
         limit = server["memory_limit_bytes"]
         text = "OOM flag set" + (", memory limit %s" % size(limit) if limit else "")
         found.append(
-            Finding("memory_exhausted", WARNING, "A process of the server was killed for lack of memory", (text,))
+            Finding("memory_exhausted", WARNING, "A server process was killed because memory ran out", (text,))
         )
     uptime = server["uptime_seconds"]
     if server["restart_count"] and uptime is not None and uptime < RECENTLY_SECONDS:
         text = "restarted %s, up for %s" % (count(server["restart_count"], "time"), duration(uptime))
-        found.append(Finding("restarted", WARNING, "The server was restarted by its engine not long ago", (text,)))
+        found.append(Finding("restarted", WARNING, "The server was restarted by its engine recently", (text,)))
     return found
 
 
@@ -340,7 +345,7 @@ def _engine(error: str) -> str:
 
 def _from_outside(facts: Facts) -> Answer:
     if facts["snapshot"]:
-        return Answer(QUESTION, YES, "it answers SQL")
+        return Answer(QUESTION, YES, "SQL answers")
     wire = facts["wire"]
     answering = [answer for answer in wire if answer["outcome"] in ANSWERING]
     if answering:
@@ -348,12 +353,13 @@ def _from_outside(facts: Facts) -> Answer:
     refusing = [answer for answer in wire if answer["outcome"] in ("refused", "missing")]
     if refusing and len(refusing) == len(wire):
         evidence = [wire_line(answer) for answer in refusing]
-        evidence.append("only the wire can be seen from here: a firewall that rejects, or another port, looks the same")
+        evidence.append("seen over the network only: a firewall that rejects, or another port, would look the same")
         address = refusing[0]["address"]
         values = Values(server=address, service=address, directory="the data directory", loop="")
         return Answer(QUESTION, NO, evidence[0], "server_down", "unknown", tuple(evidence), values=values)
     why = (
-        facts["errors"].get("server") or "nothing answers, and the server cannot be told from the network from outside"
+        facts["errors"].get("server")
+        or "nothing answers; from outside, a server that is down looks like a network that drops packets"
     )
     return not_asked(QUESTION, line(why))
 

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Question 7: is it sound? Damage first, then room, age, replication; what is not the verdict is a finding."""
+"""Question 7: are data, disk and replication healthy?
+
+Damage first, then room, age, replication; what is not the verdict is a finding.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
 def _sound(facts: Facts, snapshot: Snapshot) -> str:
     ages = [row["xid_age"] for row in snapshot["soundness"]["transaction_age"] if row.get("xid_age") is not None]
     disks = facts["server"]["disks"] if facts["server"] else []
-    parts = ["no checksum failure"]
+    parts = ["no checksum failures"]
     if ages:
         parts.append("oldest transaction age %s" % number(max(ages)))
     if disks:
@@ -90,7 +93,7 @@ def _damage(facts: Facts) -> List[Fault]:
                 "data_corruption",
                 "checksum_failure",
                 EMERGENCY,
-                "Data checksums have failed in %s" % where,
+                "Data checksum failures in %s" % where,
                 evidence,
                 Values(database=where),
             )
@@ -200,7 +203,7 @@ def _replication(facts: Facts, snapshot: Snapshot, thresholds: Thresholds) -> Li
     evidence = [
         "standby %s (%s, %s) is %s behind%s"
         % (
-            row["application"] or "?",
+            row["application"] or "unknown",
             row["client_address"] or "local socket",
             row["state"],
             duration(row["replay_lag_seconds"] or 0),
@@ -213,8 +216,7 @@ def _replication(facts: Facts, snapshot: Snapshot, thresholds: Thresholds) -> Li
     lag = receiver["replay_lag_seconds"] if receiver else None
     if snapshot["in_recovery"] and receiver and lag is not None and lag > most:
         evidence.append(
-            "this standby replays %s behind its primary (receiver %s)"
-            % (duration(lag), receiver["status"] or "not running")
+            "this standby is %s behind its primary (receiver %s)" % (duration(lag), receiver["status"] or "not running")
         )
     lost = _lost_primary(facts, snapshot)
     if lost:
@@ -243,7 +245,7 @@ def _lost_primary(facts: Facts, snapshot: Snapshot) -> List[str]:
         for entry in this_run(facts["server"])
         if entry["severity"] in ("FATAL", "ERROR") and LOST_PRIMARY.search(entry["text"])
     ]
-    return ["in recovery, and no WAL receiver runs", *log_lines(told)] if told else []
+    return ["in recovery, but no WAL receiver is running", *log_lines(told)] if told else []
 
 
 def _no_receiver(snapshot: Snapshot) -> bool:
@@ -255,8 +257,8 @@ def _no_receiver(snapshot: Snapshot) -> bool:
 def _receiver(facts: Facts, snapshot: Snapshot) -> List[Finding]:
     if not _no_receiver(snapshot) or _lost_primary(facts, snapshot):
         return []
-    text = "This standby has no WAL receiver: well if it is fed from an archive, otherwise it falls behind"
-    return [Finding("no_wal_receiver", WARNING, text, ("in recovery, and no WAL receiver runs",))]
+    text = "This standby has no WAL receiver: fine if it is fed from an archive, otherwise it falls behind"
+    return [Finding("no_wal_receiver", WARNING, text, ("in recovery, but no WAL receiver is running",))]
 
 
 def _slots(snapshot: Snapshot) -> List[Finding]:
