@@ -44,6 +44,8 @@ options:
       - One file C(<host>.json) for every host holds what M(oncall.postgresql.triage) returned. Characters of the host's
         name that are unsafe in a file's name are replaced, and eight hexadecimal digits are added then.
       - One page C(index.html) shows all hosts. It needs nothing else, holds no script and can be sent by mail.
+      - Among more than six hosts, a healthy one is a single line there, linked to its file, and the 40 worst ones show
+        all details. So the page stays below 1 MB for 200 hosts and below 3 MB for 1,000.
       - The files are replaced one by one, each of them at once. Files of other hosts stay.
       - If it cannot be written, the task fails after everything has been printed.
     type: path

@@ -20,7 +20,7 @@ import pytest
 from jinja2 import StrictUndefined
 
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._report import files, html, pictures
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._report.model import worst_first
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._report.model import file_names, worst_first
 from tests.unit import samples
 
 EVERY: Dict[str, Any] = {
@@ -53,13 +53,13 @@ def words(element: ElementTree.Element) -> str:
 
 @pytest.mark.parametrize("results", EVERY.values(), ids=EVERY.keys())
 def test_no_script_and_nothing_from_outside(results: Dict[str, Any]) -> None:
-    allowed = {"href": "#", "src": None}
+    beside = {name + ".json" for name in file_names(list(results)).values()}
     for element in tree(results).iter():
         assert element.tag not in FORBIDDEN
         for name, value in element.attrib.items():
-            assert not name.startswith("on") and name != "style", (element.tag, name)
-            if name in allowed:
-                assert allowed[name] and value.startswith(str(allowed[name]))
+            assert not name.startswith("on") and name not in ("style", "src"), (element.tag, name)
+            if name == "href":
+                assert value.startswith("#") or value in beside
     assert not re.search(r"url\(|@import|@font-face", CSS)
 
 
@@ -81,21 +81,81 @@ def test_strangers_strings_are_text() -> None:
 
 
 @pytest.mark.parametrize("results", EVERY.values(), ids=EVERY.keys())
-def test_every_host_has_its_section_and_a_link_that_leads_to_it(results: Dict[str, Any]) -> None:
+def test_every_host_is_there_and_every_link_leads_somewhere(results: Dict[str, Any]) -> None:
     root = tree(results)
     hosts = worst_first(results)
-    sections = list(root.iter("section"))
-    assert [section.get("class") for section in sections] == ["card " + host.status for host in hosts]
+    shown = [host for host in hosts if len(hosts) <= html.FEW or not host.quiet]
+    listed = len(hosts) - len(shown)
+    sections = [section.get("class") for section in root.iter("section")]
+    assert sections == ["card " + host.status for host in shown] + ["card ok"] * bool(listed)
     ids = {element.get("id") for element in root.iter()}
-    for link in root.iter("a"):
-        assert link.get("href", "")[1:] in ids
+    links = [link.get("href", "") for link in root.iter("a")]
+    assert all(link[1:] in ids for link in links if link.startswith("#"))
+    for name in file_names(list(results)).values():
+        assert name + ".json" in links
     if len(hosts) > 1:
-        assert len(list(root.iter("a"))) == len(hosts)
+        assert len([link for link in links if link.startswith("#host-")]) == len(shown)
+
+
+def test_a_healthy_server_among_many_is_one_line() -> None:
+    root = tree(samples.fleet(40))
+    names = next(element for element in root.iter("ul") if element.get("class") == "names")
+    rows = [words(row) for row in names]
+    assert len(rows) == 39 and rows[0] == "pg-000.example.net 17.5 primary"
+    assert "39 healthy servers" in words(root)
+
+
+def broken(number: int, hosts: int, every: int) -> Dict[str, Any]:
+    """So many hosts, each ``every``-th of them with a fault (0: none), of all kinds; ``number`` is where they begin."""
+    kinds = itertools.cycle(
+        (
+            samples.pool_exhausted,
+            samples.blocked,
+            samples.server_down,
+            samples.corrupted,
+            samples.nearly_exhausted,
+            samples.lagging,
+        )
+    )
+    found: Dict[str, Any] = {}
+    for host in range(number, number + hosts):
+        name = "pg-%04d.production.example.net" % host
+        found[name] = next(kinds)(name) if every and host % every == 0 else samples.healthy(name)
+    return found
+
+
+@pytest.mark.parametrize("every", [0, 10, 1], ids=["healthy", "10 % broken", "all broken"])
+@pytest.mark.parametrize(("hosts", "limit"), [(200, 1_000_000), (1000, 3_000_000)])
+def test_the_page_of_a_fleet_stays_small(hosts: int, limit: int, every: int) -> None:
+    results = broken(0, hosts, every)
+    made = page(results)
+    assert len(made.encode("utf-8")) < limit
+    assert all('href="%s.json"' % name in made for name in results)
+
+
+def test_beyond_the_worst_ones_a_server_in_trouble_keeps_its_verdict_and_a_link_to_the_rest() -> None:
+    results = {"db%03d" % number: samples.blocked("db%03d" % number) for number in range(html.DETAILED + 1)}
+    sections = list(tree(results).iter("section"))
+    assert [bool(list(section.iter("details"))) for section in sections] == [True] * html.DETAILED + [False]
+    said = words(sections[-1])
+    verdict = samples.blocked("db%03d" % html.DETAILED)["verdict"]
+    for line in [*verdict["evidence"], verdict["summary"], verdict["remedy"]["command"]]:
+        assert line in said
+    assert [link.get("href") for link in sections[-1].iter("a")] == ["db%03d.json" % html.DETAILED]
+
+
+def test_among_many_servers_long_lists_of_sessions_are_cut_and_say_so() -> None:
+    alone = words(tree({"db2": samples.pool_exhausted()}))
+    among = words(
+        tree({**{"db%02d" % number: samples.healthy() for number in range(9)}, "db2": samples.pool_exhausted()})
+    )
+    assert "649shop@shop" in alone and "649shop@shop" not in among
+    assert "Idle the longest (50)" in among and "40 more in db2.json." in among
 
 
 def test_the_fleet_table_is_worst_first() -> None:
     rows = [words(row) for row in next(tree(samples.night()).iter("table")).iter("tr")][1:]
-    assert [row.split()[0] for row in rows] == ["db11", "db2", "db3", "db4", "db8", "db7", "db10", "db5", "db1", "db9"]
+    assert [row.split()[0] for row in rows] == ["db11", "db2", "db3", "db4", "db8", "db7", "db10", "db5"]
     assert "Emergency %s" % samples.corrupted()["verdict"]["summary"] in rows[0]
     assert rows[0].endswith("Tell the emergency contacts now")
 
@@ -240,6 +300,56 @@ def test_files_are_written_whole_and_readable(tmp_path: Path) -> None:
     assert stat.S_IMODE((place / "index.html").stat().st_mode) == 0o666 & ~mask
     files.write(worst_first({"db2": samples.healthy()}), str(place), "now")
     assert json.loads((place / "db2.json").read_text("utf-8"))["verdict"]["code"] == "healthy"
+
+
+ODD = [
+    "db1",
+    "DB1",
+    "../../etc/passwd",
+    "..",
+    ".hidden",
+    "-rf",
+    "",
+    "a/b",
+    "a b",
+    "a_b",
+    "C:\\db",
+    "javascript:alert(1)",
+    '"><script>alert(1)</script>',
+    "it's & <b>bold</b>",
+    "{{ 7 * 7 }}",
+    "x" * 200,
+    "x" * 201,
+    "x" * 100,
+    "dätenbank",
+    "データベース",
+    "データベーズ",
+    "db\u202eevil",
+    "db\nnext",
+    "db\ud800",
+    "index.html",
+    "index",
+]
+
+
+def test_odd_names_give_safe_and_distinct_files_that_the_page_links_to(tmp_path: Path) -> None:
+    hosts = worst_first({name: samples.healthy(name) for name in ODD})
+    written = files.write(hosts, str(tmp_path / "reports"), "now")
+    there = sorted(os.listdir(str(tmp_path / "reports")))
+    assert os.listdir(str(tmp_path)) == ["reports"]
+    assert len({name.lower() for name in there}) == len(ODD) + 1
+    for name in there:
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) and len(name) < 130
+    root = ElementTree.fromstring(Path(written).read_text("utf-8"))
+    assert sorted(str(link.get("href")) for link in root.iter("a") if link.get("href") != "#healthy") == sorted(
+        set(there) - {"index.html"}
+    )
+    named = {
+        json.loads((tmp_path / "reports" / name).read_text("utf-8"))["target"]["host"]
+        for name in there
+        if name != "index.html"
+    }
+    assert len(named) == len(ODD)
 
 
 def test_a_directory_that_cannot_be_is_an_os_error(tmp_path: Path) -> None:

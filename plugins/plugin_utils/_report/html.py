@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Type
+from typing import Any, Dict, List, Optional, Sequence, Type
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
 from markupsafe import Markup
@@ -17,7 +17,9 @@ from . import pictures, words
 from .model import STATUSES, UNSEEN, Host, file_names
 
 HERE = Path(__file__).parent
-FEW = 6  # up to so many servers, a healthy one's details are open too
+FEW = 6  # up to so many servers, each has a section of its own; of more, a healthy one is a name in a list
+DETAILED = 40  # the worst of so many show all details; what the others hold is in their files
+ROWS = 10  # of a table of sessions, where there are more than a few servers
 SESSION_TABLES = (
     ("Long-running queries", "activity", "long_queries"),
     ("Idle in transaction, longest first", "connections", "idle_in_transaction"),
@@ -46,12 +48,19 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
     )
     style = (HERE / "page.css").read_text("utf-8")
     names = file_names([host.name for host in hosts])
+    few = len(hosts) <= FEW
+    sections = [host for host in hosts if few or not host.quiet]
     return environment.get_template("page.html.j2").render(
         at=at,
         # The policy allows this style sheet by its hash, and nothing else at all.
         style=Markup(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii"),
-        hosts=[_view(host, names[host.name], open_=len(hosts) <= FEW) for host in hosts],
+        total=len(hosts),
+        hosts=[
+            _view(host, names[host.name], detailed=number < DETAILED, rows=None if few else ROWS)
+            for number, host in enumerate(sections)
+        ],
+        healthy=[] if few else [_row(host, names[host.name]) for host in hosts if host.quiet],
         counts=[
             (status, words.STATUS_TITLES[status], sum(host.status == status for host in hosts)) for status in STATUSES
         ],
@@ -72,20 +81,30 @@ def _headline(hosts: Sequence[Host]) -> str:
     unseen = sum(host.status in UNSEEN for host in hosts)
     total = len(hosts)
     if urgent:
-        said = "%d of %d servers need somebody now" % (urgent, total) if total > 1 else "This server needs somebody now"
+        said = (
+            "%d of %d servers need attention now" % (urgent, total) if total > 1 else "This server needs attention now"
+        )
         if urgent == 1 and total > 1:
-            said = "1 of %d servers needs somebody now" % total
+            said = "1 of %d servers needs attention now" % total
     elif unseen:
-        said = "%d of %d servers could not be examined" % (unseen, total)
+        said = "%d of %d servers could not be checked" % (unseen, total)
     elif not all(host.quiet for host in hosts):
-        said = "No server is in trouble, some have warnings" if total > 1 else "The server works, with a warning"
+        said = "No server is down, but some have warnings" if total > 1 else "The server is up, with a warning"
     else:
         said = "All %d servers are healthy" % total if total > 1 else "The server is healthy"
     return said
 
 
-def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
-    """Everything the template shows of a host."""
+def _row(host: Host, name: str) -> Dict[str, Any]:
+    """What is said of a healthy host among many."""
+    target = host.result.get("target") or {}
+    recovery = target.get("in_recovery")
+    role = "" if recovery is None else "standby" if recovery else "primary"
+    return {"name": host.name, "file": name + ".json", "what": " ".join(filter(None, (target.get("version"), role)))}
+
+
+def _view(host: Host, name: str, detailed: bool, rows: Optional[int]) -> Dict[str, Any]:
+    """Everything the template shows of a host; of its lists of sessions so many ``rows`` (None: all)."""
     view: Dict[str, Any] = {
         "name": host.name,
         "id": "host-" + name,
@@ -98,31 +117,41 @@ def _view(host: Host, name: str, open_: bool) -> Dict[str, Any]:
         "aside": host.aside,
         "before": words.before(host.before) if host.before else "",
         "notes": host.notes,
-        "open": open_ or not host.quiet,
+        "detailed": bool(host.result) and detailed,
     }
     if not host.result:
         return view
     result = host.result
-    facts: Dict[str, Any] = result["facts"] or {}
-    snapshot: Dict[str, Any] = facts.get("snapshot") or {}
-    held = snapshot.get("connections")
     view.update(
         verdict=result["verdict"],
         code=words.verdict_code(result["verdict"]),
         about=words.about(result),
         escalation=host.escalation,
+        noted=host.noted,
+    )
+    if not detailed:
+        return view
+    facts: Dict[str, Any] = result["facts"] or {}
+    snapshot: Dict[str, Any] = facts.get("snapshot") or {}
+    held = snapshot.get("connections")
+    view.update(
         path=words.path(result["path"] or []),
         findings=result["findings"] or [],
         elapsed=_elapsed(result["elapsed_ms"] or {}),
         server=facts.get("server"),
+        log=((facts.get("server") or {}).get("log") or [])[-3 * rows if rows else 0 :],
         clients=facts.get("clients") or [],
         errors=facts.get("errors") or {},
         connections=held,
         segments=pictures.connections(held) if held else [],
         groups=_groups(held) if held else [],
-        processes=_titles(facts) if not held else [],
+        processes=_titles(facts)[: 3 * rows if rows else None] if not held else [],
         tree=pictures.blocking(snapshot["activity"]) if snapshot else None,
-        sessions=[(title, snapshot[part][key]) for title, part, key in SESSION_TABLES if snapshot[part][key]]
+        sessions=[
+            (title, snapshot[part][key][:rows], len(snapshot[part][key]))
+            for title, part, key in SESSION_TABLES
+            if snapshot[part][key]
+        ]
         if snapshot
         else [],
         prepared=snapshot["activity"]["prepared"] if snapshot else [],
