@@ -12,8 +12,9 @@ description:
   - Drives the containers of the services that O(clients) declares, found by their Compose labels.
   - Services are stopped in the order given and started in the reverse order, so that the one nearest to the users goes
     first and comes back last. The containers of one service are taken side by side.
-  - A container is asked to end by its own stop signal and given O(grace_seconds). One that does not end is reported and
-    left alone; nothing is ever killed.
+  - A container is asked to stop by its own stop signal and given O(grace_seconds). Nothing is ever killed. When one has
+    not ended by then, the others are brought back. With O(state=restarted) it is then watched for up to
+    O(health_timeout_seconds) and started as soon as it has ended; one that still has not is named in the last line.
   - A container that was started is waited for, until it runs, its own health check passes, its
     O(clients[].health_url) says that the database is connected, and a new session under its
     O(clients[].application_name) is there. Each of these only where it exists; where none does, it must have run for
@@ -56,7 +57,7 @@ options:
     type: list
     elements: str
   grace_seconds:
-    description: How long a container may take to end after it was asked to.
+    description: How long a container may take to end after it was asked to stop.
     type: float
     default: 30
   health_timeout_seconds:
@@ -125,8 +126,12 @@ containers:
       description: Its state after.
       type: str
       sample: running
+    asked:
+      description: Whether it was asked to stop, by its own stop signal.
+      type: bool
+      sample: true
     stopped:
-      description: Whether it was stopped.
+      description: Whether it has ended since.
       type: bool
       sample: true
     started:
@@ -169,6 +174,7 @@ containers:
       name: shop-api-1
       before: running
       after: running
+      asked: true
       stopped: true
       started: true
       stop_seconds: 0.4
@@ -195,18 +201,18 @@ started:
   elements: str
   sample: [shop-api-1]
 seconds:
-  description: How long all of it took.
+  description: How long all of it took, null in check mode.
   returned: when the services could be looked at
   type: float
   sample: 2.4
 """
 
-from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
-from ..module_utils._procedures.clients.run import OPTIONS, change
+from ..module_utils._procedures.clients.run import OPTIONS, Clients
 
-WORK = Unconverted(TARGET + OPTIONS, change)
+WORK = Changing(TARGET + OPTIONS, Clients())
 
 
 def main() -> None:

@@ -6,20 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: server
-short_description: Start, stop or restart PostgreSQL in order, and prove it
+short_description: Start, stop or restart PostgreSQL cleanly, and prove it
 version_added: 0.1.0
 description:
   - Stops by a fast shutdown with a checkpoint before it, starts, and waits for facts instead of sleeping.
-  - Refuses beforehand, with nothing touched, when the configuration files carry an error, a library to be preloaded is
-    missing, a backup is running, transactions have been open for O(long_query_seconds), the disk is nearly full, or the
-    server would not start again for another reason that can be read.
-  - Starts a server only once the cause of its end is gone, and says what a person must do otherwise. It never starts
+  - Refuses beforehand, with nothing touched, when the configuration files contain an error, a library to be preloaded
+    is missing, a backup is running, transactions have been open for O(long_query_seconds), the disk is nearly full, or
+    the server would not start again for another reason that can be read.
+  - Starts a server only once the cause of its end is fixed, and says what a person must do otherwise. It never starts
     one with damaged data or an empty data directory.
-  - Never sends SIGKILL to anything. When O(stop_timeout_seconds) are over it fails and says who holds the shutdown,
-    which goes on; running the module again waits for its end.
-  - Afterwards proves that the shutdown was clean, that the server answers as a new one, and that what waited for a
-    restart is applied.
-  - A paused or frozen server is never touched, nor one that is starting up or recovering stopped.
+  - Never sends SIGKILL to anything. After O(stop_timeout_seconds) it fails and says what holds the shutdown, which
+    continues; running the module again waits for its end.
+  - Afterwards proves that the shutdown was clean, that the server responds as a new one, and that settings that waited
+    for a restart are applied.
+  - A paused or frozen server is never touched. One that is starting up or recovering is never stopped.
   - With O(runtime=pg_ctl) a server that belongs to a systemd unit is refused, since systemd has to start it. With
     O(runtime=remote) everything is refused.
   - With O(runtime=compose) a restart policy does not bring a stopped server back, and a C(--rm) container is refused.
@@ -51,7 +51,7 @@ options:
     type: float
     default: 120
   start_timeout_seconds:
-    description: How long to wait until the server answers.
+    description: How long to wait until the server responds.
     type: float
     default: 60
   interrupt:
@@ -63,11 +63,11 @@ options:
     elements: str
     choices: [long_transactions, backups]
     default: []
-  mended:
+  acknowledged_causes:
     description:
-      - Causes that a person has dealt with, of those that leave nothing to read once they are gone. A server that went
-        down for one of them is started only when it is named here.
-      - A cause that can still be read is never passed over.
+      - Causes that a person has fixed, of those that leave nothing to read once they are gone. A server that went down
+        because of one of them is started only when it is named here.
+      - A cause that can still be read is never skipped.
     type: list
     elements: str
     choices: [out_of_memory, port_conflict, unknown]
@@ -88,7 +88,7 @@ EXAMPLES = r"""
   oncall.postgresql.server:
     project: shop
     state: started
-    mended: [out_of_memory]
+    acknowledged_causes: [out_of_memory]
 
 - name: Stop a server on this host, and give its last checkpoint ten minutes
   oncall.postgresql.server:
@@ -119,12 +119,12 @@ notes:
   elements: str
   sample: []
 clean_shutdown:
-  description: Whether C(pg_controldata) says that the server was shut down in order, null when it was not stopped.
+  description: Whether C(pg_controldata) says that the server was shut down cleanly, null when it was not stopped.
   returned: always, unless the task was refused
   type: bool
   sample: true
 downtime_seconds:
-  description: From the demand to shut down until the first answer of SQL, null when the server was not stopped.
+  description: From the shutdown request until the first answer to SQL, null when the server was not stopped.
   returned: always, unless the task was refused
   type: float
   sample: 0.904
@@ -146,7 +146,7 @@ pending_restart:
   elements: str
   sample: []
 held_by:
-  description: The server's processes that were left when O(stop_timeout_seconds) were over, the telling ones first.
+  description: The server's processes that were left after O(stop_timeout_seconds), those that hold it up first.
   returned: when the server did not shut down in time
   type: list
   elements: dict
@@ -204,12 +204,12 @@ configuration_errors:
   sample: []
 """
 
-from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
-from ..module_utils._procedures.server.run import OPTIONS, change
+from ..module_utils._procedures.server.run import OPTIONS, Server
 
-WORK = Unconverted(TARGET + OPTIONS, change)
+WORK = Changing(TARGET + OPTIONS, Server())
 
 
 def main() -> None:

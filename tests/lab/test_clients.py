@@ -108,13 +108,18 @@ def test_a_client_that_ignores_its_signal_is_never_killed(stack: Stack) -> None:
     stubborn, clients = stack.name("stubborn"), [{"service": "stubborn"}, api(stack)]
     before = started_at(stack, stubborn), stack.inspect(stubborn)["State"]["Pid"]
     apis = {name: started_at(stack, name) for name in stack.names("api")}
-    result = module(stack, "clients", clients=clients, state="restarted", grace_seconds=1)
+    result = module(stack, "clients", clients=clients, state="restarted", grace_seconds=1, health_timeout_seconds=2)
     assert result["failed"] and "%s: did not end within 1 s" % stubborn in result["msg"]
+    assert result["msg"].endswith(
+        "%s got its stop signal and WILL STOP LATER. When it has: docker start %s" % (stubborn, stubborn)
+    )
     assert "was not killed" in result["msg"] and "left running, because of " + stubborn in result["msg"]
     # nobody else was taken down for it
     assert {name: started_at(stack, name) for name in apis} == apis and not result["changed"]
     # and the other way round: who was stopped before it comes back
-    result = module(stack, "clients", clients=clients[::-1], state="restarted", grace_seconds=10)
+    result = module(
+        stack, "clients", clients=clients[::-1], state="restarted", grace_seconds=5, health_timeout_seconds=15
+    )
     assert result["failed"] and sorted(result["started"]) == sorted(apis) and result["changed"]
     assert all(stack.inspect(name)["State"]["Running"] and started_at(stack, name) != apis[name] for name in apis)
     assert {row["name"]: row["error"] for row in result["containers"]}[stack.names("api")[0]] is None
@@ -133,6 +138,10 @@ def test_one_that_ends_late_comes_back(stack: Stack) -> None:
     assert stack.inspect(slow)["State"]["ExitCode"] == 0 and started_at(stack, slow) == before
     result = module(stack, "clients", clients=clients, state="started")
     assert result["started"] == [slow] and stack.inspect(slow)["State"]["Running"]
+    before = started_at(stack, slow)
+    result = module(stack, "clients", clients=clients, state="restarted", services=["slow"], grace_seconds=1)
+    assert result["failed"] is False and result["started"] == [slow], result["msg"]
+    assert stack.inspect(slow)["State"]["Running"] and started_at(stack, slow) != before
 
 
 def test_a_client_that_ends_again_keeps_nobody_else_down(stack: Stack) -> None:

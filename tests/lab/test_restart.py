@@ -217,7 +217,7 @@ def test_a_server_killed_in_mid_restart(stack: Stack, writer: Writer) -> None:
         wait_for(lambda: stopping(stack), 90)
         os.kill(stack.pid(), signal.SIGKILL)
         said = running.communicate(timeout=120)[0]
-    assert running.returncode != 0 and "had not shut down in order" in flat(said), said
+    assert running.returncode != 0 and "shutdown was not clean" in flat(said), said
     assert clients_state(stack) == "running"
     healthy(stack)
 
@@ -241,7 +241,7 @@ def test_a_server_that_does_not_start_again(stack: Stack, writer: Writer) -> Non
         done = procedure(stack, "graceful_restart", *words)
         assert done.returncode != 0
         assert re.search(
-            "PostgreSQL (does not start|was started and does not answer).*shared memory", flat(done.stdout)
+            "PostgreSQL (does not start|was started but is not responding).*shared memory", flat(done.stdout)
         )
         assert clients_state(stack) == "running"
     finally:

@@ -9,9 +9,22 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError, RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
+    OptionsError,
+    RefusedError,
+    UnprovenError,
+)
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.health import page_command, read_page
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.run import Plan, Seen, decide
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.plan import (
+    Order,
+    Plan,
+    Seen,
+    decide,
+    last_words,
+    proved,
+    records,
+    untouched,
+)
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.containers import health_command
 
 DECLARED = ["web", "api", "worker"]
@@ -39,12 +52,12 @@ Groups = Tuple[Tuple[str, ...], ...]
     ],
 )
 def test_plan(state: str, more: Dict[str, Any], stop: Groups, start: Groups, wait: Groups) -> None:
-    assert decide(SEEN, DECLARED, state, **more) == Plan(stop, start, wait)
+    assert decide(SEEN, DECLARED, state, **more) == Order(stop, start, wait)
 
 
 def test_replicas_go_side_by_side() -> None:
     seen = [Seen("api", "api-1", "running"), Seen("api", "api-2", "restarting")]
-    assert decide(seen, ["api"], "restarted") == Plan(
+    assert decide(seen, ["api"], "restarted") == Order(
         (("api-1", "api-2"),), (("api-1", "api-2"),), (("api-1", "api-2"),)
     )
 
@@ -76,6 +89,53 @@ def test_mistakes(state: str, seen: List[Seen], declared: List[str], more: Dict[
 def test_refusals(state: str, seen: List[Seen], says: str) -> None:
     with pytest.raises(RefusedError, match=says):
         decide(seen, DECLARED, state)
+
+
+def restarting() -> Plan:
+    order = decide(SEEN[:2], DECLARED[:2], "restarted")
+    return Plan("restarted", order, records(SEEN[:2], order))
+
+
+def test_check_mode_foresees_what_the_real_run_returns() -> None:
+    plan = restarting()
+    rows = untouched(plan.records)
+    for row in rows.values():
+        row.update(asked=True, stopped=True, started=True, after="running", seconds=1.0)
+    done, foreseen = proved(plan, rows, 2.5), plan.foreseen()
+    assert (done.changed, done.before, done.after) == (foreseen.changed, foreseen.before, foreseen.after)
+    assert foreseen.after == {"web-1": "restarted", "api-1": "restarted"}
+    for key in ("stopped", "started"):
+        assert done.details[key] == foreseen.details[key]
+    assert (done.details["seconds"], foreseen.details["seconds"]) == (2.5, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({"asked": True, "stopped": True, "after": "exited"}, "web-1 is STILL STOPPED: docker start web-1"),
+        (
+            {"asked": True, "stopped": False, "after": "running"},
+            "web-1 got its stop signal and WILL STOP LATER. When it has: docker start web-1",
+        ),
+    ],
+)
+def test_whoever_is_not_back_is_named_last(found: Dict[str, Any], says: str) -> None:
+    plan = restarting()
+    rows = untouched(plan.records)
+    rows["web-1"].update(found, error="did not end")
+    rows["api-1"].update(asked=True, stopped=True, started=True, after="running")
+    with pytest.raises(UnprovenError) as raised:
+        proved(plan, rows, 1)
+    assert str(raised.value).endswith(says) and "The other 1 are fine" in str(raised.value)
+    assert raised.value.details["changed"] and raised.value.details["diff"]["after"]["api-1"] == "restarted"
+
+
+def test_an_interrupt_is_told_though_all_are_back() -> None:
+    plan = restarting()
+    rows = untouched(plan.records)
+    with pytest.raises(UnprovenError, match=r"Interrupted .SIGINT.\. Clients that had been stopped were started again"):
+        proved(plan, rows, 1, "SIGINT")
+    assert last_words(plan.order, rows) == []  # nobody was asked to stop
 
 
 def test_a_service_without_a_container_is_stopped() -> None:

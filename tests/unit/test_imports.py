@@ -46,7 +46,12 @@ PURE_OWN = (
     "_gather.client.verifier",
 )
 PURE = sorted(
-    {*UTILS.glob("_judge/**/*.py"), *UTILS.glob("_model/**/*.py"), *UTILS.glob("_procedures/**/plan.py")}
+    {
+        *UTILS.glob("_judge/**/*.py"),
+        *UTILS.glob("_model/**/*.py"),
+        *UTILS.glob("_procedures/**/plan.py"),
+        *UTILS.glob("_procedures/**/outcome.py"),
+    }
     - set(UTILS.glob("**/__init__.py"))
 )
 

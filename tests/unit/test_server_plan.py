@@ -14,14 +14,8 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.checks import running
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.plan import (
-    Plan,
-    Reading,
-    Wanted,
-    decide,
-    held_by,
-    holders,
-)
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.outcome import held_by, holders
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.plan import Reading, Wanted, decide
 
 from .facts import (
     AUXILIARY,
@@ -145,9 +139,17 @@ def test_steps(alterations: Tuple[Alter, ...], state: str, steps: Tuple[str, ...
         ),
         pytest.param((down(), set_directory(mode="0777")), "chmod 0700.*mode is 0777", id="mode"),
         pytest.param((down(nofile_soft=20),), "open-file limit is too low: raise it", id="files"),
-        pytest.param((down(exit_code=137, out_of_memory=True),), "memory limit.*mended: .out_of_memory.", id="memory"),
+        pytest.param(
+            (down(exit_code=137, out_of_memory=True),),
+            "memory limit.*oncall_acknowledged_causes.*out_of_memory",
+            id="memory",
+        ),
         pytest.param((down(lock_file=lock(pid=77, pid_alive=True)),), "names pid 77", id="lock file"),
-        pytest.param((down(log=[log("FATAL: something else")]),), "unknown reason.*mended: .unknown.", id="unknown"),
+        pytest.param(
+            (down(log=[log("FATAL: something else")]),),
+            "unknown reason.*oncall_acknowledged_causes.*unknown",
+            id="unknown",
+        ),
         pytest.param(
             (down(**CLEAN), set_directory(entries=0, version=None)), "is empty.*volume mounted", id="empty directory"
         ),
@@ -168,7 +170,7 @@ def test_what_is_not_started(alterations: Tuple[Alter, ...], text: str, state: s
 
 
 @pytest.mark.parametrize("cause", ["out_of_memory", "unknown", "port_conflict"])
-def test_what_a_person_has_mended(cause: str) -> None:
+def test_an_acknowledged_cause_is_no_obstacle(cause: str) -> None:
     gone = {
         "out_of_memory": down(exit_code=137, out_of_memory=True),
         "unknown": down(log=[log("FATAL: something else")]),
@@ -176,16 +178,16 @@ def test_what_a_person_has_mended(cause: str) -> None:
     }[cause]
     with pytest.raises(RefusedError):
         decide(reading(gone), Wanted("started"))
-    assert decide(reading(gone), Wanted("started", mended=[cause])).steps == START
+    assert decide(reading(gone), Wanted("started", acknowledged_causes=[cause])).steps == START
 
 
-def test_what_is_to_be_read_is_never_taken_for_mended() -> None:
+def test_a_cause_that_can_be_read_cannot_be_acknowledged() -> None:
     full = down(exit_code=137, out_of_memory=True, disks=[disk(190 * MIB, 0)])
     with pytest.raises(RefusedError, match="its disk is full"):
-        decide(reading(full), Wanted("started", mended=["out_of_memory", "unknown", "port_conflict"]))
+        decide(reading(full), Wanted("started", acknowledged_causes=["out_of_memory", "unknown", "port_conflict"]))
     nothing = (down(log=[log("FATAL: something else")]), set_directory(entries=0, version=None))
     with pytest.raises(RefusedError, match="is empty"):
-        decide(reading(*nothing), Wanted("started", mended=["unknown"]))
+        decide(reading(*nothing), Wanted("started", acknowledged_causes=["unknown"]))
 
 
 FILE_ERROR = {
@@ -212,17 +214,15 @@ FILE_ERROR = {
             id="pg_hba.conf",
         ),
         pytest.param((set_configured(hba_rules=None),), {}, "may not read pg_file_settings", id="no superuser"),
-        pytest.param((), {"missing_libraries": ["nix"]}, "names nix, of which there is no file", id="library"),
+        pytest.param((), {"missing_libraries": ["nix"]}, "names nix, but the file is missing", id="library"),
         pytest.param((), {"backups": [BACKUP]}, "backup is running: pid 4712 .pg_basebackup, streaming", id="backup"),
         pytest.param((), {"exclusive_backup": True}, "exclusive backup mode", id="exclusive backup"),
         pytest.param((), {"transactions": [TRANSACTION]}, "pid 4711 .etl in shop, nightly", id="long transaction"),
-        pytest.param((set_server(disks=[disk(100 * GIB, 20 * MIB)]),), {}, "20 MiB of 100 GiB", id="nearly full"),
+        pytest.param((set_server(disks=[disk(100 * GIB, 20 * MIB)]),), {}, "20 MiB of 100 GiB free", id="nearly full"),
         pytest.param((set_directory(mode="0777"),), {}, "would not start again.*0777", id="mode"),
-        pytest.param(
-            (set_server(disks=[disk(190 * MIB, MIB)]),), {}, "would not start again, for free space", id="full"
-        ),
-        pytest.param((no_sql("53300", "too many clients"),), {}, "cannot be examined", id="no slot left"),
-        pytest.param((starting,), {}, "make the next start begin its recovery anew", id="starting up"),
+        pytest.param((set_server(disks=[disk(190 * MIB, MIB)]),), {}, "would not start again: free space", id="full"),
+        pytest.param((no_sql("53300", "too many clients"),), {}, "cannot be checked", id="no slot left"),
+        pytest.param((starting,), {}, "make the next start repeat its recovery", id="starting up"),
     ],
 )
 @pytest.mark.parametrize("state", ["stopped", "restarted"])
@@ -252,7 +252,20 @@ def test_what_waits_for_a_restart_is_in_the_plan() -> None:
     found = reading(set_configured(pending_restart=[{"name": "max_connections", "setting": "30"}]))
     plan = decide(found, Wanted("restarted"))
     assert (plan.before["pending_restart"], plan.after["pending_restart"]) == (["max_connections"], [])
-    assert decide(found, Wanted("started")) == Plan((), (), plan.before, plan.before)
+    running = decide(found, Wanted("started"))
+    assert running.empty and running.before == running.after == plan.before
+
+
+def test_check_mode_foresees_what_the_plan_says() -> None:
+    found = reading(set_configured(pending_restart=[{"name": "max_connections", "setting": "30"}]))
+    change = decide(found, Wanted("restarted")).foreseen()
+    assert change.changed and change.details["steps"] == list(RESTART)
+    assert (change.details["state"], change.details["applied"]) == ("running", ["max_connections"])
+    assert change.details["pending_restart"] == [] and change.details["downtime_seconds"] is None
+    stopped = decide(found, Wanted("stopped")).foreseen()
+    assert stopped.details["state"] == "stopped" and stopped.after["restarted"] is False
+    idle = decide(found, Wanted("started")).foreseen()
+    assert not idle.changed and idle.details["started_at"] == found.facts["snapshot"]["started_at"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +306,7 @@ def test_who_holds_a_shutdown(more: Any, kind: str, text: str) -> None:
     assert found[0]["kind"] == kind and 100 not in [each["pid"] for each in found]
 
     assert re.search(text.replace("(app", r"\(app"), held_by(found))
-    assert held_by([]) == "no process of the server is to be seen"
+    assert held_by([]) == "no process of the server can be seen"
 
 
 def test_a_reload_that_told_of_errors_did_not_end_a_killed_server() -> None:

@@ -9,9 +9,9 @@ import contextlib
 import os
 import signal
 import threading
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Optional
 
-_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class Interrupted(BaseException):
@@ -23,18 +23,51 @@ def interruptible() -> Iterator[None]:
     """Within it the first SIGTERM, SIGHUP or SIGINT raises Interrupted; later ones do not disturb the clearing up."""
 
     def interrupt(number: int, _frame: Any) -> None:
-        for each in _ENDS:
+        for each in ENDS:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(signal.Signals(number).name)
 
-    with _handling(interrupt):
+    with handling(interrupt):
         yield
+
+
+class Requests:
+    """The first request to end that came, by the name of its signal; nothing happens but where it is heeded."""
+
+    def __init__(self) -> None:
+        self.name: Optional[str] = None
+        self._heeding = False
+
+    def note(self, number: int, _frame: Any = None) -> None:
+        self.name = self.name or signal.Signals(number).name
+        if self._heeding:
+            self._heeding = False
+            raise Interrupted(self.name)
+
+    @contextlib.contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Within it a request raises Interrupted; one that came before, at once."""
+        try:
+            self._heeding = True
+            if self.name is not None:
+                raise Interrupted(self.name)
+            yield
+        finally:
+            self._heeding = False
+
+
+@contextlib.contextmanager
+def collected() -> Iterator[Requests]:
+    """Within it a request to end only becomes known, however many come: what was begun is brought to its end."""
+    requests = Requests()
+    with handling(requests.note):
+        yield requests
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Within it a request to end is not heard: what is put back is put back to the end."""
-    with _handling(signal.SIG_IGN):
+    with handling(signal.SIG_IGN):
         yield
 
 
@@ -43,7 +76,7 @@ def held_back() -> Iterator[None]:
     """A request to end comes through when the block is left, not before."""
     came: List[int] = []
     try:
-        with _handling(lambda number, _frame: came.append(number)):
+        with handling(lambda number, _frame: came.append(number)):
             yield
     finally:
         for number in came[:1]:
@@ -51,11 +84,12 @@ def held_back() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _handling(handler: Any) -> Iterator[None]:
+def handling(handler: Any) -> Iterator[None]:
+    """``handler`` for the requests to end that are not ignored anyway."""
     if threading.current_thread() is not threading.main_thread():  # no signal comes here
         yield
         return
-    heard = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup's is not
+    heard = [number for number in ENDS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup's is not
     before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield

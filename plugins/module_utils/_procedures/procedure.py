@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ContextManager, Dict, Mapping, Optional, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from .._gather.target import Target
@@ -64,10 +65,18 @@ class Procedure(Protocol[State, Planned, Done]):
 
 
 def carry_out(
-    procedure: "Procedure[State, Planned, Done]", target: Target, options: Options, check_mode: bool
+    procedure: "Procedure[State, Planned, Done]",
+    target: Target,
+    options: Options,
+    check_mode: bool,
+    looking: Optional[ContextManager[Any]] = None,
 ) -> Change:
-    """The only way that a procedure runs: the same reading and the same plan in check mode and for real."""
-    plan = procedure.plan(procedure.read(target, options), options)
+    """The only way that a procedure runs: the same reading and the same plan in check mode and for real.
+
+    ``looking``: around all that touches nothing.
+    """
+    with looking or contextlib.nullcontext():
+        plan = procedure.plan(procedure.read(target, options), options)
     if check_mode or plan.empty:
         return plan.foreseen()
     return procedure.prove(target, plan, procedure.apply(target, plan))

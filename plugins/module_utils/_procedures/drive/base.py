@@ -48,6 +48,8 @@ class Life:
     exit_code: Optional[int] = None
     health: Optional[str] = None
     error: Optional[str] = None  # the engine's own
+    started_at: Optional[str] = None  # last, by the engine's clock
+    finished_at: Optional[str] = None
 
 
 class Container(Protocol):

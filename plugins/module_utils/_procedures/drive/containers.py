@@ -39,7 +39,14 @@ class DrivenContainer:
             if error.status == 404:
                 return Life("missing")
             raise
-        return Life(found["state"], found["exit_code"], found["health"], found["engine_error"])
+        return Life(
+            found["state"],
+            found["exit_code"],
+            found["health"],
+            found["engine_error"],
+            found["started_at"],
+            found["finished_at"],
+        )
 
     def start(self, deadline: Deadline) -> None:
         engine.start(self._engine, self._id, deadline)

@@ -5,30 +5,29 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from ..._core.errors import RefusedError
 from ..._core.text import count, duration, line, names, size
-from ..._judge import titles
 from ..._judge.checks import accepting, running
 from ..._judge.checks.readings import WAL_SEGMENT_BYTES
 from ..._judge.hba import broken, describe
 from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds
-from ..._model.facts import Facts, Process, ServerFacts
+from ..._model.facts import Facts, ServerFacts
+from ..procedure import Change
 
 STARTED, STOPPED, RESTARTED = "started", "stopped", "restarted"
-STATES = (STARTED, STOPPED, RESTARTED)
+VERBS = {STARTED: "Start", STOPPED: "Stop", RESTARTED: "Restart"}
 # What a server can be found as.
 RUNNING, STARTING, SHUTTING_DOWN, DOWN, UNRESPONSIVE = "running", "starting", "shutting_down", "stopped", "unresponsive"
 # The steps, in this order.
 CHECKPOINT, STOP, WAIT_STOPPED, START, WAIT_READY = "checkpoint", "stop", "wait_stopped", "start", "wait_ready"
 LONG_TRANSACTIONS, BACKUPS = "long_transactions", "backups"
 INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
-# Causes of a server's end that leave nothing to read once they are mended: a person has to say so.
-MENDABLE = ("out_of_memory", "port_conflict", "unknown")
+# Causes of a server's end that leave nothing to read once they are fixed: a person has to say so.
+ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "unknown")
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
 STARTABLE = ("stopped", "killed")
@@ -50,32 +49,60 @@ class Reading:
 class Wanted:
     state: str
     interrupt: Sequence[str] = ()
-    mended: Sequence[str] = ()
+    acknowledged_causes: Sequence[str] = ()
+    stop_timeout_seconds: float = 120
+    start_timeout_seconds: float = 60
 
 
 @dataclass(frozen=True)
 class Plan:
+    wanted: Wanted
     steps: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
     before: Dict[str, Any] = field(default_factory=dict)
     after: Dict[str, Any] = field(default_factory=dict)
+    started_at: Optional[str] = None  # of the server as it was found
+
+    @property
+    def empty(self) -> bool:
+        return not self.steps
 
     @property
     def changes(self) -> bool:
         return any(step in (STOP, START) for step in self.steps)
+
+    def details(self) -> Dict[str, Any]:
+        """The result's keys before anything is done."""
+        return {
+            "state": self.before["state"],
+            "steps": list(self.steps),
+            "notes": list(self.warnings),
+            "clean_shutdown": None,
+            "downtime_seconds": None,
+            "started_at": self.started_at,
+            "applied": [],
+            "pending_restart": list(self.before["pending_restart"]),
+        }
+
+    def foreseen(self) -> Change:
+        details = self.details()
+        if self.changes:
+            details.update(state=self.after["state"], pending_restart=list(self.after["pending_restart"]))
+            details["applied"] = list(self.before["pending_restart"]) if STOP in self.steps else []
+        return Change(self.changes, self.before, self.after, details)
 
 
 def decide(reading: Reading, wanted: Wanted) -> Plan:
     """Raises RefusedError where it is not safe now; its text says why and what would make it safe."""
     found, answer = state_of(reading)
     if reading.obstacle and not _as_wanted(found, wanted.state):
-        raise RefusedError("The server is not to be %s from here: %s" % (wanted.state, reading.obstacle))
+        raise RefusedError("%s refused: %s" % (VERBS[wanted.state], reading.obstacle))
     if found == UNRESPONSIVE:
-        raise _refused(reading, answer, "It does not answer, so that nobody can tell what a stop would break")
+        raise _refused(reading, wanted, answer, "It is not responding, so nobody can tell what a stop would break")
     if wanted.state == STARTED:
         return _plan(reading, wanted, found, *_to_start(reading, wanted, found, answer))
     if found == STARTING:
-        raise _refused(reading, answer, "A stop now would make the next start begin its recovery anew")
+        raise _refused(reading, wanted, answer, "A stop now would make the next start repeat its recovery")
     if wanted.state == STOPPED:
         steps, warnings = _to_stop(reading, wanted, found, answer)
         return _plan(reading, wanted, found, steps, warnings)
@@ -128,39 +155,6 @@ def error_line(error: Mapping[str, Any]) -> str:
     return "%s: %s%s" % (where, name, line(str(error["error"])))
 
 
-def holders(processes: Sequence[Process], postmaster: Optional[int]) -> List[Dict[str, Any]]:
-    """Who keeps a server from ending, most telling first: sessions, then senders of WAL, the archiver, the rest.
-
-    A fast shutdown ends all sessions, then writes the last checkpoint, then waits for what has to receive its WAL.
-    """
-    sessions = {backend.pid: backend for backend in titles.backends(processes)}
-    found = []
-    for process in processes:
-        title = re.sub(r"^postgres: ", "", process["title"].strip())
-        if process["pid"] == postmaster or process["state"][:1] == "Z" or not process["title"].startswith("postgres: "):
-            continue
-        kind = next((word for word in ("walsender", "archiver", "checkpointer", "startup") if word in title), "other")
-        if process["pid"] in sessions:
-            kind = "session"
-        found.append({"pid": process["pid"], "kind": kind, "state": process["state"], "title": line(title)})
-    order = ("session", "walsender", "archiver", "checkpointer", "startup", "other")
-    return sorted(found, key=lambda each: (order.index(str(each["kind"])), each["pid"]))
-
-
-def held_by(found: Sequence[Mapping[str, Any]]) -> str:
-    """``holders`` for the eye: those of the first kind only."""
-    if not found:
-        return "no process of the server is to be seen"
-    first = [each for each in found if each["kind"] == found[0]["kind"]]
-    told = ["pid %s (%s%s)" % (each["pid"], each["title"], _process_state(str(each["state"]))) for each in first]
-    return names(told, 3)
-
-
-def _process_state(state: str) -> str:
-    letter = state[:1].upper()
-    return {"T": ", stopped by a signal", "D": ", waiting for its disk"}.get(letter, "")
-
-
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
@@ -171,29 +165,27 @@ def _as_wanted(found: str, state: str) -> bool:
 def _plan(reading: Reading, wanted: Wanted, found: str, steps: Tuple[str, ...], warnings: List[str]) -> Plan:
     after = {STARTED: RUNNING, RESTARTED: RUNNING, STOPPED: DOWN}[wanted.state]
     waiting = pending(reading.facts)
+    snapshot = reading.facts["snapshot"]
+    started = snapshot["started_at"] if snapshot else None
     stops = STOP in steps
     before = {"state": found, "restarted": False, "pending_restart": waiting}
     if not stops and START not in steps:
-        return Plan(steps, tuple(warnings), before, before)
-    return Plan(
-        steps,
-        tuple(warnings),
-        before,
-        {
-            "state": after,
-            "restarted": stops and START in steps,
-            "pending_restart": [] if stops else waiting,
-        },
-    )
+        return Plan(wanted, steps, tuple(warnings), before, before, started)
+    changed = {
+        "state": after,
+        "restarted": stops and START in steps,
+        "pending_restart": [] if stops else waiting,
+    }
+    return Plan(wanted, steps, tuple(warnings), before, changed, started)
 
 
 def _to_start(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tuple[Tuple[str, ...], List[str]]:
     if found == RUNNING:
         return (), []
     if found == STARTING:
-        return (WAIT_READY,), ["It is starting up already; it is only waited for."]
+        return (WAIT_READY,), ["It is already starting up; only waiting for it."]
     if found == SHUTTING_DOWN:
-        return (WAIT_STOPPED, START, WAIT_READY), ["It is being shut down; it is started when that is done."]
+        return (WAIT_STOPPED, START, WAIT_READY), ["It is shutting down; it is started once it is down."]
     return (START, WAIT_READY), _startable(reading, wanted, answer)
 
 
@@ -201,10 +193,10 @@ def _to_stop(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tu
     if found == DOWN:
         server = reading.facts["server"]
         if server is not None and (server["restart_loop"] or server["state"] == "restarting"):
-            raise _refused(reading, answer, "It is in a restart loop, which its engine drives")
+            raise _refused(reading, wanted, answer, "It is in a restart loop, which its engine drives")
         return (), []
     if found == SHUTTING_DOWN:  # SIGINT once more does no harm, and makes a fast shutdown of a smart one
-        return (STOP,), ["It is being shut down already."]
+        return (STOP,), ["It is already shutting down."]
     return (CHECKPOINT, STOP), _stoppable(reading, wanted)
 
 
@@ -217,25 +209,25 @@ def _startable(reading: Reading, wanted: Wanted, answer: Answer) -> List[str]:
     if directory is not None and (not directory["exists"] or directory["entries"] == 0):
         what = "is empty" if directory["exists"] else "does not exist"
         raise RefusedError(
-            "Nothing was done: the data directory %s %s; started like that it could become a new, empty database"
-            % (directory["path"], what),
+            "%s refused: the data directory %s %s; a start now could create a new, empty database"
+            % (VERBS[wanted.state], directory["path"], what),
             "Is its volume mounted? Restore what was there, or start it by hand if it is meant to be new.",
             details=_details(reading, answer),
         )
     if now.cause not in STARTABLE:
-        raise _refused(reading, now if now.cause != "unknown" else answer)
+        raise _refused(reading, wanted, now if now.cause != "unknown" else answer)
     if cause in STARTABLE:
         return []
     if cause in _READABLE and _read(server, cause):
-        return ["It went down for %s, which is gone." % cause]
-    if cause in wanted.mended and cause in MENDABLE:
-        return ["It went down for %s, which somebody has mended." % cause]
+        return ["It went down because of %s, which is no longer the case." % cause]
+    if cause in wanted.acknowledged_causes and cause in ACKNOWLEDGEABLE:
+        return ["It went down because of %s, acknowledged as fixed." % cause]
     hint = (
-        'Once that is done, say so: mended: [%s] (-e \'{"oncall_mended": ["%s"]}\').' % (cause, cause)
-        if cause in MENDABLE
+        'Once that is fixed, acknowledge it: -e \'{"oncall_acknowledged_causes": ["%s"]}\'.' % cause
+        if cause in ACKNOWLEDGEABLE
         else ""
     )
-    raise _refused(reading, answer, "", hint)
+    raise _refused(reading, wanted, answer, "", hint)
 
 
 def _read(server: ServerFacts, cause: str) -> bool:
@@ -251,7 +243,7 @@ def _read(server: ServerFacts, cause: str) -> bool:
 
 
 def _without_past(facts: Facts, lock_file: Any) -> Facts:
-    """The same server as if it had been shut down in order: only what it stands on can speak against it."""
+    """The same server as if it had been shut down cleanly: only what it stands on can speak against it."""
     server = cast(ServerFacts, facts["server"])
     control = server["control"]
     there = server["state"] in ("missing", "created")
@@ -275,19 +267,19 @@ def _stoppable(reading: Reading, wanted: Wanted) -> List[str]:
     facts, preflight = reading.facts, reading.preflight
     if facts["snapshot"] is None or preflight is None:
         raise RefusedError(
-            "The server is not %s: its configuration and its sessions cannot be examined (%s)"
-            % (wanted.state, reading.preflight_error or "SQL brought nothing"),
-            "Make SQL possible first (login_user a superuser; pool_reset when no connection is left).",
+            "%s refused: configuration and sessions cannot be checked (%s)"
+            % (VERBS[wanted.state], reading.preflight_error or "no answer to SQL"),
+            "Make SQL possible first (login_user: a superuser; pool_reset when no connection slot is left).",
             details=_details(reading),
         )
     if facts["snapshot"]["configured"]["hba_rules"] is None:
         raise RefusedError(
-            "The server is not %s: the login role may not read pg_file_settings and pg_hba_file_rules" % wanted.state,
-            "Use a superuser as login_user: with an error in these files the server would not come back.",
+            "%s refused: the login role may not read pg_file_settings and pg_hba_file_rules" % VERBS[wanted.state],
+            "Set login_user to a superuser: with an error in these files the server would not come back.",
             details=_details(reading),
         )
     for reason, hint in _reasons(reading, preflight, wanted):
-        raise RefusedError("The server is not %s: %s" % (wanted.state, reason), hint, details=_details(reading))
+        raise RefusedError("%s refused: %s" % (VERBS[wanted.state], reason), hint, details=_details(reading))
     return _warnings(reading, preflight)
 
 
@@ -296,34 +288,34 @@ def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> 
     errors = file_errors(reading.facts)
     if errors:
         found.append(
-            ("%s in its configuration: %s" % (count(len(errors), "error"), names(errors, 3)), "Correct the files.")
+            (
+                "configuration files contain %s: %s" % (count(len(errors), "error"), names(errors, 3)),
+                "Correct the files.",
+            )
         )
     if preflight["missing_libraries"]:
         found.append(
             (
-                "shared_preload_libraries names %s, of which there is no file" % names(preflight["missing_libraries"]),
-                "Install what is missing, or correct the setting: it would not start again.",
+                "shared_preload_libraries names %s, but the file is missing" % names(preflight["missing_libraries"]),
+                "Install it, or correct the setting: the server would not start again.",
             )
         )
     if reading.facts["server"] is not None and reading.facts["server"]["state"] != "unknown":
         now = running.check(_without_past(reading.facts, None), reading.thresholds)
         if now.cause not in STARTABLE:
             told = "; ".join(now.evidence[:-1] or now.evidence)  # the last one says that it is down
-            found.append(("it would not start again, for %s" % told, "Mend that first."))
+            found.append(("it would not start again: %s" % told, "Fix that first."))
     for disk in reading.facts["server"]["disks"] if reading.facts["server"] else []:
         if disk["free_bytes"] < 2 * WAL_SEGMENT_BYTES and disk["free_bytes"] < disk["total_bytes"] / 10:
-            text = "only %s of %s are free on %s" % (size(disk["free_bytes"]), size(disk["total_bytes"]), disk["path"])
+            text = "only %s of %s free on %s" % (size(disk["free_bytes"]), size(disk["total_bytes"]), disk["path"])
             found.append((text, "Make room first (never in the data directory): a start writes WAL."))
     interrupted = _backups(preflight) if BACKUPS not in wanted.interrupt else []
     if interrupted:
-        hint = 'Wait for it, or say interrupt: [backups] (-e \'{"oncall_interrupt": ["backups"]}\'): it is then lost.'
+        hint = 'Wait for it, or give it up: -e \'{"oncall_interrupt": ["backups"]}\'.'
         found.append(("a backup is running: %s" % names(interrupted), hint))
     long = preflight["transactions"] if LONG_TRANSACTIONS not in wanted.interrupt else []
     if long:
-        hint = (
-            'Wait for them, end them, or say interrupt: [long_transactions] (-e \'{"oncall_interrupt": '
-            '["long_transactions"]}\'): they are then rolled back.'
-        )
+        hint = 'Wait for them, or have them rolled back: -e \'{"oncall_interrupt": ["long_transactions"]}\'.'
         lost = names([_transaction(each) for each in long], 3)
         found.append(("%s would be lost: %s" % (count(len(long), "long transaction"), lost), hint))
     return found
@@ -363,11 +355,12 @@ def _transaction(each: Mapping[str, Any]) -> str:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def _refused(reading: Reading, answer: Answer, why: str = "", hint: str = "") -> RefusedError:
+def _refused(reading: Reading, wanted: Wanted, answer: Answer, why: str = "", hint: str = "") -> RefusedError:
     """With the verdict's own words, which say what a person must do, and its proof."""
     summary = render(answer, reading.facts["target"]["host"])["summary"] if answer.code else answer.detail
     proof = "; ".join(line(each) for each in answer.evidence[:3])
-    text = "Nothing was done: %s%s%s" % (summary, " (%s)" % proof if proof else "", ". " + why if why else "")
+    summary = "%s%s%s" % (summary, " (%s)" % proof if proof else "", ". " + why if why else "")
+    text = "%s refused: %s" % (VERBS[wanted.state], summary)
     return RefusedError(text, hint, details=_details(reading, answer))
 
 

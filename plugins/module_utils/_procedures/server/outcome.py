@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What came of a stop or a start: was it clean, who holds it up, why is it down. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..._core.text import line, names
+from ..._judge import titles
+from ..._judge.checks import accepting, running
+from ..._judge.checks.readings import log_lines, this_run
+from ..._judge.verdicts import render
+from ..._model.answers import Answer, Thresholds
+from ..._model.facts import Facts, Process, ServerFacts
+from .plan import STARTABLE, Reading, state_of
+
+_CLEAN = ("shut down", "shut down in recovery")
+
+
+def clean_shutdown(server: ServerFacts) -> Optional[bool]:
+    """Of a server that is down: by its control file, else by its exit code; None: neither could be read."""
+    control = server["control"]
+    if control is not None and control["state"] is not None:
+        return control["state"] in _CLEAN
+    if server["exit_code"] is not None:  # the postmaster's is 0 only when its last checkpoint is written
+        return server["exit_code"] == 0
+    return None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a server does not come up. ``state`` and ``cause`` are None where it could not be looked at."""
+
+    state: Optional[str] = None
+    code: Optional[str] = None
+    cause: Optional[str] = None
+    evidence: Tuple[str, ...] = ()
+    todo: str = "Run triage"
+
+
+def failure(facts: Optional[Facts], thresholds: Thresholds, host: str) -> Failure:
+    """By question 1 or 2, of what was read after a start that failed."""
+    if facts is None:
+        return Failure()
+    answer: Answer = running.check(facts, thresholds)
+    if answer.code is None:
+        answer = accepting.check(facts, thresholds)
+    evidence = list(answer.evidence)
+    if answer.cause in STARTABLE and facts["server"] is not None:
+        # Nothing that is known speaks against a start that has just failed: its last words have to say it.
+        answer = replace(answer, cause="unknown")
+        evidence = log_lines(this_run(facts["server"])) + evidence
+    return Failure(
+        state_of(Reading(facts, thresholds))[0],
+        answer.code,
+        answer.cause,
+        tuple(evidence),
+        render(answer, host)["summary"] if answer.code else "Run triage",
+    )
+
+
+def holders(processes: Sequence[Process], postmaster: Optional[int]) -> List[Dict[str, Any]]:
+    """Who keeps a server from ending, most telling first: sessions, then senders of WAL, the archiver, the rest.
+
+    A fast shutdown ends all sessions, then writes the last checkpoint, then waits for what has to receive its WAL.
+    """
+    sessions = {backend.pid: backend for backend in titles.backends(processes)}
+    found = []
+    for process in processes:
+        title = re.sub(r"^postgres: ", "", process["title"].strip())
+        if process["pid"] == postmaster or process["state"][:1] == "Z" or not process["title"].startswith("postgres: "):
+            continue
+        kind = next((word for word in ("walsender", "archiver", "checkpointer", "startup") if word in title), "other")
+        if process["pid"] in sessions:
+            kind = "session"
+        found.append({"pid": process["pid"], "kind": kind, "state": process["state"], "title": line(title)})
+    order = ("session", "walsender", "archiver", "checkpointer", "startup", "other")
+    return sorted(found, key=lambda each: (order.index(str(each["kind"])), each["pid"]))
+
+
+def held_by(found: Sequence[Mapping[str, Any]]) -> str:
+    """``holders`` for the eye: those of the first kind only."""
+    if not found:
+        return "no process of the server can be seen"
+    first = [each for each in found if each["kind"] == found[0]["kind"]]
+    told = ["pid %s (%s%s)" % (each["pid"], each["title"], _process_state(str(each["state"]))) for each in first]
+    return names(told, 3)
+
+
+def _process_state(state: str) -> str:
+    letter = state[:1].upper()
+    return {"T": ", stopped by a signal", "D": ", waiting for its disk"}.get(letter, "")
