@@ -115,12 +115,12 @@ blocks:
       query: UPDATE orders SET state = 'paid' WHERE id = 7
 """
 
-from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
-from ..module_utils._procedures.prepared_transaction.run import OPTIONS, change
+from ..module_utils._procedures.prepared_transaction.run import OPTIONS, Finish
 
-WORK = Unconverted(TARGET + OPTIONS, change)
+WORK = Changing(TARGET + OPTIONS, Finish())
 
 
 def main() -> None:

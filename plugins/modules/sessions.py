@@ -15,14 +15,21 @@ description:
   - Only client backends are ever signalled. Never signalled are sessions of this collection itself, of superusers and
     replication roles that are none of the declared O(clients), and what O(protect_applications) and O(protect_users)
     name.
+  - A declared client is a role and a place - its C(application_name), or the address of its container. Where neither is
+    known its role alone counts, unless that is a superuser.
+  - A session that waits for a synchronous standby is never signalled, not even by O(pids). Cancelling it would tell its
+    client that a commit succeeded which is on no standby.
+  - VACUUM, CREATE INDEX, REINDEX, CLUSTER and base backups are only stopped where O(pids) names them.
   - A query is cancelled first. What is to be ended is terminated when it had time to notice. Then it is verified.
     Nothing is ever sent SIGKILL.
   - One statement signals all sessions, and looks at each one again as it does. A process number that was given to
     somebody else, or a session that went back to work, is left alone.
-  - When not one slot is left for SQL, O(state=absent) frees the first one by SIGTERM to the backend that its process
-    title shows to be the best candidate under the same rules, then goes on in SQL. Idle ones go first, those of
-    declared O(clients) before others, and the oldest process before younger ones. A title shows no application, so
-    roles that may be superusers are only taken for declared O(clients).
+  - When no slot is left for SQL, O(state=absent) frees the first one by SIGTERM to the backend that its process title
+    shows to be the best candidate under the same rules, then goes on in SQL. Idle ones go first, and the oldest
+    process before younger ones.
+  - A title shows neither the application nor whether the role is a superuser. So only sessions of a declared client's
+    role from the address of its container are taken, or, with O(runtime=pg_ctl), from this host by TCP when the program
+    at the other end can be seen. A backup tool or C(psql) at the other end is left alone.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
@@ -32,7 +39,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - When not one slot is left for SQL, only the first session to go can be told.
+      - When no slot is left for SQL, only the first session to be ended is known.
   diff_mode:
     support: full
   platform:
@@ -163,7 +170,7 @@ msg:
   description: What came of it, in one line.
   returned: success
   type: str
-  sample: "12 terminated; 1 left alone (pid 4711 is of the protected application pg_dump)"
+  sample: "12 terminated; 1 left alone (pid 4711 belongs to protected application pg_dump)"
 sessions:
   description:
     - Every session that was meant, with what it was doing when it was looked at, before anything was done.
@@ -275,12 +282,12 @@ reached:
   sample: true
 """
 
-from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
-from ..module_utils._procedures.sessions.run import OPTIONS, change
+from ..module_utils._procedures.sessions.run import OPTIONS, Sessions
 
-WORK = Unconverted(TARGET + OPTIONS, change)
+WORK = Changing(TARGET + OPTIONS, Sessions())
 
 
 def main() -> None:

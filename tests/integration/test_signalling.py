@@ -31,7 +31,9 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.quer
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.target import Target
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction.sql import PREPARED
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Procedure, carry_out
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import run as _sessions
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import signal as _signal
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import sql as signal
 from tests.embedded import Server
 from tests.integration import servers
@@ -111,7 +113,7 @@ class Interrupted:
 
 
 def call(
-    change: Callable[..., Any], spec: Spec, db: Server, options: dict[str, Any], check: bool, between: Between
+    procedure: Procedure[Any, Any, Any], spec: Spec, db: Server, options: dict[str, Any], check: bool, between: Between
 ) -> dict[str, Any]:
     beside = {
         "runtime": "pg_ctl",
@@ -124,15 +126,14 @@ def call(
     target: Target = open_target(validated.validated_parameters, "db")
     try:
         session: Any = Interrupted(target.session, between)
-        done = change(dataclasses.replace(target, session=session), validated.validated_parameters, check)
-        result: dict[str, Any] = done.result()
-        return result
+        meant = dataclasses.replace(target, session=session)
+        return carry_out(procedure, meant, validated.validated_parameters, check).result()
     finally:
         target.close()
 
 
 def signalled(db: Server, check: bool = False, between: Between | None = None, **options: Any) -> dict[str, Any]:
-    return call(_sessions.change, _sessions.OPTIONS, db, options, check, between or {})
+    return call(_sessions.Sessions(), _sessions.OPTIONS, db, options, check, between or {})
 
 
 def as_watcher(db: Server) -> dict[str, Any]:
@@ -195,13 +196,13 @@ def test_a_thousand_go_by_one_statement() -> None:
 def test_a_number_that_is_somebody_elses_by_now_is_left_alone(db: Server, opened: Connect, query: Query) -> None:
     client = opened().start("SELECT pg_sleep(60)")
     start = db.sql("SELECT backend_start - interval '1 microsecond' FROM pg_stat_activity WHERE pid = %d" % client.pid)
-    arrays = {"pids": [str(client.pid)], "starts": [start], "changes": [None], "queries": [None]}
+    arrays = {"pids": [str(client.pid)], "starts": [start], "changes": [None], "queries": [None], "named": ["f"]}
     session = open_target(target_options(db), "db").session
     assert session.query(query, Deadline(10), **arrays) == []
     assert alive(db, client)
     assert db.sql("SELECT state FROM pg_stat_activity WHERE pid = %d" % client.pid) == "active"
     arrays["starts"] = [db.sql("SELECT backend_start FROM pg_stat_activity WHERE pid = %d" % client.pid)]
-    assert session.query(query, Deadline(10), **arrays) == [{"pid": client.pid, "sent": True}]
+    assert session.query(query, Deadline(10), **arrays) == [{"pid": client.pid, "spared": None, "sent": True}]
 
 
 def target_options(db: Server) -> dict[str, Any]:
@@ -227,7 +228,7 @@ def test_whoever_goes_back_to_work_meanwhile_is_left_alone(db: Server, opened: C
     assert outcomes(done) == {first.pid: "refused", second.pid: "gone_by_itself"}
     assert not done["changed"]
     assert alive(db, first)
-    assert [one["reason"] for one in done["sessions"] if one["pid"] == first.pid] == [_sessions.AT_WORK_AGAIN]
+    assert [one["reason"] for one in done["sessions"] if one["pid"] == first.pid] == [_signal.AT_WORK_AGAIN]
 
 
 def test_only_the_query_that_was_seen_is_cancelled(db: Server, opened: Connect) -> None:
@@ -279,7 +280,7 @@ def test_superusers_go_only_for_a_declared_client(db: Server, opened: Connect) -
     done = signalled(db, clients=declared("root"), **everything)
     assert outcomes(done) == {application.pid: "terminated", person.pid: "refused"}
     assert alive(db, person)
-    with pytest.raises(RefusedError, match="is a superuser's"):
+    with pytest.raises(RefusedError, match="is a superuser's session"):
         signalled(db, state="absent", pids=[person.pid])
 
 
@@ -314,8 +315,13 @@ def test_a_running_pg_dump_is_left_alone(db: Server, opened: Connect) -> None:
         pid = int(until(lambda: db.sql(find)))
         result = signalled(db, state="absent", query_seconds=0, max_percent=100, clients=declared("postgres", None))
         assert outcomes(result) == {pid: "refused"} and db.sql(find) == str(pid)
+        by_role: dict[str, Any] = {
+            "application": "pg_dump",
+            "clients": declared("postgres", None),
+        }  # any superuser might be it
+        assert outcomes(signalled(db, state="absent", max_percent=100, **by_role)) == {pid: "refused"}
         named = signalled(
-            db, state="absent", application="pg_dump", clients=declared("postgres", None), max_percent=100
+            db, state="absent", application="pg_dump", clients=declared("postgres", "pg_dump"), max_percent=100
         )
         assert outcomes(named) == {pid: "cancelled"} and named["changed"]  # it left by itself then
     finally:
@@ -475,11 +481,11 @@ def test_as_many_as_it_takes_of_a_role_and_none_of_strangers(db: Server, opened:
 
 def test_a_superuser_of_nobody_is_left_alone_even_then(db: Server, full: list[Client]) -> None:
     other = [{"service": "api", "application_name": "shop-api", "login": {"user": "app"}}]
-    with pytest.raises(RefusedError, match="is of the protected user root") as caught:
+    with pytest.raises(RefusedError, match="belongs to protected user root") as caught:
         signalled(db, **IDLE, clients=other, protect_users=["root"])
     assert caught.value.sqlstate == "53300" and caught.value.details["freed"] == []
-    with pytest.raises(RefusedError, match="perhaps a superuser"):
-        signalled(db, **IDLE, clients=other, login_user="root")
+    with pytest.raises(RefusedError, match="no declared client is known to be: it may be a backup or a person"):
+        signalled(db, **IDLE, clients=other)
     assert refuses(db)
 
 
@@ -487,7 +493,7 @@ def test_a_superuser_of_nobody_is_left_alone_even_then(db: Server, full: list[Cl
     "options, words",
     [
         ({**IDLE, "free_slot": False}, "free_slot is false"),
-        ({"state": "cancelled", "query_seconds": 1}, "state=cancelled ends no session"),
+        ({"state": "cancelled", "query_seconds": 1}, "cancelling a query frees none"),
     ],
 )
 def test_no_slot_is_freed_where_that_is_not_wanted(
@@ -500,7 +506,7 @@ def test_no_slot_is_freed_where_that_is_not_wanted(
 
 def test_from_afar_no_slot_can_be_freed(db: Server, full: list[Client]) -> None:
     afar = {"runtime": "remote", "data_directory": None, "bin_directory": None, **as_watcher(db), "login_user": "root"}
-    with pytest.raises(RefusedError, match=r"Not one slot is left.*Nothing can be run beside") as caught:
+    with pytest.raises(RefusedError, match=r"No connection slot is available.*Nothing can be run beside") as caught:
         signalled(db, **IDLE, **ROOT, **afar)
     assert caught.value.sqlstate == "53300"
     assert refuses(db)
@@ -572,7 +578,7 @@ def orphan(db: Server) -> Iterator[str]:
 
 
 def finished(db: Server, check: bool = False, between: Between | None = None, **options: Any) -> dict[str, Any]:
-    return call(run.change, run.OPTIONS, db, options, check, between or {})
+    return call(run.Finish(), run.OPTIONS, db, options, check, between or {})
 
 
 @pytest.mark.parametrize("state, rows", [("rolled_back", "0"), ("committed", "1")])
@@ -605,7 +611,7 @@ def test_only_its_owner_or_a_superuser_may(db: Server, orphan: str) -> None:
         "login_user": "watcher",
         "login_password": PASSWORD,
     }
-    with pytest.raises(RefusedError, match="only its owner or a superuser"):
+    with pytest.raises(RefusedError, match="only its owner or a superuser can"):
         finished(db, gid=orphan, min_age_seconds=0, **limited)
 
 
@@ -613,7 +619,9 @@ def test_one_that_somebody_else_finishes_is_no_matter(db: Server, orphan: str) -
     target = open_target(target_options(db), "db")
     found = target.session.query(PREPARED, Deadline(10), gid=orphan)[0]
     db.sql("COMMIT PREPARED '%s'" % GID.replace("'", "''"), database="shop")
-    assert run._finish(target, found, "rolled_back") is False
+    options = {"gid": orphan, "state": "rolled_back", "min_age_seconds": 0}
+    plan = run.Finish().plan(dict(found, blocked_seconds=30), options)
+    assert run.Finish().apply(target, plan) is False
     assert db.sql("SELECT count(*) FROM orders", database="shop") == "1"
 
 
@@ -641,9 +649,12 @@ def test_the_statements_of_every_version(
             "starts": [row["backend_start"]],
             "changes": [row["state_change"]],
             "queries": [None],
+            "named": ["f"],
         }
         assert session.query(signal.THERE, Deadline(10), **arrays) == [{"pid": root.pid}]
-        assert session.query(signal.TERMINATE, Deadline(10), **arrays) == [{"pid": root.pid, "sent": True}]
+        assert session.query(signal.TERMINATE, Deadline(10), **arrays) == [
+            {"pid": root.pid, "spared": None, "sent": True}
+        ]
         victim.finish()
     finally:
         session.close()

@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge import titles
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.plan import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.by_title import Titled, choose
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import (
     ABSENT,
     CANCELLED,
     Declared,
+    Looked,
     Request,
     Row,
     Rules,
-    Titled,
-    choose,
+    Selection,
+    counted,
     needed,
     select,
     states,
@@ -50,14 +52,24 @@ def row(pid: int = 1, **more: Any) -> Row:
         "replication": False,
         "own": False,
         "may_signal": True,
+        "sync_wait": False,
+        "task": None,
         "query": "SELECT 1",
     }
     known.update(more)
     return known  # type: ignore[return-value]
 
 
-def taken(rows: List[Row], request: Request, rules: Rules = LAX, roots: Tuple[int, ...] = ()) -> List[int]:
-    return [one["pid"] for one in select(rows, request, rules, roots).take]
+def choice(rows: Sequence[Row], request: Request, rules: Rules = LAX, at_most: Optional[int] = None) -> Selection:
+    return select(Looked(tuple(rows)), request, rules, at_most)
+
+
+def taken(rows: List[Row], request: Request, rules: Rules = LAX, blockers: Tuple[int, ...] = ()) -> List[int]:
+    edges = tuple(
+        {"blocked_pid": 1000 + at, "blocking_pid": pid, "blocking_gid": None, "blocked_seconds": 90.0 - at}
+        for at, pid in enumerate(blockers)
+    )
+    return [one["pid"] for one in select(Looked(tuple(rows), edges=edges), request, rules).take]
 
 
 POSTGRES = {"user": "postgres", "superuser": True}
@@ -68,11 +80,11 @@ POSTGRES = {"user": "postgres", "superuser": True}
     [
         ({}, {}, {}, None),
         ({"own": True}, {}, {}, "oncall.postgresql itself"),
-        ({"backend_type": "walsender"}, {}, {}, "no client backend (walsender)"),
-        ({"backend_type": "autovacuum worker"}, {}, {}, "no client backend (autovacuum worker)"),
-        ({"backend_type": "parallel worker"}, {}, {}, "no client backend"),
+        ({"backend_type": "walsender"}, {}, {}, "not a client backend (walsender)"),
+        ({"backend_type": "autovacuum worker"}, {}, {}, "not a client backend (autovacuum worker)"),
+        ({"backend_type": "parallel worker"}, {}, {}, "not a client backend"),
         ({"backend_type": None, "backend_start": None, "state": None}, {}, {}, "pg_monitor"),
-        (POSTGRES, {}, {}, "is a superuser's (postgres)"),
+        (POSTGRES, {}, {}, "is a superuser's session (postgres)"),
         (POSTGRES, {"clients": (ROOTED,)}, {}, None),  # the application logs in as a superuser
         ({**POSTGRES, "application": "psql"}, {"clients": (ROOTED,)}, {}, None),  # by its address
         ({**POSTGRES, "client_address": None}, {"clients": (ROOTED,)}, {}, None),  # by its name
@@ -84,9 +96,12 @@ POSTGRES = {"user": "postgres", "superuser": True}
             {},
             "superus",
         ),
-        ({**POSTGRES, "application": "psql"}, {"clients": (Declared("postgres"),)}, {}, None),  # nothing else is known
+        # A role is not enough to tell a superuser's sessions: people and tools log in as such, too.
+        ({**POSTGRES, "application": "psql"}, {"clients": (Declared("postgres"),)}, {}, "no declared client"),
+        ({**POSTGRES, "client_address": None}, {"clients": (Declared("postgres"),)}, {}, "no declared client"),
+        ({"replication": True, "application": "x"}, {"clients": (Declared("app"),)}, {}, None),
         (POSTGRES, {"clients": (SHOP,)}, {}, "superuser"),
-        ({"replication": True}, {}, {}, "replication role (app)"),
+        ({"replication": True}, {}, {}, "replication role app"),
         ({"replication": True}, {"clients": (SHOP,)}, {}, None),
         ({"application": "pg_dump"}, {}, {}, "protected application pg_dump"),
         ({"application": "pg_dumpall"}, {}, {}, "protected application"),
@@ -101,6 +116,8 @@ POSTGRES = {"user": "postgres", "superuser": True}
         ({}, {"protect_users": ("app",)}, {}, "protected user app"),
         ({}, {"protect_users": ("app",)}, {"user": "app"}, None),
         ({"may_signal": False}, {}, {}, "pg_signal_backend"),
+        ({"sync_wait": True, "wait_event": "SyncRep"}, {}, {}, "waits for a synchronous standby"),
+        ({"sync_wait": True}, {"clients": (SHOP,), "protect_applications": ()}, {"user": "app"}, "on no standby"),
     ],
 )
 def test_who_is_protected(
@@ -108,7 +125,7 @@ def test_who_is_protected(
 ) -> None:
     for state in (ABSENT, CANCELLED):
         one = row(**{"state": "active", "query_seconds": 5.0, **session})
-        plan = select([one], Request(state, pids=frozenset({1}), **asked), Rules(max_percent=100, **rules))
+        plan = choice([one], Request(state, pids=frozenset({1}), **asked), Rules(max_percent=100, **rules))
         if reason is None:
             assert (plan.take, plan.refused) == ((one,), ())
         else:
@@ -158,22 +175,22 @@ def test_who_is_meant(asked: Dict[str, Any], expected: List[int]) -> None:
 
 def test_only_what_runs_can_be_cancelled() -> None:
     assert taken(ALL, Request(CANCELLED, user="app")) == [5, 7, 6]
-    plan = select(ALL, Request(CANCELLED, pids=frozenset({1, 3, 5})), LAX)
+    plan = choice(ALL, Request(CANCELLED, pids=frozenset({1, 3, 5})), LAX)
     assert ([one["pid"] for one in plan.take], [one["pid"] for one in plan.idle]) == ([5], [1, 3])
 
 
 def test_root_blockers_in_their_order() -> None:
-    assert taken(ALL, Request(ABSENT, blocking=True), roots=(6, 2)) == [6, 2]
-    assert taken(ALL, Request(ABSENT, blocking=True, user="web"), roots=(6, 2)) == [2]
+    assert taken(ALL, Request(ABSENT, blocking=True), blockers=(6, 2)) == [6, 2]
+    assert taken(ALL, Request(ABSENT, blocking=True, user="web"), blockers=(6, 2)) == [2]
     assert taken(ALL, Request(ABSENT, blocking=True)) == []
 
 
 def test_pids_that_are_not_there_are_told() -> None:
-    assert select(ALL, Request(ABSENT, pids=frozenset({3, 99, 98})), LAX).absent_pids == (98, 99)
+    assert choice(ALL, Request(ABSENT, pids=frozenset({3, 99, 98})), LAX).absent_pids == (98, 99)
 
 
 def test_our_own_sessions_are_not_even_mentioned_unless_named() -> None:
-    plan = select([row(1, own=True, application="oncall")], Request(ABSENT, user="app"), LAX)
+    plan = choice([row(1, own=True, application="oncall")], Request(ABSENT, user="app"), LAX)
     assert (plan.take, plan.refused) == ((), ())
 
 
@@ -193,7 +210,7 @@ def test_our_own_sessions_are_not_even_mentioned_unless_named() -> None:
 def test_caps(number: int, asked: Dict[str, Any], rules: Dict[str, Any], over: Optional[str]) -> None:
     rows = [row(pid, user="app" if pid < number else "other") for pid in range(10)]
     rows += [row(100, backend_type="walsender"), row(101, own=True)]  # nobody's clients
-    plan = select(rows, Request(ABSENT, **asked), Rules(**rules))
+    plan = choice(rows, Request(ABSENT, **asked), Rules(**rules))
     assert plan.over == over if over is None else over in str(plan.over)
 
 
@@ -204,12 +221,25 @@ def test_something_must_be_asked_for() -> None:
         assert Request(ABSENT, **asked).names_something()
 
 
+@pytest.mark.parametrize("task", ["VACUUM", "CREATE INDEX CONCURRENTLY", "a base backup"])
+def test_maintenance_and_backups_are_stopped_by_pid_only(task: str) -> None:
+    one = row(1, state="active", query_seconds=900.0, task=task, application="backup.sh")
+    for request in (
+        Request(ABSENT, user="app"),
+        Request(ABSENT, application="backup.sh"),
+        Request(CANCELLED, query_seconds=300.0),
+    ):
+        plan = choice([one], request)
+        assert plan.take == () and "is running %s;" % task in plan.refused[0][1]
+    assert choice([one], Request(CANCELLED, pids=frozenset({1}))).take == (one,)
+
+
 # --- by process titles ------------------------------------------------------------------------------------------------
 
 
-def titled(pid: int, title: str, started: int = 0, age_seconds: float = 3600) -> Titled:
+def titled(pid: int, title: str, started: int = 0, age_seconds: float = 3600, programs: Tuple[str, ...] = ()) -> Titled:
     (backend,) = titles.backends([{"pid": pid, "state": "S", "title": "postgres: " + title}])
-    return Titled(backend, "postgres: " + title, started, age_seconds)
+    return Titled(backend, "postgres: " + title, started, age_seconds, programs)
 
 
 TITLES = [
@@ -222,36 +252,77 @@ TITLES = [
     titled(7, "barman postgres 10.0.2.1(7) idle", 0),
     titled(8, "app shop 10.0.0.7(8) idle in transaction (aborted)", 9),
     titled(9, "app shop 10.0.0.7(9) authentication", 9),
+    titled(10, "app shop 10.0.0.7(10) COMMIT waiting for 0/3000148", 0),
+    titled(11, "app shop 10.0.0.9(11) idle", 0),  # the role's, from where no client is
 ]
+ONLY_ROLE = Declared("app", "shop-api")  # where from is not known
 
 
 @pytest.mark.parametrize(
     ("asked", "rules", "expected", "refused"),
     [
-        # idle first, a client's first, the oldest first; then aborted, then in a transaction
-        ({"pids": frozenset(range(20))}, {"clients": (SHOP,)}, [5, 4, 2, 8, 3], [1, 6, 7, 9]),
-        ({"session_states": ("idle",)}, {}, [2, 5, 4], [6, 7]),
-        ({"session_states": ("idle",), "idle_seconds": 1800.0}, {}, [2, 4], [6, 7]),
-        ({"idle_seconds": 1800.0, "user": "app"}, {}, [4, 8, 3], []),
+        # idle first, the oldest first; then aborted, then in a transaction
+        ({"pids": frozenset(range(20))}, {"clients": (SHOP,)}, [5, 4, 8, 3], [1, 2, 6, 7, 9, 10, 11]),
+        ({"session_states": ("idle",)}, {}, [], [2, 4, 5, 6, 7, 11]),  # no client is declared: a pg_dump looks alike
+        ({"session_states": ("idle",)}, {"clients": (ONLY_ROLE,)}, [], [2, 4, 5, 6, 7, 11]),
+        ({"session_states": ("idle",), "idle_seconds": 1800.0}, {"clients": (SHOP,)}, [4], [2, 6, 7, 11]),
+        ({"idle_seconds": 1800.0, "user": "app"}, {"clients": (SHOP,)}, [4, 8, 3], [11]),
         ({"idle_seconds": 7200.0}, {"clients": (SHOP,)}, [], []),  # nobody can be that idle
-        ({"user": "postgres"}, {}, [], [6]),
         ({"user": "postgres"}, {"clients": (ROOTED,)}, [], [6]),  # not from there
-        ({"user": "postgres"}, {"clients": (Declared("postgres", "shop-api"),)}, [6], []),  # where from is not known
-        ({"session_states": ("idle",), "application": "shop-api"}, {"clients": (SHOP,)}, [5, 4], [2, 6, 7]),
-        ({"user": "web"}, {"protect_users": ("web",)}, [2], []),
-        ({"session_states": ("idle",)}, {"protect_users": ("web", "app")}, [], [2, 4, 5, 6, 7]),
-        ({"session_states": ("active",)}, {}, [1], []),  # at work only where that is asked for
-        ({"client_address": "10.0.1.0/24"}, {}, [2], []),
-        ({"database": "nowhere"}, {}, [], []),
+        ({"user": "postgres"}, {"clients": (Declared("postgres", "shop-api", here=True),)}, [], [6]),  # the socket
+        ({"session_states": ("idle",), "application": "shop-api"}, {"clients": (SHOP,)}, [5, 4], [2, 6, 7, 11]),
+        ({"session_states": ("idle",), "application": "other"}, {"clients": (SHOP,)}, [], [2, 4, 5, 6, 7, 11]),
+        ({"user": "app"}, {"clients": (SHOP,), "protect_users": ("app",)}, [5, 4, 8, 3], [1, 9, 10, 11]),
+        ({"database": "shop"}, {"clients": (SHOP,), "protect_users": ("app",)}, [], [1, 2, 3, 4, 5, 8, 9, 10, 11]),
+        # at work only where that is asked for; one that waits for a standby never
+        ({"session_states": ("active",)}, {"clients": (SHOP,)}, [1], [10]),
+        ({"client_address": "10.0.1.0/24"}, {"clients": (SHOP,)}, [], [2]),
+        ({"database": "nowhere"}, {"clients": (SHOP,)}, [], []),
         ({"session_states": ("idle",), "only_clients": True}, {"clients": (SHOP,)}, [5, 4], []),
     ],
 )
 def test_whose_slot_is_freed(
     asked: Dict[str, Any], rules: Dict[str, Any], expected: List[int], refused: List[int]
 ) -> None:
-    choice = choose(TITLES, Request(ABSENT, **asked), Rules(**rules), {"postgres"})
-    assert [one.backend.pid for one in choice.take] == expected
-    assert sorted(one.backend.pid for one, _unused in choice.refused) == refused
+    chosen = choose(TITLES, Request(ABSENT, **asked), Rules(**rules))
+    assert [one.backend.pid for one in chosen.take] == expected
+    assert sorted(one.backend.pid for one, _unused in chosen.refused) == refused
+
+
+@pytest.mark.parametrize(
+    ("address", "programs", "reason"),
+    [
+        ("10.0.0.7(1)", (), None),
+        ("10.0.0.7(1)", ("gunicorn",), None),
+        ("10.0.0.7(1)", ("pg_dump",), "pg_dump, the name of a protected application"),  # in the client's container
+        ("10.0.0.7(1)", ("psql",), "to a person"),
+        ("127.0.0.1(1)", ("gunicorn",), None),
+        ("::1(1)", ("gunicorn",), None),
+        ("127.0.0.1(1)", (), "cannot be seen"),
+        ("127.0.0.1(1)", ("pgbackrest",), "protected application"),
+        ("127.0.0.1(1)", ("psql",), "to a person"),
+        ("[local]", (), "from the Unix socket"),
+        ("10.9.9.9(1)", ("gunicorn",), "from 10.9.9.9"),
+    ],
+)
+def test_who_may_hide_behind_a_title(address: str, programs: Tuple[str, ...], reason: Optional[str]) -> None:
+    one = titled(1, "app shop %s idle" % address, programs=programs)
+    here = Declared("app", "shop-api", here=True)
+    chosen = choose([one], Request(ABSENT, user="app"), Rules((SHOP, here)))
+    if reason is None:
+        assert chosen.take == (one,)
+    else:
+        assert chosen.take == () and reason in chosen.refused[0][1]
+
+
+def test_what_is_counted() -> None:
+    rows = (row(1), row(2), row(3, user="root", superuser=True), row(4, backend_type="walsender"), row(5, own=True))
+    looked = Looked(rows, 97, {"app": 5, "root": 1, "web": 3}, {"shop": 10})
+    assert counted(looked, ("app", "root", None), ("shop", "other")) == {
+        "server": (3, 97),
+        "role app": (2, 5),
+        "database shop": (3, 10),
+    }
 
 
 @pytest.mark.parametrize(
@@ -282,8 +353,8 @@ def test_as_many_as_it_takes_are_those_of_clients_that_are_idle_longest() -> Non
     ]
     request = Request(ABSENT, session_states=("idle",), only_clients=True)
     for at_most, pids in ((0, []), (2, [2, 3]), (9, [2, 3, 1])):
-        assert [one["pid"] for one in select(rows, request, rules, at_most=at_most).take] == pids
-    assert select(rows, request, Rules(max_percent=100), at_most=9).take == ()
+        assert [one["pid"] for one in choice(rows, request, rules, at_most).take] == pids
+    assert choice(rows, request, Rules(max_percent=100), 9).take == ()
 
 
 def test_a_state_may_be_given_as_one_word() -> None:

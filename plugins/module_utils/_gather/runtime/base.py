@@ -60,6 +60,10 @@ class Client(Protocol):
     application_name: Optional[str]
     addresses: Sequence[str]  # its own, as the server may see them; empty where they are not known
 
+    @property
+    def process(self) -> Optional[int]:
+        """A process in its network namespace, where that is on this host and we may look into it."""
+
     def examine(self, deadline: Deadline) -> ClientFacts:
         """Resolve, reach, start-up packet, login, health, side by side where they do not depend on each other."""
 

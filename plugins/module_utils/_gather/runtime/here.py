@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
 
 from ..client import client
@@ -25,6 +26,7 @@ class HereClient:
         self.user = named_user(option.login, {})
         self.application_name = option.application_name
         self.addresses: Sequence[str] = ()
+        self.process: Optional[int] = os.getpid()
 
     def examine(self, deadline: Deadline) -> ClientFacts:
         return client.examine_here(self._option, self.login, deadline, self._ca_cert)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When not one slot is left for SQL: the roll of backends beside the server, and SIGTERM to exactly one of them.
+"""When no slot is left for SQL: the roll of backends beside the server, and SIGTERM to exactly the chosen ones.
 
 SIGTERM is what pg_terminate_backend sends. A process is looked at again as it is signalled: the same start, the same
 title (so still idle), still a child of this server's postmaster. Only the shell's own commands: images have few others.
@@ -9,11 +9,13 @@ title (so still idle), still a child of this server's postmaster. Only the shell
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, List, Sequence
 
 from ..._core.errors import TargetError
 from ..._judge import titles
-from .plan import Titled
+from . import peers
+from .by_title import Titled
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -72,6 +74,17 @@ def roll(target: Target, deadline: Deadline) -> List[Titled]:
     return found
 
 
+def identified(target: Target, found: Sequence[Titled]) -> List[Titled]:
+    """With the programs at the other end of their connections, as far as those are on this host and may be seen."""
+    processes = sorted({client.process for client in target.runtime.clients() if client.process is not None})
+    seen = peers.programs(processes, {_end(one) for one in found if one.backend.port is not None})
+    return [replace(one, programs=seen.get(_end(one), ())) for one in found]
+
+
+def _end(one: Titled) -> peers.End:
+    return one.backend.address or "", one.backend.port or 0
+
+
 def terminate(target: Target, chosen: Sequence[Titled], deadline: Deadline) -> List[Titled]:
     """Those that were sent SIGTERM; the others were gone, or no longer what they were."""
     lines = ["%d %d %s|\n" % (one.backend.pid, one.started, one.title) for one in chosen]
@@ -86,6 +99,6 @@ def _run(target: Target, script: str, stdin: str, deadline: Deadline) -> List[st
         said = " ".join(done.err.split())[:200] or "exit code %d" % done.code
         raise TargetError(
             "The server's processes cannot be seen beside it: %s" % said,
-            "Restart a client, or stop one of its sessions by hand.",
+            "Restart a client, or end one of its sessions by hand.",
         )
     return done.out.split("\n")

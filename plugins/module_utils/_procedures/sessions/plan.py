@@ -1,324 +1,237 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which sessions may be signalled, and why not. Pure: rows in, a plan out.
-
-Only client backends; never our own, superusers that are no declared client, replication, or what the rules protect,
-unless it was asked for by its very name. Caps hold whatever the request says.
-"""
+"""The plan of the module ``sessions``: who is signalled, or whose slot is freed first when none is left. Pure."""
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import dataclass
-from typing import Collection, FrozenSet, List, Optional, Sequence, Tuple, TypedDict
+from dataclasses import dataclass, field
+from typing import Any, Collection, Dict, List, Mapping, Optional, Tuple
 
-from ..._judge import titles as _titles
+from ..._core.errors import OptionsError, RefusedError
 from ..._model import tools as _tools
+from ..procedure import Change
+from .by_title import Choice, Titled, choose
+from .guard import ABSENT, CANCELLED, Looked, Request, Rules, Selection, counted, needed, select, states
+from .shown import (
+    NOTHING_TO_CANCEL,
+    REFUSED,
+    TERMINATED,
+    Outcome,
+    freed,
+    line,
+    records,
+    summary,
+    title_line,
+)
 
-CANCELLED, ABSENT = "cancelled", "absent"
-CLIENT_BACKEND = "client backend"
-IDLE_IN_TRANSACTION = _titles.IDLE_IN_TRANSACTION
-STATES = ("active", _titles.IDLE, IDLE_IN_TRANSACTION)
-LOCAL = "local"  # stands for the Unix socket among addresses
-UNDERSCORED = "idle_in_transaction"  # the same state for those who write it where blanks separate words
-_WORKING = ("active", "fastpath function call")
-
-
-class Row(TypedDict):
-    """One backend of ``_sql.signal.LOOK``; what the login role may not see is null."""
-
-    pid: int
-    backend_start: Optional[str]
-    backend_type: Optional[str]
-    user: Optional[str]
-    database: Optional[str]
-    application: str
-    client_address: Optional[str]
-    state: Optional[str]
-    state_change: Optional[str]
-    query_start: Optional[str]
-    state_seconds: Optional[float]
-    transaction_seconds: Optional[float]
-    query_seconds: Optional[float]
-    wait_event_type: Optional[str]
-    wait_event: Optional[str]
-    superuser: bool
-    replication: bool  # a role with REPLICATION that is no superuser
-    own: bool
-    may_signal: bool  # by the login role's privileges
-    query: Optional[str]
+TOO_MANY_CONNECTIONS = "53300"
+NO_SLOT = "No connection slot is available for SQL"
 
 
 @dataclass(frozen=True)
-class Declared:
-    """A declared client. Without ``addresses`` (not known) and application name, its role alone tells it."""
+class Job:
+    """What is asked for, apart from which sessions: the rules' numbers, and how long to wait."""
 
-    user: str
-    application: Optional[str] = None
-    addresses: FrozenSet[str] = frozenset()
-
-    def is_at(self, address: Optional[str]) -> bool:
-        return address in self.addresses
-
-    def owns(self, user: Optional[str], application: str, address: Optional[str]) -> bool:
-        if user != self.user:
-            return False
-        if self.application is None and not self.addresses:
-            return True
-        return (bool(self.application) and application == self.application) or self.is_at(address)
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which sessions are meant: all that is given must hold."""
-
-    state: str
-    pids: Optional[FrozenSet[int]] = None
-    session_states: Tuple[str, ...] = ()
-    idle_seconds: Optional[float] = None
-    query_seconds: Optional[float] = None
-    application: Optional[str] = None
-    user: Optional[str] = None
-    database: Optional[str] = None
-    client_address: Optional[str] = None
     blocking: bool = False
-    only_clients: bool = False  # sessions of declared clients
-
-    def names_something(self) -> bool:
-        texts = (self.application, self.user, self.database, self.client_address)
-        numbers = (self.pids, self.idle_seconds, self.query_seconds)
-        return any(each is not None for each in texts + numbers) or bool(self.session_states) or self.blocking
-
-    def by_state(self) -> bool:
-        """Whether a session that has gone to work, or to another state, is no longer meant."""
-        return bool(self.session_states) or self.idle_seconds is not None
-
-
-@dataclass(frozen=True)
-class Rules:
-    clients: Tuple[Declared, ...] = ()
     protect_applications: Tuple[str, ...] = _tools.PROTECTED
     protect_users: Tuple[str, ...] = ()
     max_sessions: int = 100
     max_percent: float = 50
+    free_slot: bool = True
+    cancel_wait_seconds: float = 2
+    timeout_seconds: float = 10
+
+
+@dataclass(frozen=True)
+class State:
+    """What was read. ``looked`` None: no slot is left; then ``titles``, or why they cannot be ``unseen``."""
+
+    rules: Rules
+    looked: Optional[Looked] = None
+    titles: Tuple[Titled, ...] = ()
+    unseen: Optional[str] = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``over``: why the caps forbid all of it. ``absent_pids``: asked for, and no such backend.
+    """``looked`` None: no slot is left; ``free`` is the session whose slot is freed first, then it is planned anew."""
 
-    ``idle``: named, and has no query to cancel.
+    job: Job
+    request: Request
+    rules: Rules
+    percent: Optional[float]  # down to which share of the slots
+    looked: Optional[Looked] = None
+    selection: Selection = field(default_factory=Selection)
+    free: Tuple[Titled, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not self.selection.take and not self.free
+
+    def foreseen(self) -> Change:
+        if self.looked is None:
+            return _without_sql(self.free)
+        expected = CANCELLED if self.request.state == CANCELLED else TERMINATED
+        return result(self, Outcome.expected(self.selection.take, expected), (), self.expected_use)
+
+    @property
+    def expected_use(self) -> Optional[int]:
+        if self.looked is None:
+            return None
+        gone = len(self.selection.take) if self.request.state == ABSENT else 0
+        return len(self.looked.clients) - gone
+
+
+def job_of(options: Mapping[str, Any]) -> Job:
+    return Job(
+        options["blocking"],
+        tuple(options["protect_applications"]),
+        tuple(options["protect_users"]),
+        options["max_sessions"],
+        options["max_percent"],
+        options["free_slot"],
+        options["cancel_wait_seconds"],
+        options["timeout_seconds"],
+    )
+
+
+def request_of(options: Mapping[str, Any]) -> Request:
+    """Raises OptionsError where nothing says which sessions are meant."""
+    pids, percent = options["pids"], options["down_to_percent"]
+    request = Request(
+        options["state"],
+        frozenset(pids) if pids is not None else None,
+        states(options["session_states"] or ()),
+        options["idle_seconds"],
+        options["query_seconds"],
+        options["application"],
+        options["user"],
+        options["database"],
+        options["client_address"],
+        options["blocking"],
+        percent is not None,
+    )
+    if not request.names_something():
+        raise OptionsError(
+            "Nothing says which sessions are meant",
+            "Give pids, session_states, idle_seconds, query_seconds, application, user, database, client_address or "
+            "blocking.",
+        )
+    if percent is not None and (request.state == CANCELLED or not 0 <= percent <= 100):
+        raise OptionsError(
+            "down_to_percent must be between 0 and 100, and needs state=absent", "A cancelled query frees no slot."
+        )
+    return request
+
+
+def decide(state: State, job: Job, request: Request, percent: Optional[float], ended: int = 0) -> Plan:
+    """``ended``: how many were ended already, to free a slot: then a refusal of named ones is no failure.
+
+    Raises RefusedError where the caps or the rules forbid all of it.
     """
+    if state.looked is None:
+        choice = first_slot(state, job, request)
+        return Plan(job, request, state.rules, percent, free=choice.take[:1])
+    looked, rules = state.looked, state.rules
+    at_most = None
+    if percent is not None:
+        at_most = needed(counted(looked, (request.user,), (request.database,)).values(), percent)
+    selection = select(looked, request, rules, at_most)
+    plan = Plan(job, request, rules, percent, looked, selection)
+    refuse_over(selection, request, looked)
+    if selection.refused and not selection.take and not ended and (request.pids is not None or request.blocking):
+        refuse_all(selection, looked)
+    return plan
 
-    take: Tuple[Row, ...] = ()
-    refused: Tuple[Tuple[Row, str], ...] = ()
-    idle: Tuple[Row, ...] = ()
-    absent_pids: Tuple[int, ...] = ()
-    over: Optional[str] = None
+
+def refuse_over(selection: Selection, request: Request, looked: Looked) -> None:
+    if selection.over:
+        verb = "cancel the queries of" if request.state == CANCELLED else "end"
+        expected = CANCELLED if request.state == CANCELLED else TERMINATED
+        raise RefusedError(
+            "Refused: it would %s %s" % (verb, selection.over),
+            "See the sessions listed, narrow the choice, or raise the limit.",
+            details=_refusal(records(selection, Outcome.expected(selection.take, expected)), looked),
+        )
 
 
-def select(
-    rows: Sequence[Row], request: Request, rules: Rules, roots: Collection[int] = (), at_most: Optional[int] = None
-) -> Plan:
-    """Decide. ``roots`` are the pids of root blockers, worst first; they count with ``request.blocking`` only.
+def refuse_all(selection: Selection, looked: Looked) -> None:
+    row, reason = selection.refused[0]
+    raise RefusedError(
+        "Nothing was done: pid %d %s" % (row["pid"], reason),
+        "If it is an application's session, declare that in clients; if it is a person's, ask that person to end it.",
+        details=_refusal(records(selection, Outcome()), looked),
+    )
 
-    ``at_most``: as many are enough, the longest in their state first.
+
+def _refusal(sessions: List[Dict[str, Any]], looked: Looked) -> Dict[str, Any]:
+    return {"sessions": sessions, "freed": [], "slots": slots(looked, len(looked.clients)), "reached": True}
+
+
+def first_slot(state: State, job: Job, request: Request) -> Choice:
+    """Whose slot may be freed, best first; empty where nobody can be meant.
+
+    Raises RefusedError where a slot must not be freed, or nobody who may be meant may be ended.
     """
-    take: List[Row] = []
-    refused: List[Tuple[Row, str]] = []
-    idle: List[Row] = []
-    for row in rows:
-        named = request.pids is not None and row["pid"] in request.pids
-        if (row["own"] and not named) or not _meant(row, request, roots):
-            continue
-        if request.only_clients and not _owners(row, rules):
-            continue
-        reason = forbidden(row, request, rules)
-        if reason:
-            refused.append((row, reason))
-        elif request.state == CANCELLED and row["state"] not in _WORKING:
-            if named or request.blocking:
-                idle.append(row)
-        else:
-            take.append(row)
-    order = {pid: number for number, pid in enumerate(roots)}
-    take.sort(key=lambda row: (order.get(row["pid"], len(order)), -(row["state_seconds"] or 0), row["pid"]))
-    del take[len(take) if at_most is None else at_most :]
-    there = {row["pid"] for row in rows}
-    absent = tuple(sorted(pid for pid in request.pids or () if pid not in there))
-    return Plan(tuple(take), tuple(refused), tuple(idle), absent, _over(len(take), rows, request, rules))
+    nothing: Dict[str, Any] = {"sessions": [], "freed": [], "slots": slots(None, None), "reached": False}
+    if request.state == CANCELLED or not job.free_slot:
+        why = "cancelling a query frees none" if request.state == CANCELLED else "free_slot is false"
+        raise _no_slot("%s, and %s" % (NO_SLOT, why), "End idle sessions (pool_reset), or restart a client.", nothing)
+    if state.unseen is not None:
+        raise _no_slot("%s, and none can be freed: %s" % (NO_SLOT, state.unseen), "", nothing)
+    if not state.titles:
+        raise _no_slot("%s, and the server's process titles cannot be seen" % NO_SLOT, "Restart a client.", nothing)
+    choice = choose(state.titles, request, state.rules)
+    if not choice.take and choice.refused:
+        one, reason = choice.refused[0]
+        raise _no_slot(
+            "%s, and none of the %d sessions that may be meant can be ended safely: pid %d %s"
+            % (NO_SLOT, len(choice.refused), one.backend.pid, reason),
+            "Declare the client that they belong to (clients), or restart a client.",
+            dict(nothing, sessions=[freed(each, REFUSED, why) for each, why in choice.refused]),
+        )
+    return choice
 
 
-def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
-    """Why this backend must not be signalled, None when it may be."""
-    if row["own"]:
-        return "is a session of oncall.postgresql itself"
-    if row["backend_type"] is None or row["backend_start"] is None:
-        return "may not be seen by our login role; make that a member of pg_monitor"
-    if row["backend_type"] != CLIENT_BACKEND:
-        return "is no client backend (%s)" % row["backend_type"]
-    clients = _owners(row, rules)
-    if row["superuser"] and not clients:
-        return "is a superuser's (%s), and none of the declared clients'" % row["user"]
-    if row["replication"] and not clients:
-        return "is of a replication role (%s)" % row["user"]
-    if row["user"] in rules.protect_users and request.user != row["user"]:
-        return "is of the protected user %s" % row["user"]
-    protected = _tools.is_any(rules.protect_applications, row["application"])
-    if protected and request.application != row["application"]:
-        return "is of the protected application %s" % row["application"]
-    if not row["may_signal"]:
-        return "may not be signalled by our login role; make that a member of pg_signal_backend or of %s" % row["user"]
-    return None
+def _no_slot(msg: str, hint: str, details: Dict[str, Any]) -> RefusedError:
+    return RefusedError(msg, hint, TOO_MANY_CONNECTIONS, details)
 
 
-def _owners(row: Row, rules: Rules) -> List[Declared]:
-    return [one for one in rules.clients if one.owns(row["user"], row["application"], row["client_address"])]
+def slots(looked: Optional[Looked], after: Optional[int]) -> Dict[str, Any]:
+    if looked is None:
+        return {"usable": None, "used": None, "used_after": after}
+    return {"usable": looked.usable, "used": len(looked.clients), "used_after": after}
 
 
-def states(given: Sequence[str]) -> Tuple[str, ...]:
-    """As pg_stat_activity has them, for a state may be given as one word."""
-    return tuple(IDLE_IN_TRANSACTION if state == UNDERSCORED else state for state in given)
+def result(plan: Plan, outcome: Outcome, ended: Collection[Titled], used_after: Optional[int]) -> Change:
+    """Of what was (or would be) done; ``ended`` are those whose slots were freed first."""
+    selection = plan.selection
+    before = [line(row) for row in selection.take] + [title_line(one) for one in ended]
+    refused = [*selection.refused, *((row, NOTHING_TO_CANCEL) for row in selection.idle)]
+    parts = summary(outcome.of, len(ended), refused, selection.absent_pids)
+    details = {
+        "sessions": records(selection, outcome),
+        "freed": [freed(one) for one in ended],
+        "slots": slots(plan.looked, used_after),
+        "reached": True,
+        "msg": "; ".join(parts) or "no session to %s" % ("cancel" if plan.request.state == CANCELLED else "end"),
+    }
+    return Change(bool(ended) or outcome.changed, {"sessions": before}, {"sessions": []}, details)
 
 
-def needed(counted: Sequence[Tuple[int, int]], percent: float) -> int:
-    """How many sessions must go until of each (used, limit) no more than this share is used."""
-    return max([0, *(used - int(limit * percent / 100) for used, limit in counted)])
-
-
-def _meant(row: Row, request: Request, roots: Collection[int]) -> bool:
-    if request.pids is not None and row["pid"] not in request.pids:
-        return False
-    if request.blocking and row["pid"] not in roots:
-        return False
-    for wanted, found in (
-        (request.application, row["application"]),
-        (request.user, row["user"]),
-        (request.database, row["database"]),
-    ):
-        if wanted is not None and wanted != found:
-            return False
-    if row["backend_type"] is None:
-        return True  # what may not be seen may be meant: refused by name, not passed over
-    if request.client_address is not None and not _from(request.client_address, row["client_address"]):
-        return False
-    state, seconds = row["state"] or "", row["state_seconds"] or 0
-    if request.session_states and _plain(state) not in request.session_states:
-        return False
-    if request.idle_seconds is not None and not (state.startswith("idle") and seconds >= request.idle_seconds):
-        return False
-    if request.query_seconds is None:
-        return True
-    return row["query_seconds"] is not None and row["query_seconds"] >= request.query_seconds
-
-
-def _over(number: int, rows: Sequence[Row], request: Request, rules: Rules) -> Optional[str]:
-    if number > rules.max_sessions:
-        return "%d sessions, more than max_sessions=%d" % (number, rules.max_sessions)
-    clients = sum(1 for row in rows if row["backend_type"] == CLIENT_BACKEND and not row["own"])
-    if request.pids is None and number * 100 > rules.max_percent * clients:
-        return "%d of %d client sessions, more than max_percent=%g" % (number, clients, rules.max_percent)
-    return None
-
-
-def _plain(state: str) -> str:
-    return IDLE_IN_TRANSACTION if state == _titles.ABORTED else state
-
-
-def _from(wanted: str, address: Optional[str]) -> bool:
-    if address is None or wanted == LOCAL:
-        return address is None and wanted == LOCAL
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(wanted, strict=False)
-    except ValueError:
-        return wanted == address
-
-
-# --- by process titles, when SQL cannot be had ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Titled:
-    """A backend as its process shows it. ``title`` and ``started`` (ticks) are what is looked at again beside it."""
-
-    backend: _titles.Backend
-    title: str
-    started: int
-    age_seconds: float
-
-
-@dataclass(frozen=True)
-class Choice:
-    """``take``: best first. Neither ``take`` nor ``refused``: no session can be one that the request means."""
-
-    take: Tuple[Titled, ...] = ()
-    refused: Tuple[Tuple[Titled, str], ...] = ()
-
-
-def choose(titles: Sequence[Titled], request: Request, rules: Rules, trusted: Collection[str] = ()) -> Choice:
-    """Whose slot to free first: idle before idle in transaction, a declared client's before others, oldest first.
-
-    A title tells neither the application nor who is a superuser: so roles in ``trusted`` (the server's own
-    administrators) count as superusers, and what is at work is taken only if the request asks for it.
-    """
-    take: List[Titled] = []
-    refused: List[Tuple[Titled, str]] = []
-    for one in titles:
-        if not _may_be_meant(one, request) or (request.only_clients and not _clients_of(one, rules)):
-            continue
-        reason = _forbidden_by_title(one, request, rules, trusted)
-        if reason:
-            refused.append((one, reason))
-        else:
-            take.append(one)
-    take.sort(key=lambda one: (_rank(one), not _clients_of(one, rules), one.started, one.backend.pid))
-    return Choice(tuple(take), tuple(refused))
-
-
-def _may_be_meant(one: Titled, request: Request) -> bool:
-    backend = one.backend
-    if request.pids is not None and backend.pid not in request.pids:
-        return False
-    if request.user is not None and backend.user != request.user:
-        return False
-    if request.database is not None and backend.database != request.database:
-        return False
-    if request.client_address is not None and not _from(request.client_address, backend.address):
-        return False
-    state = backend.state or ""
-    if request.session_states and _plain(state) not in request.session_states:
-        return False
-    # Nobody is idle, or at a query, for longer than he is there.
-    if request.idle_seconds is not None:
-        return state.startswith("idle") and one.age_seconds >= request.idle_seconds
-    return request.query_seconds is None or (state == _titles.ACTIVE and one.age_seconds >= request.query_seconds)
-
-
-def _forbidden_by_title(one: Titled, request: Request, rules: Rules, trusted: Collection[str]) -> Optional[str]:
-    backend = one.backend
-    if not (backend.state or "").startswith("idle") and "active" not in request.session_states:
-        return "is not idle (%s)" % (backend.activity or "its title does not say")
-    clients = _clients_of(one, rules)
-    if backend.user in trusted and not clients:
-        return "is of %s, perhaps a superuser, and none of the declared clients'" % backend.user
-    if backend.user in rules.protect_users and request.user != backend.user:
-        return "is of the protected user %s" % backend.user
-    if _tools.is_any(rules.protect_applications, backend.user):
-        return "is of %s, by its name a protected application" % backend.user
-    applications = {client.application for client in clients}
-    if request.application is not None and request.application not in applications:
-        return "cannot be told to be of the application %s" % request.application
-    return None
-
-
-def _clients_of(one: Titled, rules: Rules) -> List[Declared]:
-    return [
-        client
-        for client in rules.clients
-        if client.user == one.backend.user and (not client.addresses or client.is_at(one.backend.address))
-    ]
-
-
-def _rank(one: Titled) -> int:
-    return {_titles.IDLE: 0, _titles.ABORTED: 1, IDLE_IN_TRANSACTION: 2}.get(one.backend.state or "", 3)
+def _without_sql(free: Tuple[Titled, ...]) -> Change:
+    """What can be told without SQL: the first session to go, or that none can be one that is meant."""
+    details = {
+        "sessions": [],
+        "freed": [freed(one) for one in free],
+        "slots": slots(None, None),
+        "reached": False,
+        "msg": NO_SLOT
+        + (
+            ". The session listed would be ended first; the others can only be examined after that."
+            if free
+            else ". No session can be one that is meant: none is old enough, or in such a state."
+        ),
+    }
+    return Change(bool(free), {"sessions": [title_line(one) for one in free]}, {"sessions": []}, details)

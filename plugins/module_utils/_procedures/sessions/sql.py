@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Looking at sessions that may have to go, and signalling them: all at once, each looked at again as it is signalled.
 
-The lists ``pids``, ``starts``, ``changes`` and ``queries`` are parallel: backend_start, then state_change and
-query_start, which count only where they are given.
+The lists ``pids``, ``starts``, ``changes``, ``queries`` and ``named`` are parallel: backend_start, then state_change
+and query_start, which count only where they are given; ``named`` is "t" where its pid was asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,20 @@ from __future__ import annotations
 from ..._gather.sql.activity import EDGES, WAITING
 from ..._gather.sql.connections import SESSIONS
 from ..._gather.sql.query import OLDEST, Query
+
+# What must not be cut short by the way. A backup by functions (pg_backup_start) is held open by its session, which is
+# idle meanwhile: no view shows it, but its last query does.
+_PROGRESS = """progress AS MATERIALIZED (
+  SELECT pid, 'VACUUM' AS task FROM pg_stat_progress_vacuum
+  UNION ALL SELECT pid, coalesce(command, 'CREATE INDEX') FROM pg_stat_progress_create_index
+  UNION ALL SELECT pid, coalesce(command, 'CLUSTER') FROM pg_stat_progress_cluster
+  UNION ALL SELECT pid, 'a base backup' FROM pg_stat_progress_basebackup)"""
+_TASK = """coalesce((SELECT min(p.task) FROM progress p WHERE p.pid = a.pid),
+          CASE WHEN a.query ~* '\\mpg_(backup_start|start_backup)\\s*[(]' THEN 'a base backup' END)"""
+# A cancel that arrives just before the wait ends the wait, too: so a COMMIT under way is let alone as well.
+_SYNC_WAIT = """coalesce(a.wait_event = 'SyncRep'
+          OR (a.state = 'active' AND current_setting('synchronous_standby_names') <> ''
+              AND a.query ~* '^\\s*(commit|end|prepare\\s+transaction)\\M'), false)"""
 
 _SECONDS = "round(greatest(extract(epoch FROM now() - %s), 0)::numeric, 3)"
 
@@ -29,9 +43,12 @@ _ROWS = """(
                           OR (NOT coalesce(o.rolsuper, false)
                               AND (pg_has_role(a.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))),
                           false) AS may_signal,
+                 {sync_wait} AS sync_wait, {task} AS task,
                  left(nullif(a.query, '<insufficient privilege>'), 4000) AS query
             FROM pg_stat_activity a
-            LEFT JOIN pg_roles o ON o.oid = a.usesysid) r)"""
+            LEFT JOIN pg_roles o ON o.oid = a.usesysid) r)""".replace("{sync_wait}", _SYNC_WAIT).replace(
+    "{task}", _TASK
+)
 for _name in ("state_change", "xact_start", "query_start"):
     _ROWS = _ROWS.replace("{%s}" % _name, _SECONDS % ("a." + _name))
 
@@ -41,7 +58,7 @@ _EDGES = """(
            'blocking_gid', e.gid, 'blocked_seconds', e.seconds, 'relation', null, 'lock_mode', e.mode)), '[]')
     FROM edges e WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges))"""
 
-_LOOK = """{with}
+_LOOK = """WITH {with}
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
          - coalesce(current_setting('reserved_connections', true)::int, 0) AS usable,
        (SELECT coalesce(json_object_agg(rolname, rolconnlimit), '{}') FROM pg_roles WHERE rolconnlimit >= 0)
@@ -52,18 +69,19 @@ SELECT current_setting('max_connections')::int - current_setting('superuser_rese
        {edges} AS edges
 """.replace("{rows}", _ROWS)
 
-LOOK = Query("sessions", {OLDEST: _LOOK.replace("{with}", "").replace("{edges}", "'[]'::json")})
+LOOK = Query("sessions", {OLDEST: _LOOK.replace("{with}", _PROGRESS).replace("{edges}", "'[]'::json")})
 LOOK_BLOCKING = Query(
     "sessions_blocking",
-    {OLDEST: _LOOK.replace("{with}", "WITH %s,\n%s,\n%s" % (SESSIONS, WAITING, EDGES)).replace("{edges}", _EDGES)},
+    {OLDEST: _LOOK.replace("{with}", ",\n".join((_PROGRESS, SESSIONS, WAITING, EDGES))).replace("{edges}", _EDGES)},
 )
 
 _WANTED = """
 WITH wanted AS MATERIALIZED (
   SELECT * FROM unnest(CAST(%(pids)s AS int[]), CAST(%(starts)s AS timestamptz[]), CAST(%(changes)s AS timestamptz[]),
-                       CAST(%(queries)s AS timestamptz[])) AS w (pid, backend_start, state_change, query_start)
-), there AS MATERIALIZED (
-  SELECT a.pid, a.backend_start, a.state, a.query_start
+                       CAST(%(queries)s AS timestamptz[]), CAST(%(named)s AS bool[]))
+    AS w (pid, backend_start, state_change, query_start, named)
+), {progress}, there AS MATERIALIZED (
+  SELECT a.pid, CASE WHEN {sync_wait} THEN 'sync_wait' WHEN NOT w.named AND {task} IS NOT NULL THEN 'task' END AS spared
     FROM wanted w
     JOIN pg_stat_activity a ON a.pid = w.pid AND a.backend_start = w.backend_start
      AND (w.state_change IS NULL OR a.state_change = w.state_change)
@@ -71,7 +89,9 @@ WITH wanted AS MATERIALIZED (
    WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
 )
 """.replace("{working}", "'active', 'fastpath function call'")
+_WANTED = _WANTED.replace("{progress}", _PROGRESS).replace("{sync_wait}", _SYNC_WAIT).replace("{task}", _TASK)
+_SIGNAL = _WANTED + "SELECT pid, spared, CASE WHEN spared IS NULL THEN {signal}(pid) ELSE false END AS sent FROM there"
 
 THERE = Query("sessions_there", {OLDEST: _WANTED + "SELECT pid FROM there"})
-CANCEL = Query("sessions_cancel", {OLDEST: _WANTED + "SELECT pid, pg_cancel_backend(pid) AS sent FROM there"})
-TERMINATE = Query("sessions_terminate", {OLDEST: _WANTED + "SELECT pid, pg_terminate_backend(pid) AS sent FROM there"})
+CANCEL = Query("sessions_cancel", {OLDEST: _SIGNAL.replace("{signal}", "pg_cancel_backend")})
+TERMINATE = Query("sessions_terminate", {OLDEST: _SIGNAL.replace("{signal}", "pg_terminate_backend")})

@@ -44,6 +44,10 @@ class ComposeClient:
         self.application_name = option.application_name
         self.addresses: Sequence[str] = containers.addresses(inspected) if inspected is not None else ()
 
+    @property
+    def process(self) -> Optional[int]:
+        return self._view.enterable(self._inspected) if self._inspected is not None else None
+
     def examine(self, deadline: Deadline) -> ClientFacts:
         if self._inspected is None:
             why = "service %s has no container" % self._option.service

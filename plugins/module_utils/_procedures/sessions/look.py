@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is read before sessions are signalled: every backend by SQL, or by the processes where no slot is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Optional
+
+from ..._core.deadline import Deadline
+from ..._core.errors import SessionError, TargetError
+from . import free_slot
+from .guard import Declared, Looked, Rules
+from .plan import TOO_MANY_CONNECTIONS, Job, State
+from .sql import LOOK, LOOK_BLOCKING
+
+if TYPE_CHECKING:
+    from ..._gather.target import Target
+
+
+def state(target: Target, job: Job) -> State:
+    """Changes nothing. Where SQL finds no slot, it is the roll of processes."""
+    rules = rules_of(target, job)
+    query = LOOK_BLOCKING if job.blocking else LOOK
+    try:
+        return State(rules, Looked.of(target.session.query(query, Deadline(target.deadline_seconds))[0]))
+    except SessionError:
+        if not is_full(target):
+            raise
+    try:
+        titles = free_slot.roll(target, Deadline(target.deadline_seconds))
+    except TargetError as unseen:
+        return State(rules, unseen=str(unseen))
+    return State(rules, titles=tuple(free_slot.identified(target, titles)))
+
+
+def rules_of(target: Target, job: Job) -> Rules:
+    clients: List[Declared] = []
+    for client in target.runtime.clients():
+        if client.user:
+            here = target.runtime.name == "pg_ctl"
+            database = client.login.database if client.login else None
+            clients.append(Declared(client.user, client.application_name, frozenset(client.addresses), database, here))
+    return Rules(tuple(clients), job.protect_applications, job.protect_users, job.max_sessions, job.max_percent)
+
+
+def is_full(target: Target) -> bool:
+    """A start-up packet is refused with 53300: then not even a superuser gets in."""
+    deadline = Deadline(target.deadline_seconds).sooner(target.connect_timeout_seconds)
+    return any(answer["sqlstate"] == TOO_MANY_CONNECTIONS for answer in target.runtime.wire(deadline))
+
+
+def used(target: Target) -> Optional[Looked]:
+    """A look afterwards; None where it cannot be had: what became of each session is known all the same."""
+    try:
+        return Looked.of(target.session.query(LOOK, Deadline(target.deadline_seconds))[0])
+    except SessionError:
+        return None
