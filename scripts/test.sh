@@ -82,7 +82,7 @@ fi
 stage lint scripts/lint.sh || true
 stage unit "${pytest[@]}" tests/unit || true
 stage sanity scripts/sanity.sh || true
-stage demo .venv/bin/python demo/demo.py || true
+stage demo "${pytest[@]}" tests/test_demo.py || true
 stage molecule scripts/molecule.sh || true
 stage images .venv/bin/python -m tests.lab.images || true
 stage integration "${pytest[@]}" tests/integration || true
