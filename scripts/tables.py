@@ -1,7 +1,9 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables in README.md and docs/, made from ``_verdicts.py`` and the playbooks' heads. A unit test holds them true.
+"""The tables in README.md and docs/, and the playbooks, made from the verdicts and the registry of procedures.
+
+A unit test holds them true.
 
 python -m scripts.tables     # write them anew, between their markers
 """
@@ -14,6 +16,8 @@ import string
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, Row
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import OK
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY
+from scripts import verbs
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 QUESTIONS = {
@@ -81,32 +85,8 @@ def details() -> str:
     return "\n".join(parts).strip()
 
 
-def _heads() -> dict[str, list[str]]:
-    """What each playbook says of itself: the comment at its top. What it does first, triage before all others."""
-    heads = {}
-    for file in sorted((CHECKOUT / "playbooks").glob("*.yml"), key=lambda file: (file.stem != "triage", file.stem)):
-        lines = file.read_text().splitlines()
-        end = next(number for number, line in enumerate(lines) if line.startswith("- "))
-        heads[file.stem] = [line[2:] for line in lines[:end] if line.startswith("# ")]
-    return heads
-
-
-def playbooks() -> str:
-    """One line a playbook."""
-    rows = ["| `oncall.postgresql.%s` | %s |" % (name, head[0]) for name, head in _heads().items()]
-    return "\n".join(["| playbook | what it does |", "|---|---|", *rows])
-
-
-def variables() -> str:
-    """Each playbook with its extra variables."""
-    parts = []
-    for name, head in _heads().items():
-        text = "## `oncall.postgresql.%s`\n\n%s\n" % (name, head[0])
-        parts.append(text + ("\n%s\n" % "\n".join("  " + line for line in head[1:]) if head[1:] else ""))
-    return "\n".join(parts).strip("\n")
-
-
-TABLES = {"overview": overview, "details": details, "playbooks": playbooks, "variables": variables}
+TABLES = {"overview": overview, "details": details, "playbooks": verbs.playbooks, "variables": verbs.tables}
+PLAYBOOKS = {verb: CHECKOUT / "playbooks" / (verb + ".yml") for verb in (*REGISTRY, "respond")}
 FILES = {name: CHECKOUT / name for name in ("README.md", "docs/verdicts.md", "docs/playbooks.md")}
 
 
@@ -119,3 +99,5 @@ def renewed(text: str) -> str:
 if __name__ == "__main__":
     for path in FILES.values():
         path.write_text(renewed(path.read_text()))
+    for verb, path in PLAYBOOKS.items():
+        path.write_text(verbs.playbook(verb))

@@ -9,18 +9,31 @@ import importlib.util
 import os
 from typing import Any, Dict, Mapping, Optional
 
-from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils._core.errors import OncallError
+from ..module_utils._core.errors import OncallError, RefusedError
 from ..module_utils._core.mask import mask_words
 from ..module_utils._entry.options import nets
 from ..plugin_utils._run.checking import Checked, check
 from ..plugin_utils._run.works import WORKS, preload
 
 preload()
+_NOT_DESCRIBED = """Nothing says which server is meant: oncall_target is missing. Describe the server in the inventory:
+    %s:
+      oncall_target: {runtime: compose, project: shop, service: postgres}
+      # or: {runtime: pg_ctl, data_directory: /var/lib/postgresql/17/main}
+      # or: {runtime: remote, login_host: db.example.org, login_user: oncall}"""
+_NO_ASYNC = (
+    "async is not possible here: this target is reached from the controller, inside Ansible's worker. Leave async out, "
+    "or add delegate_to: localhost, which runs it as a module."
+)
+
+
+def failed(msg: str) -> Dict[str, Any]:
+    """A result, and no exception: only so failed_when, rescue and register treat it as they do a module's."""
+    return {"failed": True, "msg": msg}
 
 
 class ActionModule(ActionBase):
@@ -40,12 +53,16 @@ class ActionModule(ActionBase):
     def carry_out(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """The result of module ``name``, wherever it runs."""
         work = WORKS[name]
+        if not arguments:
+            return failed(_NOT_DESCRIBED % task_vars.get("inventory_hostname"))
         if "host" in work.spec.options:
             arguments.setdefault("host", task_vars.get("inventory_hostname"))
         checked = check(work.spec, arguments)
         if checked.problems:
-            raise AnsibleActionFail("Wrong options: %s" % "; ".join(checked.problems))
+            return failed("Wrong options: %s." % "; ".join(line.rstrip(".") for line in checked.problems))
         if self._runs_here(checked.options):
+            if self._task.async_val:
+                return failed(_NO_ASYNC)
             return self._work(name, checked)
         module = "oncall.postgresql.%s" % name
         result: Dict[str, Any] = self._execute_module(
@@ -58,11 +75,6 @@ class ActionModule(ActionBase):
         if self._task.delegate_to:  # it has been told where to run: a bastion, say
             return False
         if _reached_from_here(options):
-            if self._task.async_val:
-                raise AnsibleActionFail(
-                    "async is not possible here: this target is reached from the controller, inside Ansible's worker. "
-                    "Leave async out, or add delegate_to: localhost to run it as a module."
-                )
             return True
         as_we_are = self._connection.transport == "local" and not self._play_context.become
         plain = not any(self._task.environment or ()) and not self._task.async_val
@@ -77,7 +89,8 @@ class ActionModule(ActionBase):
         try:
             result = work.do(checked.options, self._task.check_mode)
         except OncallError as error:
-            result = dict(error.details, failed=True, msg=str(error), sqlstate=error.sqlstate)
+            refused = isinstance(error, RefusedError)
+            result = dict(error.details, **failed(str(error)), sqlstate=error.sqlstate, refused=refused)
         anywhere, words = nets(checked.secrets, checked.options, work.spec.options)
         masked: Dict[str, Any] = mask_words(remove_values(result, anywhere), words)
         return masked

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters of ``respond.yml``: what to do about a verdict, and what to say about it."""
+"""Filters of the playbooks: which hosts, what to do about a verdict, what to say about it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,45 @@ from typing import Any, Callable, Dict, List
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils import _respond
+from ..plugin_utils._run import response
+from ..plugin_utils._run.hosts import NoHosts, hosts_of
+from ..plugin_utils._run.variables import RESPOND
 
 
-def respond(triage: Any, auto_remedies: Any = ()) -> Dict[str, Any]:
+def targets(pattern: Any, groups: Any, limit: Any = None) -> Any:
     try:
-        return _respond.respond(triage, auto_remedies)
+        hosts_of(pattern, groups, limit)
+    except NoHosts as error:
+        raise AnsibleFilterError(str(error)) from error
+    return pattern
+
+
+def awaiting(hosts: Any, hostvars: Any, verb: str, way: str) -> List[str]:
+    decided = {host: hostvars.raw_get(host).get("oncall_response") or {} for host in hosts if host in hostvars}
+    return [host for host, each in decided.items() if (each.get("asked"), each.get("way")) == (verb, way)]
+
+
+def respond(triage: Any, verb: str = RESPOND, auto_remedies: Any = ()) -> Dict[str, Any]:
+    try:
+        return response.respond(triage, verb, auto_remedies)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 
 
-def outcome(response: Any, after: Any, failure: str = "", plan: bool = False) -> List[str]:
-    return _respond.outcome(response, after, failure, plan)
+def outcome(decided: Any, done: Any, after: Any) -> List[str]:
+    return response.outcome(decided, done, after)
+
+
+def failure(decided: Any, done: Any, after: Any) -> str:
+    return response.failure(decided, done, after)
 
 
 class FilterModule:
     def filters(self) -> Dict[str, Callable[..., Any]]:
-        return {"respond": respond, "outcome": outcome}
+        return {
+            "targets": targets,
+            "awaiting": awaiting,
+            "respond": respond,
+            "outcome": outcome,
+            "failure": failure,
+        }

@@ -10,6 +10,7 @@ carry out everything: then nothing may have been touched.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,7 +62,7 @@ class Ahead:
 
 
 def _up(fault: Fault) -> Stack:
-    stack = Stack("lab-" + fault.id, version=fault.version)
+    stack = Stack("lab-%d-%s" % (os.getpid(), fault.id), version=fault.version)
     try:
         stack.up(fault.before(stack) if fault.before else fault.override)
     except BaseException:
@@ -139,4 +140,4 @@ def check(fault: Fault, result: dict[str, Any]) -> None:
     grave = [one for one in others if one["severity"] in GRAVE or (fault.code == "healthy" and one["severity"] != "ok")]
     assert not grave, "also found: %s" % grave
 
-    assert result["elapsed_ms"]["total"] <= 30_000, result["elapsed_ms"]  # all looking has a deadline, of 10 s
+    assert result["elapsed_ms"]["total"] <= 12_000, result["elapsed_ms"]

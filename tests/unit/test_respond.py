@@ -9,18 +9,18 @@ from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
 import pytest
-import yaml
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, render
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import NO, Answer
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._respond import (
-    ONE_BY_ONE,
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import (
     REMEDIES,
     allowed,
+    failure,
+    may_go_on,
     outcome,
-    respond,
 )
-from scripts.tables import CHECKOUT
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import respond as decide
 from tests.unit.values import FILLED
 
 HELPS = replace(FILLED, name="{{ 7*7 }}")
@@ -29,6 +29,10 @@ HELPS = replace(FILLED, name="{{ 7*7 }}")
 def triage(code: str, cause: Optional[str], *findings: str) -> Dict[str, Any]:
     verdict = render(Answer("", NO, "", code, cause, values=HELPS), "db1")
     return {"verdict": verdict, "findings": [{"code": found} for found in findings]}
+
+
+def respond(result: Dict[str, Any], allow: Any) -> Dict[str, Any]:
+    return decide(result, "respond", allow)
 
 
 def test_nothing_is_carried_out_by_default() -> None:
@@ -40,14 +44,13 @@ def test_everything_allowed_carries_out_exactly_what_is_recommended() -> None:
     for (code, cause), row in VERDICTS.items():
         response = respond(triage(code, cause), REMEDIES)
         assert response["verb"] == (row.remedy.playbook if row.remedy else None), (code, cause)
-        wanted = "by_a_person"
+        wanted = "manual"
         if row.remedy:
-            wanted = "one_by_one" if row.remedy.playbook in ONE_BY_ONE else "side_by_side"
+            wanted = "one_by_one" if REGISTRY[row.remedy.playbook].cuts_off else "side_by_side"
         assert response["way"] == wanted
 
 
 def test_what_has_downtime_goes_one_by_one() -> None:
-    assert set(ONE_BY_ONE) <= set(REMEDIES)
     assert respond(triage("not_accepting", "not_listening"), ["graceful_restart"])["way"] == "one_by_one"
     assert respond(triage("server_down", "killed"), ["start"])["way"] == "side_by_side"
 
@@ -85,7 +88,7 @@ def test_the_list_may_be_a_list_or_text(given: Any, verbs: List[str]) -> None:
 
 @pytest.mark.parametrize("given", ["restart", ["triage"], "other.collection.start", ["start", "*"], "all"])
 def test_a_slip_of_the_pen_is_no_permission(given: Any) -> None:
-    with pytest.raises(ValueError, match="Give any of cancel_queries"):
+    with pytest.raises(ValueError, match="Give any of: cancel_queries"):
         respond(triage("healthy", None), given)
 
 
@@ -98,49 +101,80 @@ EXHAUSTED = triage("pool_exhausted", "role_limit")
 HEALTHY = triage("healthy", None)
 
 
+DONE, FAILED, REFUSED = ({"outcome": word} for word in ("done", "failed", "refused"))
+
+
 @pytest.mark.parametrize(
-    "allow, after, failure, plan, said",
+    "allow, done, after, said",
     [
-        ([], EXHAUSTED, "", False, ["nothing: pool_reset is only recommended"]),
-        (["pool_reset"], HEALTHY, "", False, ["pool_reset"]),
-        (["pool_reset"], EXHAUSTED, "", False, ["pool_reset", "still wrong; nothing else is tried. Tell the DBA now."]),
+        ([], {}, EXHAUSTED, ["nothing: pool_reset is only recommended"]),
+        (["pool_reset"], DONE, HEALTHY, ["pool_reset"]),
+        (["pool_reset"], {"outcome": "unchanged"}, HEALTHY, ["pool_reset: nothing had to be changed"]),
+        (["pool_reset"], DONE, EXHAUSTED, ["pool_reset", "Still wrong; nothing else is tried. Tell the DBA now."]),
         (
             ["pool_reset"],
+            DONE,
             triage("server_down", "disk_full"),
-            "",
-            False,
             [
                 "pool_reset",
                 "Now it is server_down / disk_full; nothing else is tried. Tell the emergency contacts now.",
             ],
         ),
-        (["pool_reset"], EXHAUSTED, "Refused:\n it is", False, ["pool_reset, which failed: Refused: it is", "still"]),
-        (["pool_reset"], HEALTHY, "Unproven.", False, ["pool_reset, which failed: Unproven."]),
-        (["pool_reset"], {"unreachable": True, "msg": "gone"}, "", False, ["pool_reset", "(gone). Tell the DBA now."]),
-        (["pool_reset"], EXHAUSTED, "", True, ["nothing: this is the plan of pool_reset"]),
-        (["pool_reset"], EXHAUSTED, "No.", True, ["nothing: pool_reset would not go: No."]),
+        (["pool_reset"], {**REFUSED, "msg": "it\n is"}, EXHAUSTED, ["nothing: pool_reset refused: it is", "Still"]),
+        (["pool_reset"], {**FAILED, "msg": "Unproven."}, HEALTHY, ["pool_reset, which failed: Unproven."]),
+        (["pool_reset"], DONE, {"unreachable": True, "msg": "gone"}, ["pool_reset", "(gone). Tell the DBA now."]),
+        (["pool_reset"], {"unreachable": True, "msg": "gone"}, HEALTHY, ["pool_reset, which failed: gone"]),
+        (["pool_reset"], {"outcome": "planned"}, EXHAUSTED, ["nothing: this is the plan of pool_reset"]),
+        (["pool_reset"], {"skipped": True, "msg": "not touched"}, EXHAUSTED, ["nothing: not touched"]),
     ],
 )
-def test_what_is_said(allow: List[str], after: Dict[str, Any], failure: str, plan: bool, said: List[str]) -> None:
-    lines = outcome(respond(EXHAUSTED, allow), after, failure, plan)
+def test_what_is_said(allow: List[str], done: Dict[str, Any], after: Dict[str, Any], said: List[str]) -> None:
+    lines = outcome(respond(EXHAUSTED, allow), done, after)
     assert len(lines) == len(said), lines
     for line, part in zip(lines, said):
         assert part in line
 
 
 def test_a_healthy_server_needs_no_words() -> None:
-    assert outcome(respond(HEALTHY, REMEDIES), HEALTHY) == []
+    assert outcome(respond(HEALTHY, REMEDIES), {}, HEALTHY) == []
 
 
-def test_every_variable_of_a_remedy_is_handed_on() -> None:
-    tasks = yaml.safe_load((CHECKOUT / "playbooks" / "tasks" / "respond.yml").read_text())
-    handed_on = set(tasks[0]["block"][0]["vars"])
+@pytest.mark.parametrize("verb", REGISTRY)
+def test_a_procedure_that_is_asked_for_is_carried_out_whatever_the_verdict(verb: str) -> None:
+    for result in (HEALTHY, EXHAUSTED):
+        assert decide(result, verb)["verb"] == verb
+    assert decide({"msg": "no such project"}, verb)["verb"] is None
+
+
+@pytest.mark.parametrize(
+    "done, after, said",
+    [
+        (DONE, EXHAUSTED, ""),
+        ({"outcome": "planned"}, EXHAUSTED, ""),
+        ({"outcome": "unchanged"}, HEALTHY, ""),
+        ({**REFUSED, "msg": "Refused: a backup"}, HEALTHY, "Refused: a backup"),
+        ({**FAILED, "msg": "Not proved"}, HEALTHY, "Not proved"),
+        ({"unreachable": True, "msg": "gone"}, HEALTHY, "gone"),
+        (DONE, {"failed": True, "msg": "no engine"}, "no engine"),
+        ({"skipped": True, "msg": "not touched, since it failed on a"}, HEALTHY, "not touched, since it failed on a"),
+    ],
+)
+def test_a_run_fails_where_it_was_not_done(done: Dict[str, Any], after: Dict[str, Any], said: str) -> None:
+    assert failure(decide(EXHAUSTED, "pool_reset"), done, after) == said
+
+
+def test_the_next_host_is_not_touched_after_one_that_was_left_half_done() -> None:
+    assert may_go_on({"a": DONE, "b": REFUSED}) == ""
+    assert may_go_on({"a": DONE, "b": FAILED}) == "not touched, since it failed on b"
+    assert may_go_on({"a": {"unreachable": True}}) == "not touched, since it failed on a"
+
+
+def test_every_variable_of_a_remedy_is_one_of_its_row() -> None:
     remedies = [row.remedy for row in VERDICTS.values() if row.remedy]
-    named = {name for remedy in remedies for name, _unused in remedy.variables + remedy.constants}
-    assert handed_on == named
+    for remedy in remedies:
+        mine = {each.variable for each in REGISTRY[remedy.playbook].variables}
+        assert {name for name, _unused in remedy.variables + remedy.constants} <= mine
 
 
-@pytest.mark.parametrize("verb", REMEDIES)
-def test_every_remedy_has_its_playbook_and_its_steps(verb: str) -> None:
-    assert (CHECKOUT / "playbooks" / (verb + ".yml")).is_file()
-    assert (CHECKOUT / "playbooks" / "tasks" / (verb + ".yml")).is_file()
+def test_every_remedy_is_a_row() -> None:
+    assert set(REMEDIES) <= set(REGISTRY)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS
-from scripts.tables import CHECKOUT, FILES, renewed
+from scripts import verbs
+from scripts.tables import CHECKOUT, FILES, PLAYBOOKS, renewed
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -25,3 +26,8 @@ def test_every_verdict_and_every_playbook_is_in_the_documentation() -> None:
         assert cause is None or ("`%s`" % cause in readme and "`%s`" % cause in verdicts)
     for file in (CHECKOUT / "playbooks").glob("*.yml"):
         assert "`oncall.postgresql.%s`" % file.stem in readme and "`oncall.postgresql.%s`" % file.stem in playbooks
+
+
+@pytest.mark.parametrize("verb", PLAYBOOKS)
+def test_a_playbook_is_its_row(verb: str) -> None:
+    assert PLAYBOOKS[verb].read_text() == verbs.playbook(verb), "run: .venv/bin/python -m scripts.tables"

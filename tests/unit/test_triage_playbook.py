@@ -94,7 +94,7 @@ def test_oncall_fail_on(tmp_path: Path, least: str, expected: int) -> None:
 def test_a_bad_oncall_fail_on_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
     code, out = run(tmp_path, "-e", "oncall_fail_on=bogus")
     assert code == FAILED
-    assert "oncall_fail_on is 'bogus'. Give warning, critical or emergency." in out
+    assert "oncall_fail_on is 'bogus'. Give one of: warning, critical, emergency." in out
     assert "TASK [Look]" not in out
 
 

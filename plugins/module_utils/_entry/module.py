@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._core.errors import OncallError
+from .._core.errors import OncallError, RefusedError
 from .._core.mask import mask_words
 from .options import hide, nets
 from .work import Work
@@ -22,6 +22,7 @@ def run(work: Work) -> None:
     try:
         result = work.do(module.params, module.check_mode)
     except OncallError as error:
-        failed = dict(error.details, msg=str(error), sqlstate=error.sqlstate)
+        refused = isinstance(error, RefusedError)  # nothing was touched
+        failed = dict(error.details, msg=str(error), sqlstate=error.sqlstate, refused=refused)
         module.fail_json(invocation=invocation, **mask_words(failed, words))
     module.exit_json(invocation=invocation, **mask_words(result, words))

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Before anything is looked at: what was given to the run, for all of its hosts, on the controller."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
+
+from ..plugin_utils._run import variables as known
+from ..plugin_utils._run.hosts import same_server
+
+
+class ActionModule(ActionBase):
+    BYPASS_HOST_LOOP = True  # once for the whole play
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super().run(tmp, task_vars)
+        options = self.validate_argument_spec(argument_spec={"verb": {"type": "str", "required": True}})[1]
+        problems = self._problems(options["verb"], task_vars or {})
+        if problems:
+            raise AnsibleActionFail("Nothing was done. %s" % " ".join(_said(problems)))
+        result["changed"] = False
+        return result
+
+    def _problems(self, verb: str, task_vars: Dict[str, Any]) -> List[Tuple[str, str]]:
+        """(host, problem); host empty: the run's own."""
+        hostvars, hosts = task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
+        extra = load_extra_vars(self._loader)
+        first = hostvars.raw_get(task_vars["inventory_hostname"])
+        # Variables of the play, or of a playbook that imports ours: a host's own do not hold them.
+        play = {key: task_vars[key] for key in task_vars if key.startswith("oncall_") and key not in first}
+        problems: List[Tuple[str, str]] = []
+        targets: Dict[str, Mapping[str, Any]] = {}
+        said: Dict[str, List[str]] = {}  # the same values are checked once, for a thousand hosts
+        for host in hosts:
+            mine = hostvars.raw_get(host)
+            raw = {**{key: mine[key] for key in mine if key.startswith("oncall_")}, **play}
+            values, unknown = self._evaluated(raw, hostvars[host], play)
+            problems += [(host, line) for line in unknown]
+            key = repr(sorted((name, value) for name, value in values.items() if name != "oncall_target"))
+            if key not in said:
+                said[key] = known.check_names(verb, raw, extra)
+                said[key] += known.check_frame(values) + known.check_verb(verb, values)
+                said[key] += filter(None, (known.evaluated(name, extra[name], values.get(name)) for name in extra))
+            problems += [("", line) if _given(line, extra) else (host, line) for line in said[key]]
+            target = values.get("oncall_target", {})
+            if isinstance(target, Mapping):  # what is in it, its own task checks: one host does not stop the others
+                targets[host] = {**target, "ansible_host": mine.get("ansible_host")}
+            else:
+                problems.append((host, "oncall_target must be a dictionary, such as {project: shop}, not %r." % target))
+        for what, names in same_server(targets).items():
+            line = "%s are the same server (%s)." % (" and ".join(names), what)
+            if verb == known.TRIAGE:
+                self._display.warning(line)
+            else:
+                problems.append(("", line + " Leave one of them out: --limit %s." % names[0]))
+        return problems
+
+    def _evaluated(
+        self, raw: Mapping[str, Any], host: Mapping[str, Any], play: Mapping[str, Any]
+    ) -> Tuple[Dict[str, Any], List[str]]:
+        values: Dict[str, Any] = {}
+        problems = []
+        for name in raw:
+            if not known.is_ours(name):
+                continue
+            try:
+                values[name] = self._templar.template(play[name]) if name in play else host[name]
+                _whole(values[name])
+            except AnsibleError as error:
+                values.pop(name, None)
+                if name != "oncall_target":  # its own task says it, and the other hosts go on
+                    problems.append("%s cannot be evaluated: %s" % (name, " ".join(str(error).split())))
+        return values, problems
+
+
+def _whole(value: Any) -> None:
+    """Evaluate nested templates now, where an error still has its place."""
+    for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        _whole(each)
+
+
+def _given(line: str, extra: Mapping[str, Any]) -> bool:
+    """Whether the problem is one of the command line, and so the same for every host."""
+    return any(name in line for name in extra) or " is required" in line
+
+
+def _said(problems: List[Tuple[str, str]]) -> List[str]:
+    """Each problem once, with the hosts that have it."""
+    hosts: Dict[str, List[str]] = {}
+    for host, line in problems:
+        hosts.setdefault(line, [])
+        if host and host not in hosts[line]:
+            hosts[line].append(host)
+    return ["%s%s" % (_names(names) + ": " if names else "", line) for line, names in hosts.items()]
+
+
+def _names(hosts: List[str]) -> str:
+    return ", ".join(hosts) if len(hosts) <= 3 else "%s and %d more" % (", ".join(hosts[:2]), len(hosts) - 2)

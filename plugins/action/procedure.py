@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One procedure by its verb: the module of its registry row, with the row's variables, where ``target`` has it run."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+from ..module_utils._procedures._registry import REGISTRY
+from ..plugin_utils._run import response
+from ..plugin_utils._run.variables import of_verb
+from .target import ActionModule as TargetAction
+from .target import failed
+
+
+class ActionModule(TargetAction):
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super(TargetAction, self).run(tmp, task_vars)
+        arguments, variables = dict(self._task.args), task_vars or {}
+        verb, remedy = arguments.pop("verb", None), arguments.pop("variables", None) or {}
+        if verb not in REGISTRY:
+            return failed("verb is %r. Give one of: %s." % (verb, ", ".join(sorted(REGISTRY))))
+        row = REGISTRY[verb]
+        if row.cuts_off:
+            stop = response.may_go_on(self._others(variables))
+            if stop:
+                return dict(result, skipped=True, msg=stop)
+        mine = {each.variable for each in row.variables}
+        strange = sorted(set(remedy) - mine)
+        if strange:
+            return failed("%s has no variable %s." % (verb, ", ".join(strange)))
+        given = {name: self._templar.template(variables[name]) for name in mine if name in variables}
+        options, problems = of_verb(verb, {**given, **remedy})
+        if problems:
+            return failed(" ".join(problems))
+        result.update(self.carry_out(row.module, {**arguments, **row.fixed, **options}, variables))
+        result["outcome"] = self._outcome(result)
+        return result
+
+    def _outcome(self, result: Dict[str, Any]) -> str:
+        if result.get("failed"):
+            return response.REFUSED if result.get("refused") else response.FAILED
+        if self._task.check_mode:
+            return response.PLANNED
+        return response.DONE if result.get("changed") else response.UNCHANGED
+
+    def _others(self, variables: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
+        """What the procedure returned on the other hosts of this run, as far as it ran there."""
+        hostvars, me = variables["hostvars"], variables["inventory_hostname"]
+        found = {}
+        for host in hostvars:
+            done = hostvars.raw_get(host).get("oncall_done") if host != me else None
+            if isinstance(done, dict):
+                found[host] = done
+        return found

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All that is said about a verb, in one row: its module, its variables, and what it does to clients meanwhile.
+
+Controller only. Playbook headers and tables in the docs are made from here, and ``respond`` hands on what a row names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from .._core.spec import Spec
+from .configuration.run import OPTIONS as CONFIGURATION
+from .credentials.run import OPTIONS as CREDENTIALS
+from .network.run import OPTIONS as NETWORK
+from .prepared_transaction.run import OPTIONS as PREPARED_TRANSACTION
+from .server.run import OPTIONS as SERVER
+
+_GRACE = {
+    "grace_seconds": {"type": "float", "default": 30},
+    "health_timeout_seconds": {"type": "float", "default": 60},
+}
+CANCEL_QUERIES = Spec(
+    {
+        "pids": {"type": "list", "elements": "int"},
+        "query_seconds": {"type": "float"},
+        "end_blockers": {"type": "bool", "default": True},
+        "max_sessions": {"type": "int", "default": 1000},
+        "max_percent": {"type": "float", "default": 100},
+    }
+)
+GRACEFUL_RESTART = Spec(
+    {
+        **_GRACE,
+        "stop_timeout_seconds": {"type": "float", "default": 120},
+        "start_timeout_seconds": {"type": "float", "default": 60},
+        "interrupt": SERVER.options["interrupt"],
+        "acknowledged_causes": SERVER.options["acknowledged_causes"],
+    }
+)
+POOL_RESET = Spec(
+    {
+        **_GRACE,
+        "idle_minutes": {"type": "float"},
+        "session_state": {"type": "str", "choices": ["idle", "idle_in_transaction", "idle in transaction"]},
+        "user": {"type": "str"},
+        "database": {"type": "str"},
+        "max_sessions": {"type": "int", "default": 1000},
+        "max_percent": {"type": "float", "default": 100},
+        "restart_clients": {"type": "str", "choices": ["if_needed", "always", "never"], "default": "if_needed"},
+        "most_connections": {"type": "int", "default": 10},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a verb's playbook. Its type, choices and default are those of the module's ``option``.
+
+    ``name``: without ``oncall_``, where it is not the option's. ``default``: in words, where the option has none.
+    """
+
+    option: str
+    about: str
+    name: str = ""
+    default: str = ""
+
+    @property
+    def variable(self) -> str:
+        return "oncall_%s" % (self.name or self.option)
+
+
+@dataclass(frozen=True)
+class Row:
+    """``options``: the module's own; ``fixed``: those that the verb sets. ``cuts_off``: clients lose their connections
+    meanwhile, so one host comes after the other. ``undo``: how what it did is undone."""
+
+    module: str
+    about: str
+    options: Spec
+    variables: Tuple[Variable, ...]
+    undo: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    cuts_off: bool = False
+
+    def variable(self, name: str) -> Optional[Variable]:
+        return next((each for each in self.variables if each.variable == name), None)
+
+    def spec(self) -> Spec:
+        """The variables by their own names, typed as the module's options are."""
+        rules = {each.variable: self.options.options[each.option] for each in self.variables}
+        return Spec(rules)
+
+
+_GRACE_SECONDS = Variable("grace_seconds", "how long a client may take to stop; it is never killed")
+_HEALTH_SECONDS = Variable("health_timeout_seconds", "how long a client may take to be connected again")
+_MAX_SESSIONS = Variable("max_sessions", "refuse to end or cancel more")
+_MAX_PERCENT = Variable("max_percent", "refuse to end or cancel more than this share of all client sessions")
+
+REGISTRY: Dict[str, Row] = {
+    "cancel_queries": Row(
+        "cancel_queries",
+        "Cancels root blockers, ends those that block others without a query, then cancels what runs for too long.",
+        CANCEL_QUERIES,
+        (
+            Variable("pids", "only these sessions", default="all that the rules allow"),
+            Variable("query_seconds", "cancel queries that run longer", default="the target's long_query_seconds"),
+            Variable("end_blockers", "end a root blocker that is idle in a transaction or ignores the cancel"),
+            _MAX_SESSIONS,
+            _MAX_PERCENT,
+        ),
+        "Cannot be undone: a cancelled statement was rolled back, its client may run it again.",
+    ),
+    "credentials_reset": Row(
+        "credentials",
+        "Makes a role and its clients agree on a password again, proved by a login; else everything is put back.",
+        CREDENTIALS,
+        (
+            Variable("role", "the role"),
+            Variable(
+                "password_of",
+                "a client service: the role gets the password that it uses already, no client is touched",
+                name="client",
+            ),
+            Variable("env_file", "a new password is written to this file, its clients' containers are recreated"),
+            Variable("env_keys", "the keys in that file that hold the password"),
+            Variable("password_file", "write the new password to this file, too"),
+            Variable("password", "the new password, better in a vault than on a command line", default="generated"),
+            Variable("valid_until", "when it expires; needed where the old one has expired"),
+            Variable("allow_superuser", "the role may be a superuser"),
+            Variable("grace_seconds", "how long a client may take to stop before it is recreated"),
+        ),
+        "Put back by itself when a login fails; afterwards: run it again with the former password (oncall_password).",
+        cuts_off=True,
+    ),
+    "graceful_restart": Row(
+        "graceful_restart",
+        "Stops the clients, restarts the server, starts the clients again whatever failed in between.",
+        GRACEFUL_RESTART,
+        (
+            Variable("interrupt", "what may be lost by the stop"),
+            Variable("acknowledged_causes", "causes that somebody has dealt with, where the server is down"),
+            Variable("stop_timeout_seconds", "how long to wait for the shutdown; nothing is ever killed"),
+            Variable("start_timeout_seconds", "how long to wait until the server answers"),
+            _GRACE_SECONDS,
+            _HEALTH_SECONDS,
+        ),
+        "Nothing to undo: server and clients run as before.",
+        cuts_off=True,
+    ),
+    "network_repair": Row(
+        "network",
+        "Puts the containers of the server and its clients back on their project's networks, under their names.",
+        NETWORK,
+        (
+            Variable("networks", "attach to these networks of the project", default="those of the Compose file"),
+            Variable("recreate", "recreate a network of the project that lets nothing through"),
+        ),
+        "docker network disconnect NETWORK CONTAINER; the result names each step.",
+        cuts_off=True,
+    ),
+    "pool_reset": Row(
+        "pool_reset",
+        "Ends sessions that have been idle for long; restarts the clients where that does not make room.",
+        POOL_RESET,
+        (
+            Variable("idle_minutes", "how long a session must have been idle", default="the target's own"),
+            Variable("session_state", "sessions in this state", name="state"),
+            Variable("user", "only sessions of this role"),
+            Variable("database", "only sessions in this database"),
+            Variable("restart_clients", "whether to restart the clients"),
+            _MAX_SESSIONS,
+            _MAX_PERCENT,
+            _GRACE_SECONDS,
+            _HEALTH_SECONDS,
+            Variable("most_connections", "how many connections a restarted client may hold"),
+        ),
+        "Cannot be undone: a client opens a new connection when it needs one.",
+        cuts_off=True,
+    ),
+    "reload": Row(
+        "configuration",
+        "Reloads the configuration files, provided that they contain no error, and proves it.",
+        CONFIGURATION,
+        (
+            Variable("force", "reload even when nothing has changed"),
+            Variable("timeout_seconds", "how long to wait for the server to have reloaded"),
+        ),
+        "Put the files back and reload again; the result names each setting with its value before.",
+        {"state": "reloaded"},
+    ),
+    "rollback_prepared": Row(
+        "prepared_transaction",
+        "Rolls back a prepared transaction that nobody will finish. Ask its owner first.",
+        PREPARED_TRANSACTION,
+        (
+            Variable("gid", "its name, as in pg_prepared_xacts"),
+            Variable("min_age_seconds", "refuse a younger one", default="the target's blocked_seconds"),
+        ),
+        "Cannot be undone.",
+        {"state": "rolled_back"},
+    ),
+    "start": Row(
+        "server",
+        "Starts a server that is down, once the cause is gone; otherwise says what a person must do.",
+        SERVER,
+        (
+            Variable("start_timeout_seconds", "how long to wait until the server answers"),
+            Variable("acknowledged_causes", "causes that somebody has dealt with"),
+        ),
+        "Stop it as it was stopped before.",
+        {"state": "started"},
+    ),
+}

@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run does about what it found, and what it says afterwards. Pure.
+
+One procedure a host and run, never a second; unattended none where corruption is suspected, whatever the verdict is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from ...module_utils._judge.verdicts import VERDICTS
+from ...module_utils._procedures._registry import REGISTRY
+from .._report.words import ESCALATIONS, verdict_code
+from .variables import RESPOND
+
+PREFIX = "oncall.postgresql."
+REMEDIES = sorted({row.remedy.playbook for row in VERDICTS.values() if row.remedy})
+ONE_BY_ONE, SIDE_BY_SIDE, MANUAL = "one_by_one", "side_by_side", "manual"
+# What became of a procedure, as the action ``procedure`` returns it.
+DONE, UNCHANGED, PLANNED, REFUSED, FAILED = "done", "unchanged", "planned", "refused", "failed"
+
+
+def allowed(given: Any) -> List[str]:
+    """The operator's list as verbs: a list, or text with commas, blanks or lines between (as a survey gives it).
+
+    Raises ValueError for a name that no verdict recommends: a slip of the finger is no permission.
+    """
+    names = re.split(r"[\s,]+", given) if isinstance(given, str) else [str(name) for name in given or []]
+    verbs = [name[len(PREFIX) :] if name.startswith(PREFIX) else name for name in names if name]
+    for verb in verbs:
+        if verb not in REMEDIES:
+            raise ValueError("oncall_auto_remedies contains %r. Give any of: %s." % (verb, ", ".join(REMEDIES)))
+    return verbs
+
+
+def respond(triage: Mapping[str, Any], asked: str, auto_remedies: Any = ()) -> Dict[str, Any]:
+    """``triage`` as registered -> {asked, verb, variables, way, why}, and the ``verdict`` that was found before.
+
+    ``asked`` is a procedure that the operator wants, or ``respond``: then the verdict chooses. ``way`` is one_by_one
+    or side_by_side, or manual: then ``verb`` is None and ``why`` says why. ``variables`` are the remedy's.
+    """
+    return dict(_chosen(triage, asked, allowed(auto_remedies)), asked=asked)
+
+
+def _chosen(triage: Mapping[str, Any], asked: str, verbs: Sequence[str]) -> Dict[str, Any]:
+    verdict = triage.get("verdict")
+    if not isinstance(verdict, Mapping):
+        return _nothing("triage could not look at it")
+    if asked != RESPOND:
+        return _step(asked, {}, verdict)
+    if verdict["code"] == "healthy":
+        return _nothing("")
+    if suspected(triage):
+        return _nothing("corruption is suspected, nothing may be touched. %s" % _tell(verdict))
+    remedy = verdict.get("remedy")
+    if not remedy:
+        return _nothing("there is no safe automatic fix; a person must act")
+    chosen = str(remedy["playbook"])[len(PREFIX) :]
+    if chosen not in verbs:
+        return _nothing("%s is only recommended; oncall_auto_remedies does not allow it" % chosen)
+    return _step(chosen, dict(remedy.get("extra_vars") or {}), verdict)
+
+
+def suspected(triage: Mapping[str, Any]) -> bool:
+    """Any sign of damaged data, in the verdict or beside it."""
+    verdict = triage["verdict"]
+    codes = [verdict["code"], verdict.get("cause")] + [found.get("code") for found in triage.get("findings") or []]
+    return "data_corruption" in codes
+
+
+def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping[str, Any]) -> List[str]:
+    """The report's lines on what was done: nothing and why, or the procedure, how it went, and who must be told if
+    it is still wrong. ``done`` is what the procedure returned, ``after`` the last look."""
+    verb = response["verb"]
+    if not verb:
+        return ["nothing: %s" % response["why"]] if response["why"] else []
+    said = " ".join(str(done.get("msg") or "").split())
+    result = _result(done)
+    if result == PLANNED:
+        return ["nothing: this is the plan of %s" % verb]
+    if result == REFUSED:
+        lines = ["nothing: %s refused: %s" % (verb, said)]
+    elif result == FAILED:
+        lines = ["%s, which failed: %s" % (verb, said or "it did not say why")]
+    elif result is None:
+        return ["nothing: %s" % (said or "%s did not run" % verb)]
+    else:
+        lines = [verb if result == DONE else "%s: nothing had to be changed" % verb]
+    verdict = after.get("verdict")
+    if not isinstance(verdict, Mapping):
+        why = " ".join(str(after.get("msg") or "no answer").split())
+        return [*lines, "Triage could not look at it again (%s). %s" % (why, _tell(response["verdict"]))]
+    if verdict["code"] == "healthy":
+        return lines
+    same = (verdict["code"], verdict.get("cause")) == (response["verdict"]["code"], response["verdict"]["cause"])
+    what = "Still wrong" if same else "Now it is %s" % verdict_code(verdict)
+    more = "; nothing else is tried" if response["asked"] == RESPOND else ""
+    return [*lines, "%s%s. %s" % (what, more, _tell(verdict))]
+
+
+def failure(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Why the host's run has failed, whatever ``oncall_fail_on`` says; empty: it has not."""
+    if not isinstance(after.get("verdict"), Mapping):
+        return " ".join(str(after.get("msg") or "It was not looked at.").split())
+    if response["verb"] and _result(done) in (REFUSED, FAILED, None):
+        return " ".join(str(done.get("msg") or "%s did not run" % response["verb"]).split())
+    return ""
+
+
+def may_go_on(others: Mapping[str, Mapping[str, Any]]) -> str:
+    """Of one host after the other: empty, or why the next is not touched: one before it was left half done.
+
+    ``others``: what the procedure returned on each host. A refusal has touched nothing and stops nobody.
+    """
+    bad = [host for host, done in others.items() if done.get("unreachable") or _result(done) == FAILED]
+    return "not touched, since it failed on %s" % ", ".join(bad) if bad else ""
+
+
+def _result(done: Mapping[str, Any]) -> Optional[str]:
+    if done.get("unreachable"):
+        return FAILED
+    outcome = done.get("outcome")
+    return str(outcome) if outcome else None
+
+
+def _step(verb: str, variables: Dict[str, Any], verdict: Mapping[str, Any]) -> Dict[str, Any]:
+    return {
+        "verb": verb,
+        "variables": variables,
+        "way": ONE_BY_ONE if REGISTRY[verb].cuts_off else SIDE_BY_SIDE,
+        "why": "",
+        "verdict": {key: verdict.get(key) for key in ("code", "cause", "severity", "summary", "escalation")},
+    }
+
+
+def _nothing(why: str) -> Dict[str, Any]:
+    return {"verb": None, "variables": {}, "way": MANUAL, "why": why}
+
+
+def _tell(verdict: Optional[Mapping[str, Any]]) -> str:
+    """At once: the time that the verdict gives is for somebody to try its remedy, and that has been done."""
+    to = ((verdict or {}).get("escalation") or {}).get("to")
+    return "Tell the %s now." % ESCALATIONS.get(to if to not in (None, "none") else "dba", to)

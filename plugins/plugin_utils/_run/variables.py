@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``oncall_*`` variables of a run: which there are, and what was given, typed. Pure.
+
+A slip of the finger must not widen what is done: what is unknown, empty or of another type is a problem, in one line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Set
+
+from ...module_utils._core.spec import Spec
+from ...module_utils._model.answers import SEVERITIES
+from ...module_utils._procedures._registry import REGISTRY, Row
+from .checking import check, nearest
+
+RESPOND, TRIAGE = "respond", "triage"
+# What the frame itself understands, whichever the verb.
+FRAME = Spec(
+    {
+        "oncall_hosts": {"type": "raw"},
+        "oncall_target": {"type": "raw"},
+        "oncall_report_dir": {"type": "str"},
+        "oncall_fail_on": {"type": "str", "choices": list(SEVERITIES[1:])},
+        "oncall_plan": {"type": "bool"},
+        "oncall_auto_remedies": {"type": "raw"},
+    }
+)
+# May be empty, which is the same as not given: a survey sends it so.
+_MAY_BE_EMPTY = ("oncall_report_dir", "oncall_fail_on", "oncall_auto_remedies")
+_ONLY_ACTING = ("oncall_plan",)
+_ONLY_RESPOND = ("oncall_auto_remedies",)
+# Registered by the playbooks themselves; another play of the same run finds them among its variables.
+_OURS = frozenset({"oncall_triage", "oncall_done", "oncall_response", "oncall_notes", "oncall_verb"})
+_TEMPLATE = re.compile(r"\{[{%#]")
+
+
+class Given(NamedTuple):
+    """Of a verb: its module's options, as far as given; and what is wrong with the variables."""
+
+    options: Dict[str, Any]
+    problems: List[str]
+
+
+def names(verb: str) -> Set[str]:
+    """The variables that a run of ``verb`` understands."""
+    found = set(FRAME.options)
+    if verb != RESPOND:
+        found -= set(_ONLY_RESPOND)
+    if verb == TRIAGE:
+        found -= set(_ONLY_ACTING)
+    return found | {each.variable for row in _rows(verb) for each in row.variables}
+
+
+def check_names(verb: str, given: Collection[str], on_command_line: Collection[str]) -> List[str]:
+    """Misspelt ones. On the command line (-e) each must be meant for ``verb``.
+
+    One of the inventory may belong to another verb, or to somebody else's roles: it is only refused when it is all but
+    the name of one of ours.
+    """
+    mine = names(verb)
+    everything = set().union(*(names(each) for each in (*REGISTRY, RESPOND, TRIAGE)))
+    problems = []
+    for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
+        if name in mine:
+            continue
+        if name in on_command_line:
+            others = sorted(each for each in REGISTRY if name in names(each))
+            hint = " %s has." % " and ".join(others) if others else _nearest(name, mine)
+            problems.append(
+                "%s has no variable %s.%s"
+                % (verb, name, hint or " Its variables: %s." % ", ".join(sorted(mine - {"oncall_target"})))
+            )
+        elif name not in everything and _nearest(name, everything, 0.85):
+            problems.append("there is no variable %s.%s" % (name, _nearest(name, everything, 0.85)))
+    return problems
+
+
+def check_frame(variables: Mapping[str, Any]) -> List[str]:
+    """The frame's own variables, by type."""
+    given = {name: value for name, value in variables.items() if name in FRAME.options}
+    given = {name: value for name, value in given.items() if not (name in _MAY_BE_EMPTY and value in ("", None, []))}
+    return check(FRAME, given).problems
+
+
+def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> Given:
+    """The options of ``verb``'s module, from its variables among ``variables``."""
+    row = REGISTRY[verb]
+    given = {each.variable: variables[each.variable] for each in row.variables if each.variable in variables}
+    problems = [
+        "%s is empty. Give a value, or leave it out." % name
+        for name, value in given.items()
+        if value is None or (isinstance(value, (str, list, tuple, dict)) and len(value) == 0)
+    ]
+    spec = row.spec()
+    if not required:
+        spec = Spec({name: dict(rule, required=False) for name, rule in spec.options.items()})
+    given = {name: value for name, value in given.items() if not any(name + " is empty" in line for line in problems)}
+    checked = check(spec, given)
+    problems += [_explained(row, line) for line in checked.problems]
+    options = {}
+    for each in row.variables:
+        if each.variable in given and not problems:
+            options[each.option] = checked.options[each.variable]
+    return Given(options, problems)
+
+
+def check_verb(verb: str, variables: Mapping[str, Any]) -> List[str]:
+    """What is wrong before anything is looked at. Of ``respond`` every row's, without what only a verdict can name."""
+    if verb in REGISTRY:
+        return of_verb(verb, variables).problems
+    return list(dict.fromkeys(line for each in _names_of(verb) for line in of_verb(each, variables, False).problems))
+
+
+def evaluated(name: str, raw: Any, value: Any) -> Optional[str]:
+    """A problem where a text given on the command line was taken for a template, such as a password with ``{{``."""
+    if isinstance(raw, str) and _TEMPLATE.search(raw) and raw != value:
+        return (
+            '%s contains template marks, which Ansible would evaluate. Give it as text: -e \'{"%s": !unsafe "..."}\'.'
+            % (name, name)
+        )
+    return None
+
+
+def _nearest(name: str, names_: Collection[str], likeness: float = 0.6) -> str:
+    """Without the prefix, which all of them share."""
+    cut = len("oncall_")
+    found = nearest(name[cut:], [each[cut:] for each in names_], likeness)
+    return found.replace("mean ", "mean oncall_")
+
+
+def _names_of(verb: str) -> List[str]:
+    return list(REGISTRY) if verb == RESPOND else [verb] if verb in REGISTRY else []
+
+
+def _rows(verb: str) -> List[Row]:
+    return [REGISTRY[each] for each in _names_of(verb)]
+
+
+def _explained(row: Row, line: str) -> str:
+    """A variable that is missing, with what it is."""
+    found = re.match(r"(oncall_\w+) is required$", line)
+    variable = row.variable(found.group(1)) if found else None
+    return "%s. Give -e %s=... (%s)." % (line, variable.variable, variable.about) if variable else line
+
+
+def is_ours(name: str) -> bool:
+    """Whether a variable is one that some run understands."""
+    return name in FRAME.options or any(row.variable(name) for row in REGISTRY.values())
