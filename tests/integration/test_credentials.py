@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import signal
 import socket
@@ -223,26 +222,20 @@ def test_a_hang_up_in_the_middle_puts_back(server: Server, env: Path, mute: int)
     """A process of its own gets SIGTERM while it waits for the proof."""
     before, content = stored(server), env.read_bytes()
     given = options(server, env_file=str(env), env_keys=["PW"], deadline_seconds=20)
-    given["clients"][0]["login"]["port"] = mute
-    code = (
-        "import json, sys\n"
-        "from ansible_collections.oncall.postgresql.plugins.module_utils import _credentials, _target\n"
-        "given = json.load(sys.stdin)\n"
-        "target = _target.open_target(given, 'here')\n"
-        "try:\n    _credentials.change(target, given, False)\n"
-        "except Exception as error:\n    print(type(error).__name__, error)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+    given = {option: value for option, value in given.items() if value is not None}
+    given["clients"] = [
+        {"service": "shop", "login": {**given["clients"][0]["login"], "port": mute, "ssl_mode": "prefer"}}
+    ]
+    name = "ansible_collections.oncall.postgresql.plugins.modules.credentials"
+    process = subprocess.Popen([sys.executable, "-m", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin and process.stdout
-    process.stdin.write(json.dumps(given))
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
     process.stdin.close()
     until(lambda: env.read_bytes() != content, 30)
     process.send_signal(signal.SIGTERM)
     said = process.stdout.read()
     process.wait(30)
-    assert "UnprovenError" in said and "interrupted (Interrupted)" in said, said
+    assert json.loads(said)["failed"] and "interrupted (" in said, said
     assert (stored(server), env.read_bytes()) == (before, content)
 
 
