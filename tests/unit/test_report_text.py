@@ -61,7 +61,7 @@ def test_the_summary_is_worst_first_and_the_details_end_with_the_worst() -> None
     places = [fleet.index(name) for name in names]
     assert places == sorted(places)
     assert details.index("── db5") < details.index("── db2 ") < details.index("── db11")
-    assert "10 servers: 1 emergency, 3 critical, 1 unreachable, 1 not examined, 1 warning, 3 healthy" in " ".join(
+    assert "10 servers: 1 emergency, 3 critical, 1 unreachable, 1 not checked, 1 warning, 3 healthy" in " ".join(
         fleet.split()
     )
 

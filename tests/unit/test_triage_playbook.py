@@ -63,7 +63,7 @@ def test_one_report_on_all_hosts_whatever_became_of_them(tmp_path: Path) -> None
     place = tmp_path / "reports"
     code, out = run(tmp_path, "-f", "50", "-e", "oncall_report_dir=%s" % place)
     assert code == UNREACHABLE, out
-    assert out.count("3 servers: 1 critical, 1 unreachable, 1 not examined") == 1
+    assert out.count("3 servers: 1 critical, 1 unreachable, 1 not checked") == 1
     assert out.count("TASK [Report]") == 1
     assert sorted(os.listdir(str(place))) == ["away.json", "down.json", "index.html", "odd.json"]
     documents = {name: json.loads((place / (name + ".json")).read_text("utf-8")) for name in ("away", "down", "odd")}
@@ -99,7 +99,7 @@ def test_a_bad_oncall_fail_on_is_refused_before_anything_is_looked_at(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "host, expected, title", [("odd", FAILED, "NOT EXAMINED"), ("away", UNREACHABLE, "UNREACHABLE")]
+    "host, expected, title", [("odd", FAILED, "NOT CHECKED"), ("away", UNREACHABLE, "UNREACHABLE")]
 )
 def test_the_report_comes_when_no_host_could_be_looked_at(tmp_path: Path, host: str, expected: int, title: str) -> None:
     code, out = run(tmp_path, "--limit", host)

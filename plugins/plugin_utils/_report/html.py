@@ -42,6 +42,7 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
         finalize=_shown,
     )
     environment.filters.update(
+        due=words.due,
         duration=words.duration,
         milliseconds=words.milliseconds,
         size=words.size,

@@ -24,7 +24,7 @@ STATUS_TITLES = {
     "emergency": "Emergency",
     "critical": "Critical",
     "unreachable": "Unreachable",
-    "failed": "Not examined",
+    "failed": "Not checked",
     "warning": "Warning",
     "ok": "Healthy",
 }
@@ -80,18 +80,26 @@ def before(verdict: Mapping[str, Any]) -> str:
     return "%s: %s" % (verdict_code(verdict), printable(verdict.get("summary") or ""))
 
 
-def escalation(verdict: Mapping[str, Any]) -> str:
-    """Whom to tell, when and why, as one sentence; empty when nobody has to be told."""
+def due(verdict: Mapping[str, Any]) -> str:
+    """Whom to tell, and when; empty when nobody has to be told."""
     to = verdict.get("escalation") or {}
     if to.get("to") in (None, "none"):
         return ""
     who = ESCALATIONS.get(to["to"], printable(to["to"]))
-    why = printable(to.get("reason") or "").rstrip(".")
     minutes = to.get("after_minutes")
-    if not minutes:
-        return "Tell the %s now%s." % (who, ": " + why if why else "")
-    sooner = ", or if %s" % printable(to["or_if"]) if to.get("or_if") else ""
-    return "Tell the %s if this is not resolved within %d minutes%s." % (who, minutes, sooner)
+    return "Tell the %s %s" % (who, "if this is not resolved within %d minutes" % minutes if minutes else "now")
+
+
+def escalation(verdict: Mapping[str, Any]) -> str:
+    """The same as one sentence, with why."""
+    to = verdict.get("escalation") or {}
+    more = ""
+    if to.get("after_minutes") and to.get("or_if"):
+        more = ", or if %s" % printable(to["or_if"])
+    elif not to.get("after_minutes") and to.get("reason"):
+        more = ": %s" % printable(to["reason"]).rstrip(".")
+    said = due(verdict)
+    return said and "%s%s." % (said, more)
 
 
 def about(result: Mapping[str, Any]) -> str:
