@@ -41,14 +41,16 @@ def test_hosts_file(name: str, expected: "list[str]") -> None:
     ("text", "expected"),
     [
         ("", ResolvConf([], [], 1)),
+        # a name would be looked up by this host, outside of the client's network
+        ("nameserver dns.example.com\nnameserver 1.1.1.1\n", ResolvConf(["1.1.1.1"], [], 1)),
         ("nameserver 127.0.0.11\noptions ndots:0\n", ResolvConf(["127.0.0.11"], [], 0)),
         (
             "search a.b c.d\nnameserver 1.1.1.1 # us\nnameserver ::1\n; x\noptions edns0 ndots:5 trust-ad\n",
             ResolvConf(["1.1.1.1", "::1"], ["a.b", "c.d"], 5),
         ),
         (
-            "domain old\nsearch .\n" + "".join("nameserver %s\n" % name for name in "abcd"),
-            ResolvConf(["a", "b", "c"], [], 1),
+            "domain old\nsearch .\n" + "".join("nameserver ::%s\n" % name for name in "abcd"),
+            ResolvConf(["::a", "::b", "::c"], [], 1),
         ),
     ],
 )

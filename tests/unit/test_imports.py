@@ -40,6 +40,7 @@ PURE_OWN = (
     "_model.",
     "_judge.",
     "_core.errors",
+    "_core.numbers",
     "_procedures.procedure",
     "_core.text",
     "_core.mask",

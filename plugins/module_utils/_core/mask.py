@@ -65,7 +65,12 @@ def mask(text: str, secrets: Sequence[str] = ()) -> str:
         form
         for secret in secrets
         if not is_common(secret)
-        for form in (secret, quote(secret, safe=""), quote(secret), secret.replace("'", "''"))
+        for form in (
+            secret,
+            quote(secret, safe="", errors="replace"),
+            quote(secret, errors="replace"),
+            secret.replace("'", "''"),
+        )
     }
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, MASK) if len(spelling) >= _LONG else _word(spelling).sub(MASK, text)

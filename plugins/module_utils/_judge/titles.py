@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Iterable, List, Optional
 
+from .._core.numbers import port
+
 if TYPE_CHECKING:
     from .._model.facts import Process
 
@@ -21,7 +23,9 @@ ACTIVE, AUTHENTICATION = "active", "authentication"
 
 _PREFIX = "postgres: "
 # The host is what anchors the rest: users, databases and the cluster's name may hold any character, even spaces.
-_BACKEND = re.compile(r"^(?P<who>.+) (?P<host>\[local\]|[0-9A-Za-z.:%_-]+\((?P<port>\d+)\))(?: (?P<activity>.*))?$")
+_BACKEND = re.compile(
+    r"^(?P<who>.+) (?P<host>\[local\]|[0-9A-Za-z.:%_-]+\((?P<port>[0-9]{1,5})\))(?: (?P<activity>.*))?$"
+)
 _AUXILIARY = re.compile(
     r"^(?:.*: )?(?:postmaster|checkpointer|background writer|walwriter|wal writer|walreceiver|walsummarizer|archiver"
     r"|startup|logger|stats collector|slotsync worker|io worker|autovacuum (?:launcher|worker)|bgworker|parallel worker"
@@ -66,7 +70,7 @@ def parse(process: Process) -> Optional[Backend]:
         user=user,
         database=database,
         address=None if host == "[local]" else host.partition("(")[0],
-        port=int(found.group("port")) if found.group("port") else None,
+        port=port(found.group("port")),
         state=_state(activity),
         activity=activity,
         waiting=activity.split(" ")[-1] == "waiting",

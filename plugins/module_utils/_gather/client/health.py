@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 from urllib.parse import urlsplit
 
 from ..._core.mask import mask
+from ..._core.numbers import whole
 from ..wire.dns import resolve
 
 if TYPE_CHECKING:
@@ -112,11 +113,12 @@ def read_page(url: str, answer: str, said: str) -> Health:
     result: Health = {"url": mask(url), "status": None, "ok": False, "body": None, "error": None}
     head, _blank, body = answer.partition("\r\n\r\n")
     words = head.split(None, 2)
-    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdigit():
+    status = whole(words[1]) if len(words) > 1 and words[0].startswith("HTTP/") else None
+    if status is None:
         result["error"] = mask(said.strip().rpartition(": ")[2] or "no answer")[:_SHOWN]
         return result
-    result["status"], result["body"] = int(words[1]), mask(body)[:_SHOWN]
-    result["ok"] = result["status"] == 200 and says_healthy(body)
+    result["status"], result["body"] = status, mask(body)[:_SHOWN]
+    result["ok"] = status == 200 and says_healthy(body)
     return result
 
 
@@ -124,7 +126,7 @@ def says_healthy(body: str) -> bool:
     """False when a JSON object, or one level inside it, says under a key about health that something is wrong."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True  # nothing but the status code speaks
     if not isinstance(document, dict):
         return True

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import parse_qsl, unquote
 
+from ..._core.numbers import port
 from ..runtime.base import SSL_MODES, Login
 from .secret_files import Read, password_for, unread, with_files
 
@@ -90,7 +91,7 @@ def resolve_login(
     user = values.get("user") or "postgres"
     login = Login(
         host=values["host"],
-        port=_port(values.get("port")) or 5432,
+        port=port(values.get("port")) or 5432,
         user=user,
         database=values.get("database") or user,
         ssl_mode=values.get("ssl_mode") or "prefer",
@@ -259,8 +260,3 @@ def _url_names(env: Mapping[str, str]) -> Iterator[str]:
             yield name
     others = [name for name in sorted(env) if env[name] and name not in _FIRST_URLS and _URL_NAME.search(name.upper())]
     yield from sorted(others, key=lambda name: "DATABASE" not in name.upper())
-
-
-def _port(text: Optional[str]) -> int:
-    """0 for what is no port number."""
-    return int(text) if text and text.isdigit() and 0 < int(text) < 65536 else 0

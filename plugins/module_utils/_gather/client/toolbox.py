@@ -11,11 +11,13 @@ The password comes on the first line of standard input: it is in no argument lis
 
 from __future__ import annotations
 
+import binascii
 import re
 import statistics
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ..._core.mask import mask
+from ..._core.numbers import decimal, whole
 from ..wire.protocol import startup
 from ..wire.reach import show_address
 from ..wire.wire import read_answer
@@ -102,6 +104,7 @@ if [ "$8" = yes ] && { [ -n "$addresses" ] || [ "${host#/}" != "$host" ]; }; the
 fi
 """
 
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})*\Z")
 _CONNECTION_FAILED = re.compile(
     r"^psql: (?:error: )?(?:could not connect to server: |connection to server .*? failed: )?"
 )
@@ -161,10 +164,10 @@ def parse_toolbox(text: str, settings: Login) -> Dict[str, Any]:
 
 def _between(words: Dict[str, str], first: str, second: str) -> float:
     """Milliseconds; 0 where ``date`` knows no nanoseconds."""
-    marks = [words.get(name, "") for name in (first, second)]
-    if not all(mark_.isdigit() and len(mark_) > 15 for mark_ in marks):
+    begin, end = whole(words.get(first)), whole(words.get(second))
+    if begin is None or end is None or min(begin, end) < 10**15:
         return 0.0
-    return round((int(marks[1]) - int(marks[0])) / 1e6, 3)
+    return round((end - begin) / 1e6, 3)
 
 
 def _resolution(name: str, addresses: List[str], elapsed_ms: float) -> Resolution:
@@ -212,8 +215,9 @@ def _probe(value: str) -> Tuple[str, Optional[float]]:
     """bash's exit code, and its two times (seconds) or its complaint."""
     code, _unused, text = value.partition(" ")
     if code == "0":
-        times = text.replace(",", ".").split()
-        return "open", (float(times[1]) - float(times[0])) * 1000 if len(times) == 2 else None
+        times = [decimal(word) for word in text.replace(",", ".").split()]
+        known = [each for each in times if each is not None]
+        return "open", (known[1] - known[0]) * 1000 if len(known) == len(times) == 2 else None
     if "refused" in text:
         return "refused", None
     return ("unreachable" if "No route" in text or "unreachable" in text else "lost"), None
@@ -237,7 +241,7 @@ def _startup(words: Dict[str, str], reach: Reach, secrets: List[str]) -> Optiona
     code, _unused, digits = words["startup"].partition(" ")
     result["elapsed_ms"] = _between(words, "asked", "answered")
     if code == "0":
-        answer = read_answer(bytes.fromhex(digits))
+        answer = read_answer(binascii.unhexlify(digits) if _HEXADECIMAL.match(digits) else b"?")
         result["outcome"], result["severity"], result["sqlstate"] = answer.outcome, answer.severity, answer.sqlstate
         result["message"] = answer.message and mask(answer.message, secrets)
     elif code == "124":

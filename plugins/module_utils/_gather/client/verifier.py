@@ -18,7 +18,7 @@ import sys
 import unicodedata
 from typing import Optional
 
-_SCRAM = re.compile(r"^SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$")
+_SCRAM = re.compile(r"^SCRAM-SHA-256\$([0-9]{1,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)$")
 _MD5 = re.compile(r"^md5[0-9a-f]{32}$")
 _MOST_ITERATIONS = 10_000_000  # some seconds of hashing: a verifier that asks for more is not worth the wait
 
@@ -50,7 +50,7 @@ def matches(password: Optional[str], verifier: Optional[str], user: str) -> Opti
 
 
 def md5_verifier(password: str, user: str) -> str:
-    return "md5" + md5(password.encode() + user.encode())
+    return "md5" + md5(_bytes(password) + _bytes(user))
 
 
 def md5(data: bytes) -> str:
@@ -61,7 +61,7 @@ def md5(data: bytes) -> str:
 
 
 def salted_password(password: str, salt: bytes, iterations: int) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", prepare(password).encode(), salt, iterations)
+    return hashlib.pbkdf2_hmac("sha256", _bytes(prepare(password)), salt, iterations)
 
 
 def client_key(salted: bytes) -> bytes:
@@ -74,6 +74,11 @@ def stored_key(key: bytes) -> bytes:
 
 def server_key(salted: bytes) -> bytes:
     return hmac.new(salted, b"Server Key", hashlib.sha256).digest()
+
+
+def _bytes(text: str) -> bytes:
+    """What is no text in any encoding (a lone surrogate) fits nothing; it is no reason to fail."""
+    return text.encode("utf-8", "replace")
 
 
 def prepare(password: str) -> str:

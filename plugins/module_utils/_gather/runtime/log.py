@@ -142,14 +142,14 @@ def _json_records(lines: Sequence[str]) -> Iterator[_Record]:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and "message" in row:
             yield _Record(
                 _NAMES.get(str(row.get("error_severity")), ""),
                 str(row["message"]),
                 _time(str(row.get("timestamp", ""))),
-                row.get("state_code"),
+                str(row["state_code"]) if row.get("state_code") else None,
                 parts={name: str(row[name.lower()]) for name in ("DETAIL", "HINT", "CONTEXT") if row.get(name.lower())},
             )
 
@@ -190,6 +190,13 @@ def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
 
 def _time(text: str) -> Optional[str]:
     """UTC, ISO 8601; None where the zone's abbreviation has several meanings."""
+    try:
+        return _read_time(text)
+    except (ValueError, OverflowError, OSError):  # no such day, or none that this calendar knows
+        return None
+
+
+def _read_time(text: str) -> Optional[str]:
     match = _TIME.search(text)
     if match is None:
         epoch = _EPOCH.search(text)
@@ -201,10 +208,7 @@ def _time(text: str) -> Optional[str]:
         minutes = (int(zone[1:3]) * 60 + (int(zone[-2:]) if len(zone) > 3 else 0)) * (1 if zone[0] == "+" else -1)
     else:
         return None
-    try:
-        moment = datetime.strptime(match.group(1) + " " + match.group(2), "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return None
+    moment = datetime.strptime(match.group(1) + " " + match.group(2), "%Y-%m-%d %H:%M:%S")
     return _iso(moment - timedelta(minutes=minutes), match.group(3))
 
 

@@ -19,6 +19,7 @@ import struct
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Set, Tuple, TypedDict
 
 from ..._core.mask import mask
+from ..._core.numbers import whole
 
 if TYPE_CHECKING:
     from ..._model.facts import Configuration, ControlData, DataDirectory, Disk, Listening, LockFile
@@ -320,7 +321,7 @@ def parse(out: str) -> Look:
         "postmaster_cwd": None,
         "errors": {},
     }
-    head = re.search(r"^look (oncall-[0-9a-f]{16}) (\d+)\r?$", out, re.MULTILINE)
+    head = re.search(r"^look (oncall-[0-9a-f]{16}) (\d{1,9})\r?$", out, re.MULTILINE)
     if head is None:
         look["errors"]["look"] = _brief(out) or "the script brought back nothing"
         return look
@@ -354,8 +355,9 @@ def _sections(text: str, token: str) -> Dict[str, _Section]:
         title, _newline, body = part.partition("\n")
         title = title.strip()
         if title.startswith("= "):
-            if name is not None and title[2:].isdigit():
-                found[name]["code"] = int(title[2:])
+            code = whole(title[2:])
+            if name is not None and code is not None:
+                found[name]["code"] = code
             name = None
         elif title:
             name = title
@@ -379,10 +381,6 @@ def _pairs(section: Optional[_Section]) -> Dict[str, str]:
     return pairs
 
 
-def _number(text: Optional[str]) -> Optional[int]:
-    return int(text) if text is not None and re.match(r"^\d{1,18}$", text) else None
-
-
 class _Stat(TypedDict):
     mode: str
     uid: int
@@ -392,7 +390,7 @@ class _Stat(TypedDict):
 def _stats(section: Optional[_Section]) -> Dict[str, _Stat]:
     stats: Dict[str, _Stat] = {}
     for line in (section["text"] if section else "").splitlines():
-        match = re.match(r"^([0-7]+) (\d+) \d+ (\w+) (.+)$", line)
+        match = re.match(r"^([0-7]+) ([0-9]{1,10}) \d+ (\w+) (.+)$", line)
         if match:
             stats[match.group(4)] = {"mode": match.group(1), "uid": int(match.group(2)), "device": match.group(3)}
     return stats
@@ -413,9 +411,9 @@ def _data_directory(
             errors["data_directory"] = _brief(said.split("\n", 1)[0]) or "could not be examined"
             return None
     initialised_by = stats.get(path + "/PG_VERSION")
-    expected = _number(where.get("postmaster_uid"))
+    expected = whole(where.get("postmaster_uid"))
     if expected is None:
-        expected = _number(where.get("postgres_uid"))
+        expected = whole(where.get("postgres_uid"))
     if expected is None and initialised_by is not None:
         expected = initialised_by["uid"]
     return {
@@ -425,7 +423,7 @@ def _data_directory(
         "owner_uid": stat["uid"] if stat else None,
         "expected_uid": expected,
         "version": details.get("version"),
-        "entries": _number(details.get("entries")),
+        "entries": whole(details.get("entries")),
         "standby_signal": "standby" in details,
         "recovery_signal": "recovery" in details,
     }
@@ -436,12 +434,12 @@ def _disks(path: str, stats: Dict[str, _Stat], sections: Dict[str, _Section], er
     rows = [
         (int(row[0]) * 1024, max(0, int(row[1])) * 1024)
         for row in re.findall(
-            r"^.*?\s(\d+)\s+-?\d+\s+(-?\d+)\s+(?:\d+%|-)\s+/.*$", _text(sections, "space"), re.MULTILINE
+            r"^.*?\s(\d{1,18})\s+-?\d+\s+(-?\d{1,18})\s+(?:\d+%|-)\s+/.*$", _text(sections, "space"), re.MULTILINE
         )
     ]
     systems = [
         tuple(int(number) for number in row)
-        for row in re.findall(r"^(\d+) (\d+) (\d+) (\d+) (\d+) .*$", _text(sections, "statfs"), re.MULTILINE)
+        for row in re.findall(r"^%s .*$" % " ".join([r"(\d{1,18})"] * 5), _text(sections, "statfs"), re.MULTILINE)
     ]
     wanted = [("data", path)]
     wal = stats.get(path + "/pg_wal")
@@ -487,9 +485,9 @@ def _lock_file(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optiona
     lines += [""] * (8 - len(lines))
     alive = _text(sections, "alive").strip()
     return {
-        "pid": _number(lines[0].lstrip("-")),
+        "pid": whole(lines[0].lstrip("-")),
         "pid_alive": alive == "1" if alive else None,
-        "port": _number(lines[3]),
+        "port": whole(lines[3]),
         "socket_directory": lines[4] or None,
         "listen_address": lines[5] or None,
         "status": lines[7] or None,
@@ -571,6 +569,9 @@ def _configuration(sections: Dict[str, _Section], errors: Dict[str, str]) -> Opt
     return {"valid": False, "message": _brief("\n".join(lines)) or None}
 
 
+_SOCKET = re.compile(r"(?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}\Z")
+
+
 def _listening(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optional[List[Listening]]:
     section = sections.get("sockets")
     if section is None or section["code"] not in (0, 1):  # 1: grep found none
@@ -582,7 +583,7 @@ def _listening(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optiona
     sockets: List[Listening] = []
     for line in section["text"].splitlines():
         fields = line.split()
-        if len(fields) < 10 or fields[3] != "0A":
+        if len(fields) < 10 or fields[3] != "0A" or not _SOCKET.match(fields[1]):
             continue
         address, _colon, port = fields[1].partition(":")
         sockets.append(
@@ -600,7 +601,7 @@ def _address(text: str) -> str:
 
 def _limits(sections: Dict[str, _Section]) -> Tuple[Optional[int], Optional[int]]:
     match = re.search(r"^Max open files\s+(\S+)\s+(\S+)", _text(sections, "limits"), re.MULTILINE)
-    return (_number(match.group(1)), _number(match.group(2))) if match else (None, None)
+    return (whole(match.group(1)), whole(match.group(2))) if match else (None, None)
 
 
 def _log(sections: Dict[str, _Section], lines: int, look: Look) -> None:

@@ -87,7 +87,7 @@ def ask(
 
 
 def _parse(line: str) -> Optional[WireAnswer]:
-    match = re.match(r"ready (\w+) (\S+) (\d+) (\d+) ([\d.]+) ([\d.]+) ([01]) ?(.*)$", line)
+    match = re.match(r"ready (\w+) (\S+) ([0-9]+) ([0-9]+) (\d{1,12}\.\d+) (\d{1,12}\.\d+) ([01]) ?(.*)$", line)
     if match is None:
         return None
     kind, host, port, code, begin, end, there, text = match.groups()

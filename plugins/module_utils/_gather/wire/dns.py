@@ -18,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
+from ..._core.numbers import whole
 from ..._core.rooted import Rooted
 
 if TYPE_CHECKING:
@@ -76,14 +77,15 @@ def parse_resolv_conf(text: str) -> ResolvConf:
         words = line.split("#")[0].split(";")[0].split()
         if len(words) < 2:
             continue
-        if words[0] == "nameserver":
+        if words[0] == "nameserver" and _is_address(words[1]):  # a name would be looked up by this host
             nameservers.append(words[1])
         elif words[0] in ("search", "domain"):
             search = words[1:]
         elif words[0] == "options":
             for option in words[1:]:
-                if option.startswith("ndots:") and option[6:].isdigit():
-                    ndots = int(option[6:])
+                if option.startswith("ndots:"):
+                    dots = whole(option[6:])
+                    ndots = ndots if dots is None else dots
     return ResolvConf(nameservers[:3], [domain for domain in search if domain != "."], ndots)
 
 

@@ -9,7 +9,6 @@ Manual, chapter "Frontend/Backend Protocol", sections "Message Formats" and "SAS
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -38,8 +37,13 @@ _NO_CHANNEL_BINDING = b"n,,"  # "this client cannot bind channels": right with a
 def startup(user: str, database: str, application_name: str) -> bytes:
     """StartupMessage, protocol 3.0."""
     words = ("user", user, "database", database, "application_name", application_name, "client_encoding", "UTF8")
-    body = struct.pack("!I", 3 << 16) + b"".join(word.encode() + b"\0" for word in words) + b"\0"
+    body = struct.pack("!I", 3 << 16) + b"".join(_word(word) + b"\0" for word in words) + b"\0"
     return struct.pack("!I", len(body) + 4) + body
+
+
+def _word(text: str) -> bytes:
+    """A zero byte would end it, and what follows be taken for another setting."""
+    return text.encode("utf-8", "replace").replace(b"\0", b"")
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -47,7 +51,7 @@ def message(kind: bytes, body: bytes) -> bytes:
 
 
 def password_message(password: str) -> bytes:
-    return message(b"p", password.encode() + b"\0")
+    return message(b"p", _word(password) + b"\0")
 
 
 def md5_response(user: str, password: str, salt: bytes) -> str:
@@ -94,7 +98,7 @@ class Scram:
         nonce = values.get("r", "")
         try:
             salt, iterations = base64.b64decode(values.get("s", ""), validate=True), int(values.get("i", ""))
-        except (binascii.Error, ValueError):
+        except ValueError:
             raise ScramError("the server's first SCRAM message is malformed") from None
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
             raise ScramError("the server's SCRAM nonce does not continue ours")
@@ -113,7 +117,7 @@ class Scram:
         """Raises ScramError unless the server proved that it knows the password's verifier."""
         try:
             signature = base64.b64decode(_attributes(server_final).get("v", ""), validate=True)
-        except binascii.Error:
+        except ValueError:
             signature = b""
         if not self._signature or not hmac.compare_digest(signature, self._signature):
             raise ScramError("the server could not prove that it knows the password's verifier")

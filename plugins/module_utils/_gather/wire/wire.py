@@ -272,6 +272,8 @@ def _start_tls(stream: "_Stream", host: str, ssl_mode: str, ca_cert: Optional[st
         raise _Failure("bad_certificate", text, other_way=True) from None
     except ssl.SSLError as error:
         raise _Failure("failed", "no TLS with the server: %s" % (error.reason or error), other_way=True) from None
+    except ValueError as error:  # a name that TLS cannot ask for
+        raise _Failure("failed", "no TLS with a server of that name: %s" % error) from None
     return True
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, List, Sequence
 
 from ..._core.errors import TargetError
+from ..._core.numbers import whole
 from ..._judge import titles
 from . import peers
 from .by_title import Titled
@@ -65,10 +66,11 @@ def roll(target: Target, deadline: Deadline) -> List[Titled]:
     now = 0
     for line in _run(target, _ROLL_SH, "", deadline):
         words = line.split(" ", 3)
-        if words[0] == "now":
-            now = int(words[1])
-        elif len(words) == 4 and words[0].isdigit() and words[2].isdigit():
-            pid, started = int(words[0]), int(words[2])
+        if words[0] == "now" and len(words) > 1:
+            now = whole(words[1]) or 0
+            continue
+        pid, started = (whole(word) for word in (words[0], words[2])) if len(words) == 4 else (None, None)
+        if pid is not None and started is not None:
             for backend in titles.backends([{"pid": pid, "state": words[1], "title": words[3]}]):
                 found.append(Titled(backend, words[3], started, max(0.0, (now - started) / _TICKS)))
     return found

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
+from ...._core.numbers import port
 from ...._core.rooted import Rooted
 
 _LONGEST = 1 << 16  # bytes of a file that has some lines
@@ -70,9 +70,8 @@ def lock_file(pid: int, data_directory: str) -> Tuple[Optional[int], Optional[st
         text = inside(pid, data_directory + "/postmaster.pid").text(_LONGEST)
     except OSError:
         return None, None
-    lines = [line.strip() for line in text.split("\n")]
-    port = int(lines[3]) if len(lines) > 3 and re.match(r"[0-9]{1,5}\Z", lines[3]) else 0
-    return port if 0 < port < 65536 else None, (lines[4] if len(lines) > 4 and lines[4].startswith("/") else None)
+    lines = [line.strip() for line in text.split("\n")] + [""] * 5
+    return port(lines[3]), (lines[4] if lines[4].startswith("/") else None)
 
 
 def _children(pid: int) -> List[int]:

@@ -11,6 +11,8 @@ import signal
 from calendar import timegm
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
+from ...._core import numbers
+
 if TYPE_CHECKING:
     from ...._model.facts import Mount, Network, Process, Published
 
@@ -108,7 +110,7 @@ def data_directory(inspected: Mapping[str, Any]) -> Optional[str]:
 def port(inspected: Mapping[str, Any]) -> int:
     """Where the server would listen by its command line and environment (its configuration file may say otherwise)."""
     text = setting(arguments(inspected), "-p", "port") or environment(inspected).get("PGPORT") or ""
-    return int(text) if text.isdigit() else 5432
+    return numbers.port(text) or 5432
 
 
 def mounts(inspected: Mapping[str, Any]) -> List[Mount]:
@@ -148,14 +150,9 @@ def published(inspected: Mapping[str, Any]) -> List[Published]:
     for inside, bindings in sorted(ports.items()):
         number, _slash, protocol = inside.partition("/")
         for binding in bindings or []:
-            if protocol in ("", "tcp") and number.isdigit() and str(binding.get("HostPort") or "").isdigit():
-                found.append(
-                    {
-                        "port": int(number),
-                        "host_address": binding.get("HostIp") or "0.0.0.0",
-                        "host_port": int(binding["HostPort"]),
-                    }
-                )
+            here, there = numbers.port(number), numbers.port(str(binding.get("HostPort") or ""))
+            if protocol in ("", "tcp") and here is not None and there is not None:
+                found.append({"port": here, "host_address": binding.get("HostIp") or "0.0.0.0", "host_port": there})
     return found
 
 
@@ -201,8 +198,8 @@ def nofile(inspected: Mapping[str, Any]) -> Tuple[Optional[int], Optional[int]]:
 def stop_signal(inspected: Mapping[str, Any]) -> Optional[int]:
     """The number of the signal that the container's author chose to stop it; None for one that has no name here."""
     text = str(inspected["Config"].get("StopSignal") or "SIGTERM").upper()
-    if text.isdigit():
-        return int(text)
+    if numbers.whole(text) is not None:
+        return numbers.whole(text)
     found = getattr(signal, text if text.startswith("SIG") else "SIG" + text, None)
     return int(found) if found is not None else None
 
@@ -231,11 +228,12 @@ def rows(top: Mapping[str, Any]) -> List[Row]:
     found: List[Row] = []
     for process in top.get("Processes") or []:
         named = dict(zip(titles, process))
-        if str(named.get("PID")).isdigit() and str(named.get("PPID")).isdigit():
+        pid, ppid = (numbers.whole(str(named.get(name))) for name in ("PID", "PPID"))
+        if pid is not None and ppid is not None:
             found.append(
                 {
-                    "pid": int(named["PID"]),
-                    "ppid": int(named["PPID"]),
+                    "pid": pid,
+                    "ppid": ppid,
                     "uid": named.get("UID") or "",
                     "state": (named.get("STAT") or "?")[:1],
                     "args": named.get("COMMAND") or named.get("CMD") or named.get("ARGS") or "",

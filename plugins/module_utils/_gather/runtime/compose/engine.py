@@ -21,6 +21,7 @@ import uuid
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ...._core import numbers
 from ...._core.deadline import Deadline
 from ...._core.errors import DeadlineError, OncallError, OptionsError, TargetError
 from ...._core.side_by_side import side_by_side
@@ -322,7 +323,7 @@ class Engine:
         """Remove toolboxes whose time is over: left behind by a run that was itself killed."""
         for left in self.containers(deadline, TOOLBOX + "=toolbox"):
             until = left["Labels"].get(TOOLBOX_UNTIL, "")
-            if until.isdigit() and int(until) < time.time():
+            if (numbers.whole(until) or time.time()) < time.time():
                 self._remove(left["Id"])
 
     def containers(self, deadline: Deadline, *labels: str) -> List[Dict[str, Any]]:

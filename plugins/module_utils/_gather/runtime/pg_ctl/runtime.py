@@ -24,6 +24,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...._core.errors import DeadlineError, TargetError
+from ...._core.numbers import port as noted_port
+from ...._core.numbers import whole
 from ...._core.side_by_side import side_by_side
 from ...wire import wire as _wire
 from .. import log as _log
@@ -183,7 +185,7 @@ class PgCtlRuntime:
     def _lock_started(self) -> Optional[float]:
         """Line 3 of postmaster.pid: when its server was started."""
         lines = self._lock_lines()
-        return float(lines[2]) if len(lines) > 2 and lines[2].isdigit() else None
+        return whole(lines[2]) if len(lines) > 2 else None
 
     def _expecting(
         self, directory: Optional[DataDirectory], postmaster: Optional[_processes.Running]
@@ -256,9 +258,9 @@ class PgCtlRuntime:
 
     def wire(self, deadline: Deadline) -> List[WireAnswer]:
         lines = self._lock_lines() + [""] * 8
-        if not lines[3].isdigit() or _processes.postmaster(_processes.of_directory(self.directory)) is None:
+        port = noted_port(lines[3])
+        if port is None or _processes.postmaster(_processes.of_directory(self.directory)) is None:
             return []
-        port = int(lines[3])
         places: List[Tuple[str, _wire.Address]] = []
         if lines[4].startswith("/"):
             places.append(("socket", "%s/.s.PGSQL.%d" % (lines[4].rstrip("/"), port)))
@@ -277,11 +279,12 @@ class PgCtlRuntime:
     def clients(self) -> Sequence[Client]:
         defaults = {name: value for name, value in self._login.items() if name != "unix_socket"}
         lines = self._lock_lines() + [""] * 8
-        if not defaults.get("host") and lines[3].isdigit():
+        port = noted_port(lines[3])
+        if not defaults.get("host") and port is not None:
             host = _WILDCARDS.get(lines[5], "127.0.0.1" if lines[5] in ("", "*") else lines[5])
             defaults["host"] = host
-        if not defaults.get("port") and lines[3].isdigit():
-            defaults["port"] = int(lines[3])
+        if not defaults.get("port") and port is not None:
+            defaults["port"] = port
         return [HereClient(option, defaults, self._ca_cert) for option in self._options]
 
     # --- beside the server -----------------------------------------------------------------------------------------
