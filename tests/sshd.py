@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
-import importlib.util
 import itertools
 import os
 import pwd
@@ -39,9 +38,7 @@ from tests.embedded import free_port
 _SUDOERS = Path("/etc/sudoers.d")
 _NAME = "oncall-%d-%d"  # the process that made it, and a number
 _numbers = itertools.count(1)
-# What our runtimes import beside the standard library, all of it pure Python: an ordinary user runs /usr/bin/python3,
-# since a virtualenv below /root is out of reach.
-_PACKAGES = ("docker", "requests", "urllib3", "idna", "certifi", "charset_normalizer")
+_PYTHON = "/usr/bin/python3"  # of an ordinary user, since a virtualenv below /root is out of reach
 
 
 def refusing_ssh(host_vars: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -110,7 +107,7 @@ class Sshd:
             "ansible_port": self.port,
             "ansible_user": user,
             "ansible_ssh_common_args": options,
-            "ansible_python_interpreter": sys.executable if user == "root" else str(self.python),
+            "ansible_python_interpreter": sys.executable if user == "root" else _PYTHON,
             "ansible_become": become,
             **(host_vars or {}),
         }
@@ -137,19 +134,6 @@ class Sshd:
     def environment(self) -> dict[str, str]:
         """What makes the command ``ssh`` find the keys, for an engine at ``ssh://``."""
         return {"PATH": "%s/bin:%s" % (self._directory, os.environ["PATH"])}
-
-    @functools.cached_property
-    def python(self) -> Path:
-        """A Python that every user of this machine may run."""
-        site = self._directory / "site"
-        for package in _PACKAGES:
-            found = importlib.util.find_spec(package)
-            if found and found.origin:
-                shutil.copytree(Path(found.origin).parent, site / package)
-        script = self._directory / "python"
-        script.write_text('#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/python3 "$@"\n' % site)
-        script.chmod(0o755)
-        return script
 
     # --- of its own ---------------------------------------------------------------------------------------------------
 

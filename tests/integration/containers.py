@@ -121,8 +121,14 @@ def project(**kwargs: Any) -> Iterator[Project]:
         made.remove()
 
 
+def engines_socket() -> socket.socket:
+    engine = socket.socket(socket.AF_UNIX)
+    engine.connect(os.environ.get("ONCALL_TEST_DOCKER_SOCKET", "/var/run/docker.sock"))
+    return engine
+
+
 @contextlib.contextmanager
-def over_tcp() -> Iterator[str]:
+def over_tcp(dial: Callable[[], socket.socket] = engines_socket) -> Iterator[str]:
     """The engine's address as another host would see it: by TCP, so that nothing beside it can be entered."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -136,8 +142,11 @@ def over_tcp() -> Iterator[str]:
         with contextlib.suppress(OSError):
             while True:
                 here, _peer = listener.accept()
-                engine = socket.socket(socket.AF_UNIX)
-                engine.connect(os.environ.get("ONCALL_TEST_DOCKER_SOCKET", "/var/run/docker.sock"))
+                try:
+                    engine = dial()
+                except OSError:  # nobody listens there (yet)
+                    here.close()
+                    continue
                 for pair in ((here, engine), (engine, here)):
                     threading.Thread(target=pump, args=pair, daemon=True).start()
 

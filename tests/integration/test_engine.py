@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +16,9 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Set
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -26,24 +28,38 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     OptionsError,
     TargetError,
 )
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.side_by_side import side_by_side
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.place import in_namespace
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import Completed
-from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.engine import (
-    Engine,
-    EngineError,
-    connect,
-)
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.api import EngineError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.engine import Engine, connect
+from tests.embedded import Certificates
 from tests.integration.containers import TOOLBOX, docker, inspect, over_tcp, wait_for
 from tests.lab.images import image
+from tests.sshd import Sshd
 
 MEGABYTE = "0123456789abcdef" * 65536
 
 
-@pytest.fixture(params=["socket", "tcp"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with over_tcp() as address:
-        opened = connect(None if request.param == "socket" else address, Deadline(5))
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    with Sshd() as listening:
+        yield listening
+
+
+@pytest.fixture(params=["socket", "tcp", "ssh"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    address = None
+    with contextlib.ExitStack() as stack:
+        if request.param == "tcp":
+            address = stack.enter_context(over_tcp())
+        elif request.param == "ssh":
+            sshd = request.getfixturevalue("sshd")
+            address = sshd.engine()
+            monkeypatch.setenv("PATH", sshd.environment["PATH"])
+        opened = connect(address, Deadline(5))
+        stack.callback(opened.close)
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -340,11 +356,18 @@ class TestConnect:
                 connect("ssh://localhost:%d" % bound.getsockname()[1], Deadline(10))
 
     def test_permission_denied(self) -> None:
-        """As a user who is in no group: in a process of its own (that has read its libraries before)."""
-        nobody = pwd.getpwnam("nobody").pw_uid
-        drop = "import docker; os.setgroups([]); os.setgid(%d); os.setuid(%d)" % (nobody, nobody)
-        if os.geteuid() != 0:
-            drop = "import docker"  # the socket's mode keeps us out as well, once it is 0
+        """As a user who is in no group: in a process of its own."""
+        code = """
+import os, sys
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.engine import connect
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+try:
+    connect(sys.argv[1], Deadline(5))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "s")
             with socket.socket(socket.AF_UNIX) as listening:
@@ -352,25 +375,191 @@ class TestConnect:
                 listening.listen()
                 os.chmod(path, 0)
                 os.chmod(directory, 0o755)
-                out = _connect_elsewhere("unix://" + path, drop)
+                words = [sys.executable, "-c", code, "unix://" + path]
+                out = subprocess.run(words, capture_output=True, text=True, check=True, cwd="/").stdout
         assert "Permission denied to talk to the Docker engine" in out
         assert "become: true" in out
 
-    def test_no_sdk(self) -> None:
-        out = _connect_elsewhere("unix:///var/run/docker.sock", "sys.modules['docker'] = None")
-        assert "OptionsError" in out
-        assert "needs the Docker SDK for Python" in out and "pip install docker" in out
+    def test_an_answer_that_trickles(self) -> None:
+        """Each byte comes in time, the answer never."""
+        with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", pause=0.1) as address:
+            begin = time.monotonic()
+            with pytest.raises(DeadlineError, match="gave no answer in time"):
+                connect(address, Deadline(0.7))
+            assert time.monotonic() - begin < 1.5
+
+    @pytest.mark.parametrize(
+        "answer, said",
+        [
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "is no Docker engine"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "is no Docker engine"),
+            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone", "is no Docker engine.*gone"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{", "IncompleteRead"),
+            (b"", "closed connection without response"),
+        ],
+        ids=["ssh", "text", "object", "404", "cut", "nothing"],
+    )
+    def test_what_is_no_engine(self, answer: bytes, said: str) -> None:
+        with answering(answer) as address, pytest.raises(TargetError, match=said) as raised:
+            connect(address, Deadline(5))
+        assert "\n" not in str(raised.value) and address in str(raised.value)
+
+    def test_a_connection_that_the_engine_has_closed_is_not_used_again(self) -> None:
+        """By a relay that hangs up behind each answer, as an engine that was restarted has."""
+        with over_tcp() as address:
+            opened = connect(address, Deadline(5))
+            for _time in range(3):
+                assert opened._idle is not None
+                (kept,) = opened._idle
+                kept.line.socket.shutdown(socket.SHUT_RDWR)
+                assert opened.get("/version", Deadline(5))["Version"]
+            opened.close()
 
 
-def _connect_elsewhere(address: str, prelude: str) -> str:
-    code = """
-%s
-from ansible_collections.oncall.postgresql.plugins.module_utils._deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._runtime._engine import connect
-%s
-try:
-    connect(%r, Deadline(5))
-except Exception as error:
-    print(type(error).__name__, error)
-""" % ("import os, sys", prelude, address)
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
+@contextlib.contextmanager
+def answering(answer: bytes, pause: float = 0) -> Iterator[str]:
+    """Somebody at a TCP port who is no engine. With ``pause``, a byte at a time."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _address = listener.accept()
+                with peer:
+                    peer.recv(65536)
+                    for place in range(len(answer) if pause else 0):
+                        peer.sendall(answer[place : place + 1])
+                        time.sleep(pause)
+                    if not pause:
+                        peer.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield "tcp://127.0.0.1:%d" % listener.getsockname()[1]
+    finally:
+        listener.close()
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+
+class Tls(NamedTuple):
+    """An engine of its own that listens with TLS and asks for certificates, with one container that runs.
+
+    In a network namespace of its own: an engine takes the host's bridge for its own, and would remove the other's.
+    """
+
+    address: str
+    certificates: Path  # as DOCKER_CERT_PATH
+    container: str
+    image: str
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
+    place = tmp_path_factory.mktemp("tls")
+    certificates = Certificates(place)
+    for source, name in (("ca.crt", "ca.pem"), ("server.crt", "cert.pem"), ("server.key", "key.pem")):
+        shutil.copy(place / source, place / name)
+    state = Path(tempfile.mkdtemp(prefix="oncall-tls-", dir="/tmp"))  # short: it holds sockets
+    words = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec dockerd "$@"', "sh", "--tlsverify"]
+    words += ["--host", "tcp://127.0.0.1:2376", "--bridge", "none", "--iptables=false"]
+    words += ["--tlscacert", str(certificates.authority), "--tlscert", str(certificates.certificate)]
+    words += ["--tlskey", str(certificates.key), "--data-root", str(state / "data"), "--exec-root", str(state / "exec")]
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    with open(state / "log", "w") as log:
+        daemon = subprocess.Popen(
+            [*words, "--pidfile", str(state / "pid")], stdout=log, stderr=log, env={**os.environ, "PATH": path}
+        )
+
+    def dial() -> socket.socket:
+        found: socket.socket = in_namespace(
+            daemon.pid, lambda: socket.create_connection(("127.0.0.1", 2376)), Deadline(5)
+        )
+        return found
+
+    client = {**os.environ, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(place)}
+
+    def its(*words: str, check: bool = True) -> str:
+        done = subprocess.run(["docker", *words], env=client, capture_output=True, text=True, check=False, timeout=60)
+        assert not check or done.returncode == 0, done.stderr + (state / "log").read_text()[-2000:]
+        return done.stdout.strip()
+
+    container, relay = "", contextlib.ExitStack()
+    try:
+        client["DOCKER_HOST"] = relay.enter_context(over_tcp(dial))
+        wait_for(lambda: its("version", "--format", "{{.Server.Version}}", check=False), 30)
+        name = image("api")
+        saved = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "load", "-q"], stdin=saved.stdout, env=client, check=True, capture_output=True)
+        assert saved.wait() == 0
+        container = its("run", "-d", "--network", "none", "--entrypoint", "sleep", name, "9999")
+        yield Tls(client["DOCKER_HOST"], place, container, name)
+    finally:
+        if container:
+            its("rm", "-f", "-v", container, check=False)
+        daemon.terminate()
+        daemon.wait(60)
+        relay.close()
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture()
+def trusted(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> Tls:
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tls.certificates))
+    return tls
+
+
+class TestTls:
+    def test_a_megabyte_goes_in_and_comes_back(self, trusted: Tls) -> None:
+        opened = connect(trusted.address, Deadline(5))
+        assert opened.run(trusted.container, ["cat"], Deadline(20), stdin=MEGABYTE) == Completed(0, MEGABYTE, "")
+        script = "cat; echo err >&2; exit 3"
+        assert opened.run(trusted.container, ["sh", "-c", script], Deadline(10), "in") == Completed(3, "in", "err\n")
+        assert opened.toolbox(trusted.image, ["cat"], Deadline(20), stdin=MEGABYTE) == Completed(0, MEGABYTE, "")
+        with pytest.raises(DeadlineError):
+            opened.run(trusted.container, ["sleep", "20"], Deadline(0.7))
+        opened.close()
+
+    def test_many_at_once(self, trusted: Tls) -> None:
+        opened = connect(trusted.address, Deadline(5))
+        steps = {str(n): partial(opened.run, trusted.container, ["echo", str(n)], Deadline(20)) for n in range(8)}
+        done = side_by_side(steps, Deadline(20))
+        assert {name: each.out for name, each in done.values.items()} == {str(n): "%d\n" % n for n in range(8)}
+        opened.close()
+
+    def test_another_authority(self, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        Certificates(tmp_path)
+        shutil.copy(tmp_path / "ca.crt", tmp_path / "ca.pem")
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+        with pytest.raises(TargetError, match=r"certificate verify failed.*DOCKER_CERT_PATH"):
+            connect(tls.address, Deadline(5))
+
+    def test_no_certificate_of_ours(self, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        shutil.copy(tls.certificates / "ca.pem", tmp_path / "ca.pem")
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+        with pytest.raises(TargetError, match=r"certificate.*DOCKER_CERT_PATH"):
+            connect(tls.address, Deadline(5))
+
+    def test_encrypted_only(self, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As ``docker --tls``: whoever answers is believed."""
+        for name in ("cert.pem", "key.pem"):
+            shutil.copy(tls.certificates / name, tmp_path / name)
+        monkeypatch.setenv("DOCKER_TLS", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+        connect(tls.address, Deadline(5)).close()
+
+    def test_in_the_clear(self, tls: Tls) -> None:
+        with pytest.raises(TargetError, match="HTTP request to an HTTPS server"):
+            connect(tls.address, Deadline(5))
+
+    def test_certificates_that_are_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "ca.pem").write_text("nothing")
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+        with pytest.raises(OptionsError, match=r"cannot be used.*ca\.pem, cert\.pem and key\.pem"):
+            connect("tcp://127.0.0.1:1", Deadline(5))

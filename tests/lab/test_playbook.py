@@ -175,9 +175,12 @@ def test_missing_psycopg2(stack: Stack, sshd: Sshd, tmp_path: Path) -> None:
     _one_line(tmp_path, host, "(?i)psycopg2.*install")
 
 
-def test_missing_docker_sdk(stack: Stack, sshd: Sshd, tmp_path: Path) -> None:
-    target = {"oncall_target": stack.target(), "ansible_python_interpreter": hiding(tmp_path, "docker")}
-    _one_line(tmp_path, sshd.over_ssh(target), "Docker SDK for Python.*pip install docker")
+def test_the_standard_library_is_enough(stack: Stack, sshd: Sshd, tmp_path: Path) -> None:
+    python = hiding(tmp_path, "docker", "requests", "urllib3", "psycopg2")
+    host = sshd.over_ssh({"oncall_target": stack.target(), "ansible_python_interpreter": python})
+    code, output, found = asked(tmp_path, {"db": host})
+    assert code == 0, output
+    assert found["db"]["verdict"]["code"] == "healthy", found["db"]
 
 
 def test_no_permission(stack: Stack, sshd: Sshd, tmp_path: Path) -> None:

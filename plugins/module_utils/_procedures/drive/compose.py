@@ -12,7 +12,7 @@ from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, TargetError
 from ..._core.wait import wait_for
 from ..._gather.runtime.compose import containers
-from ..._gather.runtime.compose.engine import EngineError
+from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.project import container_name
 from . import engine
 from .containers import DrivenContainer

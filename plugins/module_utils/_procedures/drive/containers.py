@@ -13,7 +13,7 @@ from ..._core.mask import mask
 from ..._gather.client.health import check_health, page_command, read_page
 from ..._gather.client.place import in_namespace
 from ..._gather.runtime.compose import containers
-from ..._gather.runtime.compose.engine import EngineError
+from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.project import Inspection, View, container_name
 from . import engine
 from .base import Life

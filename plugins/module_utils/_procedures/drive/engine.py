@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Union
 
 from ..._core.errors import DeadlineError
-from ..._gather.runtime.compose.engine import EngineError
+from ..._gather.runtime.compose.api import EngineError
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline

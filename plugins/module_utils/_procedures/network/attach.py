@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 
 from ..._core.errors import OncallError
 from ..._gather.runtime.compose import containers
-from ..._gather.runtime.compose.engine import Engine, EngineError
+from ..._gather.runtime.compose.api import EngineError
+from ..._gather.runtime.compose.engine import Engine
 from ..._gather.runtime.compose.project import Inspection, View, container_name
 from ..drive.compose_file import Wanted, networks_of_services
 

@@ -13,7 +13,8 @@ from ...._core.errors import TargetError
 from ...._core.side_by_side import side_by_side
 from ...client import place
 from . import beside, containers
-from .engine import Engine, EngineError
+from .api import EngineError
+from .engine import Engine
 
 if TYPE_CHECKING:
     from ...._core.deadline import Deadline

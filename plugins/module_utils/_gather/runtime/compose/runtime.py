@@ -23,8 +23,9 @@ from ..base import ClientOption, Completed
 from ..unseen import unseen
 from . import beside
 from . import containers as _containers
+from .api import EngineError
 from .client import ComposeClient
-from .engine import Engine, EngineError, connect
+from .engine import Engine, connect
 from .project import Inspection, View, container_name, find
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The way to another host's engine: ``ssh HOST docker system dial-stdio``, as the docker command itself goes.
 
-The SDK's own ssh transport needs paramiko even to call the ssh command, and no read of it can have a time-out. Here
-each connection is one end of a socket pair, so that it is a socket like any other; all share one ssh session.
+Each connection is one end of a socket pair, so that it is a socket like any other, with time-outs; all share one ssh
+session.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from typing import Any, List
+from typing import TYPE_CHECKING, List
 from urllib.parse import urlsplit
 
 from ...._core.errors import OptionsError
+
+if TYPE_CHECKING:
+    from ...._core.deadline import Deadline
 
 
 class Tunnel:
@@ -55,7 +58,8 @@ class Tunnel:
         self._stderr = os.path.join(self._directory, "stderr")
         self._processes: List["subprocess.Popen[bytes]"] = []
 
-    def dial(self) -> socket.socket:
+    def dial(self, deadline: Deadline) -> socket.socket:
+        # Whatever goes wrong is seen by the first read: ssh says why, and hangs up.
         ours, theirs = socket.socketpair()
         with theirs, open(self._stderr, "ab") as stderr:
             self._processes.append(
@@ -78,44 +82,8 @@ class Tunnel:
             return ""
         return lines[-1][:300] if lines else ""
 
-    def adapter(self) -> Any:
-        """For ``requests``: all URLs go through the tunnel. Imported late, as everything of the SDK is."""
-        import requests.adapters
-        import urllib3.connection
-        import urllib3.connectionpool
-
-        tunnel = self
-
-        class Connection(urllib3.connection.HTTPConnection):
-            def connect(self) -> None:
-                self.sock = tunnel.dial()
-                self.sock.settimeout(self.timeout)
-
-        class Pool(urllib3.connectionpool.HTTPConnectionPool):
-            ConnectionCls = Connection
-
-        class Adapter(requests.adapters.HTTPAdapter):
-            def get_connection(self, url: Any, proxies: Any = None) -> Any:
-                return pool
-
-            def get_connection_with_tls_context(
-                self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-            ) -> Any:
-                return pool
-
-            def request_url(self, request: Any, proxies: Any) -> str:
-                return str(request.path_url)
-
-            def close(self) -> None:
-                pool.close()
-                super().close()
-
-        pool = Pool("localhost", maxsize=16)
-        return Adapter()
-
-    def close(self) -> str:
-        """End the shared session and every process of it; returns what ssh has said last."""
-        said = self.said()
+    def close(self) -> None:
+        """End the shared session and every process of it."""
         if os.path.exists(self._control):  # the shared session, which would stay for a while
             self._processes.append(
                 subprocess.Popen(
@@ -132,4 +100,3 @@ class Tunnel:
                 process.kill()
                 process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
-        return said
