@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 import pytest
 
@@ -171,27 +171,6 @@ def test_file_names_are_safe_and_unique() -> None:
     assert len({name.lower() for name in made.values()}) == len(names)
     for name in made.values():
         assert name and not name.startswith(".") and "/" not in name and ":" not in name and len(name) < 120
-
-
-DURATIONS: List[Any] = [
-    (None, ""),
-    (0.12, "0.1 s"),
-    (59.9, "59 s"),
-    (95, "1 min 35 s"),
-    (5423, "1 h 30 min"),
-    (86400, "1 d"),
-    (90000, "1 d 1 h"),
-]
-
-
-@pytest.mark.parametrize("seconds, said", DURATIONS)
-def test_duration(seconds: Any, said: str) -> None:
-    assert words.duration(seconds) == said
-
-
-@pytest.mark.parametrize("count, said", [(None, ""), (0, "0 B"), (1536, "1.5 KiB"), (64424509440, "60 GiB")])
-def test_size(count: Any, said: str) -> None:
-    assert words.size(count) == said
 
 
 @pytest.mark.parametrize(

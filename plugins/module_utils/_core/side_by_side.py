@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Tuple
 
 from .errors import DeadlineError
+from .text import duration
 
 if TYPE_CHECKING:
     from .deadline import Deadline
@@ -62,5 +63,5 @@ def side_by_side(steps: Mapping[str, Callable[[], Any]], deadline: Deadline) -> 
     for name in missing:
         waited = time.monotonic() - started
         outcome.elapsed_ms[name] = round(waited * 1000, 1)
-        outcome.errors[name] = DeadlineError("%s: no answer within %.1f s" % (name, waited))
+        outcome.errors[name] = DeadlineError("%s: no answer within %s" % (name, duration(waited)))
     return outcome

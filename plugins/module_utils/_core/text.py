@@ -45,6 +45,13 @@ def duration(seconds: Optional[float]) -> str:
     return "%s s" % (("%.1f" % seconds).replace(".0", "") if seconds < 10 else whole)
 
 
+def milliseconds(value: Optional[float]) -> str:
+    """``0.2 ms``, ``75 ms``, ``1.24 s``; nothing for None."""
+    if value is None:
+        return ""
+    return "%.2f s" % (value / 1000) if value >= 1000 else "%d ms" % round(value) if value >= 10 else "%.1f ms" % value
+
+
 def number(value: int) -> str:
     """``1,200,000,000``"""
     return format(value, ",d")

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
-from ...module_utils._core.text import duration, size
+from ...module_utils._core.text import duration, milliseconds, size
 
-__all__ = ["duration", "size"]
+__all__ = ["duration", "milliseconds", "size"]
 QUESTIONS = {
     "running": "Is PostgreSQL running?",
     "accepting": "Is it accepting connections?",
@@ -62,12 +62,6 @@ def path(steps: Sequence[Mapping[str, Any]]) -> List[Dict[str, str]]:
         made.append({"question": question(step["question"]), "answer": str(step["answer"]), "detail": detail})
         over = over or step["answer"] == "no"
     return made
-
-
-def milliseconds(value: Optional[float]) -> str:
-    if value is None:
-        return ""
-    return "%.2f s" % (value / 1000) if value >= 1000 else "%d ms" % round(value) if value >= 10 else "%.1f ms" % value
 
 
 def verdict_code(verdict: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
-from ..._core.text import count, line, names
+from ..._core.text import count, line, milliseconds, names
 from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .readings import down, looked, not_asked, socket_path, wire_line
 
@@ -136,7 +136,7 @@ def _astray(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
 
 
 def _numbers(client: ClientFacts, reach: Reach) -> str:
-    median = ", median %.1f ms" % reach["latency_ms"] if reach["latency_ms"] is not None else ""
+    median = ", median %s" % milliseconds(reach["latency_ms"]) if reach["latency_ms"] is not None else ""
     where = reach["address"] or "the server"
     if reach["outcome"] == "refused":  # which is an answer, and nothing was lost
         return "%s to %s: refused, %s" % (client["name"], where, count(reach["probes"], "probe"))
@@ -197,7 +197,7 @@ def _by_socket(client: ClientFacts) -> bool:
 def _reached(clients: List[ClientFacts]) -> str:
     slowest = max((client["reach"]["latency_ms"] or 0 for client in clients if client["reach"]), default=None)
     text = names(client["name"] for client in clients)
-    how = "in at most %.1f ms" % slowest if slowest is not None else "over the Unix socket"
+    how = "in at most %s" % milliseconds(slowest) if slowest is not None else "over the Unix socket"
     return "reached from %s %s" % (text, how)
 
 
