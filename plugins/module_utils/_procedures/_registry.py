@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from .._core.spec import Spec
+from .cancel_queries.run import OPTIONS as CANCEL_QUERIES
 from .configuration.run import OPTIONS as CONFIGURATION
 from .credentials.run import OPTIONS as CREDENTIALS
 from .network.run import OPTIONS as NETWORK
+from .pool_reset.run import OPTIONS as POOL_RESET
 from .prepared_transaction.run import OPTIONS as PREPARED_TRANSACTION
 from .server.run import OPTIONS as SERVER
 
@@ -22,15 +24,6 @@ _GRACE = {
     "grace_seconds": {"type": "float", "default": 30},
     "health_timeout_seconds": {"type": "float", "default": 60},
 }
-CANCEL_QUERIES = Spec(
-    {
-        "pids": {"type": "list", "elements": "int"},
-        "query_seconds": {"type": "float"},
-        "end_blockers": {"type": "bool", "default": True},
-        "max_sessions": {"type": "int", "default": 1000},
-        "max_percent": {"type": "float", "default": 100},
-    }
-)
 GRACEFUL_RESTART = Spec(
     {
         **_GRACE,
@@ -40,19 +33,8 @@ GRACEFUL_RESTART = Spec(
         "acknowledged_causes": SERVER.options["acknowledged_causes"],
     }
 )
-POOL_RESET = Spec(
-    {
-        **_GRACE,
-        "idle_minutes": {"type": "float"},
-        "session_state": {"type": "str", "choices": ["idle", "idle_in_transaction", "idle in transaction"]},
-        "user": {"type": "str"},
-        "database": {"type": "str"},
-        "max_sessions": {"type": "int", "default": 1000},
-        "max_percent": {"type": "float", "default": 100},
-        "restart_clients": {"type": "str", "choices": ["if_needed", "always", "never"], "default": "if_needed"},
-        "most_connections": {"type": "int", "default": 10},
-    }
-)
+# The target's own, which its verb may set for once.
+IDLE_MINUTES = Spec({"idle_minutes": {"type": "float"}})
 
 
 @dataclass(frozen=True)
@@ -164,7 +146,7 @@ REGISTRY: Dict[str, Row] = {
     "pool_reset": Row(
         "pool_reset",
         "Ends sessions that have been idle for long; restarts the clients where that does not make room.",
-        POOL_RESET,
+        POOL_RESET + IDLE_MINUTES,
         (
             Variable("idle_minutes", "how long a session must have been idle", default="the target's own"),
             Variable("session_state", "sessions in this state", name="state"),

@@ -21,10 +21,12 @@ READING = (
     "activity_info",
 )
 CHANGING = (
+    "cancel_queries",
     "clients",
     "configuration",
     "credentials",
     "network",
+    "pool_reset",
     "prepared_transaction",
     "server",
     "sessions",

@@ -67,7 +67,6 @@ class Declared:
     user: str
     application: Optional[str] = None
     addresses: FrozenSet[str] = frozenset()
-    database: Optional[str] = None
     here: bool = False
 
     def is_at(self, address: Optional[str]) -> bool:

@@ -39,8 +39,7 @@ def rules_of(target: Target, job: Job) -> Rules:
     for client in target.runtime.clients():
         if client.user:
             here = target.runtime.name == "pg_ctl"
-            database = client.login.database if client.login else None
-            clients.append(Declared(client.user, client.application_name, frozenset(client.addresses), database, here))
+            clients.append(Declared(client.user, client.application_name, frozenset(client.addresses), here))
     return Rules(tuple(clients), job.protect_applications, job.protect_users, job.max_sessions, job.max_percent)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.mask import mask
 from .by_title import Titled
@@ -48,6 +48,16 @@ def records(selection: Selection, outcome: Outcome, nothing: str = NOTHING_TO_CA
     return taken + [record(row, REFUSED, nothing) for row in selection.idle]
 
 
+def merged(steps: Iterable[Tuple[Selection, Outcome]], nothing: str = NOTHING_TO_CANCEL) -> List[Dict[str, Any]]:
+    """Of several steps on the same sessions: each once, with what became of it last."""
+    found: Dict[int, Dict[str, Any]] = {}
+    for selection, outcome in steps:
+        for each in records(selection, outcome, nothing):
+            if each["outcome"] != REFUSED or each["pid"] not in found:
+                found[each["pid"]] = dict(each)
+    return list(found.values())
+
+
 def record(row: Row, outcome: str, reason: Optional[str]) -> Dict[str, Any]:
     shown: Dict[str, Any] = {name: value for name, value in row.items() if name not in _HIDDEN}
     if row["query"] is not None:
@@ -86,6 +96,13 @@ def title_line(one: Titled) -> str:
     backend = one.backend
     words = (backend.pid, backend.user, backend.database, backend.address or "local", backend.state)
     return "pid %s %s@%s from %s %s" % words
+
+
+def summary_of(sessions: Sequence[Mapping[str, Any]], freed_slots: int, absent: Sequence[int]) -> List[str]:
+    """The parts of one line, of records."""
+    refused = [(one, one["reason"]) for one in sessions if one["outcome"] == REFUSED]
+    done = {one["pid"]: str(one["outcome"]) for one in sessions if one["outcome"] != REFUSED}
+    return summary(done, freed_slots, refused, absent)
 
 
 def summary(outcomes: Mapping[int, str], freed_slots: int, refused: Sequence[Any], absent: Sequence[int]) -> List[str]:

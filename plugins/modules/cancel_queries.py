@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cancel_queries
+short_description: Cancel the PostgreSQL queries that are in the way
+version_added: 0.2.0
+description:
+  - Cancels the queries of root blockers first, those who block others and wait for nobody.
+  - Then, with O(end_blockers), ends root blockers that have been idle in a transaction for O(blocked_seconds), and
+    those that ignored the cancelling.
+  - Then cancels queries that have been running for O(query_seconds).
+  - Who is meant is decided anew before each step, since what waited for a root blocker goes on by itself.
+  - The rules of M(oncall.postgresql.sessions) hold. Superusers and replication roles that are no declared client,
+    backup tools, waits for a synchronous standby and protected users are left alone. Nothing is ever sent SIGKILL.
+  - VACUUM, CREATE INDEX, REINDEX, CLUSTER and base backups are only cancelled where O(pids) names them.
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+  - oncall.postgresql.target
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Which root blocker will ignore the cancelling, and which query goes on by itself, cannot be predicted.
+  diff_mode:
+    support: full
+  platform:
+    support: full
+options:
+  pids:
+    description:
+      - Only these sessions, by their process numbers. One that is idle in a transaction is ended however short that is.
+      - When not given, every session that the rules allow. An empty list is refused.
+    type: list
+    elements: int
+  query_seconds:
+    description: Cancel queries that have been running for at least this long. When not given, O(long_query_seconds).
+    type: float
+  end_blockers:
+    description: Whether root blockers without a query, or that ignore the cancelling, are ended.
+    type: bool
+    default: true
+  protect_applications:
+    description: Applications whose name begins with one of these, in upper or lower case, are left alone.
+    type: list
+    elements: str
+    default:
+      - pg_dump
+      - pg_basebackup
+      - pg_receivewal
+      - pg_probackup
+      - pgbackrest
+      - pghoard
+      - barman
+      - wal-g
+      - wal-e
+      - pg_restore
+      - pg_recvlogical
+      - pg_rewind
+      - pg_upgrade
+      - patroni
+      - repmgr
+  protect_users:
+    description: Roles whose sessions are left alone.
+    type: list
+    elements: str
+    default: []
+  max_sessions:
+    description: Refuse, and list the sessions, when more than this many are meant.
+    type: int
+    default: 1000
+  max_percent:
+    description: Refuse, and list the sessions, when more than this share of all client sessions is meant. It does not
+      count with O(pids).
+    type: float
+    default: 100
+  cancel_wait_seconds:
+    description: How long a cancelled query of a root blocker may take to end before its session is ended.
+    type: float
+    default: 2
+  timeout_seconds:
+    description: How long to wait for the other signals to have their effect.
+    type: float
+    default: 10
+seealso:
+  - module: oncall.postgresql.activity_info
+  - module: oncall.postgresql.sessions
+"""
+
+EXAMPLES = r"""
+- name: Cancel whatever blocks others or runs for more than ten minutes
+  oncall.postgresql.cancel_queries:
+    project: shop
+    query_seconds: 600
+
+- name: Only the sessions that triage has named
+  oncall.postgresql.cancel_queries:
+    project: shop
+    pids: [4711, 4712]
+"""
+
+RETURN = r"""
+msg:
+  description: What came of it, in one line.
+  returned: success
+  type: str
+  sample: "1 cancelled; 1 terminated"
+sessions:
+  description:
+    - Every session that was meant, with what it was doing when it was looked at, before anything was done.
+    - Also returned when the task fails.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    pid:
+      description: Its process number.
+      type: int
+    backend_start:
+      description: When it connected.
+      type: str
+    backend_type:
+      description: What kind of process it is.
+      type: str
+    user:
+      description: Its role.
+      type: str
+    database:
+      description: Its database.
+      type: str
+    application:
+      description: Its C(application_name).
+      type: str
+    client_address:
+      description: Where it came from, null for the Unix socket.
+      type: str
+    state:
+      description: Its state as in C(pg_stat_activity).
+      type: str
+    state_seconds:
+      description: For how long it had been in that state.
+      type: float
+    transaction_seconds:
+      description: The age of its transaction.
+      type: float
+    query_seconds:
+      description: For how long its query had been running.
+      type: float
+    wait_event_type:
+      description: What kind of thing it waited for.
+      type: str
+    wait_event:
+      description: What it waited for.
+      type: str
+    superuser:
+      description: Whether its role is a superuser.
+      type: bool
+    query:
+      description: Its last query, with secrets masked, at most 200 characters.
+      type: str
+    outcome:
+      description:
+        - V(cancelled), V(terminated), V(gone_by_itself), V(still_there) or V(refused).
+        - In check mode, what is expected.
+      type: str
+    reason:
+      description: Why it was refused, else null.
+      type: str
+  sample:
+    - pid: 4711
+      backend_start: "2026-11-24T02:11:09.123456+00:00"
+      backend_type: client backend
+      user: app
+      database: shop
+      application: shop-api
+      client_address: 172.18.0.3
+      state: idle in transaction
+      state_seconds: 211.5
+      transaction_seconds: 240.1
+      query_seconds: null
+      wait_event_type: Client
+      wait_event: ClientRead
+      superuser: false
+      query: UPDATE orders SET state = 'paid' WHERE id = 7
+      outcome: terminated
+      reason: null
+blocked:
+  description: How many sessions wait for a lock that another one holds.
+  returned: success
+  type: dict
+  contains:
+    before:
+      description: Before anything was done.
+      type: int
+    after:
+      description: After; null in check mode, and where it could not be counted.
+      type: int
+  sample:
+    before: 3
+    after: 0
+"""
+
+from ..module_utils._entry.changing import Changing
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import TARGET
+from ..module_utils._procedures.cancel_queries.run import OPTIONS, CancelQueries
+
+WORK = Changing(TARGET + OPTIONS, CancelQueries())
+
+
+def main() -> None:
+    run(WORK)
+
+
+if __name__ == "__main__":
+    main()
