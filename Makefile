@@ -36,11 +36,11 @@ sanity: dev ## ansible-test sanity
 
 integration: dev ## The SQL and the wire against real servers
 	@scripts/install-postgresql.sh
-	@scripts/with-docker.sh $(PYTEST) tests/integration
+	@scripts/with-docker.sh $(PYTEST) -n 2 --dist loadfile tests/integration
 
 playbooks: dev ## The playbooks as a user runs them
 	@scripts/install-postgresql.sh
-	@scripts/with-docker.sh $(PYTEST) tests/playbooks
+	@scripts/with-docker.sh $(PYTEST) -n 2 --dist loadfile tests/playbooks
 
 molecule: dev ## The Molecule scenarios
 	@scripts/molecule.sh

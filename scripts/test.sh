@@ -68,6 +68,7 @@ rm -rf "$logs" && mkdir -p "$logs"
 pytest=(.venv/bin/python -m pytest)
 oldest=(.venv-2.18/bin/python -m pytest)
 newest=(.venv-2.21/bin/python -m pytest)
+two=(-n 2 --dist loadfile)
 
 stage virtualenvs bash -c 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.18 ansible-2.18 &&
     { LEAST=12 PYTHON= scripts/venv.sh .venv-2.21 ansible-2.21 || [ $? -eq 3 ]; }' || exit 1
@@ -85,12 +86,13 @@ stage sanity scripts/sanity.sh || true
 stage demo "${pytest[@]}" tests/test_demo.py || true
 stage molecule scripts/molecule.sh || true
 stage images .venv/bin/python -m tests.lab.images || true
-stage integration "${pytest[@]}" tests/integration || true
-stage playbooks "${pytest[@]}" tests/playbooks || true
-stage playbooks-2.18 "${oldest[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
+# Two at a time: they wait for servers and for Ansible more than they compute. A file's tests share its servers.
+stage integration "${pytest[@]}" "${two[@]}" tests/integration || true
+stage playbooks "${pytest[@]}" "${two[@]}" tests/playbooks || true
+stage playbooks-2.18 "${oldest[@]}" "${two[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
 if [ -d .venv-2.21 ]; then
-    stage playbooks-2.21 "${newest[@]}" tests/playbooks || true
+    stage playbooks-2.21 "${newest[@]}" "${two[@]}" tests/playbooks || true
 else
     summary+=("  playbooks-2.21  not run: there is no Python 3.12 or later here")
 fi
-stage lab "${pytest[@]}" -n 2 tests/lab || true
+stage lab "${pytest[@]}" -n 2 --durations=15 tests/lab || true

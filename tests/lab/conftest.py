@@ -9,6 +9,13 @@ import pytest
 
 from tests.sshd import Sshd
 
+NEXT: pytest.StashKey[pytest.Item | None] = pytest.StashKey()
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """What this process runs next: beside another one (``-n 2``) that is not simply what stands next in the file."""
+    item.stash[NEXT] = nextitem
+
 
 @pytest.fixture(scope="session")
 def sshd() -> Iterator[Sshd]:

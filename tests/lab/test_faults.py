@@ -10,7 +10,6 @@ carry out everything: then nothing may have been touched.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from . import remedy
+from .conftest import NEXT
 from .faults import FAULTS, QUESTIONS, Fault
 from .looks import containers, files
 from .stack import Stack
@@ -30,17 +30,15 @@ GRAVE = ("critical", "emergency")
 class Ahead:
     """The next fault's stack comes up, and the last one's goes down, while this one is looked at."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        self._faults = faults
+    def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=2)
         self._coming: dict[str, Future[Stack]] = {}
         self._going: list[Future[None]] = []
 
-    def take(self, fault: Fault) -> Stack:
+    def take(self, fault: Fault, following: Fault | None) -> Stack:
         self._prepare(fault)
-        following = self._faults[self._faults.index(fault) + 1 :]
         if following:
-            self._prepare(following[0])
+            self._prepare(following)
         stack = self._coming[fault.id].result()
         del self._coming[fault.id]
         return stack
@@ -62,7 +60,7 @@ class Ahead:
 
 
 def _up(fault: Fault) -> Stack:
-    stack = Stack("lab-%d-%s" % (os.getpid(), fault.id), version=fault.version)
+    stack = Stack("lab-" + fault.id, version=fault.version)
     try:
         stack.up(fault.before(stack) if fault.before else fault.override)
     except BaseException:
@@ -72,17 +70,17 @@ def _up(fault: Fault) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def ahead(request: pytest.FixtureRequest) -> Iterator[Ahead]:
-    chosen = [getattr(item, "callspec", None) for item in request.session.items]
-    faults = [one.params.get("fault") for one in chosen if one]
-    made = Ahead([fault for fault in faults if isinstance(fault, Fault)])
+def ahead() -> Iterator[Ahead]:
+    made = Ahead()
     yield made
     made.close()
 
 
 @pytest.fixture
-def stack(ahead: Ahead, fault: Fault) -> Iterator[Stack]:
-    made = ahead.take(fault)
+def stack(request: pytest.FixtureRequest, ahead: Ahead, fault: Fault) -> Iterator[Stack]:
+    spec = getattr(request.node.stash[NEXT], "callspec", None)
+    following = spec.params.get("fault") if spec else None
+    made = ahead.take(fault, following if isinstance(following, Fault) else None)
     yield made
     ahead.give_back(made)
 
