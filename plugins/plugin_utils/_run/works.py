@@ -34,13 +34,29 @@ CHANGING = (
 _MODULES = __name__.rpartition(".plugins.")[0] + ".plugins.modules."
 _UTILS = __name__.rpartition(".plugins.")[0] + ".plugins.module_utils."
 
-WORKS: Dict[str, Work] = {name: importlib.import_module(_MODULES + name).WORK for name in READING + CHANGING}
+
+class _Works(Dict[str, Work]):
+    """Imported at its first use: Ansible compiles a collection's files anew in every run, and all of them take long."""
+
+    def __missing__(self, name: str) -> Work:
+        if name not in READING + CHANGING:
+            raise KeyError(name)
+        self[name] = importlib.import_module(_MODULES + name).WORK
+        return self[name]
+
+
+WORKS = _Works()
 
 
 def preload() -> None:
-    """Import what a worker is going to need. Ansible loads action plugins in the parent, before it forks."""
-    for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.pg_ctl.runtime"):
+    """Import what a fleet's workers are going to need. Ansible loads action plugins in the parent, before it forks.
+
+    What changes something runs on few hosts, and a cluster of ``pg_ctl`` is reached from here on this machine alone:
+    their workers import what they use by themselves.
+    """
+    importlib.import_module(_MODULES + "triage")
+    for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.compose.runtime"):
         importlib.import_module(_UTILS + name)
-    importlib.import_module(_UTILS + "_gather.runtime.compose.runtime")
     with contextlib.suppress(ImportError):
         importlib.import_module("psycopg2")
+        importlib.import_module("psycopg2.extensions")
