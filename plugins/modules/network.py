@@ -114,7 +114,7 @@ source:
   returned: when the containers could be looked at
   type: str
   sample: compose file
-left:
+foreign_networks:
   description: Containers that lack a network which is not the project's, and so is left to its owner.
   returned: when the containers could be looked at
   type: list
@@ -138,12 +138,12 @@ seconds:
   sample: 0.9
 """
 
-from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
-from ..module_utils._procedures.network.run import OPTIONS, change
+from ..module_utils._procedures.network.run import OPTIONS, Repair
 
-WORK = Unconverted(TARGET + OPTIONS, change)
+WORK = Changing(TARGET + OPTIONS, Repair())
 
 
 def main() -> None:

@@ -10,18 +10,19 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.compose_file import Wanted, read
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.attach import (
-    Attached,
-    Endpoint,
-    Net,
-    Scene,
-)
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.run import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.compose_file import read
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.plan import (
     Plan,
     Trouble,
     decide,
     trouble_of,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.scene import (
+    Attached,
+    Endpoint,
+    Net,
+    Scene,
+    Wanted,
 )
 
 NET = "shop_default"
@@ -106,7 +107,7 @@ def test_foreign_networks_that_were_asked_for(name: str, says: str) -> None:
 def test_a_foreign_network_is_left_to_its_owner() -> None:
     wanted = {"postgres": [Wanted(NET)], "api": [Wanted(NET), Wanted("proxy")]}
     plan = decide(scene(clients=[container("api", "api-1")], wanted=wanted), None)
-    assert (steps(plan), plan.left) == ([API], ("api-1 on proxy",))
+    assert (steps(plan), plan.foreign) == ([API], ("api-1 on proxy",))
 
 
 APART = Trouble("no_shared_network", ("they share no network",), "postgres", "api-1")

@@ -12,25 +12,16 @@ import json
 import os
 import posixpath
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._gather.runtime.compose import containers
+from ..network.scene import Wanted
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
 
 _COMMANDS = (("docker", "compose"), ("docker-compose",))
 _ADDRESSES = (("ipv4_address", "IPv4Address"), ("ipv6_address", "IPv6Address"), ("link_local_ips", "LinkLocalIPs"))
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One network of one service: its real name, the names the service has there, and fixed addresses."""
-
-    network: str
-    aliases: Tuple[str, ...] = ()
-    addresses: Tuple[Tuple[str, Any], ...] = ()  # as the engine's IPAMConfig
 
 
 def networks_of_services(

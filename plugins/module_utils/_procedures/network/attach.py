@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..._core.errors import OncallError
 from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.engine import Engine
 from ..._gather.runtime.compose.project import Inspection, View, container_name
-from ..drive.compose_file import Wanted, networks_of_services
+from ..drive.compose_file import networks_of_services
+from .scene import Attached, Endpoint, Net, Scene
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -25,51 +25,6 @@ _KEPT = ("Driver", "IPAM", "Internal", "Attachable", "EnableIPv6", "Options", "L
 _OWN_ENDPOINT = ("Aliases", "IPAMConfig", "Links", "DriverOpts")  # what was asked for; the rest is the engine's answer
 _AGAIN_SECONDS = 0.2
 _CONNECT_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A container's place on a network. ``settings`` is the engine's EndpointConfig that makes it again."""
-
-    network: str
-    aliases: Tuple[str, ...]
-    settings: Tuple[Tuple[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Attached:
-    """A container of server or client. ``mode``: the network it was created with, or host, none, container:x."""
-
-    service: str
-    name: str
-    id: str
-    state: str
-    mode: str
-    endpoints: Tuple[Endpoint, ...] = ()
-
-    def on(self, network: str) -> Optional[Endpoint]:
-        return next((one for one in self.endpoints if one.network == network), None)
-
-
-@dataclass(frozen=True)
-class Net:
-    """A network of the project. ``strangers``: containers on it, running or not, that belong to somebody else."""
-
-    name: str
-    key: str  # its name in the Compose file
-    strangers: Tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What there is. ``wanted`` by service is the Compose file's word, None where it cannot be read."""
-
-    project: str
-    server: Optional[Attached]
-    clients: Tuple[Attached, ...]
-    networks: Tuple[Net, ...]
-    others: Tuple[str, ...] = ()  # names of networks that are not the project's
-    wanted: Optional[Mapping[str, Sequence[Wanted]]] = None
 
 
 def look(view: View, project: str, deadline: Deadline) -> Scene:

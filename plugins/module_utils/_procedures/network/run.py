@@ -8,30 +8,25 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, RefusedError, UnprovenError
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
+from ..._gather.runtime.compose.runtime import ComposeRuntime
 from ..._judge.checks import network as question
-from ..procedure import Change
-from .attach import Attached, Endpoint, Scene, connect, disconnect, look, recreate
+from ..procedure import Change, Options
+from .attach import connect, disconnect, look, recreate
+from .plan import Plan, absent, by_hand, decide, foreseen, trouble_of
+from .scene import Scene
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
 
-_SHORT = 12  # characters of a container's id that Compose uses as a name
 _APPLY_SECONDS = 60.0
 _ASK_SECONDS = 6.0  # for one look at all clients
-_ASIDE = ("host", "none", "container:", "service:", "bridge")  # modes in which a container has no place on a network
-_NOT_OURS = {
-    "refused": "something refuses the connection though the server listens: a packet filter that rejects, or a wrong "
-    "port in the client's settings",
-    "timeout": "something drops the packets: a packet filter, a route, or a host that is down",
-    "packet_loss": "packets get lost on the way: the network below the containers",
-}
 
 OPTIONS = Spec(
     {
@@ -43,369 +38,112 @@ OPTIONS = Spec(
 
 
 @dataclass(frozen=True)
-class Step:
-    """``connect`` a detached container, or ``reconnect`` one that lacks its names (its connections there break)."""
+class State:
+    """``began``: seconds of the monotonic clock."""
 
-    kind: str
-    container: str
-    id: str
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True)
-class Plan:
-    steps: Tuple[Step, ...] = ()
-    recreate: Tuple[str, ...] = ()  # networks
-    expected: Tuple[Tuple[str, Tuple[str, ...]], ...] = ()  # container -> networks it should be on
-    source: str = ""  # options | compose file | labels
-    left: Tuple[str, ...] = ()  # what is missing on networks that are not the project's
-
-    @property
-    def empty(self) -> bool:
-        return not self.steps and not self.recreate
+    scene: Scene
+    asked: Dict[str, Any]
+    began: float
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What keeps the clients from the server, as the question ``network`` answers it; ``unresolved``: only a name."""
+class Repair:
+    """See the module ``network``."""
 
-    cause: str
-    evidence: Tuple[str, ...] = ()
-    host: str = ""  # the name that the client asks for
-    client: str = ""
+    def read(self, target: Target, options: Options) -> State:
+        runtime, began = _compose(target), time.monotonic()
+        asked = _ask(target)
+        deadline = Deadline(_seconds(target))
+        return State(look(runtime.view(deadline), options["project"], deadline), asked, began)
 
-
-def decide(
-    scene: Scene, trouble: Optional[Trouble], networks: Optional[Sequence[str]] = None, recreate_networks: bool = False
-) -> Plan:
-    """Whom to attach where. Raises RefusedError for what attaching cannot mend, or must not touch."""
-    server = scene.server
-    if server is None:
-        raise RefusedError(
-            "The server's service has no container, so there is nothing to attach",
-            "Create it from its Compose file: docker compose up -d SERVICE.",
+    def plan(self, state: State, options: Options) -> Plan:
+        plan = decide(state.scene, trouble_of(state.asked), options["networks"], options["recreate"])
+        return dataclasses.replace(
+            plan,
+            change=foreseen(state.scene, plan, state.asked),
+            project=state.scene.project,
+            verify_seconds=float(options["verify_seconds"]),
+            began=state.began,
         )
-    expected, source = _expected(scene, networks)
-    steps: List[Step] = []
-    for one in (server, *scene.clients):
-        for endpoint in expected.get(one.name, ()):
-            if one.on(endpoint.network) is None:
-                steps.append(Step("connect", one.name, one.id, endpoint))
-    own = {net.name for net in scene.networks}
-    foreign = [step for step in steps if step.endpoint.network not in own]
-    steps = [step for step in steps if step.endpoint.network in own]
-    left = tuple("%s on %s" % (step.container, step.endpoint.network) for step in foreign)
-    known = tuple((name, tuple(endpoint.network for endpoint in row)) for name, row in sorted(expected.items()))
-    if not steps and trouble is not None:
-        steps = _nameless(server, expected.get(server.name, ()), trouble)
-    if steps or trouble is None:
-        return Plan(tuple(steps), expected=known, source=source, left=left)
-    _refuse_foreign(scene, foreign)
-    broken = _to_recreate(scene, trouble, expected)
-    if not recreate_networks or not broken:
-        _refuse(scene, trouble, broken)
-    return Plan((), broken, known, source)
 
+    def apply(self, target: Target, plan: Plan) -> List[Dict[str, Any]]:
+        """The steps, each with whether it is done."""
+        steps: List[Dict[str, Any]] = plan.change.details["steps"]
+        deadline = Deadline(_APPLY_SECONDS)
+        engine = _compose(target).view(deadline).engine
+        try:
+            for step, record in zip(plan.steps, steps):
+                if step.kind == "reconnect":
+                    disconnect(engine, step.id, step.endpoint.network, deadline)
+                connect(engine, step.id, step.endpoint, deadline)
+                record["done"] = True
+            for network, record in zip(plan.recreate, steps[len(plan.steps) :]):
+                recreate(engine, network, deadline)
+                record["done"] = True
+        except OncallError as error:
+            raise UnprovenError(
+                "Network repair stopped half way: %s" % str(error).rstrip("."),
+                "To finish it by hand: %s" % "; ".join(by_hand(plan, steps)),
+                details=_details(plan, changed=True),
+            ) from error
+        return steps
 
-def _expected(scene: Scene, networks: Optional[Sequence[str]]) -> Tuple[Dict[str, List[Endpoint]], str]:
-    """By container: the places it should have. The option is first, then the Compose file, then what labels tell."""
-    containers = [one for one in (scene.server, *scene.clients) if one is not None]
-    if networks is not None:
-        names = [_by_name(scene, name) for name in networks]
-        rows = {one.name: [_endpoint(one, name) for name in names] for one in containers if _placeable(one)}
-        return rows, "options"
-    if scene.wanted is not None and all(one.service in scene.wanted for one in containers):
-        rows = {}
-        for one in containers:
-            if _placeable(one):
-                wanted = scene.wanted[one.service]
-                rows[one.name] = [_endpoint(one, each.network, each.aliases, each.addresses) for each in wanted]
-        return rows, "compose file"
-    own = {net.name for net in scene.networks}
-    defaults = [net.name for net in scene.networks if net.key == "default"] or sorted(own)
-    rows = {}
-    for one in containers:
-        if not _placeable(one):
-            continue
-        mates = [mate for mate in containers if mate.service == one.service]
-        found = {mate.mode for mate in mates} | {place.network for mate in mates for place in mate.endpoints}
-        mine = sorted(found & own) or (defaults if len(defaults) == 1 else [])
-        rows[one.name] = [_endpoint(one, name) for name in mine]
-    return rows, "labels"
+    def prove(self, target: Target, plan: Plan, done: List[Dict[str, Any]]) -> Change:
+        """Every place is there, and every client that can be asked reaches the server, as it sees it itself."""
 
+        def observe() -> Tuple[Scene, Dict[str, Any]]:
+            runtime = _compose(target)
+            runtime.forget()
+            asked = _ask(target)
+            deadline = Deadline(_seconds(target))
+            return look(runtime.view(deadline), plan.project, deadline), asked
 
-def _by_name(scene: Scene, name: str) -> str:
-    """A network by its real name, or by its name in the Compose file."""
-    for net in scene.networks:
-        if name in (net.name, net.key):
-            return net.name
-    if name in scene.others:
-        raise RefusedError(
-            "Network %s does not belong to project %s, so nobody is attached to it" % (name, scene.project),
-            "By hand: docker network connect --alias SERVICE %s CONTAINER." % name,
-        )
-    raise RefusedError(
-        "Project %s has no network %s" % (scene.project, name),
-        "Its networks: %s." % (", ".join(net.name for net in scene.networks) or "none"),
-    )
+        def holds(seen: Tuple[Scene, Dict[str, Any]]) -> bool:
+            return not absent(seen[0], plan) and seen[1]["answer"] != "no"
 
-
-def _placeable(one: Attached) -> bool:
-    return not one.mode.startswith(_ASIDE) and one.mode != "default"
-
-
-def _endpoint(
-    one: Attached, network: str, aliases: Sequence[str] = (), addresses: Sequence[Tuple[str, Any]] = ()
-) -> Endpoint:
-    """Its place as it is now with the names it should have, or the one that Compose would have given it."""
-    now = one.on(network)
-    names = {one.service, one.id[:_SHORT], *aliases, *(now.aliases if now else ())}
-    settings = now.settings if now else (("IPAMConfig", dict(addresses)),) if addresses else ()
-    return Endpoint(network, tuple(sorted(names)), tuple(item for item in settings if item[0] != "Aliases"))
-
-
-def _nameless(server: Attached, places: Sequence[Endpoint], trouble: Trouble) -> List[Step]:
-    """Names cannot be added to a place that a container has: it must be taken off, and its connections break.
-
-    So only where a client is in trouble over exactly such a name.
-    """
-    if trouble.cause not in ("dns_failure", "no_shared_network"):
-        return []
-    steps = []
-    for place in places:
-        now = server.on(place.network)
-        if now is not None and trouble.host in place.aliases and trouble.host not in now.aliases:
-            steps.append(Step("reconnect", server.name, server.id, place))
-    return steps
-
-
-def _refuse_foreign(scene: Scene, foreign: Sequence[Step]) -> None:
-    for step in foreign:
-        network = step.endpoint.network
-        if network in scene.others:
-            raise RefusedError(
-                "%s should be on network %s, which does not belong to project %s: nothing was touched"
-                % (step.container, network, scene.project),
-                "Tell whoever owns that network, or: docker network connect --alias %s %s %s."
-                % (_alias(step), network, step.container),
-            )
-        raise RefusedError(
-            "%s should be on network %s, which does not exist" % (step.container, network),
-            "Have Compose make it: docker compose up -d --no-recreate.",
+        try:
+            waited = wait_for(observe, holds, plan.verify_seconds, 0.5)
+        except OncallError as error:
+            raise UnprovenError(
+                "The containers were attached again, but whether the clients reach the server could not be checked: %s"
+                % str(error).rstrip("."),
+                details=_details(plan, changed=True),
+            ) from error
+        scene, asked = waited.last
+        details = _details(plan, detail=asked["detail"], clients=asked["clients"])
+        if waited.ok:
+            return dataclasses.replace(plan.change, details=details)
+        missing = absent(scene, plan)
+        acted = "%s was recreated" % " and ".join(plan.recreate) if plan.recreate else "The containers were attached"
+        what = "%s is missing" % " and ".join(missing) if missing else asked["detail"]
+        more = {key: asked[key] for key in ("answer", "cause", "evidence")}
+        raise UnprovenError(
+            "%s, but still not every client reaches the server: %s" % (acted, what),
+            "Run triage again; tell whoever runs the network of this host.",
+            details=dict(details, changed=True, **more),
         )
 
 
-def _alias(step: Step) -> str:
-    names = [name for name in step.endpoint.aliases if name != step.id[:_SHORT]]
-    return names[0] if names else step.container
+def _details(plan: Plan, **more: Any) -> Dict[str, Any]:
+    return dict(plan.change.details, seconds=round(time.monotonic() - plan.began, 3), **more)
 
 
-def _to_recreate(scene: Scene, trouble: Trouble, expected: Mapping[str, Sequence[Endpoint]]) -> Tuple[str, ...]:
-    """The project's networks that both sides are on, where all names are right and still nothing gets through."""
-    server = scene.server
-    if server is None or trouble.cause != "timeout":
-        return ()
-    both = {place.network for client in scene.clients for place in client.endpoints}
-    both &= {place.network for place in server.endpoints}
-    nets = [net for net in scene.networks if net.name in both]
-    for net in nets:
-        if net.strangers:
-            raise RefusedError(
-                "Network %s is also used by %s, which is not project %s: it is not recreated"
-                % (net.name, " and ".join(net.strangers), scene.project),
-                "Take them off that network first, with whoever owns them.",
-            )
-    return tuple(net.name for net in nets)
-
-
-def _refuse(scene: Scene, trouble: Trouble, broken: Sequence[str]) -> None:
-    server = scene.server
-    proof = " (%s)" % trouble.evidence[0] if trouble.evidence else ""
-    if trouble.cause == "no_shared_network":
+def _compose(target: Target) -> ComposeRuntime:
+    if not isinstance(target.runtime, ComposeRuntime):
         raise RefusedError(
-            "%s and the server are where they should be, and that is no common network%s" % (trouble.client, proof),
-            "Give both services a common network in the Compose file, or name it with the option networks.",
-        )
-    if trouble.cause == "dns_failure":
-        named = server is not None and any(trouble.host in place.aliases for place in server.endpoints)
-        if named:
-            why = "though the server has that name: somebody else has it too, or the engine's DNS fails"
-            who = "Look who answers (docker network inspect), and restart neither side before; tell the platform team."
-        else:
-            why = "which is no name of the server: a wrong host in the client's settings"
-            who = "Tell the application's team to correct it; no network repair can."
-        raise RefusedError("%s cannot resolve %s, %s%s" % (trouble.client, trouble.host, why, proof), who)
-    hint = "Tell whoever runs the firewall or the network of this host; the containers are attached as they should be."
-    if broken:
-        hint += " If the engine's own rules were flushed, recreate: true makes %s anew." % " and ".join(broken)
-    what = _NOT_OURS.get(trouble.cause, "the cause is none that attaching mends")
-    raise RefusedError("%s does not get through to the server: %s%s" % (trouble.client, what, proof), hint)
-
-
-# --- to look and to act ----------------------------------------------------------------------------------------------
-
-
-def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:
-    """What the module ``network`` does. Raises RefusedError, or UnprovenError with all that was done."""
-    from ..._gather.runtime.compose.runtime import ComposeRuntime
-
-    runtime = target.runtime
-    if not isinstance(runtime, ComposeRuntime):
-        raise RefusedError(
-            "With runtime=%s there is no network of ours to put anything back on" % target.runtime.name,
+            "With runtime=%s there are no containers to attach to a network" % target.runtime.name,
             "Tell whoever runs the network between the clients and the server.",
         )
-    began = time.monotonic()
-    # A client that is cut off may keep its health page waiting for long, and that is not what is asked here.
-    target = dataclasses.replace(target, deadline_seconds=min(target.deadline_seconds, _ASK_SECONDS))
-    asked = _ask(target)
-    scene = look(runtime.view(Deadline(target.deadline_seconds)), options["project"], Deadline(target.deadline_seconds))
-    plan = decide(scene, trouble_of(asked), options["networks"], options["recreate"])
-    before, after = _shown(scene, plan)
-    details = {
-        "steps": [
-            {
-                "kind": step.kind,
-                "container": step.container,
-                "network": step.endpoint.network,
-                "aliases": list(step.endpoint.aliases),
-                "done": False,
-            }
-            for step in plan.steps
-        ]
-        + [
-            {"kind": "recreate", "container": None, "network": name, "aliases": [], "done": False}
-            for name in plan.recreate
-        ],
-        "expected": {name: list(networks) for name, networks in plan.expected},
-        "source": plan.source,
-        "left": list(plan.left),
-        "detail": asked["detail"],
-        "clients": asked["clients"],
-        "seconds": 0.0,
-    }
-    if plan.empty or check_mode:
-        return Change(not plan.empty, before, after, details)
-    try:
-        _apply(runtime, plan, details["steps"])
-    except OncallError as error:
-        details.update(seconds=round(time.monotonic() - began, 3), changed=True)
-        raise UnprovenError(
-            "Putting the containers back stopped half way: %s" % str(error).rstrip("."),
-            "Done by hand it is: %s" % "; ".join(_by_hand(plan, details["steps"])),
-            details=details,
-        ) from error
-    try:
-        _verify(target, runtime, options, plan, details)
-    except UnprovenError as error:
-        error.details.update(changed=True, seconds=round(time.monotonic() - began, 3))
-        raise
-    details["seconds"] = round(time.monotonic() - began, 3)
-    return Change(True, before, after, details)
+    return target.runtime
+
+
+def _seconds(target: Target) -> float:
+    """A client that is cut off may keep its health page waiting for long, and that is not what is asked here."""
+    return min(target.deadline_seconds, _ASK_SECONDS)
 
 
 def _ask(target: Target) -> Dict[str, Any]:
     """The question ``network``, asked alone, and the clients' own views."""
-    facts, _elapsed = gather.gather(target, (gather.SERVER, gather.WIRE, gather.CLIENTS))
+    quick = dataclasses.replace(target, deadline_seconds=_seconds(target))
+    facts, _elapsed = gather.gather(quick, (gather.SERVER, gather.WIRE, gather.CLIENTS))
     answer = question.check(facts, target.thresholds)
     return {**dataclasses.asdict(answer), "evidence": list(answer.evidence), "clients": facts["clients"]}
-
-
-def trouble_of(asked: Mapping[str, Any]) -> Optional[Trouble]:
-    """From the answer of the question ``network``; None where it is yes, or cannot be given."""
-    if asked["answer"] != "no":
-        return None
-    client = next((one for failed in _FAILED for one in asked["clients"] if one["login"] and failed(one)), None)
-    name, host = (client["name"], client["login"]["host"]) if client else ("this host", "")
-    return Trouble(str(asked["cause"]), tuple(asked["evidence"]), host, name)
-
-
-# Who is in trouble, surest sign first.
-_FAILED: Tuple[Callable[[Mapping[str, Any]], bool], ...] = (
-    lambda one: bool(one["resolution"] and one["resolution"]["error"]),
-    lambda one: bool(one["reach"] and one["reach"]["outcome"] != "open"),
-    lambda one: bool(one["attempt"] and not one["attempt"]["succeeded"]),
-    lambda one: bool(one["reach"] and one["reach"]["loss_percent"]),
-)
-
-
-def _apply(runtime: Any, plan: Plan, done: List[Dict[str, Any]]) -> None:
-    deadline = Deadline(_APPLY_SECONDS)
-    engine = runtime.view(deadline).engine
-    for step, record in zip(plan.steps, done):
-        if step.kind == "reconnect":
-            disconnect(engine, step.id, step.endpoint.network, deadline)
-        connect(engine, step.id, step.endpoint, deadline)
-        record["done"] = True
-    for network, record in zip(plan.recreate, done[len(plan.steps) :]):
-        recreate(engine, network, deadline)
-        record["done"] = True
-
-
-def _by_hand(plan: Plan, done: Sequence[Mapping[str, Any]]) -> List[str]:
-    lines = []
-    for step, record in zip(plan.steps, done):
-        if not record["done"]:
-            names = " ".join("--alias %s" % name for name in step.endpoint.aliases)
-            lines.append("docker network connect %s %s %s" % (names, step.endpoint.network, step.container))
-    return lines + ["docker compose up -d" for record in done[len(plan.steps) :] if not record["done"]]
-
-
-def _verify(target: Target, runtime: Any, options: Mapping[str, Any], plan: Plan, details: Dict[str, Any]) -> None:
-    """Every place is there, and every client that can be asked reaches the server, as it sees it itself."""
-
-    def observe() -> Tuple[Scene, Dict[str, Any]]:
-        runtime.forget()
-        asked = _ask(target)
-        deadline = Deadline(target.deadline_seconds)
-        return look(runtime.view(deadline), options["project"], deadline), asked
-
-    def holds(seen: Tuple[Scene, Dict[str, Any]]) -> bool:
-        return not _absent(seen[0], plan) and seen[1]["answer"] != "no"
-
-    try:
-        waited = wait_for(observe, holds, float(options["verify_seconds"]), 0.5)
-    except OncallError as error:
-        raise UnprovenError(
-            "The containers were put back; whether the clients reach the server could not be asked: %s"
-            % str(error).rstrip("."),
-            details=details,
-        ) from error
-    scene, asked = waited.last
-    details.update(detail=asked["detail"], clients=asked["clients"])
-    if waited.ok:
-        return
-    absent = _absent(scene, plan)
-    done = "%s was made anew" % " and ".join(plan.recreate) if plan.recreate else "The containers were put back"
-    what = "%s is missing" % " and ".join(absent) if absent else asked["detail"]
-    raise UnprovenError(
-        "%s, and still not every client reaches the server: %s" % (done, what),
-        "Ask triage again; tell whoever runs the network of this host.",
-        details=dict(details, answer=asked["answer"], cause=asked["cause"], evidence=asked["evidence"]),
-    )
-
-
-def _absent(scene: Scene, plan: Plan) -> List[str]:
-    """What the plan attached and the engine does not show."""
-    found = {one.name: one for one in (scene.server, *scene.clients) if one is not None}
-    lost = []
-    for step in plan.steps:
-        now = found[step.container].on(step.endpoint.network) if step.container in found else None
-        if now is None or not set(step.endpoint.aliases) <= set(now.aliases):
-            lost.append("%s on %s" % (step.container, step.endpoint.network))
-    return lost
-
-
-def _shown(scene: Scene, plan: Plan) -> Tuple[Dict[str, Any], Dict[str, Any]]:
-    """Names by container and network, before and (by the plan) after; what is made anew is said beside them."""
-    before: Dict[str, Any] = {}
-    for one in (scene.server, *scene.clients):
-        if one is not None:
-            before[one.name] = {place.network: list(place.aliases) for place in one.endpoints}
-    after = {name: dict(places) for name, places in before.items()}
-    for step in plan.steps:
-        after[step.container][step.endpoint.network] = list(step.endpoint.aliases)
-    if plan.recreate:
-        before["networks"] = dict.fromkeys(plan.recreate, "as it is")
-        after["networks"] = dict.fromkeys(plan.recreate, "recreated")
-    return before, after
