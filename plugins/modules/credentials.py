@@ -210,12 +210,12 @@ not_put_back:
   sample: []
 """
 
-from ..module_utils._entry.changing import Unconverted
+from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
-from ..module_utils._procedures.credentials.run import OPTIONS, change
+from ..module_utils._procedures.credentials.run import OPTIONS, Reset
 
-WORK = Unconverted(TARGET + OPTIONS, change)
+WORK = Changing(TARGET + OPTIONS, Reset())
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target im
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials import run
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.run import OPTIONS
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import make_verifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Change
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Change, carry_out
 from tests.embedded import Server
 from tests.integration.servers import until
 
@@ -76,7 +76,7 @@ def change(server: Server, check_mode: bool = False, **more: Any) -> Change:
     given = options(server, **more)
     target = open_target(given, "here")
     try:
-        return run.change(target, given, check_mode)
+        return carry_out(run.Reset(), target, given, check_mode)
     finally:
         target.close()
 

@@ -26,7 +26,7 @@ from ..._core.wait import wait_for
 from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
 from ..._gather.session.bind import identifier
-from ..procedure import Change
+from ..procedure import Change, Options
 from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from .scram import make_password, make_verifier
 from .sql import ROLE, SESSION, SET_BOTH, SET_VERIFIER
@@ -59,12 +59,16 @@ OPTIONS = Spec(
 
 @dataclass(frozen=True)
 class _Scene:
-    """What was seen, and the handles to change it."""
+    """What was asked and seen, and the handles to change it."""
 
+    request: Request
+    options: Options
     seen: Seen
+    started: float  # by the monotonic clock
     env: Optional[atomic.Found] = None
     secret: Optional[atomic.Found] = None
-    recreation: Any = None  # _runtime._recreate.Recreation
+    recreation: Any = None  # a Recreation, where containers may be recreated
+    unwritable: Mapping[Optional[str], RefusedError] = field(default_factory=dict)  # by path
 
 
 @dataclass
@@ -76,36 +80,60 @@ class _Done:
     warnings: List[str] = field(default_factory=list)
 
 
-def change(target: Target, options: Mapping[str, Any], check_mode: bool) -> Change:
-    """See the module ``credentials``."""
-    started = time.monotonic()
-    request = Request(
-        options["role"],
-        options["password"],
-        options["password_of"],
-        options["env_file"],
-        tuple(options["env_keys"] or ()),
-        options["password_file"],
-        options["valid_until"],
-        options["allow_superuser"],
-    )
-    scene = _look(target, options, request)
-    plan = decide(request, scene.seen, make_password())
-    for found, text in ((scene.env, plan.env_text), (scene.secret, plan.secret_text)):
-        if found is not None and text is not None:
-            atomic.check_writable(found)
-    done = _Done(warnings=list(plan.warnings))
-    if not plan.empty and not check_mode:
+@dataclass(frozen=True)
+class _Job:
+    """The plan with all that carrying it out takes."""
+
+    scene: _Scene
+    plan: Plan
+
+    @property
+    def empty(self) -> bool:
+        return self.plan.empty
+
+    def foreseen(self) -> Change:
+        return self.change(_Done(warnings=list(self.plan.warnings)))
+
+    def change(self, done: _Done) -> Change:
+        before, after = diff(self.scene.request, self.scene.seen, self.plan)
+        return Change(not self.empty, before, after, _details(self.scene, self.plan, done))
+
+
+class Reset:
+    """See the module ``credentials``. The clients' logins are part of ``apply``: when one fails all is undone."""
+
+    def read(self, target: Target, options: Options) -> _Scene:
+        request = Request(
+            options["role"],
+            options["password"],
+            options["password_of"],
+            options["env_file"],
+            tuple(options["env_keys"] or ()),
+            options["password_file"],
+            options["valid_until"],
+            options["allow_superuser"],
+        )
+        return _look(target, options, request)
+
+    def plan(self, state: _Scene, options: Options) -> _Job:
+        plan = decide(state.request, state.seen, make_password())
+        for path, text in ((state.request.env_file, plan.env_text), (state.request.password_file, plan.secret_text)):
+            if text is not None and path in state.unwritable:
+                raise state.unwritable[path]
+        return _Job(state, plan)
+
+    def apply(self, target: Target, plan: _Job) -> _Done:
+        done = _Done(warnings=list(plan.plan.warnings))
         with interruptible():
-            _apply(target, options, request, scene, plan, done)
-    before, after = diff(request, scene.seen, plan)
-    return Change(not plan.empty, before, after, _details(request, scene, plan, done, started))
+            _apply(target, plan.scene.options, plan.scene.request, plan.scene, plan.plan, done)
+        return done
+
+    def prove(self, target: Target, plan: _Job, done: _Done) -> Change:
+        return plan.change(done)
 
 
-# --- to look ----------------------------------------------------------------------------------------------------------
-
-
-def _look(target: Target, options: Mapping[str, Any], request: Request) -> _Scene:
+def _look(target: Target, options: Options, request: Request) -> _Scene:
+    started = time.monotonic()
     deadline = Deadline(target.deadline_seconds)
     facts = _examine(target, deadline, request.role, None)
     sessions = target.session.query(SESSION, deadline)
@@ -129,7 +157,14 @@ def _look(target: Target, options: Mapping[str, Any], request: Request) -> _Scen
         secret.text if secret is not None and secret.data is not None else None,
         described,
     )
-    return _Scene(seen, env, secret, recreation)
+    unwritable: Dict[Optional[str], RefusedError] = {}
+    for path, found in ((request.env_file, env), (request.password_file, secret)):
+        try:
+            if path is not None and found is not None:
+                atomic.check_writable(found)
+        except RefusedError as error:
+            unwritable[path] = error
+    return _Scene(request, options, seen, started, env, secret, recreation, unwritable)
 
 
 def _examine(
@@ -162,9 +197,7 @@ def _own_passwords(target: Target) -> Optional[Dict[str, Optional[str]]]:
     return {name: login.password if login is not None else None for name, login in logins.items()}
 
 
-def _recreation(target: Target, options: Mapping[str, Any], services: Sequence[str], deadline: Deadline) -> Any:
-    from .recreate import Recreation
-
+def _recreation(target: Target, options: Options, services: Sequence[str], deadline: Deadline) -> Any:
     recreation = Recreation(_compose(target).view(deadline), options["project"], services, options["docker_host"])
     recreation.prepare(deadline)
     return recreation
@@ -183,12 +216,7 @@ def _client_seen(client: Client, facts: ClientFacts, own: Optional[Mapping[str, 
     )
 
 
-# --- to change --------------------------------------------------------------------------------------------------------
-
-
-def _apply(
-    target: Target, options: Mapping[str, Any], request: Request, scene: _Scene, plan: Plan, done: _Done
-) -> None:
+def _apply(target: Target, options: Options, request: Request, scene: _Scene, plan: Plan, done: _Done) -> None:
     try:
         if plan.alter:
             _set_role(target, request, scene, plan, done)
@@ -240,7 +268,7 @@ def _restore_role(target: Target, role: str, old: Mapping[str, Any], ours: Mappi
     _alter(target, role, old["verifier"], old["valid_until"] if now[1] != old["valid_until"] else None)
 
 
-def _recreate(target: Target, options: Mapping[str, Any], scene: _Scene, plan: Plan) -> None:
+def _recreate(target: Target, options: Options, scene: _Scene, plan: Plan) -> None:
     grace = options["grace_seconds"]
     deadline = Deadline(_COMPOSE_SECONDS + grace * len(plan.recreate))
     try:
@@ -254,12 +282,7 @@ def _forget(target: Target) -> None:
         _compose(target).forget()
 
 
-# --- to prove ---------------------------------------------------------------------------------------------------------
-
-
-def _prove(
-    target: Target, options: Mapping[str, Any], request: Request, scene: _Scene, plan: Plan, done: _Done
-) -> None:
+def _prove(target: Target, options: Options, request: Request, scene: _Scene, plan: Plan, done: _Done) -> None:
     """Raises UnprovenError unless the server keeps the password and each client gets in with it from its place."""
     rows = target.session.query(
         ROLE, Deadline(target.deadline_seconds), role=request.role, valid_until=request.valid_until
@@ -341,9 +364,6 @@ def _settled(found: Sequence[Mapping[str, Any]]) -> bool:
     )
 
 
-# --- to put back ------------------------------------------------------------------------------------------------------
-
-
 def _rolled_back(target: Target, request: Request, plan: Plan, done: _Done, error: BaseException) -> UnprovenError:
     """Undo all, whatever fails; oldest first, for the containers are made anew from the files."""
     put_back, failed = [], []
@@ -375,7 +395,8 @@ def _secrets(scene: _Scene, plan: Plan) -> List[str]:
     return [one for one in dict.fromkeys(found) if one]
 
 
-def _details(request: Request, scene: _Scene, plan: Plan, done: _Done, started: float) -> Dict[str, Any]:
+def _details(scene: _Scene, plan: Plan, done: _Done) -> Dict[str, Any]:
+    request = scene.request
     paths = ((request.env_file, plan.env_text), (request.password_file, plan.secret_text))
     here = [one.service for one in scene.seen.clients if not one.container]
     return {
@@ -386,5 +407,5 @@ def _details(request: Request, scene: _Scene, plan: Plan, done: _Done, started: 
         "restart_needed": list(dict.fromkeys(here)) if not plan.empty else [],
         "logins": done.logins,
         "warnings_found": done.warnings,
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(time.monotonic() - scene.started, 1),
     }
