@@ -198,6 +198,8 @@ def _own_passwords(target: Target) -> Optional[Dict[str, Optional[str]]]:
 
 
 def _recreation(target: Target, options: Options, services: Sequence[str], deadline: Deadline) -> Any:
+    from .recreate import Recreation
+
     recreation = Recreation(_compose(target).view(deadline), options["project"], services, options["docker_host"])
     recreation.prepare(deadline)
     return recreation
