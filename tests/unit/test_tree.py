@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import QUESTIONS, judge, severity_at_least
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import QUESTIONS, judge
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import SEVERITIES, Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
@@ -173,23 +173,6 @@ def test_a_client_stopped_does_not_make_the_database_sick() -> None:
     judgement = judge(facts, Thresholds(), "db1")
     assert judgement["verdict"]["code"] == "healthy"
     assert codes(judgement["findings"]) == ("client_down",)
-
-
-@pytest.mark.parametrize(
-    ("severity", "least", "expected"),
-    [
-        ("ok", "ok", True),
-        ("ok", "warning", False),
-        ("critical", "warning", True),
-        ("warning", "critical", False),
-        ("emergency", "critical", True),
-        ("critical", "emergency", False),
-    ],
-)
-def test_severity_at_least(severity: str, least: str, expected: bool) -> None:
-    assert severity_at_least(severity, least) is expected
-    with pytest.raises(ValueError, match="loud"):
-        severity_at_least("loud", "ok")
 
 
 # --- whatever could not be known: null -------------------------------------------------------------------------------

@@ -26,3 +26,13 @@ class Deadline:
     def sooner(self, seconds: float) -> "Deadline":
         """A deadline of its own for one step: ``seconds`` from now, but never after this one."""
         return Deadline(self.left(seconds), self._clock)
+
+
+def libpq_seconds(left: float, at_most: float) -> int:
+    """``left`` as libpq's own programs take a time-out: whole seconds, and 2 at least (it takes 1 for 2)."""
+    return max(2, int(min(left, at_most)))
+
+
+def statement_milliseconds(left: float) -> int:
+    """For ``statement_timeout``: the server gives up a little before we do, so that it says why and nothing is left."""
+    return max(50, int(left * 1000 - min(500, left * 100)))

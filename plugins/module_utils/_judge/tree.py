@@ -66,14 +66,6 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
     }
 
 
-def severity_at_least(severity: str, least: str) -> bool:
-    """``severity`` is as bad as ``least``, or worse. Raises ValueError for a word that is no severity."""
-    for word in (severity, least):
-        if word not in SEVERITIES:
-            raise ValueError("%r is not a severity (%s)" % (word, ", ".join(SEVERITIES)))
-    return SEVERITIES.index(severity) >= SEVERITIES.index(least)
-
-
 def _path(first: Optional[Answer], answers: List[Answer]) -> List[Dict[str, Optional[str]]]:
     """What comes after the first no was looked at (see the findings), and counts as not asked."""
     path: List[Dict[str, Optional[str]]] = []

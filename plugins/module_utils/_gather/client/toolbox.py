@@ -16,6 +16,7 @@ import re
 import statistics
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+from ..._core.deadline import libpq_seconds
 from ..._core.mask import mask
 from ..._core.numbers import decimal, whole
 from ..wire.protocol import startup
@@ -131,7 +132,7 @@ def toolbox_command(settings: Login, seconds: float, attempt: bool) -> Tuple[Lis
         settings.user,
         settings.database,
         ssl_mode,
-        str(max(2, min(4, int(seconds) - 4))),
+        str(libpq_seconds(seconds - 4, 4)),
         "".join("\\%03o" % byte for byte in packet),
         "yes" if attempt else "no",
         _PROBE_BASH,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
+from ..._core.deadline import libpq_seconds
 from ..._core.errors import TargetError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def ask(
     Port and socket directory from postmaster.pid where it can be read. ``user`` keeps a server that trusts us from
     logging that there is no such role.
     """
-    seconds = max(2, min(_SECONDS, int(deadline.left() - 1)))
+    seconds = libpq_seconds(deadline.left() - 1, _SECONDS)
     done = run(
         [
             "sh",

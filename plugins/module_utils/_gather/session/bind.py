@@ -9,6 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 
+from ..._core.deadline import statement_milliseconds
 from ..._core.errors import DeadlineError, VersionError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 APPLICATION = "oncall"
 LOCK_TIMEOUT_MS = 500
+LONGEST_SECONDS = 3600.0  # of a statement, whatever the deadline is
 TOO_LATE = "57014"  # query_canceled: statement_timeout
 
 _PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|(.?))", re.DOTALL)
@@ -84,9 +86,8 @@ def settings(deadline: Deadline, read_only: bool = True) -> str:
     Short lock_timeout: diagnosis never waits behind a lock. The statement gives up a little before we do, so that the
     server tells why and nothing is left behind.
     """
-    left = deadline.left(3600)
     values = {
-        "statement_timeout": max(50, int(left * 1000 - min(500, left * 100))),
+        "statement_timeout": statement_milliseconds(deadline.left(LONGEST_SECONDS)),
         "lock_timeout": LOCK_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": 10000,
         "default_transaction_read_only": on_off(read_only),

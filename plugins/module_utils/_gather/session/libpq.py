@@ -11,10 +11,11 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
+from ..._core.deadline import statement_milliseconds
 from ..._core.errors import DeadlineError, OptionsError, SessionError
 from ..._core.mask import mask
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, TOO_LATE, as_json, bind, on_off, rows, settings, too_late, too_old
+from .bind import APPLICATION, LONGEST_SECONDS, TOO_LATE, as_json, bind, on_off, rows, settings, too_late, too_old
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -80,7 +81,7 @@ class LibpqSession:
             cursor.execute(
                 "SELECT set_config('statement_timeout', '%d', false), "
                 "set_config('default_transaction_read_only', '%s', false)"
-                % (_statement_timeout(deadline), on_off(read_only))
+                % (statement_milliseconds(deadline.left(LONGEST_SECONDS)), on_off(read_only))
             )
             _wait(driver, connection, deadline)
             cursor.execute(text(version_num))
@@ -151,11 +152,6 @@ def _driver() -> Any:
             "Install psycopg2-binary (pip) or python3-psycopg2 (apt, dnf).",
         ) from None
     return psycopg2
-
-
-def _statement_timeout(deadline: Deadline) -> int:
-    left = deadline.left(3600)
-    return max(50, int(left * 1000 - min(500, left * 100)))
 
 
 def _wait(driver: Any, connection: Any, deadline: Deadline) -> None:

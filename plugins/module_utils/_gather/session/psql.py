@@ -8,14 +8,14 @@ One command a query. What psql or the server say may be in any language: SQLSTAT
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Sequence
 
+from ..._core.deadline import libpq_seconds
 from ..._core.errors import DeadlineError, SessionError, TargetError
 from ..._core.mask import mask
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, TOO_LATE, as_json, bind, rows, settings, too_late, too_old
+from .bind import APPLICATION, LONGEST_SECONDS, TOO_LATE, as_json, bind, rows, settings, too_late, too_old
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -142,7 +142,7 @@ def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
         "PGOPTIONS": settings(deadline, read_only),
         "PGAPPNAME": APPLICATION,
         "PGCLIENTENCODING": "UTF8",
-        "PGCONNECT_TIMEOUT": str(max(2, math.ceil(deadline.left(3600)))),  # whole seconds; libpq takes 1 for 2
+        "PGCONNECT_TIMEOUT": str(libpq_seconds(deadline.left(), LONGEST_SECONDS)),
         "PGGSSENCMODE": "disable",
         "LC_ALL": "C",
         "LANGUAGE": "C",
