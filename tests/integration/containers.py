@@ -34,7 +34,7 @@ def inspect(name: str) -> dict[str, Any]:
     return found
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 20) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while True:
         found = what()

@@ -39,7 +39,7 @@ SETTINGS = {
 HBA = "local all all trust\nhost all all all scram-sha-256\n"
 
 
-def until(predicate: Callable[[], Any], seconds: float = 10) -> Any:
+def until(predicate: Callable[[], Any], seconds: float = 60) -> Any:
     """What ``predicate`` gives once it is true; AssertionError when it never is."""
     end = time.monotonic() + seconds
     while True:
@@ -75,7 +75,7 @@ class Client:
         self.connection.close()
 
     def _wait(self) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while (state := self.connection.poll()) != psycopg2.extensions.POLL_OK:
             assert time.monotonic() < end, "the statement does not come back"
             writing = state == psycopg2.extensions.POLL_WRITE
@@ -156,7 +156,7 @@ class Container:
         self.host, self.port = described["NetworkSettings"]["Networks"][self.name]["IPAddress"], 5432
         self.socket_directory: str | None = None
         self.settings: dict[str, Any] = {"user": "postgres"}  # the rest stands in the container: PGDATA, postmaster.pid
-        until(lambda: self.beside("pg_isready", "-h", "127.0.0.1").code == 0, 30)
+        until(lambda: self.beside("pg_isready", "-h", "127.0.0.1").code == 0)
         self.write("pg_hba.conf", HBA)
         self.beside("psql", "-c", "SELECT pg_reload_conf()")
 

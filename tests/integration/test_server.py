@@ -84,7 +84,7 @@ def ended(server: Server) -> bool:
     return not (server.data / "postmaster.pid").exists()
 
 
-def until(what: Callable[[], Any], seconds: float = 15) -> Any:
+def until(what: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while True:
         found = what()

@@ -48,7 +48,7 @@ GRANT ALL ON items TO app;
 
 
 def run(
-    argv: Sequence[str], check: bool = True, timeout: float = 60, **kwargs: Any
+    argv: Sequence[str], check: bool = True, timeout: float = 180, **kwargs: Any
 ) -> subprocess.CompletedProcess[str]:
     """A command whose failure is an AssertionError with what it said."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=timeout, **kwargs)
@@ -61,7 +61,7 @@ def docker(*words: str, check: bool = True, stdin: str | None = None) -> str:
     return run(["docker", *words], check=check, input=stdin).stdout.strip()
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 30, every: float = 0.05) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 120, every: float = 0.05) -> Any:
     """What ``what`` gives as soon as it is true; AssertionError after ``seconds``."""
     end = time.monotonic() + seconds
     while True:
@@ -328,7 +328,7 @@ def write_inventory(directory: Path, hosts: Mapping[str, Mapping[str, Any]]) -> 
     return file
 
 
-def ansible(command: str, *words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+def ansible(command: str, *words: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """An Ansible command, of the directory in ``ONCALL_ANSIBLE_BIN`` or of the virtualenv that runs the tests."""
     program = Path(os.environ.get("ONCALL_ANSIBLE_BIN") or Path(sys.executable).parent) / command
     assert program.exists(), "%s is missing; run make dev, or correct ONCALL_ANSIBLE_BIN" % program
@@ -336,5 +336,5 @@ def ansible(command: str, *words: str, timeout: float = 120, **environment: str)
     return run([str(program), *words], check=False, timeout=timeout, env={**os.environ, **settings, **environment})
 
 
-def playbook(*words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+def playbook(*words: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     return ansible("ansible-playbook", *words, timeout=timeout, **environment)

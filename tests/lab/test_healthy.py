@@ -128,7 +128,7 @@ def test_one_session_and_nothing_left() -> None:
         expect(stack.triage(), "healthy")  # its question for the API's health opens the API's pool
         before, begun = stack.sql(sessions), len(stack.log())
         expect(stack.triage(), "healthy")
-        assert wait_for(lambda: stack.sql(sessions) == before, 5)
+        assert wait_for(lambda: stack.sql(sessions) == before)
         lines = [line.split("|", 2) for line in stack.log()[begun:].splitlines() if line.count("|") >= 2]
         asking = {pid for pid, application, said in lines if application == "oncall" and "statement: " in said}
         assert len(asking) == 1, lines
