@@ -76,6 +76,7 @@ seealso:
   - module: oncall.postgresql.server_info
   - module: oncall.postgresql.configuration
   - module: oncall.postgresql.clients
+  - module: oncall.postgresql.graceful_restart
 """
 
 EXAMPLES = r"""

@@ -15,24 +15,12 @@ from .._core.spec import Spec
 from .cancel_queries.run import OPTIONS as CANCEL_QUERIES
 from .configuration.run import OPTIONS as CONFIGURATION
 from .credentials.run import OPTIONS as CREDENTIALS
+from .graceful_restart.run import OPTIONS as GRACEFUL_RESTART
 from .network.run import OPTIONS as NETWORK
 from .pool_reset.run import OPTIONS as POOL_RESET
 from .prepared_transaction.run import OPTIONS as PREPARED_TRANSACTION
 from .server.run import OPTIONS as SERVER
 
-_GRACE = {
-    "grace_seconds": {"type": "float", "default": 30},
-    "health_timeout_seconds": {"type": "float", "default": 60},
-}
-GRACEFUL_RESTART = Spec(
-    {
-        **_GRACE,
-        "stop_timeout_seconds": {"type": "float", "default": 120},
-        "start_timeout_seconds": {"type": "float", "default": 60},
-        "interrupt": SERVER.options["interrupt"],
-        "acknowledged_causes": SERVER.options["acknowledged_causes"],
-    }
-)
 # The target's own, which its verb may set for once.
 IDLE_MINUTES = Spec({"idle_minutes": {"type": "float"}})
 

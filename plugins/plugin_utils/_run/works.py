@@ -25,6 +25,7 @@ CHANGING = (
     "clients",
     "configuration",
     "credentials",
+    "graceful_restart",
     "network",
     "pool_reset",
     "prepared_transaction",

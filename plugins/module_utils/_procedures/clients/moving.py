@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Sequence
@@ -53,7 +54,7 @@ class Moving:
         self._waiter = Waiter(target, {option.service: option for option in target.clients})
         self._since: Dict[str, Optional[str]] = {}  # the server's time when they were started
         self._began: Dict[str, float] = {}
-        self._left_to_end = False
+        self._left_to_end, self._patient = False, True
 
     # --- down --------------------------------------------------------------------------------------------------------
 
@@ -96,12 +97,13 @@ class Moving:
 
     # --- up ----------------------------------------------------------------------------------------------------------
 
-    def put_back(self, order: Order, requests: Requests) -> None:
+    def put_back(self, order: Order, requests: Requests, wait: bool = True) -> None:
         """Start whoever of ``order`` is down, service by service, and wait until they are connected, each service
         before the next one is started. Those that end late are started when they have ended.
 
-        A request to end makes it wait for nobody any more; they are all started nevertheless.
+        A request to end makes it wait for nobody any more, as without ``wait``; they are all started nevertheless.
         """
+        self._patient = wait
         self._left_to_end = True
         start, stop = set(flat(order.start)), set(flat(order.stop))
         late: List[str] = []
@@ -122,6 +124,9 @@ class Moving:
             ended = [name for name in late if self.rows[name]["stopped"]]
             self._start(ended)
             self._wait(ended, requests)
+        for name in start:
+            if self.rows[name]["started"] and self.rows[name]["seconds"] is None:
+                self._glance(name)
 
     def _ended(self, name: str) -> bool:
         """False also where nobody knows."""
@@ -167,7 +172,17 @@ class Moving:
         except OncallError:
             return False
 
+    def _glance(self, name: str) -> None:
+        """At one that was not waited for."""
+        with contextlib.suppress(OncallError):
+            life = self._containers[name].look(Deadline(self._target.deadline_seconds))
+            self.rows[name]["after"] = life.state
+            if life.state not in LIVE:
+                self.rows[name]["error"] = "it ended again with exit code %s" % life.exit_code
+
     def _wait(self, names: Sequence[str], requests: Requests) -> None:
+        if not self._patient:
+            return
         try:
             with requests.heeded():
                 outcome = side_by_side(

@@ -106,15 +106,16 @@ class Server:
         return decide(state, wanted(options["state"], options))
 
     def apply(self, target: Target, plan: Plan) -> Done:
-        moving = _Moving(target, plan)
+        moving = Moving(target, plan)
         with _told(plan):
+            moving.prepare()
             moving.carry_out()
         return moving.done
 
     def prove(self, target: Target, plan: Plan, done: Done) -> Change:
         """What waited for a restart is applied, and the shutdown was a clean one."""
         with _told(plan):
-            _prove(target, plan, done.details)
+            prove(target, plan, done.details)
         return Change(plan.changes, plan.before, plan.after, done.details)
 
 
@@ -128,8 +129,8 @@ def _told(plan: Plan) -> Iterator[None]:
 
 
 @dataclass
-class _Moving:
-    """The plan carried out."""
+class Moving:
+    """The plan carried out. ``prepare`` may be interrupted, and then nothing is done."""
 
     target: Target
     plan: Plan
@@ -139,10 +140,12 @@ class _Moving:
         self.done = Done(self.plan.details())
         self.details = self.done.details
 
+    def prepare(self) -> None:
+        if CHECKPOINT in self.plan.steps:
+            self._checkpoint()
+
     def carry_out(self) -> None:
         steps = self.plan.steps
-        if CHECKPOINT in steps:
-            self._checkpoint()
         # From here to the start nothing but a power failure may end us: the server would stay down.
         with held_back() if START in steps else contextlib.nullcontext():
             if STOP in steps or WAIT_STOPPED in steps:
@@ -289,7 +292,8 @@ class _Moving:
         return UnprovenError("%s: %s" % (text, told), "%s." % found.todo.rstrip("."), details=self.details)
 
 
-def _prove(target: Target, plan: Plan, details: Dict[str, Any]) -> None:
+def prove(target: Target, plan: Plan, details: Dict[str, Any]) -> None:
+    """Raises UnprovenError for a server that is responding, but not as it should."""
     if WAIT_READY not in plan.steps:
         return
     waited = plan.before["pending_restart"]

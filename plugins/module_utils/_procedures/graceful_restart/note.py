@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The note of whom a restart stops: on the disk before anybody is asked to stop, gone when everybody is up again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import json
+import os
+import threading
+from typing import Iterator, Optional, Sequence, Set, Tuple
+
+from ..._core import atomic
+from ..._core.errors import OncallError, RefusedError
+from ..._core.wait import wait_for
+from ..._model.note import Noted
+
+
+class Writer:
+    """Safe to use from any thread."""
+
+    def __init__(self, where: str, why: str, clients: Tuple[Noted, ...]) -> None:
+        self._where, self._why = where, why
+        self._clients = {one.name: one for one in clients}
+        self._lock = threading.Lock()
+        self._at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self._found: Optional[atomic.Found] = None
+
+    def begin(self) -> None:
+        """Raises RefusedError where it cannot be written: without a note nobody is stopped."""
+        try:
+            self._write()
+        except OncallError as error:
+            raise RefusedError("Restart refused: %s" % error.msg, error.hint) from None
+
+    def asking(self, names: Sequence[str]) -> None:
+        with self._lock:
+            for name in names:
+                self._clients[name] = dataclasses.replace(self._clients[name], asked=True)
+            self._write()
+
+    def running(self, name: str) -> None:
+        with self._lock, contextlib.suppress(OncallError):
+            self._clients.pop(name, None)
+            self._write()
+
+    def settle(self, names: Set[str]) -> None:
+        """Only these are still to be started."""
+        with self._lock, contextlib.suppress(OncallError):
+            self._clients = {name: one for name, one in self._clients.items() if name in names}
+            self._write()
+            if not self._clients:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._where)
+
+    def _write(self) -> None:
+        self._found = self._found or atomic.read(self._where, must_exist=False)
+        clients = [dataclasses.asdict(one) for one in self._clients.values()]
+        data = json.dumps({"written_at": self._at, "why": self._why, "clients": clients}, indent=1).encode()
+        atomic.write(self._found, data)
+        self._found = dataclasses.replace(self._found, data=data)
+
+
+@contextlib.contextmanager
+def alone(where: str) -> Iterator[None]:
+    """Nobody else restarts the same server meanwhile. Raises RefusedError where somebody does."""
+    try:
+        os.makedirs(os.path.dirname(where), mode=0o700, exist_ok=True)
+        lock = os.open(_lock(where), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise RefusedError(
+            "Restart refused: %s cannot be written: %s" % (os.path.dirname(where), error.strerror),
+            "Whom it stops is written down there first: make room or set HOME.",
+        ) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise _busy() from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def wait_for_others(where: str, seconds: float) -> None:
+    """A restart whose controller went away is still finishing. Raises RefusedError when it takes longer."""
+    if not wait_for(lambda: _held(where), lambda held: not held, seconds).ok:
+        raise _busy()
+
+
+def _held(where: str) -> bool:
+    try:
+        lock = os.open(_lock(where), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+
+
+def _busy() -> RefusedError:
+    return RefusedError(
+        "Restart refused: another restart of this server is still running",
+        "It goes on to its end even when its terminal is gone: run triage, then try again.",
+    )
+
+
+def _lock(where: str) -> str:
+    return where + ".lock"

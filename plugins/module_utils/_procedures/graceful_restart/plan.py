@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A restart while the clients are away: whom it stops and starts, and what is said in the end. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ..._core.errors import OncallError, RefusedError, UnprovenError
+from ..._model.note import Note, Noted
+from ..clients import plan as clients_
+from ..clients.plan import LIVE, Order, Record, Seen, flat
+from ..procedure import Change
+from ..server import plan as server_
+
+
+@dataclass(frozen=True)
+class State:
+    """``seen`` is empty where there are no clients, or they are no containers."""
+
+    server: server_.Reading
+    declared: Tuple[str, ...]
+    seen: Tuple[Seen, ...]
+    note: Note
+    where: str  # the note's path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``refusal``: the server stays as it is, and those in ``left`` are started nevertheless."""
+
+    server: Optional[server_.Plan]
+    order: Order
+    records: Tuple[Record, ...]
+    left: Tuple[str, ...]  # whom an interrupted run has left stopped
+    notes: Tuple[Noted, ...]
+    where: str
+    grace_seconds: float
+    patience_seconds: float
+    refusal: Optional[OncallError] = None
+
+    @property
+    def empty(self) -> bool:
+        return False  # a restart is asked for
+
+    def before(self) -> Dict[str, Any]:
+        clients = {row["name"]: row["before"] for row in self.records}
+        return dict(self.server.before if self.server else {}, clients=clients)
+
+    def after(self) -> Dict[str, Any]:
+        clients = clients_.change(self.order, {row["name"]: row for row in self.records}, None).after
+        return dict(self.server.after if self.server else {}, clients=clients)
+
+    def foreseen(self) -> Change:
+        if self.server is None:
+            assert self.refusal is not None
+            raise RefusedError(
+                self.refusal.msg,
+                " ".join([self.refusal.hint, "A run without check mode starts %s." % _listed(self.left)]).strip(),
+                details=self.refusal.details,
+            )
+        return Change(
+            True, self.before(), self.after(), dict(self.server.foreseen().details, clients=list(self.records))
+        )
+
+
+def decide(
+    state: State, wanted: server_.Wanted, server: Optional[str], grace_seconds: float, patience_seconds: float
+) -> Plan:
+    """Raises RefusedError where the server cannot be restarted now, before anybody is stopped."""
+    left = left_stopped(state.note, state.seen)
+    order = Order()
+    if state.seen:
+        stop = clients_.decide(state.seen, state.declared, clients_.STOPPED, None, None, server).stop
+        mine = [one for one in state.seen if one.name in flat(stop) or one.name in left]
+        up = clients_.grouped(state.declared, mine)[::-1]
+        order = Order(stop, up, up)
+    try:
+        plan: Optional[server_.Plan] = server_.decide(state.server, wanted)
+        refusal = None
+    except RefusedError as refused:
+        if not left:
+            raise
+        plan, refusal = None, refused
+        order = only(order, left)
+    return Plan(
+        plan,
+        order,
+        clients_.records(state.seen, order),
+        tuple(left),
+        notes(state.note, state.seen, order, left),
+        state.where,
+        grace_seconds,
+        patience_seconds,
+        refusal,
+    )
+
+
+def only(order: Order, names: Sequence[str]) -> Order:
+    """Nobody is stopped, and only these are started."""
+    groups = (tuple(name for name in group if name in names) for group in order.start)
+    start = tuple(group for group in groups if group)
+    return Order((), start, start)
+
+
+def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:
+    """Who is down because of the run that wrote the note: asked to stop by it, and not started by anybody since."""
+    now = {one.name: one for one in seen}
+    return [
+        one.name
+        for one in note.clients
+        if one.asked
+        and one.name in now
+        and now[one.name].state == "exited"
+        and now[one.name].started_at == one.started_at
+        and now[one.name].finished_at != one.finished_at
+    ]
+
+
+def moved_meanwhile(plan: Plan, seen: Sequence[Seen]) -> List[str]:
+    """Clients that somebody else has started or stopped since the plan was made: what would be noted is not true."""
+    now = {one.name: one for one in seen}
+    before = {row["name"]: row["before"] for row in plan.records}
+    return [
+        one.name
+        for one in plan.notes
+        if one.name not in now
+        or now[one.name].started_at != one.started_at
+        or (now[one.name].state in LIVE) != (before[one.name] in LIVE)
+    ]
+
+
+def notes(note: Note, seen: Sequence[Seen], order: Order, left: Sequence[str]) -> Tuple[Noted, ...]:
+    """What is written down before anybody is stopped: those to come, and those that a former run has left."""
+    former = tuple(one for one in note.clients if one.name in left)
+    stop = flat(order.stop)
+    return former + tuple(
+        Noted(one.service, one.name, one.started_at, one.finished_at) for one in seen if one.name in stop
+    )
+
+
+@dataclass
+class Done:
+    """How far it got."""
+
+    rows: Dict[str, Record]
+    server: Dict[str, Any] = field(default_factory=dict)  # the details of the module server
+    moved: bool = False  # the server: from here on it is not as it was
+    restarted: bool = False
+    error: Optional[OncallError] = None
+    interrupted: Optional[str] = None  # by which signal
+
+
+def owed(order: Order, rows: Dict[str, Record]) -> List[str]:
+    """Who has been asked to stop, or was left stopped, and does not run for good."""
+    return [
+        name
+        for name in flat(order.start)
+        if rows[name]["after"] not in LIVE or (rows[name]["asked"] and not rows[name]["stopped"])
+    ]
+
+
+def concluded(plan: Plan, done: Done) -> Change:
+    """Raises UnprovenError with all that was done, the last words being those who are not back."""
+    touched = clients_.touched(done.rows) or done.moved
+    details = dict(done.server, clients=clients_.change(plan.order, done.rows, None).details["containers"])
+    if not done.moved:
+        details["steps"] = []
+    said, hints = _told(plan, done)
+    if not said:
+        return Change(True, plan.before(), plan.after(), details)
+    if done.interrupted:
+        details["interrupted"] = done.interrupted
+    raise UnprovenError(
+        ". ".join(text.rstrip(".") for text in said),
+        " ".join([*filter(None, hints), *clients_.last_words(plan.order, done.rows)]),
+        details=dict(details, changed=touched, diff={"before": plan.before(), "after": plan.after()}),
+    )
+
+
+def _told(plan: Plan, done: Done) -> Tuple[List[str], List[str]]:
+    said, hints = [], []
+    error = plan.refusal or done.error
+    if done.interrupted:
+        how = "was restarted" if done.restarted else "could not be restarted" if done.moved else "was not restarted"
+        said.append("Interrupted (%s): the server %s" % (done.interrupted, how))
+    elif error is None and not done.restarted:
+        said.append("Restart aborted: the server was not restarted")
+    if error is not None:
+        said.append(error.msg)
+        hints.append(error.hint)
+        started = [name for name in plan.left if done.rows[name]["started"]]
+        if plan.refusal is not None and started:
+            hints.append("Started %s, which an interrupted restart had left stopped." % _listed(started))
+    failed = clients_.failed(done.rows)
+    if failed:
+        said.append("Clients: %s" % "; ".join("%s: %s" % (row["name"], row["error"]) for row in failed))
+    elif said and plan.order.start:
+        said.append("The clients are running")
+    return said, hints
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def recovery(plan: Plan, how: str) -> Plan:
+    """After the process that carried it out was killed: only those that it has stopped are started."""
+    return dataclasses.replace(
+        plan,
+        server=None,
+        order=only(plan.order, plan.left),
+        refusal=UnprovenError(
+            "The restart was killed (%s) before it was finished" % how,
+            "Run triage, then graceful_restart again.",
+        ),
+    )

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The note of whom a restart has stopped: on the disk before, correct at each moment, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import note
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note, Noted
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart.note import Writer
+
+WEB, API = Noted("web", "web-1", "t1", "t0"), Noted("api", "api-1", "t1", None)
+
+
+def test_it_says_at_each_moment_who_is_to_be_started(tmp_path: Path) -> None:
+    where = str(tmp_path / "restart-shop.json")
+    writer = Writer(where, "graceful_restart of db1", (WEB, API))
+    writer.begin()
+    found = note.read(where)
+    assert found.clients == (WEB, API) and found.why == "graceful_restart of db1" and found.written_at.startswith("20")
+    assert os.stat(where).st_mode & 0o777 == 0o600
+    writer.asking(["web-1"])
+    assert {one.name: one.asked for one in note.read(where).clients} == {"web-1": True, "api-1": False}
+    writer.running("web-1")
+    assert [one.name for one in note.read(where).clients] == ["api-1"]
+    writer.settle({"api-1"})
+    assert [one.name for one in note.read(where).clients] == ["api-1"]
+    writer.settle(set())
+    assert note.read(where) == Note() and list(tmp_path.iterdir()) == []
+
+
+def test_without_a_note_nobody_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"Restart refused: .*missing"):
+        Writer(str(tmp_path / "missing" / "note.json"), "", (WEB,)).begin()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"clients": []}', '{"written_at": "", "why": "", "clients": [{"x": 1}]}']
+)
+def test_one_that_cannot_be_read_is_nothing_to_pass_over(tmp_path: Path, content: str) -> None:
+    (tmp_path / "note.json").write_text(content)
+    with pytest.raises(RefusedError, match=r"note.json cannot be read.*start those that are down"):
+        note.read(str(tmp_path / "note.json"))
+
+
+def test_each_project_of_each_engine_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    default = note.path(None, "shop")
+    assert default.startswith("/home/anna/.oncall/restart-shop-") and default.endswith(".json")
+    assert default == note.path("unix:///var/run/docker.sock", "shop")
+    assert len({default, note.path("ssh://root@db1", "shop"), note.path(None, "shop2")}) == 3
+    monkeypatch.setenv("DOCKER_HOST", "ssh://root@db1")
+    assert note.path(None, "shop") == note.path("ssh://root@db1", "shop")
+    assert "/" not in note.path(None, "../../etc/x")[len("/home/anna/.oncall/") :]
