@@ -29,6 +29,7 @@ options:
     description:
       - Address of the Docker Engine, such as V(unix:///var/run/docker.sock), V(ssh://admin@db1) or V(tcp://db1:2376).
       - When not given, E(DOCKER_HOST) or else the local socket.
+      - Podman's socket does as well, V(unix:///run/podman/podman.sock).
       - An address that is not a local socket is reached from the controller itself; nothing runs on the inventory host.
     type: str
   data_directory:

@@ -172,6 +172,20 @@ def test_the_postmaster_is_the_server_process_whose_parent_is_none() -> None:
     assert containers.postmaster([]) is None
 
 
+def test_podman_names_parents_by_the_containers_own_numbers() -> None:
+    top = {
+        "Titles": ["HPID", "PID", "PPID", "HUSER", "STATE", "COMMAND"],
+        "Processes": [
+            ["458", "1", "0", "999", "S", "postgres -c max_connections=30"],
+            ["2040", "61", "1", "999", "S", "postgres: checkpointer"],
+        ],
+    }
+    assert [(row["pid"], row["ppid"], row["uid"], row["state"]) for row in containers.rows(top)] == [
+        (458, 0, "999", "S"),
+        (2040, 458, "999", "S"),
+    ]
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [

@@ -47,7 +47,8 @@ class ComposeDrive:
             )
         name, host = container_name(inspected), inspected["HostConfig"]
         if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
-            return "container %s is paused: find out who did it, then docker unpause %s" % (name, name)
+            command = self._runtime.view(deadline).engine.command
+            return "container %s is paused: find out who did it, then %s unpause %s" % (name, command, name)
         if host.get("AutoRemove"):
             return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
         restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
@@ -106,9 +107,7 @@ class ComposeDrive:
 
     def _is_first_process(self, inspected: Inspection, deadline: Deadline) -> bool:
         try:
-            top = self._runtime.view(deadline).engine.get(
-                "/containers/%s/top" % inspected["Id"], deadline, ps_args="-eo pid,ppid,uid,stat,args"
-            )
+            top = self._runtime.view(deadline).engine.top(inspected["Id"], deadline)
         except EngineError:
             return False
         found = containers.postmaster(containers.rows(top))

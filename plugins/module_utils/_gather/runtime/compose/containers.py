@@ -224,18 +224,22 @@ class Row(TypedDict):
 
 
 def rows(top: Mapping[str, Any]) -> List[Row]:
+    """As the host numbers them. Podman names parents by the container's own numbers, and shows both of each process."""
     titles = [title.upper() for title in top.get("Titles") or []]
+    lines = [dict(zip(titles, process)) for process in top.get("Processes") or []]
+    hosts = {line["PID"]: line["HPID"] for line in lines} if "HPID" in titles and "PID" in titles else {}
     found: List[Row] = []
-    for process in top.get("Processes") or []:
-        named = dict(zip(titles, process))
+    for named in lines:
+        if hosts:
+            named = {**named, "PID": named["HPID"], "PPID": hosts.get(named.get("PPID"), "0")}
         pid, ppid = (numbers.whole(str(named.get(name))) for name in ("PID", "PPID"))
         if pid is not None and ppid is not None:
             found.append(
                 {
                     "pid": pid,
                     "ppid": ppid,
-                    "uid": named.get("UID") or "",
-                    "state": (named.get("STAT") or "?")[:1],
+                    "uid": named.get("UID") or named.get("HUSER") or "",
+                    "state": (named.get("STAT") or named.get("STATE") or "?")[:1],
                     "args": named.get("COMMAND") or named.get("CMD") or named.get("ARGS") or "",
                 }
             )

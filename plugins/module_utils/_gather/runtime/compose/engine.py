@@ -22,6 +22,9 @@ from .toolbox import Toolboxes
 
 OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # Engine 20.10; the newest form of the answers that this file knows
 
+# Podman would run the image's own ps, where it has one, unless it is asked for the columns that it knows itself.
+_PS_ARGS = {"docker": "-eo pid,ppid,uid,stat,args", "podman": "hpid,pid,ppid,huser,state,args"}
+
 
 def connect(docker_host: Optional[str], deadline: Deadline) -> "Engine":
     """The engine at ``docker_host`` (unix://, tcp://, ssh://); None: ``DOCKER_HOST``, else the default socket.
@@ -84,6 +87,11 @@ class Engine(Api):
     def now(self) -> float:
         """Seconds of the epoch by the engine's clock."""
         return time.time() + self._ahead
+
+    def top(self, container: str, deadline: Deadline) -> Dict[str, Any]:
+        """The processes of a running container, for ``containers.rows``."""
+        found: Dict[str, Any] = self.get("/containers/%s/top" % container, deadline, ps_args=_PS_ARGS[self.command])
+        return found
 
     def logs(self, container: str, tail: int, deadline: Deadline, tty: bool = False, since: float = 0) -> str:
         """The last lines of both streams, as text. A container with a terminal has no framing (``tty``)."""

@@ -82,9 +82,7 @@ class ComposeRuntime:
             "look": lambda: self._stands_on(view, inspected, life["state"], life["restart_loop"], parts),
         }
         if life["state"] in _LIVE:
-            steps["processes"] = lambda: _containers.rows(
-                engine.get("/containers/%s/top" % container, parts, ps_args="-eo pid,ppid,uid,stat,args")
-            )
+            steps["processes"] = lambda: _containers.rows(engine.top(container, parts))
         outcome = side_by_side(steps, parts)
         self._note({"server." + name: error for name, error in outcome.errors.items()})
         rows: List[_containers.Row] = outcome.values.get("processes", [])
@@ -347,7 +345,7 @@ class ComposeRuntime:
             return
         own = (inspected["Config"].get("User") or "").split(":")[0]
         yield own if own not in ("", "0", "root") else "postgres"
-        top = view.engine.get("/containers/%s/top" % inspected["Id"], deadline, ps_args="-eo pid,ppid,uid,stat,args")
+        top = view.engine.top(inspected["Id"], deadline)
         row = _containers.postmaster(_containers.rows(top))
         if row is not None and row["uid"].isdigit():
             yield row["uid"]

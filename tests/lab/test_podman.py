@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Podman instead of Docker: a Compose project brought up by Compose on Podman's socket, triaged, reset, restarted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .driving import module
+from .remedy import rows
+from .stack import Stack, playbook, run, wait_for, write_inventory
+from .writer import Writer
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "install-podman.sh"
+# A store, networks and a socket of our own. runc, since crun refuses hosts that mount both versions of cgroups; limits
+# that are the same twice, since Podman 4 confuses the two; short names as Docker means them.
+CONFIGURATION = """
+[containers]
+default_ulimits = ["nofile=%(files)d:%(files)d", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+events_logger = "file"
+compat_api_enforce_docker_hub = false
+[network]
+network_backend = "netavark"
+network_config_dir = "%(place)s/networks"
+"""
+STORAGE = """
+[storage]
+driver = "overlay"
+graphroot = "%(place)s/root"
+runroot = "%(place)s/run"
+"""
+
+# Podman 4 splits the words of a health check at their blanks.
+CHECK = ["CMD", "/usr/bin/python3", "-c", "__import__('urllib.request').request.urlopen('http://127.0.0.1:8000/docs')"]
+
+
+@pytest.fixture(scope="module")
+def podman() -> Iterator[str]:
+    """The address of an engine that is Podman's, with the lab's images."""
+    run([str(SCRIPT)], timeout=600)
+    place = Path(tempfile.mkdtemp(prefix="oncall-podman-", dir="/var/tmp"))
+    files = int(run(["sh", "-c", "ulimit -Hn"]).stdout.strip().replace("unlimited", "1048576"))
+    for name, text in (("containers.conf", CONFIGURATION), ("storage.conf", STORAGE)):
+        (place / name).write_text(text % {"place": place, "files": min(files, 1048576)})
+    own = {"CONTAINERS_CONF": str(place / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(place / "storage.conf")}
+    environment = {**os.environ, **own}
+    socket = place / "podman.sock"
+    with open(place / "log", "w") as log:
+        service = subprocess.Popen(
+            ["podman", "system", "service", "--time=0", "unix://%s" % socket], env=environment, stdout=log, stderr=log
+        )
+    try:
+        wait_for(socket.exists)
+        for name in set(Stack("podman-images").environment.values()):
+            if ":" in name:
+                saved = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
+                loaded = subprocess.run(
+                    ["podman", "load", "-q"], stdin=saved.stdout, env=environment, capture_output=True, text=True
+                )
+                assert saved.wait() == 0 and loaded.returncode == 0, loaded.stderr
+        yield "unix://%s" % socket
+    finally:
+        run(["podman", "rm", "-fa"], check=False, env=environment)
+        service.send_signal(signal.SIGTERM)
+        service.wait(30)
+        run(["podman", "system", "reset", "--force"], check=False, env=environment)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def stack(podman: str) -> Iterator[Stack]:
+    """Brought up, looked at and taken down by the docker command, on Podman's socket."""
+    with pytest.MonkeyPatch.context() as patch, Stack("lab-podman-%d" % os.getpid()) as made:
+        for name in ("LAB_POSTGRES_IMAGE", "LAB_API_IMAGE"):
+            made.environment[name] = "localhost/" + made.environment[name]
+        made.environment["LAB_RESTART"] = "always"
+        made.options["docker_host"] = podman
+        patch.setenv("DOCKER_HOST", podman)
+        made.up(override={"services": {"api": {"healthcheck": {"test": CHECK}}}})
+        yield made
+        made.down()
+
+
+def carried_out(stack: Stack, verb: str, *words: str) -> str:
+    inventory = write_inventory(stack.work, {"lab": {"oncall_target": stack.target()}})
+    reports = stack.work / "reports"
+    words = ("-i", str(inventory), "-e", "oncall_report_dir=%s" % reports, *words)
+    done = playbook("oncall.postgresql." + verb, *words, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_triage_pool_reset_and_restart(stack: Stack) -> None:
+    expected = rows(stack)
+    found = stack.triage()
+    assert found["verdict"]["code"] == "healthy", found["verdict"]
+    assert found["facts"]["errors"] == {}
+    server = found["facts"]["server"]
+    assert server["postmaster_pid"] == stack.pid()
+    assert any("checkpointer" in process["title"] for process in server["processes"])
+    assert found["facts"]["clients"][0]["attempt"]["outcome"] == "ok"
+
+    stack.call("leak", connections=30)
+    assert stack.triage()["verdict"]["cause"] == "idle_connections"
+    carried_out(stack, "pool_reset", "-e", "oncall_idle_minutes=0.001")
+    assert stack.triage()["verdict"]["code"] == "healthy"
+    stack.call("release")
+
+    started = stack.state()["StartedAt"]
+    with Writer(stack) as writing:
+        # What graceful_restart does, step by step.
+        stopped = module(stack, "clients", state="stopped")
+        assert stopped["stopped"] == [stack.name(stack.client)], stopped
+        restarted = module(stack, "server", state="restarted")
+        assert restarted["changed"] and restarted["clean_shutdown"], restarted
+        back = module(stack, "clients", state="started")
+        assert not back["failed"], back
+        writing.reconcile()
+    assert stack.state()["StartedAt"] != started
+    assert stack.inspect(stack.name(stack.client))["State"]["Status"] == "running"
+    found = stack.triage()
+    assert found["verdict"]["code"] == "healthy", found["verdict"]
+    assert rows(stack) == expected
+
+    stack.stop()
+    found = stack.triage()
+    assert (found["verdict"]["code"], found["verdict"]["cause"]) == ("server_down", "stopped")
+    assert found["facts"]["server"]["control"]["state"] == "shut down"  # by a toolbox
