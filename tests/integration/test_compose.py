@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import ClientOption
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.runtime import ComposeRuntime
 from tests.integration.containers import PASSWORD, Project, docker, inspect, over_tcp, project, wait_for
+from tests.lab.looks import toolboxes
 
 Open = Callable[..., ComposeRuntime]
 
@@ -97,7 +97,7 @@ class TestHealthy:
             assert one["attempt"] is not None and one["attempt"]["succeeded"]
             assert one["login"] is not None and one["login"]["source"] == "DATABASE_URL"
         assert PASSWORD not in json.dumps(facts)
-        assert not docker("ps", "-aq", "--filter", "label=oncall.postgresql=toolbox", "--filter", "status=exited")
+        assert not toolboxes(stack.name, "--filter", "status=exited")
 
     def test_beside(self, stack: Any, place: dict[str, Any], opened: Open) -> None:
         runtime = opened(stack, **place)
@@ -126,9 +126,7 @@ class TestFaults:
         docker("pause", stack.server)
         try:
             runtime = opened(stack, **place)
-            begin = time.monotonic()
             facts, answers = runtime.server(Deadline(10)), runtime.wire(Deadline(5))
-            assert time.monotonic() - begin < 7
         finally:
             docker("unpause", stack.server)
         assert facts["state"] == "paused"

@@ -412,8 +412,9 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[Server]:
     """What its files say is what it has loaded, and not within the same second."""
     with Server(request.param) as started:
         time.sleep(1.1)
+        before = started.sql("SELECT pg_conf_load_time()")
         started.reload()
-        time.sleep(0.2)
+        until(lambda: started.sql("SELECT pg_conf_load_time()") != before)
         yield started
 
 

@@ -443,9 +443,7 @@ def test_the_first_slot_is_freed_by_its_title(db: Server, full: list[Client]) ->
     assert predicted["changed"] and not predicted["reached"]
     assert [one["pid"] for one in predicted["freed"]] == [full[1].pid]
     assert refuses(db)  # nothing was touched
-    began = time.monotonic()
     done = signalled(db, **IDLE, **ROOT)
-    assert time.monotonic() - began < 5
     assert done["reached"] and [one["pid"] for one in done["freed"]] == [full[1].pid]
     assert predicted["diff"]["before"]["sessions"][0] in done["diff"]["before"]["sessions"]
     assert set(outcomes(done).values()) == {"terminated"} and len(done["sessions"]) == len(full) - 2

@@ -23,6 +23,11 @@ Connect = Callable[..., Client]
 Take = Callable[..., Snapshot]
 
 
+def works(admin: Client, client: Client, event: str) -> None:
+    """Until its statement has begun and waits in ``event``."""
+    until(lambda: admin.run("SELECT wait_event FROM pg_stat_activity WHERE pid = %d" % client.pid) == [(event,)])
+
+
 def waits(admin: Client, *clients: Client) -> None:
     """Until all of them wait for a lock."""
     pids = [client.pid for client in clients]
@@ -66,6 +71,7 @@ def test_who_holds_the_slots(snapshot: Take, connect: Connect, admin: Client) ->
         broken.run("SELECT 1 / 0")
     active = connect("postgres", application_name="admin-tool").start("SELECT pg_sleep(20)")
     connect(application_name="oncall")  # another of our own sessions
+    works(admin, active, "PgSleep")
     time.sleep(0.3)
     taken = snapshot(idle_minutes=0.2 / 60, idle_in_transaction_seconds=0.2)
     connections = taken["connections"]
@@ -99,7 +105,7 @@ def test_who_holds_the_slots(snapshot: Take, connect: Connect, admin: Client) ->
     assert active.pid not in [row["pid"] for row in connections["idle"]]
 
 
-def test_long_queries_and_no_secret_in_them(server: AnyServer, snapshot: Take, connect: Connect) -> None:
+def test_long_queries_and_no_secret_in_them(server: AnyServer, snapshot: Take, connect: Connect, admin: Client) -> None:
     secret = "hunter2-of-the-query"
     padding = "/* %s */" % ("x" * 300)
     slow = connect("postgres").start(
@@ -107,6 +113,7 @@ def test_long_queries_and_no_secret_in_them(server: AnyServer, snapshot: Take, c
     )
     quick = connect("postgres", application_name="quick")
     quick.run("SELECT 'postgresql://app:%s@db/shop'" % secret)
+    works(admin, slow, "PgSleep")
     time.sleep(0.3)
     for session in (None, servers.psql(server)):
         taken = snapshot(session, long_query_seconds=0.2)

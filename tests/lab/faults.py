@@ -9,10 +9,9 @@ A fault's ``prove`` (where making it is not proof enough) fails when the fault i
 from __future__ import annotations
 
 import re
-import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .stack import ADMIN_PASSWORD, PASSWORD, Stack, docker, run, wait_for
@@ -193,7 +192,8 @@ def taken_port_inside(stack: Stack) -> None:
     stack.stop()
     listener = "import socket,time; s=socket.socket(socket.AF_INET6); s.bind(('::',5432)); s.listen(); time.sleep(600)"
     docker("exec", "-d", stack.name("api"), "/usr/bin/python3", "-c", listener)
-    time.sleep(0.5)
+    listening = re.compile(r":1538 \S+ 0A ")  # 5432, as the kernel writes it
+    wait_for(lambda: listening.search(Path("/proc/%d/net/tcp6" % stack.pid("api")).read_text()))
     stack.start_server()
     stack.wait_exited()
 
@@ -218,7 +218,7 @@ def closed_standby(stack: Stack) -> None:
     stack.configure("hot_standby = off")
     stack.start_server()
     wait_for(lambda: "startup" in stack.execute("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'"))
-    time.sleep(0.5)
+    wait_for(lambda: "consistent recovery state" in stack.log())
 
 
 def slow_restore(stack: Stack) -> None:
@@ -233,7 +233,7 @@ def shutting_down(stack: Stack) -> None:
     """A smart shutdown waits for the last session to go."""
     stack.call("leak", connections=1)
     docker("kill", "-s", "TERM", stack.name())
-    time.sleep(0.5)
+    wait_for(lambda: "received smart shutdown request" in stack.log())
     assert stack.state()["Running"]
 
 
@@ -293,7 +293,7 @@ def in_transaction(stack: Stack) -> None:
 
 def overload(stack: Stack) -> None:
     stack.call("load", connections=27)
-    time.sleep(0.3)
+    _at_work(stack, 27, 0)
 
 
 def role_limit(stack: Stack) -> None:
@@ -371,7 +371,12 @@ def _blocked_for(stack: Stack, sessions: int, seconds: float) -> None:
 
 def long_query(stack: Stack) -> None:
     stack.call("load", connections=1)
-    time.sleep(2)
+    _at_work(stack, 1, 1.6)
+
+
+def _at_work(stack: Stack, sessions: int, seconds: float) -> None:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND now() - query_start > interval '%s s'"
+    wait_for(lambda: int(stack.sql(query % ("'SELECT pg_sleep%'", seconds))) >= sessions, every=0.2)
 
 
 # --- 7. Are data, disk and replication healthy? -----------------------------------------------------------------------
@@ -433,12 +438,6 @@ def two_networks(stack: Stack) -> None:
     docker("network", "create", "--label", label, stack.project + "_second")
     for service in ("postgres", "api"):
         docker("network", "connect", stack.project + "_second", stack.name(service))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 OTHER_PORT = {

@@ -30,18 +30,22 @@ def containers(stack: Stack) -> dict[str, Any]:
     """Everything of the project, and every container that a look at it may have left behind."""
     label = "label=com.docker.compose.project=" + stack.project
     ours = docker("ps", "-aq", "--no-trunc", "--filter", label).split()
-    toolboxes = docker("ps", "-aq", "--no-trunc", "--filter", "label=oncall.postgresql").split()
     kept: dict[str, Any] = {}
     if not ours:
         return kept
-    # A toolbox of somebody else's look may be gone by now; what is left is printed all the same.
-    for one in json.loads(docker("inspect", *ours, *toolboxes, check=False)):
-        settings = json.dumps(one["HostConfig"])
-        if one["Id"] not in ours and stack.project not in settings and not any(name in settings for name in ours):
-            continue
+    for one in [*json.loads(docker("inspect", *ours)), *toolboxes(stack.project)]:
         state, networks = one["State"], sorted(one["NetworkSettings"]["Networks"])
         kept[one["Name"]] = (one["Id"], state["Status"], state["StartedAt"], one["RestartCount"], networks)
     return kept
+
+
+def toolboxes(project: str, *filters: str) -> list[dict[str, Any]]:
+    """Our own containers beside those of the project; on the same engine there may be others' at any time."""
+    ours = docker("ps", "-aq", "--no-trunc", "--filter", "label=com.docker.compose.project=" + project).split()
+    found = docker("ps", "-aq", "--no-trunc", "--filter", "label=oncall.postgresql", *filters).split()
+    # Somebody else's may be gone by now; what is left is printed all the same.
+    inspected = json.loads(docker("inspect", *found, check=False)) if found else []
+    return [one for one in inspected if any(name in json.dumps(one["HostConfig"]) for name in (project, *ours))]
 
 
 def files(stack: Stack) -> dict[str, Any]:

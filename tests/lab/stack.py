@@ -26,6 +26,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -84,7 +85,8 @@ def compose_command() -> tuple[str, ...]:
 
 
 class Stack:
-    """One Compose project. ``server`` and ``client`` are the names of its services."""
+    """One Compose project, whose name begins with ``project`` and is nobody else's on this engine. ``server`` and
+    ``client`` are the names of its services."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class Stack:
         server: str = "postgres",
         client: str = "api",
     ) -> None:
-        self.project, self.server, self.client = project, server, client
+        self.project, self.server, self.client = "%s-%s" % (project, uuid.uuid4().hex[:8]), server, client
         self.work = Path(tempfile.mkdtemp(prefix="oncall-lab-"))
         self.work.chmod(0o755)
         self._file = FILES / file
@@ -265,8 +267,11 @@ class Stack:
         file.write_text("\n".join([*kept, *lines]) + "\n")
 
     def reload(self) -> None:
+        """Until the postmaster has begun with it, which is in its own time; it lets nobody in before it has ended."""
+        before = self.log().count("SIGHUP")
         self.sql("SELECT pg_reload_conf()")
-        time.sleep(0.3)  # the postmaster answers the signal on its own
+        wait_for(lambda: self.log().count("SIGHUP") > before)
+        self.sql("SELECT 1", check=False)
 
     def restart(self) -> None:
         docker("restart", "-t", "5", self.name())

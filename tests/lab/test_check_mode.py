@@ -9,7 +9,6 @@ One stack on which each of them has something to do.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +35,7 @@ CHANGES_NOTHING = ("triage",)
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack("lab-check-%d" % os.getpid()) as made:
+    with Stack("lab-check") as made:
         made.up()
         made.call("leak", connections=4)
         made.sql("BEGIN; UPDATE items SET name = 'x' WHERE id = 1; PREPARE TRANSACTION 'import-42'")
@@ -111,7 +110,7 @@ def test_nothing_is_changed(stack: Stack, verb: str, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["--check", "-e oncall_plan=true"], ids=["check", "plan"])
 def test_a_stopped_server_stays_stopped(how: str) -> None:
-    with Stack("lab-check-down-%d" % os.getpid()) as stack:
+    with Stack("lab-check-down") as stack:
         stack.up()
         stack.stop()
         before = stack.inspect()["State"], _files(stack.data(), live=False)

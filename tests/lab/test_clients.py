@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 from .driving import LIGHT, Engine, everything, module, states
 from .images import image
+from .looks import toolboxes
 from .stack import Stack, docker, wait_for
 
 PYTHON = ["/usr/bin/python3", "-c"]
@@ -38,7 +38,7 @@ def service(program: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack("lab-clients-%d" % os.getpid()) as made:
+    with Stack("lab-clients") as made:
         others = {"stubborn": service(STUBBORN), "slow": service(SLOW), "brittle": service(BRITTLE)}
         others["brittle"]["restart"] = "no"
         made.up({"services": {**others, **LIGHT}}, scale=2)
@@ -237,7 +237,7 @@ def test_where_the_namespace_cannot_be_entered_a_toolbox_asks(stack: Stack) -> N
         result = module(stack, "clients", state="restarted", docker_host=engine.docker_host)
     assert not result["failed"], result["msg"]
     assert all(row["health_page"]["status"] == 200 and row["health_page"]["ok"] for row in result["containers"])
-    assert not docker("ps", "-aq", "--filter", "label=oncall.postgresql=toolbox")
+    assert not toolboxes(stack.project)
 
 
 def test_a_runtime_without_containers(stack: Stack) -> None:

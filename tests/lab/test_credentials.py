@@ -44,7 +44,7 @@ class Project(Stack):
     """As ``Stack``, its Compose file and ``.env`` in ``directory``."""
 
     def __init__(self, file: str = ".env", key: str = "LAB_PASSWORD") -> None:
-        super().__init__("lab-credentials-%d" % os.getpid())
+        super().__init__("lab-credentials")
         self.directory = self.work / "project"
         self.directory.mkdir()
         self.key = key

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +13,6 @@ import pytest
 from .looks import containers
 from .stack import ADMIN_PASSWORD, PASSWORD, SEED, Stack, docker, run, wait_for
 
-PROJECT = "lab-shape-%d" % os.getpid()
-
 
 def expect(result: dict[str, Any], code: str, cause: str | None = None) -> None:
     verdict = result["verdict"]
@@ -23,7 +20,7 @@ def expect(result: dict[str, Any], code: str, cause: str | None = None) -> None:
 
 
 def test_shellless_client() -> None:
-    with Stack(PROJECT, api="api-shellless") as stack:
+    with Stack("lab-shape", api="api-shellless") as stack:
         stack.up()
         command = ["docker", "exec", stack.name("api"), "/bin/sh", "-c", "true"]
         assert run(command, check=False).returncode != 0, "the image has a shell"
@@ -39,19 +36,19 @@ def test_shellless_client() -> None:
 
 
 def test_renamed() -> None:
-    with Stack(PROJECT, file="renamed.yml", server="main-db", client="web_front") as stack:
+    with Stack("lab-shape", file="renamed.yml", server="main-db", client="web_front") as stack:
         stack.up()
-        assert stack.name() == "Warehouse.SQL"
+        assert stack.name() == "Warehouse.SQL-" + stack.project
         result = stack.triage()
         expect(result, "healthy")
-        assert result["facts"]["server"]["name"] == "Warehouse.SQL"
-        docker("network", "disconnect", PROJECT + "-hidden", stack.name("web_front"))
+        assert result["facts"]["server"]["name"] == stack.name()
+        docker("network", "disconnect", stack.project + "-hidden", stack.name("web_front"))
         expect(stack.triage(), "network_unreachable", "no_shared_network")
 
 
 def test_replicas() -> None:
     """Each replica is a client of its own: the one that is cut off is named."""
-    with Stack(PROJECT) as stack:
+    with Stack("lab-shape") as stack:
         stack.up(scale=3)
         before = containers(stack)
         result = stack.triage()
@@ -69,7 +66,7 @@ def test_replicas() -> None:
 @pytest.fixture
 def first_version() -> Iterator[Stack]:
     """Containers as Compose v1 made them: names with underscores, other labels, no project network of its own label."""
-    with Stack(PROJECT) as stack:
+    with Stack("lab-shape") as stack:
         network = stack.project + "_default"
         docker("network", "create", "--label", "com.docker.compose.project=" + stack.project, network)
         for service, image, arguments, environment in (
@@ -120,7 +117,7 @@ def test_one_session_and_nothing_left() -> None:
         "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity"
         " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
-    with Stack(PROJECT) as stack:
+    with Stack("lab-shape") as stack:
         stack.up()
         stack.sql("ALTER SYSTEM SET log_statement = 'all'")
         stack.sql("ALTER SYSTEM SET log_line_prefix = '%p|%a|'")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ from .stack import SECRETS, Stack, docker, playbook, run, wait_for, write_invent
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack("lab-netrepair-%d" % os.getpid()) as made:
+    with Stack("lab-netrepair") as made:
         made.up({"services": LIGHT}, scale=2)
         yield made
 

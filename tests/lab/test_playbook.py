@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -25,14 +24,14 @@ TRIAGE = "oncall.postgresql.triage"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack("lab-play-%d" % os.getpid()) as made:
+    with Stack("lab-play") as made:
         made.up()
         yield made
 
 
 @pytest.fixture(scope="module")
 def broken() -> Iterator[Stack]:
-    with Stack("lab-down-%d" % os.getpid()) as made:
+    with Stack("lab-down") as made:
         made.up()
         made.stop()
         yield made

@@ -24,7 +24,7 @@ BUSY = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack("lab-pool-%d" % os.getpid()) as made:
+    with Stack("lab-pool") as made:
         made.up()
         yield made
 
@@ -106,13 +106,10 @@ def test_not_one_slot_is_left_by_a_client_that_is_a_superuser(stack: Stack) -> N
     before = everything(stack)
     planned = module(stack, "sessions", check=True, **meant)
     assert planned["changed"] and not planned["reached"] and everything(stack) == before
-    began = time.monotonic()
     done = module(stack, "sessions", **meant)
-    elapsed = time.monotonic() - began
     assert not done["failed"], done
     assert done["reached"] and done["freed"][0]["pid"] == planned["freed"][0]["pid"]
     assert {one["outcome"] for one in done["sessions"]} <= {"terminated", "gone_by_itself"}
-    assert elapsed < 20
     wait_for(lambda: verdict(stack) == "healthy")
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
@@ -25,7 +24,7 @@ Fleet = dict[str, Stack]
 @pytest.fixture
 def fleet() -> Iterator[Fleet]:
     with ExitStack() as until:
-        made = {name: until.enter_context(Stack("lab-%s-%d" % (name, os.getpid()))) for name in ("a", "b", "c")}
+        made = {name: until.enter_context(Stack("lab-" + name)) for name in ("a", "b", "c")}
         for stack in made.values():
             stack.up()
         yield made

@@ -33,7 +33,7 @@ QUICK = "oncall_stop_timeout_seconds=2"
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """With a restart policy: what we stop has to stay stopped all the same."""
-    with Stack("restart-%d" % os.getpid()) as made:
+    with Stack("restart") as made:
         made.environment["LAB_RESTART"] = "always"
         made.up(override=PATIENT)
         yield made
@@ -287,7 +287,7 @@ def test_a_paused_server_is_a_persons_business(stack: Stack) -> None:
 
 
 def test_another_stop_signal_and_an_init_in_front() -> None:
-    with Stack("restart-init-%d" % os.getpid()) as other:
+    with Stack("restart-init") as other:
         other.environment["LAB_RESTART"] = "always"
         other.up(override={"services": {"postgres": {"init": True, "stop_signal": "SIGTERM"}}})
         first = other.state()["StartedAt"]

@@ -44,7 +44,7 @@ def expect(result: dict[str, Any], code: str, cause: str | None = None) -> None:
 
 @pytest.mark.parametrize("way", list(WAYS.values()), ids=list(WAYS))
 def test_a_password_in_a_file(way: Way) -> None:
-    with Stack("lab-secrets-%d" % os.getpid()) as stack:
+    with Stack("lab-secrets") as stack:
         file = stack.work / "database"
         file.write_text(way.content % PASSWORD)
         os.chown(file, 1000, 1000)

@@ -99,7 +99,7 @@ def test_a_root_blocker(controller: Controller, db: Server) -> None:
         root.cursor().execute("LOCK TABLE items")
         waiting = db.background("SELECT * FROM items;", database="shop")
         try:
-            time.sleep(1.5)
+            _for_a_second(db, "wait_event_type = 'Lock'")
             found = verdict(controller)
             assert found["cause"] == "blocked_by_lock"
             assert found["remedy"]["extra_vars"] == {"oncall_pids": [root.get_backend_pid()]}
@@ -114,7 +114,7 @@ def test_a_prepared_transaction(controller: Controller, db: Server) -> None:
     db.sql("BEGIN; LOCK TABLE items; PREPARE TRANSACTION '%s'" % gid, database="shop")
     waiting = db.background("SELECT * FROM items;", database="shop")
     try:
-        time.sleep(1.5)
+        _for_a_second(db, "wait_event_type = 'Lock'")
         found = verdict(controller)
         assert found["cause"] == "prepared_transaction"
         assert found["remedy"]["extra_vars"] == {"oncall_gid": GID}
@@ -133,13 +133,22 @@ def test_a_long_query(controller: Controller, db: Server) -> None:
     )
     process = db.background("SELECT pg_sleep(600);", database="shop", user="postgres")
     try:
-        time.sleep(1.5)
+        _for_a_second(db, "wait_event = 'PgSleep'")
         found = verdict(controller)
         assert found["cause"] == "long_running"
         code, out = controller.run("ansible-playbook", "oncall.postgresql.cancel_queries", "-e", _pids(found))
         assert code != 0 and "belongs to no declared client" in out  # it is a superuser's
     finally:
         _leave(process)
+
+
+def _for_a_second(db: Server, condition: str) -> None:
+    """Until a session is in that state and its statement is more than a second old."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE %s AND now() - query_start > interval '1.1 s'" % condition
+    end = time.monotonic() + 30
+    while db.sql(query) == "0":
+        assert time.monotonic() < end, "nobody comes to that"
+        time.sleep(0.1)
 
 
 def _pids(found: dict[str, Any]) -> str:

@@ -281,7 +281,11 @@ def test_a_race_between_look_and_open_is_lost_by_whoever_makes_it(root: Path, wa
     thread = threading.Thread(target=exchange, daemon=True)
     thread.start()
     try:
-        found = {read(root, "var/secret-of-the-host") for _unused in range(1500)}
+        found: set[str | None] = set()
+        for number in range(100_000):
+            found.add(read(root, "var/secret-of-the-host"))
+            if number >= 1500 and "container" in found:
+                break
     finally:
         stop.set()
         thread.join()
