@@ -190,6 +190,7 @@ def test_one_list_of_modules() -> None:
     assert set(runtime["action_groups"]["target"]) == {*READING, *CHANGING, "procedure"}
     assert set(routed) == {*READING, *CHANGING}
     assert {each["redirect"] for each in routed.values()} == {"oncall.postgresql.target"}
+    assert {row.module for row in REGISTRY.values()} <= set(CHANGING)
 
 
 def test_a_row_names_options_that_its_module_has() -> None:

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Dict
 
 from .._core.spec import Spec
-from .._gather.target import Target
-from .._procedures.procedure import Change, Procedure, carry_out
+from .._procedures.procedure import Procedure, carry_out
 from .work import opened
 
 
@@ -24,15 +23,3 @@ class Changing:
     def do(self, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         with opened(options) as target:
             return carry_out(self.procedure, target, options, check_mode).result()
-
-
-@dataclass(frozen=True)
-class Unconverted:
-    """On its way to a Procedure."""
-
-    spec: Spec
-    change: Callable[[Target, Mapping[str, Any], bool], Change]
-
-    def do(self, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
-        with opened(options) as target:
-            return self.change(target, options, check_mode).result()
