@@ -14,6 +14,11 @@ from ansible.utils.vars import load_extra_vars
 from ..plugin_utils._run import variables as known
 from ..plugin_utils._run.hosts import same_server
 
+_BLANKS = (
+    "-e contains '%s', which belongs to no variable: a blank ends a value. Give it as JSON, such as "
+    '-e \'{"oncall_state": "idle_in_transaction"}\'.'
+)
+
 
 class ActionModule(ActionBase):
     BYPASS_HOST_LOOP = True  # once for the whole play
@@ -32,11 +37,14 @@ class ActionModule(ActionBase):
     def _problems(self, verb: str, task_vars: Dict[str, Any]) -> List[Tuple[str, str]]:
         """(host, problem); host empty: the run's own."""
         hostvars, hosts = task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
-        extra = load_extra_vars(self._loader)
+        extra = dict(load_extra_vars(self._loader))
         first = hostvars.raw_get(task_vars["inventory_hostname"])
         # Variables of the play, or of a playbook that imports ours: a host's own do not hold them.
         play = {key: task_vars[key] for key in task_vars if key.startswith("oncall_") and key not in first}
         problems: List[Tuple[str, str]] = []
+        stray = extra.pop("_raw_params", None)  # where Ansible puts what follows a blank
+        if stray:
+            problems.append(("", _BLANKS % stray))
         targets: Dict[str, Mapping[str, Any]] = {}
         said: Dict[str, List[str]] = {}  # the same values are checked once, for a thousand hosts
         for host in hosts:

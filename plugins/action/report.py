@@ -80,14 +80,14 @@ def _registered(hostvars: Any, names: List[str], variable: str) -> Dict[str, Opt
     return found
 
 
-def _notes(hostvars: Any, names: List[str], variable: str) -> Dict[str, List[str]]:
-    """Lines of text, or one line, that each host has in ``variable``."""
-    found: Dict[str, List[str]] = {}
+def _notes(hostvars: Any, names: List[str], variable: str) -> Dict[str, List[Any]]:
+    """Lines (text, or {text, tells}), or one line, that each host has in ``variable``."""
+    found: Dict[str, List[Any]] = {}
     for name in names:
         variables = hostvars.raw_get(name)
         value = variables.get(variable) if isinstance(variables, Mapping) else None
         lines = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
-        found[str(name)] = [str(line) for line in lines if line]
+        found[str(name)] = [line for line in lines if line]
     return found
 
 

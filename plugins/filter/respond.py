@@ -34,7 +34,7 @@ def respond(triage: Any, verb: str = RESPOND, auto_remedies: Any = ()) -> Dict[s
         raise AnsibleFilterError(str(error)) from error
 
 
-def outcome(decided: Any, done: Any, after: Any) -> List[str]:
+def outcome(decided: Any, done: Any, after: Any) -> List[Dict[str, Any]]:
     return response.outcome(decided, done, after)
 
 

@@ -32,6 +32,7 @@ options:
   notes:
     description:
       - Name of the variable that holds what was done in between, a line of text or a list of them for each host.
+      - A line may also be a dictionary with its C(text), and C(tells) where it says whom to tell.
       - They are shown as they are, and never as a template.
     type: str
   hosts:

@@ -74,9 +74,10 @@ def carry_out(controller: Controller, found: dict[str, Any], *more: str) -> str:
 def test_reload(controller: Controller, db: Server) -> None:
     db.conf(work_mem="5MB")
     out = run(controller, "ansible-playbook", "oncall.postgresql.reload")
-    assert "Done: reload" in out
+    assert "Done: reload" in " ".join(out.split())
     assert db.sql("SHOW work_mem") == "5MB"
-    assert "reload: nothing had to be changed" in run(controller, "ansible-playbook", "oncall.postgresql.reload")
+    again = run(controller, "ansible-playbook", "oncall.postgresql.reload")
+    assert "reload: nothing had to be changed" in " ".join(again.split())
 
 
 @pytest.mark.parametrize("how", ["as printed", "respond"])
@@ -141,6 +142,7 @@ def test_credentials_reset(controller: Controller, db: Server) -> None:
 def test_what_needs_the_host_is_refused_and_reported(controller: Controller, db: Server, verb: str) -> None:
     before = db.sql("SELECT pg_postmaster_start_time()")
     code, out = controller.run("ansible-playbook", "oncall.postgresql.%s" % verb)
+    out = " ".join(out.split())
     if verb == "start":
         assert code == 0 and "nothing had to be changed" in out, out  # it runs
     else:

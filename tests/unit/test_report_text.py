@@ -83,7 +83,9 @@ def test_a_single_healthy_host_shows_its_path_and_no_fleet() -> None:
 
 
 def test_whom_to_tell_is_said_once() -> None:
-    hosts = worst_first({"db2": samples.pool_exhausted()}, None, {"db2": ["pool_reset", "Tell the DBA now."]})
+    hosts = worst_first(
+        {"db2": samples.pool_exhausted()}, None, {"db2": ["pool_reset", {"text": "Tell the DBA now.", "tells": True}]}
+    )
     assert text.plain(text.render(hosts, 80)).count("Tell the") == 1
 
 

@@ -67,7 +67,7 @@ def test_what_has_downtime_goes_one_by_one() -> None:
 def test_nothing_is_touched_where_corruption_is_suspected(code: str, cause: str, findings: List[str]) -> None:
     response = respond(triage(code, cause, *findings), REMEDIES)
     assert response["verb"] is None
-    assert "corruption is suspected" in response["why"] and "Tell the " in response["why"]
+    assert "corruption is suspected" in response["why"] and "Tell the " in response["tell"]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,8 @@ def test_what_is_said(allow: List[str], done: Dict[str, Any], after: Dict[str, A
     lines = outcome(respond(EXHAUSTED, allow), done, after)
     assert len(lines) == len(said), lines
     for line, part in zip(lines, said):
-        assert part in line
+        assert part in line["text"]
+        assert line["tells"] is ("Tell the " in line["text"])
 
 
 def test_a_healthy_server_needs_no_words() -> None:

@@ -24,7 +24,7 @@ SCHEMA = 1
 class Host:
     """One host's outcome. ``result`` has triage's keys; where nothing was seen it is empty and ``message`` says why.
 
-    ``before`` is an earlier verdict, ``notes`` what was done in between, one line each.
+    ``before`` is an earlier verdict, ``notes`` what was done in between; ``told``: they say whom to tell.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Host:
     message: str = ""
     before: Dict[str, Any] = field(default_factory=dict)
     notes: Tuple[str, ...] = ()
+    told: bool = False
 
     @property
     def healthy(self) -> bool:
@@ -56,8 +57,7 @@ class Host:
     @property
     def escalation(self) -> str:
         """Whom to tell; empty where a note says it, who knows what has been tried."""
-        told = any("Tell the " in note for note in self.notes)
-        return "" if told or not self.result else escalation(self.result["verdict"])
+        return "" if self.told or not self.result else escalation(self.result["verdict"])
 
     @property
     def summary(self) -> str:
@@ -88,11 +88,20 @@ def worst_first(
         replace(
             host,
             before=_verdict((before or {}).get(host.name)),
-            notes=tuple(" ".join(printable(note).split()) for note in (notes or {}).get(host.name) or ()),
+            **_noted((notes or {}).get(host.name) or ()),
         )
         for host in hosts
     ]
     return sorted(hosts, key=lambda host: (STATUSES.index(host.status), host.quiet))
+
+
+def _noted(notes: Sequence[Any]) -> Dict[str, Any]:
+    """``notes`` and ``told`` of a host: lines of text, or {text, tells}."""
+    lines = [note if isinstance(note, Mapping) else {"text": note} for note in notes]
+    return {
+        "notes": tuple(" ".join(printable(line.get("text") or "").split()) for line in lines),
+        "told": any(line.get("tells") for line in lines),
+    }
 
 
 def _verdict(got: Optional[Mapping[str, Any]]) -> Dict[str, Any]:

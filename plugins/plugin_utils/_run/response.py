@@ -54,7 +54,7 @@ def _chosen(triage: Mapping[str, Any], asked: str, verbs: Sequence[str]) -> Dict
     if verdict["code"] == "healthy":
         return _nothing("")
     if suspected(triage):
-        return _nothing("corruption is suspected, nothing may be touched. %s" % _tell(verdict))
+        return _nothing("corruption is suspected, nothing may be touched.", _tell(verdict))
     remedy = verdict.get("remedy")
     if not remedy:
         return _nothing("there is no safe automatic fix; a person must act")
@@ -71,34 +71,34 @@ def suspected(triage: Mapping[str, Any]) -> bool:
     return "data_corruption" in codes
 
 
-def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping[str, Any]) -> List[str]:
+def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """The report's lines on what was done: nothing and why, or the procedure, how it went, and who must be told if
     it is still wrong. ``done`` is what the procedure returned, ``after`` the last look."""
     verb = response["verb"]
     if not verb:
-        return ["nothing: %s" % response["why"]] if response["why"] else []
+        return [_line("nothing: %s" % response["why"], response.get("tell", ""))] if response["why"] else []
     said = " ".join(str(done.get("msg") or "").split())
     result = _result(done)
     if result == PLANNED:
-        return ["nothing: this is the plan of %s" % verb]
+        return [_line("nothing: this is the plan of %s" % verb)]
     if result == REFUSED:
-        lines = ["nothing: %s refused: %s" % (verb, said)]
+        lines = [_line("nothing: %s refused: %s" % (verb, said))]
     elif result == FAILED:
-        lines = ["%s, which failed: %s" % (verb, said or "it did not say why")]
+        lines = [_line("%s, which failed: %s" % (verb, said or "it did not say why"))]
     elif result is None:
-        return ["nothing: %s" % (said or "%s did not run" % verb)]
+        return [_line("nothing: %s" % (said or "%s did not run" % verb))]
     else:
-        lines = [verb if result == DONE else "%s: nothing had to be changed" % verb]
+        lines = [_line(verb if result == DONE else "%s: nothing had to be changed" % verb)]
     verdict = after.get("verdict")
     if not isinstance(verdict, Mapping):
         why = " ".join(str(after.get("msg") or "no answer").split())
-        return [*lines, "Triage could not look at it again (%s). %s" % (why, _tell(response["verdict"]))]
+        return [*lines, _line("Triage could not look at it again (%s)." % why, _tell(response["verdict"]))]
     if verdict["code"] == "healthy":
         return lines
     same = (verdict["code"], verdict.get("cause")) == (response["verdict"]["code"], response["verdict"]["cause"])
     what = "Still wrong" if same else "Now it is %s" % verdict_code(verdict)
     more = "; nothing else is tried" if response["asked"] == RESPOND else ""
-    return [*lines, "%s%s. %s" % (what, more, _tell(verdict))]
+    return [*lines, _line("%s%s." % (what, more), _tell(verdict))]
 
 
 def failure(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -136,8 +136,12 @@ def _step(verb: str, variables: Dict[str, Any], verdict: Mapping[str, Any]) -> D
     }
 
 
-def _nothing(why: str) -> Dict[str, Any]:
-    return {"verb": None, "variables": {}, "way": MANUAL, "why": why}
+def _nothing(why: str, tell: str = "") -> Dict[str, Any]:
+    return {"verb": None, "variables": {}, "way": MANUAL, "why": why, "tell": tell}
+
+
+def _line(text: str, tell: str = "") -> Dict[str, Any]:
+    return {"text": ("%s %s" % (text, tell)).strip(), "tells": bool(tell)}
 
 
 def _tell(verdict: Optional[Mapping[str, Any]]) -> str:
