@@ -53,8 +53,8 @@ def refused(host: str, line: str) -> str:
         (
             "pool_reset",
             ["-e", "oncall_state=idle in transaction"],
-            "-e contains 'in transaction', which belongs to no variable: a blank ends a value. Give it as JSON, such as "
-            '-e \'{"oncall_state": "idle_in_transaction"}\'.',
+            "-e contains 'in transaction', which belongs to no variable: a blank ends a value. Give it as JSON, such "
+            'as -e \'{"oncall_state": "idle_in_transaction"}\'.',
         ),
         ("pool_reset", ["-e", '{"oncall_pids": [4]}'], "pool_reset has no variable oncall_pids. cancel_queries has."),
         ("cancel_queries", ["-e", '{"oncall_pids": []}'], "oncall_pids is empty. Give a value, or leave it out."),
