@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One procedure by its verb: the module of its registry row, with the row's variables, where ``target`` has it run."""
+"""One procedure by its verb: the module of its registry row, with the row's variables, in the place of all modules."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Dict, Optional
 
 from ..module_utils._procedures._registry import REGISTRY
 from ..plugin_utils._run import response
+from ..plugin_utils._run.action import ActionModule as TargetAction
+from ..plugin_utils._run.action import failed
 from ..plugin_utils._run.variables import of_verb
-from .target import ActionModule as TargetAction
-from .target import failed
 
 
 class ActionModule(TargetAction):

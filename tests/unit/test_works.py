@@ -14,7 +14,7 @@ from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works impor
 
 LOADED = """
 import sys
-import ansible_collections.oncall.postgresql.plugins.action.target
+import ansible_collections.oncall.postgresql.plugins.action.triage
 print("\\n".join(sys.modules))
 """
 

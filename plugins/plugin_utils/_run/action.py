@@ -13,11 +13,11 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils._core.errors import OncallError, RefusedError
-from ..module_utils._core.mask import mask_words
-from ..module_utils._entry.options import nets
-from ..plugin_utils._run.checking import Checked, check
-from ..plugin_utils._run.works import WORKS, preload
+from ...module_utils._core.errors import OncallError, RefusedError
+from ...module_utils._core.mask import mask_words
+from ...module_utils._entry.options import nets
+from .checking import Checked, check
+from .works import WORKS, preload
 
 preload()
 _NOT_DESCRIBED = """Nothing says which server is meant: oncall_target is missing. Describe the server in the inventory:
