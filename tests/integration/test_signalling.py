@@ -15,7 +15,6 @@ from typing import Any
 import psycopg2
 import psycopg2.extras
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
@@ -24,128 +23,44 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     RefusedError,
     UnprovenError,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.spec import Spec
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
-from ansible_collections.oncall.postgresql.plugins.module_utils._gather.target import Target
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction.sql import PREPARED
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Procedure, carry_out
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import run as _sessions
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import signal as _signal
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import sql as signal
 from tests.embedded import Server
 from tests.integration import servers
 from tests.integration.servers import AnyServer, Client, until
-
-PASSWORD = "secret-of-the-signals"
-ROLES = f"""
-CREATE ROLE app LOGIN PASSWORD '{PASSWORD}';
-CREATE ROLE root LOGIN SUPERUSER PASSWORD '{PASSWORD}';
-CREATE ROLE replica LOGIN REPLICATION PASSWORD '{PASSWORD}';
-CREATE ROLE watcher LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_monitor;
-CREATE TABLE items (id int); GRANT ALL ON items TO app, watcher;
-"""
-STUBBORN = (
-    """DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"""
+from tests.integration.signalling import (
+    IDLE,
+    PASSWORD,
+    STUBBORN,
+    Between,
+    Connect,
+    activity,
+    alive,
+    as_watcher,
+    call,
+    connecting,
+    declared,
+    outcomes,
+    serving,
+    signalled,
+    target_options,
 )
-IDLE: dict[str, Any] = {"state": "absent", "session_states": ["idle"], "max_percent": 100}
-
-Connect = Callable[..., Client]
 
 
 @pytest.fixture(scope="module")
 def db() -> Iterator[Server]:
-    with Server(settings={"max_connections": 30, "max_prepared_transactions": 5}) as server:
-        server.hba("host all all all scram-sha-256", "host replication replica all scram-sha-256")
-        server.sql(ROLES)
-        server.sql("CREATE DATABASE shop OWNER app")
+    with serving() as server:
         yield server
 
 
 @pytest.fixture
 def opened(db: Server) -> Iterator[Connect]:
-    """Sessions of ``app``; gone after the test, whatever became of them."""
-    clients: list[Client] = []
-
-    def connect(user: str = "app", application: str = "shop-api", **more: Any) -> Client:
-        login = {"host": db.host, "port": db.port, "user": user, "password": PASSWORD, "dbname": "postgres", **more}
-        clients.append(Client(application_name=application, **login))
-        return clients[-1]
-
-    yield connect
-    for client in clients:
-        client.close()
-    db.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
-    )
-    until(lambda: activity(db) == [])
-
-
-def activity(db: Server) -> list[str]:
-    text = """SELECT pid, backend_start, usename, application_name, state, query_start, state_change
-        FROM pg_stat_activity
-        WHERE backend_type IN ('client backend', 'walsender') AND pid <> pg_backend_pid() ORDER BY pid"""
-    return db.sql(text).splitlines()
-
-
-def alive(db: Server, client: Client) -> bool:
-    return db.sql("SELECT count(*) FROM pg_stat_activity WHERE pid = %d" % client.pid) == "1"
-
-
-Between = dict[str, Callable[[], Any]]  # a query's name -> what happens just before it
-
-
-class Interrupted:
-    """The target's own session; something happens at a chosen moment."""
-
-    def __init__(self, session: Any, between: Between) -> None:
-        self.session, self.between = session, between
-
-    def query(self, query: Query, deadline: Deadline, **params: Any) -> Any:
-        if query.name in self.between:
-            self.between[query.name]()
-        return self.session.query(query, deadline, **params)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.session, name)
-
-
-def call(
-    procedure: Procedure[Any, Any, Any], spec: Spec, db: Server, options: dict[str, Any], check: bool, between: Between
-) -> dict[str, Any]:
-    beside = {
-        "runtime": "pg_ctl",
-        "data_directory": str(db.data),
-        "bin_directory": str(db.bin),
-        "login_user": "postgres",
-    }
-    validated = ArgumentSpecValidator(**(TARGET + spec).arguments()).validate({**beside, **options})
-    assert validated.error_messages == []
-    target: Target = open_target(validated.validated_parameters, "db")
-    try:
-        session: Any = Interrupted(target.session, between)
-        meant = dataclasses.replace(target, session=session)
-        return carry_out(procedure, meant, validated.validated_parameters, check).result()
-    finally:
-        target.close()
-
-
-def signalled(db: Server, check: bool = False, between: Between | None = None, **options: Any) -> dict[str, Any]:
-    return call(_sessions.Sessions(), _sessions.OPTIONS, db, options, check, between or {})
-
-
-def as_watcher(db: Server) -> dict[str, Any]:
-    return {"login_host": db.host, "login_port": db.port, "login_user": "watcher", "login_password": PASSWORD}
-
-
-def declared(user: str = "app", application: str | None = "shop-api") -> list[dict[str, Any]]:
-    return [{"service": "api", "application_name": application, "login": {"user": user}}]
-
-
-def outcomes(result: dict[str, Any]) -> dict[int, str]:
-    return {one["pid"]: one["outcome"] for one in result["sessions"]}
+    with connecting(db) as connect:
+        yield connect
 
 
 def test_check_mode_predicts_and_touches_nothing_then_it_happens_once(db: Server, opened: Connect) -> None:
@@ -203,17 +118,6 @@ def test_a_number_that_is_somebody_elses_by_now_is_left_alone(db: Server, opened
     assert db.sql("SELECT state FROM pg_stat_activity WHERE pid = %d" % client.pid) == "active"
     arrays["starts"] = [db.sql("SELECT backend_start FROM pg_stat_activity WHERE pid = %d" % client.pid)]
     assert session.query(query, Deadline(10), **arrays) == [{"pid": client.pid, "spared": None, "sent": True}]
-
-
-def target_options(db: Server) -> dict[str, Any]:
-    beside = {
-        "runtime": "pg_ctl",
-        "data_directory": str(db.data),
-        "bin_directory": str(db.bin),
-        "login_user": "postgres",
-    }
-    validated: dict[str, Any] = ArgumentSpecValidator(**TARGET.arguments()).validate(beside).validated_parameters
-    return validated
 
 
 def test_whoever_goes_back_to_work_meanwhile_is_left_alone(db: Server, opened: Connect) -> None:
