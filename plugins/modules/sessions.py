@@ -18,7 +18,8 @@ description:
   - A declared client is a role and a place - its C(application_name), or the address of its container. Where neither is
     known its role alone counts, unless that is a superuser.
   - A session that waits for a synchronous standby is never signalled, not even by O(pids). Cancelling it would tell its
-    client that a commit succeeded which is on no standby.
+    client that a commit succeeded which is on no standby. The same holds for a C(COMMIT) under way, and, while no
+    synchronous standby is connected, for a query that has written something.
   - VACUUM, CREATE INDEX, REINDEX, CLUSTER and base backups are only stopped where O(pids) names them.
   - A query is cancelled first. What is to be ended is terminated when it had time to notice. Then it is verified.
     Nothing is ever sent SIGKILL.

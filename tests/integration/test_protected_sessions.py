@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.cancel_queries import run as cancel_queries
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.pool_reset import run as pool_reset
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import SYNC_WAIT
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import SYNC_COMMIT, SYNC_WAIT
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.signalling import (
@@ -155,6 +155,20 @@ def test_a_root_blocker_that_waits_for_a_standby(db: Server, opened: Connect, no
     with pytest.raises(RefusedError, match="waits for a synchronous standby"):
         by_cancel_queries(query_seconds=3600.0)(db)
     assert waiting(db) == [root.pid] and not acknowledged(root)
+
+
+def test_a_statement_that_has_written_may_commit_at_any_moment(db: Server, opened: Connect, no_standby: None) -> None:
+    """By itself, without a COMMIT that could be seen: a cancel that comes just before the wait would end the wait."""
+    writes = "WITH w AS (INSERT INTO items VALUES (1) RETURNING id) SELECT pg_sleep(60) FROM w"
+    writer, reader = opened().start(writes), opened().start("SELECT pg_sleep(60)")
+    until(lambda: db.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "2")
+    done = by_cancel_queries()(db)
+    assert outcomes(done) == {writer.pid: "refused", reader.pid: "cancelled"}
+    assert [one["reason"] for one in done["sessions"] if one["pid"] == writer.pid] == [SYNC_COMMIT]
+    db.sql("ALTER SYSTEM RESET synchronous_standby_names")
+    db.reload()
+    until(lambda: db.sql("SHOW synchronous_standby_names") == "")
+    assert outcomes(by_cancel_queries()(db)) == {writer.pid: "cancelled"}
 
 
 # --- maintenance and backups ------------------------------------------------------------------------------------------

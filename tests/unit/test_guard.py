@@ -52,7 +52,7 @@ def row(pid: int = 1, **more: Any) -> Row:
         "replication": False,
         "own": False,
         "may_signal": True,
-        "sync_wait": False,
+        "sync": None,
         "task": None,
         "query": "SELECT 1",
     }
@@ -116,8 +116,13 @@ POSTGRES = {"user": "postgres", "superuser": True}
         ({}, {"protect_users": ("app",)}, {}, "protected user app"),
         ({}, {"protect_users": ("app",)}, {"user": "app"}, None),
         ({"may_signal": False}, {}, {}, "pg_signal_backend"),
-        ({"sync_wait": True, "wait_event": "SyncRep"}, {}, {}, "waits for a synchronous standby"),
-        ({"sync_wait": True}, {"clients": (SHOP,), "protect_applications": ()}, {"user": "app"}, "on no standby"),
+        ({"sync": "waits", "wait_event": "SyncRep"}, {}, {}, "waits for a synchronous standby"),
+        (
+            {"sync": "commits"},
+            {"clients": (SHOP,), "protect_applications": ()},
+            {"user": "app"},
+            "may be about to commit",
+        ),
     ],
 )
 def test_who_is_protected(

@@ -26,6 +26,10 @@ STATES = ("active", IDLE, IDLE_IN_TRANSACTION)
 LOCAL = "local"  # stands for the Unix socket among addresses
 UNDERSCORED = "idle_in_transaction"  # the same state for those who write it where blanks separate words
 SYNC_WAIT = "waits for a synchronous standby; cancelling it would acknowledge a commit that is on no standby"
+SYNC_COMMIT = (
+    "may be about to commit, and no synchronous standby is connected; cancelling it could acknowledge that commit"
+)
+SYNC = {"waits": SYNC_WAIT, "commits": SYNC_COMMIT}
 _WORKING = ("active", "fastpath function call")
 
 
@@ -51,7 +55,7 @@ class Row(TypedDict):
     replication: bool  # a role with REPLICATION that is no superuser
     own: bool
     may_signal: bool  # by the login role's privileges
-    sync_wait: bool  # waits for a synchronous standby, or is at the COMMIT that is about to
+    sync: Optional[str]  # a key of SYNC: waits for a synchronous standby, or may be about to
     task: Optional[str]  # VACUUM, CREATE INDEX CONCURRENTLY, a base backup: what takes long by nature
     query: Optional[str]
 
@@ -203,8 +207,8 @@ def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
         return "is not visible to our login role; make that role a member of pg_monitor"
     if row["backend_type"] != CLIENT_BACKEND:
         return "is not a client backend (%s)" % row["backend_type"]
-    if row["sync_wait"]:
-        return SYNC_WAIT
+    if row["sync"]:
+        return SYNC[row["sync"]]
     clients = _owners(row, rules)
     if row["superuser"] and not clients:
         return "is a superuser's session (%s) and belongs to no declared client" % row["user"]

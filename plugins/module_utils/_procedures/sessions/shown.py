@@ -16,7 +16,7 @@ TERMINATED, GONE, STILL_THERE, REFUSED = "terminated", "gone_by_itself", "still_
 NOTHING_TO_CANCEL = "has no query to cancel; state=absent ends it"
 TO_FREE_A_SLOT = "to free a slot for SQL"
 _QUERY_LENGTH = 200
-_HIDDEN = ("own", "may_signal", "sync_wait", "state_change", "query_start", "replication")
+_HIDDEN = ("own", "may_signal", "sync", "task", "state_change", "query_start", "replication")
 
 
 @dataclass

@@ -11,7 +11,7 @@ from ..._core.deadline import Deadline
 from ..._core.errors import OncallError
 from ..._core.wait import Waited, wait_for
 from . import free_slot
-from .guard import CANCELLED, IDLE, SYNC_WAIT, Request, Row
+from .guard import CANCELLED, IDLE, SYNC, Request, Row
 from .shown import GONE, REFUSED, STILL_THERE, TERMINATED, Outcome
 from .sql import CANCEL, TERMINATE, THERE
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Ask = Callable[..., List[Dict[str, Any]]]  # (query, **parameters) -> rows
 
 AT_WORK_AGAIN = "is at work again since it was looked at"
-_SPARED = {"sync_wait": SYNC_WAIT, "task": "has begun maintenance or a backup since it was looked at"}
+_SPARED = {**SYNC, "task": "has begun maintenance or a backup since it was looked at"}
 
 
 def cancel(target: Target, ask: Ask, rows: Sequence[Row], request: Request, seconds: float) -> Outcome:

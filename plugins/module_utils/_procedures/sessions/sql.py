@@ -22,10 +22,14 @@ _PROGRESS = """progress AS MATERIALIZED (
   UNION ALL SELECT pid, 'a base backup' FROM pg_stat_progress_basebackup)"""
 _TASK = """coalesce((SELECT min(p.task) FROM progress p WHERE p.pid = a.pid),
           CASE WHEN a.query ~* '\\mpg_(backup_start|start_backup)\\s*[(]' THEN 'a base backup' END)"""
-# A cancel that arrives just before the wait ends the wait, too: so a COMMIT under way is let alone as well.
-_SYNC_WAIT = """coalesce(a.wait_event = 'SyncRep'
-          OR (a.state = 'active' AND current_setting('synchronous_standby_names') <> ''
-              AND a.query ~* '^\\s*(commit|end|prepare\\s+transaction)\\M'), false)"""
+# A cancel that arrives just before the wait ends the wait, too. So a COMMIT under way is let alone as well, and what
+# writes while no synchronous standby is connected: a statement may commit by itself, and nothing shows how near it is.
+_SYNC = """CASE WHEN a.wait_event = 'SyncRep' THEN 'waits'
+               WHEN a.state = 'active' AND current_setting('synchronous_standby_names') <> ''
+                    AND (a.query ~* '^\\s*(commit|end|prepare\\s+transaction)\\M'
+                         OR (a.backend_xid IS NOT NULL AND a.wait_event_type IS DISTINCT FROM 'Lock'
+                             AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))))
+               THEN 'commits' END"""
 
 _SECONDS = "round(greatest(extract(epoch FROM now() - %s), 0)::numeric, 3)"
 
@@ -43,12 +47,10 @@ _ROWS = """(
                           OR (NOT coalesce(o.rolsuper, false)
                               AND (pg_has_role(a.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))),
                           false) AS may_signal,
-                 {sync_wait} AS sync_wait, {task} AS task,
+                 {sync} AS sync, {task} AS task,
                  left(nullif(a.query, '<insufficient privilege>'), 4000) AS query
             FROM pg_stat_activity a
-            LEFT JOIN pg_roles o ON o.oid = a.usesysid) r)""".replace("{sync_wait}", _SYNC_WAIT).replace(
-    "{task}", _TASK
-)
+            LEFT JOIN pg_roles o ON o.oid = a.usesysid) r)""".replace("{sync}", _SYNC).replace("{task}", _TASK)
 for _name in ("state_change", "xact_start", "query_start"):
     _ROWS = _ROWS.replace("{%s}" % _name, _SECONDS % ("a." + _name))
 
@@ -81,7 +83,7 @@ WITH wanted AS MATERIALIZED (
                        CAST(%(queries)s AS timestamptz[]), CAST(%(named)s AS bool[]))
     AS w (pid, backend_start, state_change, query_start, named)
 ), {progress}, there AS MATERIALIZED (
-  SELECT a.pid, CASE WHEN {sync_wait} THEN 'sync_wait' WHEN NOT w.named AND {task} IS NOT NULL THEN 'task' END AS spared
+  SELECT a.pid, coalesce({sync}, CASE WHEN NOT w.named AND {task} IS NOT NULL THEN 'task' END) AS spared
     FROM wanted w
     JOIN pg_stat_activity a ON a.pid = w.pid AND a.backend_start = w.backend_start
      AND (w.state_change IS NULL OR a.state_change = w.state_change)
@@ -89,7 +91,7 @@ WITH wanted AS MATERIALIZED (
    WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
 )
 """.replace("{working}", "'active', 'fastpath function call'")
-_WANTED = _WANTED.replace("{progress}", _PROGRESS).replace("{sync_wait}", _SYNC_WAIT).replace("{task}", _TASK)
+_WANTED = _WANTED.replace("{progress}", _PROGRESS).replace("{sync}", _SYNC).replace("{task}", _TASK)
 _SIGNAL = _WANTED + "SELECT pid, spared, CASE WHEN spared IS NULL THEN {signal}(pid) ELSE false END AS sent FROM there"
 
 THERE = Query("sessions_there", {OLDEST: _WANTED + "SELECT pid FROM there"})
