@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
@@ -18,6 +18,7 @@ _BLANKS = (
     "-e contains '%s', which belongs to no variable: a blank ends a value. Give it as JSON, such as "
     '-e \'{"oncall_state": "idle_in_transaction"}\'.'
 )
+_NO_VERB = "This is only what our playbooks have in common. Run one of them: %s."
 
 
 class ActionModule(ActionBase):
@@ -28,9 +29,14 @@ class ActionModule(ActionBase):
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super().run(tmp, task_vars)
         options = self.validate_argument_spec(argument_spec={"verb": {"type": "str", "required": True}})[1]
-        problems = self._problems(options["verb"], task_vars or {})
-        if problems:
-            raise AnsibleActionFail("Nothing was done. %s" % " ".join(_said(problems)))
+        verb = options["verb"]
+        if verb not in known.VERBS:
+            return dict(
+                result, failed=True, msg=_NO_VERB % ", ".join("oncall.postgresql.%s" % each for each in known.VERBS)
+            )
+        problems = self._problems(verb, task_vars or {})
+        if problems:  # returned, not raised: Ansible 2.18 prints a traceback's remains instead of the message
+            return dict(result, failed=True, msg="Nothing was done. %s" % " ".join(_said(problems)))
         result["changed"] = False
         return result
 

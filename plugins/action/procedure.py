@@ -46,10 +46,10 @@ class ActionModule(TargetAction):
         return response.DONE if result.get("changed") else response.UNCHANGED
 
     def _others(self, variables: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
-        """What the procedure returned on the other hosts of this run, as far as it ran there."""
+        """What the procedure returned on the other hosts of this play, as far as it ran there."""
         hostvars, me = variables["hostvars"], variables["inventory_hostname"]
         found = {}
-        for host in hostvars:
+        for host in variables["ansible_play_hosts_all"]:
             done = hostvars.raw_get(host).get("oncall_done") if host != me else None
             if isinstance(done, dict):
                 found[host] = done

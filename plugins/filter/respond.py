@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List
 
+from ansible import context
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils._run import response
@@ -18,12 +19,17 @@ def targets(pattern: Any, groups: Any, limit: Any = None) -> Any:
     try:
         hosts_of(pattern, groups, limit)
     except NoHosts as error:
+        if context.CLIARGS.get("syntax"):  # needs no inventory
+            return pattern
         raise AnsibleFilterError(str(error)) from error
     return pattern
 
 
-def awaiting(hosts: Any, hostvars: Any, verb: str, way: str) -> List[str]:
-    decided = {host: hostvars.raw_get(host).get("oncall_response") or {} for host in hosts if host in hostvars}
+def awaiting(pattern: Any, groups: Any, hostvars: Any, verb: str, way: str) -> List[str]:
+    if not hostvars:  # --syntax-check and --list-*: nothing has been decided
+        return []
+    hosts = hosts_of(pattern, groups)  # not those of an earlier import of the same playbook: they keep its decision
+    decided = {host: hostvars.raw_get(host).get("oncall_response") or {} for host in hosts}
     return [host for host, each in decided.items() if (each.get("asked"), each.get("way")) == (verb, way)]
 
 

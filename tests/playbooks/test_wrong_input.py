@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,14 @@ def told(out: str) -> str:
     out = re.sub(r"\nOrigin: .*?\^ column \d+\n", "\n", out, flags=re.S)
     out = re.sub(r"(PLAY|TASK) \[(.*?)\] \**", r"\1 [\2]", out)
     out = re.sub(r"^(\w+) +: ok=.*failed=(\d+).*$", r"\1 failed=\2", out, flags=re.M)
+    if "[ERROR]: " not in out:  # the oldest Ansible says it in the result alone
+        out = re.sub(r"^(?=fatal: .*?=> (.*)$)", _error, out, flags=re.M)
     out = re.sub(r"^fatal: \[(\w+)\]: FAILED! => .*$", r"fatal: [\1]", out, flags=re.M)
     return "\n".join(line.rstrip() for line in out.split("\n") if line.strip())
+
+
+def _error(fatal: re.Match[str]) -> str:
+    return "[ERROR]: Task failed: Action failed: %s\n" % json.loads(fatal.group(1))["msg"]
 
 
 def refused(host: str, line: str) -> str:
@@ -31,7 +38,7 @@ def refused(host: str, line: str) -> str:
         [
             "PLAY [(1/4) Check and look]",
             "TASK [Check what was given]",
-            "[ERROR]: Task failed: Nothing was done. %s" % line,
+            "[ERROR]: Task failed: Action failed: Nothing was done. %s" % line,
             "fatal: [%s]" % host,
             "PLAY RECAP %s" % ("*" * 69),
             "%s failed=1" % host,
@@ -47,6 +54,8 @@ def refused(host: str, line: str) -> str:
             ["-e", "oncall_idle_minute=5"],
             "pool_reset has no variable oncall_idle_minute. Did you mean oncall_idle_minutes?",
         ),
+        ("reload", ["-e", "oncall_verb=pool_reset"], "oncall_verb is the playbooks' own. Leave it out."),
+        ("respond", ["-e", '{"oncall_triage": {}}'], "oncall_triage is the playbooks' own. Leave it out."),
         ("pool_reset", ["-e", "oncall_idle_minutes=30min"], "oncall_idle_minutes is '30min'. Give a number."),
         ("pool_reset", ["-e", "oncall_idle_minutes="], "oncall_idle_minutes is empty. Give a value, or leave it out."),
         ("pool_reset", ["-e", "oncall_plan=ture"], "oncall_plan is 'ture'. Give true or false."),

@@ -17,6 +17,7 @@ from ...module_utils._procedures._registry import REGISTRY, Row
 from .checking import check, nearest
 
 RESPOND, TRIAGE = "respond", "triage"
+VERBS = (TRIAGE, *REGISTRY, RESPOND)
 # What the frame itself understands, whichever the verb.
 FRAME = Spec(
     {
@@ -33,7 +34,7 @@ _MAY_BE_EMPTY = ("oncall_report_dir", "oncall_fail_on", "oncall_auto_remedies")
 _ONLY_ACTING = ("oncall_plan",)
 _ONLY_RESPOND = ("oncall_auto_remedies",)
 # Registered by the playbooks themselves; another play of the same run finds them among its variables.
-_OURS = frozenset({"oncall_triage", "oncall_done", "oncall_response", "oncall_notes", "oncall_verb"})
+_OURS = frozenset("oncall_%s" % name for name in ("verb", "triage", "response", "done", "notes", "failure", "report"))
 _TEMPLATE = re.compile(r"\{[{%#]")
 
 
@@ -62,7 +63,8 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     """
     mine = names(verb)
     everything = set().union(*(names(each) for each in (*REGISTRY, RESPOND, TRIAGE)))
-    problems = []
+    # -e goes before what a playbook sets: a verdict or a decision given there would be taken for the run's own.
+    problems = ["%s is the playbooks' own. Leave it out." % name for name in sorted(_OURS & set(on_command_line))]
     for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
         if name in mine:
             continue
