@@ -137,6 +137,9 @@ server:
     image:
       description: The container's image; null without a container.
       type: str
+    engine_command:
+      description: 'Command of the container engine: V(docker) or V(podman); null without an engine.'
+      type: str
     state:
       description: V(running), V(paused), V(restarting), V(exited), V(created), V(dead), V(missing); V(unknown)
         with O(runtime=remote).
@@ -414,6 +417,7 @@ server:
     name: /tmp/oncall-pg-be4_89vp/data
     service: null
     image: null
+    engine_command: null
     state: running
     exit_code: null
     signal: null

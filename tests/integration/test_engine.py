@@ -343,7 +343,7 @@ class TestConnect:
             silent.bind(path)
             silent.listen()
             begin = time.monotonic()
-            with pytest.raises(DeadlineError, match="gave no answer in time"):
+            with pytest.raises(DeadlineError, match="did not answer in time"):
                 connect("unix://" + path, Deadline(0.5))
             assert time.monotonic() - begin < 15
 
@@ -379,14 +379,14 @@ except Exception as error:
                 os.chmod(directory, 0o755)
                 words = [sys.executable, "-c", code, "unix://" + path]
                 out = subprocess.run(words, capture_output=True, text=True, check=True, cwd="/").stdout
-        assert "Permission denied to talk to the Docker engine" in out
+        assert "Permission denied to talk to the container engine" in out
         assert "become: true" in out
 
     def test_an_answer_that_trickles(self) -> None:
         """Each byte comes in time, the answer never."""
         with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", pause=0.1) as address:
             begin = time.monotonic()
-            with pytest.raises(DeadlineError, match="gave no answer in time"):
+            with pytest.raises(DeadlineError, match="did not answer in time"):
                 connect(address, Deadline(0.7))
             assert time.monotonic() - begin < 1.5
 
@@ -394,9 +394,9 @@ except Exception as error:
         "answer, said",
         [
             (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0"),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "is no Docker engine"),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "is no Docker engine"),
-            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone", "is no Docker engine.*gone"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "is not a container engine"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "is not a container engine"),
+            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone", "is not a container engine.*gone"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{", "IncompleteRead"),
             (b"", "closed connection without response"),
         ],

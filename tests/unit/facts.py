@@ -84,6 +84,7 @@ def server() -> ServerFacts:
         "name": "shop-postgres-1",
         "service": "postgres",
         "image": "postgres:17",
+        "engine_command": "docker",
         "state": "running",
         "exit_code": 0,
         "signal": None,

@@ -75,6 +75,7 @@ def server(name: str = "shop-postgres-1") -> ServerFacts:
         "name": name,
         "service": "postgres",
         "image": "postgres:17",
+        "engine_command": "docker",
         "state": "running",
         "exit_code": None,
         "signal": None,

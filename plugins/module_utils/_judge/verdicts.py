@@ -142,8 +142,8 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ),
     ("server_down", "missing_container"): Row(
         CRITICAL,
-        "{service} has no container: create it from its Compose file (docker compose up -d {service}); its data is in "
-        "the volume",
+        "{service} has no container: create it from its Compose file ({engine} compose up -d {service}); its data is "
+        "in the volume",
         None,
         COMPLETE_FAILURE,
     ),

@@ -48,6 +48,7 @@ class Values:
     server: Optional[str] = None
     service: Optional[str] = None
     directory: Optional[str] = None
+    engine: str = "docker"  # command of the container engine
     loop: Optional[str] = None  # ", in a restart loop" or nothing
     # 2. accepting
     advice: Optional[str] = None

@@ -141,6 +141,7 @@ class ServerFacts(TypedDict):
     name: str  # the container's name, or the data directory
     service: Optional[str]  # the Compose service; null without Compose
     image: Optional[str]  # the container's image; null without a container
+    engine_command: Optional[str]  # command of the container engine: `docker` or `podman`; null without an engine
     # `running`, `paused`, `restarting`, `exited`, `created`, `dead`, `missing`; `unknown` with `runtime=remote`
     state: str
     exit_code: Optional[int]  # how it exited; null when it runs

@@ -128,7 +128,7 @@ REGISTRY: Dict[str, Row] = {
             Variable("networks", "attach to these networks of the project", default="those of the Compose file"),
             Variable("recreate", "recreate a network of the project that lets nothing through"),
         ),
-        "docker network disconnect NETWORK CONTAINER; the result names each step.",
+        "docker network disconnect NETWORK CONTAINER (or podman); the result names each step.",
         cuts_off=True,
     ),
     "pool_reset": Row(

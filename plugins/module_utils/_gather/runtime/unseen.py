@@ -17,6 +17,7 @@ def unseen(name: str, state: str) -> ServerFacts:
         "name": name,
         "service": None,
         "image": None,
+        "engine_command": None,
         "state": state,
         "exit_code": None,
         "signal": None,

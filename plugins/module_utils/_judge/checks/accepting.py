@@ -78,7 +78,7 @@ def _frozen(facts: Facts) -> Optional[Result]:
         return (
             "unresponsive",
             ["%s is paused" % server["name"], *silent],
-            Values(advice="docker unpause %s" % server["name"]),
+            Values(advice="%s unpause %s" % (server["engine_command"] or "docker", server["name"])),
         )
     if server and (server["postmaster_state"] or "").upper() == "T":
         pid = server["postmaster_pid"]

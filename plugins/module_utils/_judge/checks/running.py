@@ -52,6 +52,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             server=server["name"],
             service=server["service"] or server["name"],
             directory=_directory(server),
+            engine=server["engine_command"] or "docker",
             loop=" (restart loop)" if server["restart_loop"] else "",
         ),
     )

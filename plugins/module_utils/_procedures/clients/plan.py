@@ -32,11 +32,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Order:
-    """Whom to stop and then whom to start, service by service; ``wait`` are those that must be there in the end."""
+    """Whom to stop and then whom to start, service by service; ``wait`` are those that must be there in the end.
+
+    ``engine``: the engine's command, docker or podman.
+    """
 
     stop: Groups = ()
     start: Groups = ()
     wait: Groups = ()
+    engine: str = "docker"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def decide(
     services: Optional[Sequence[str]] = None,
     containers: Optional[Sequence[str]] = None,
     server: Optional[str] = None,
+    engine: str = "docker",
 ) -> Order:
     """For ``state``. Services stop in the order given and start in the reverse one.
 
@@ -89,16 +94,16 @@ def decide(
         if missing:
             raise RefusedError(
                 "%s has no container, so there is nothing to start" % " and ".join(missing),
-                "Create it from its Compose file: docker compose up -d %s." % " ".join(missing),
+                "Create it from its Compose file: %s compose up -d %s." % (engine, " ".join(missing)),
             )
-    _refuse_impossible(mine, state)
+    _refuse_impossible(mine, state, engine)
     live = grouped(wanted, [one for one in mine if one.state in LIVE])
     down = grouped(wanted, [one for one in mine if one.state not in LIVE])
     if state == STOPPED:
-        return Order(stop=live)
+        return Order(stop=live, engine=engine)
     if state == STARTED:
-        return Order(start=down[::-1], wait=grouped(wanted, mine)[::-1])
-    return Order(stop=live, start=live[::-1], wait=live[::-1])
+        return Order(start=down[::-1], wait=grouped(wanted, mine)[::-1], engine=engine)
+    return Order(stop=live, start=live[::-1], wait=live[::-1], engine=engine)
 
 
 def chosen(declared: Sequence[str], services: Optional[Sequence[str]]) -> List[str]:
@@ -114,18 +119,18 @@ def chosen(declared: Sequence[str], services: Optional[Sequence[str]]) -> List[s
     return list(dict.fromkeys(declared if services is None else services))
 
 
-def _refuse_impossible(mine: Sequence[Seen], state: str) -> None:
+def _refuse_impossible(mine: Sequence[Seen], state: str, engine: str) -> None:
     paused = [one.name for one in mine if one.state == "paused"]
     if paused:  # a signal would wake it: somebody had a reason
         raise RefusedError(
             "%s is paused; nothing was touched" % " and ".join(paused),
-            "Find out who paused it, then: docker unpause %s." % " ".join(paused),
+            "Find out who paused it, then: %s unpause %s." % (engine, " ".join(paused)),
         )
     dead = [one for one in mine if one.state == "dead"]
     if dead and state == STARTED:
         raise RefusedError(
             "%s is dead: the engine could not remove it" % " and ".join(one.name for one in dead),
-            "Remove it, then: docker compose up -d %s." % " ".join(sorted({one.service for one in dead})),
+            "Remove it, then: %s compose up -d %s." % (engine, " ".join(sorted({one.service for one in dead}))),
         )
 
 
@@ -218,7 +223,7 @@ def proved(plan: Plan, rows: Mapping[str, Record], seconds: float, interrupted: 
             text += ". Clients that had been stopped were started again, but not waited for"
     well = len(rows) - len(problems)
     hints = ["The other %d are fine." % well] if well and problems else []
-    hints += ["Check their logs: docker logs NAME."] if problems and not plan.here else []
+    hints += ["Check their logs: %s logs NAME." % plan.order.engine] if problems and not plan.here else []
     raise UnprovenError(
         text,
         " ".join(hints + last_words(plan.order, rows)),
@@ -237,8 +242,8 @@ def last_words(order: Order, rows: Mapping[str, Record]) -> List[str]:
         row = rows[name]
         if row["after"] in LIVE:
             if row["asked"] and not row["stopped"]:
-                text = "%s got its stop signal and WILL STOP LATER. When it has: docker start %s"
-                found.append(text % (name, name))
+                text = "%s got its stop signal and WILL STOP LATER. When it has: %s start %s"
+                found.append(text % (name, order.engine, name))
         elif row["asked"] or row["stopped"] or row["before"] not in LIVE:
-            found.append("%s is STILL STOPPED: docker start %s" % (name, name))
+            found.append("%s is STILL STOPPED: %s start %s" % (name, order.engine, name))
     return found

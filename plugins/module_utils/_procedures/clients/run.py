@@ -14,7 +14,7 @@ from ..._core.deadline import Deadline
 from ..._core.errors import RefusedError
 from ..._core.interrupt import Interrupted, collected
 from ..._core.spec import Spec
-from ..drive.choose import drive_of
+from ..drive.choose import drive_of, engine_of
 from ..procedure import Change, Options
 from .back import Waiter
 from .moving import Moving, look
@@ -46,6 +46,7 @@ class State:
     runtime: str
     declared: Tuple[str, ...]
     seen: Optional[Tuple[Seen, ...]]
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Clients:
         deadline = Deadline(target.deadline_seconds)
         containers = drive_of(target).containers(deadline)
         seen = None if containers is None else tuple(look(containers, deadline))
-        return State(target.runtime.name, tuple(option.service for option in target.clients), seen)
+        return State(target.runtime.name, tuple(option.service for option in target.clients), seen, engine_of(target))
 
     def plan(self, state: State, options: Options) -> Plan:
         patience = float(options["grace_seconds"]), float(options["health_timeout_seconds"])
@@ -80,6 +81,7 @@ class Clients:
             options["services"],
             options["containers"],
             options["service"],
+            state.engine,
         )
         wanted = chosen(state.declared, options["services"])
         named = options["containers"]

@@ -47,7 +47,8 @@ class Recreation:
         if len(places) != 1:
             raise RefusedError(
                 "The containers of %s were made from different Compose files" % ", ".join(services),
-                "Bring them up once with the same files (docker compose up -d), then run again.",
+                "Bring them up once with the same files (%s compose up -d), then run again."
+                % self._view.engine.command,
             )
         directory, files, env_files = places.pop()
         self.directory = directory or ""
@@ -80,7 +81,8 @@ class Recreation:
                     raise RefusedError(
                         "The Compose files would make another container of %s than the one that is there (%s)"
                         % (service, ", ".join(differing)),
-                        "Give the environment of the first docker compose up, or bring the service up once by hand.",
+                        "Give the environment of the first %s compose up, or bring the service up once by hand."
+                        % self._view.engine.command,
                     )
 
     def passwords(self, deadline: Deadline) -> Dict[str, Tuple[Optional[str], Optional[str]]]:

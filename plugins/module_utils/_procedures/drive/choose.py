@@ -28,3 +28,8 @@ def drive_of(target: Target) -> Drive:
 
         return PgCtlDrive(cast("PgCtlRuntime", target.runtime))
     return RemoteDrive(cast("RemoteRuntime", target.runtime))
+
+
+def engine_of(target: Target) -> str:
+    """The command of the target's container engine, for texts: docker or podman, once its containers were read."""
+    return getattr(target.runtime, "engine_command", "docker")

@@ -41,14 +41,15 @@ class ComposeDrive:
     def obstacle(self, deadline: Deadline) -> Optional[str]:
         inspected = self._runtime.look_again(deadline)
         if inspected is None:
-            return "service %s has no container: create it from its Compose file (docker compose up -d %s)" % (
+            return "service %s has no container: create it from its Compose file (%s compose up -d %s)" % (
                 self._runtime.service,
+                self._runtime.engine_command,
                 self._runtime.service,
             )
         name, host = container_name(inspected), inspected["HostConfig"]
         if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
-            command = self._runtime.view(deadline).engine.command
-            return "container %s is paused: find out who did it, then %s unpause %s" % (name, command, name)
+            command = self._runtime.engine_command
+            return "container %s is paused: find out who paused it, then %s unpause %s" % (name, command, name)
         if host.get("AutoRemove"):
             return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
         restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
@@ -65,7 +66,8 @@ class ComposeDrive:
         if inspected is None:
             raise TargetError(
                 "Service %s of project %s has no container to start" % (self._runtime.service, self._runtime.project),
-                "Create it from its Compose file: docker compose up -d %s." % self._runtime.service,
+                "Create it from its Compose file: %s compose up -d %s."
+                % (self._runtime.engine_command, self._runtime.service),
             )
         try:
             engine.start(self._runtime.view(deadline).engine, inspected["Id"], deadline)

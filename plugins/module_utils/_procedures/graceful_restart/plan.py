@@ -26,6 +26,7 @@ class State:
     seen: Tuple[Seen, ...]
     note: Note
     where: str  # the note's path
+    engine: str = "docker"  # the command of the clients' engine
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ def decide(
     left = left_stopped(state.note, state.seen)
     order = Order()
     if state.seen:
-        stop = clients_.decide(state.seen, state.declared, clients_.STOPPED, None, None, server).stop
+        stop = clients_.decide(state.seen, state.declared, clients_.STOPPED, None, None, server, state.engine).stop
         mine = [one for one in state.seen if one.name in flat(stop) or one.name in left]
         up = clients_.grouped(state.declared, mine)[::-1]
-        order = Order(stop, up, up)
+        order = Order(stop, up, up, state.engine)
     try:
         plan: Optional[server_.Plan] = server_.decide(state.server, wanted)
         refusal = None
@@ -103,7 +104,7 @@ def only(order: Order, names: Sequence[str]) -> Order:
     """Nobody is stopped, and only these are started."""
     groups = (tuple(name for name in group if name in names) for group in order.start)
     start = tuple(group for group in groups if group)
-    return Order((), start, start)
+    return dataclasses.replace(order, stop=(), start=start, wait=start)
 
 
 def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:

@@ -16,7 +16,7 @@ from ..._model.note import Note
 from ..clients.moving import Moving, look
 from ..clients.plan import untouched
 from ..clients.run import PATIENCE
-from ..drive.choose import drive_of
+from ..drive.choose import drive_of, engine_of
 from ..procedure import Change, Options
 from ..server.plan import RESTARTED
 from ..server.run import RESTART, Server, prove, wanted
@@ -43,6 +43,7 @@ class GracefulRestart:
             tuple(look(containers, Deadline(target.deadline_seconds))),
             note_.read(where) if where else Note(),
             where,
+            engine_of(target),
         )
 
     def plan(self, state: State, options: Options) -> Plan:
@@ -76,7 +77,8 @@ class GracefulRestart:
             raise
         except OncallError as error:
             named = note_.read(note_.path(options["docker_host"], options["project"] or "")).clients
-            commands = ["%s may be STILL STOPPED: docker start %s" % (one.name, one.name) for one in named if one.asked]
+            engine, asked = engine_of(target), [one.name for one in named if one.asked]
+            commands = ["%s may be STILL STOPPED: %s start %s" % (name, engine, name) for name in asked]
             raise UnprovenError(
                 "The restart was killed (%s) before it was finished, and what it left was not put right: %s"
                 % (how, error.msg),

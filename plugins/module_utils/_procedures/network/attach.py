@@ -53,6 +53,7 @@ def look(view: View, project: str, deadline: Deadline) -> Scene:
         tuple(sorted(nets, key=lambda net: net.name)),
         tuple(sorted(others)),
         wanted,
+        engine.command,
     )
 
 

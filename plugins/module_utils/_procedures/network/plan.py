@@ -41,6 +41,7 @@ class Plan:
     foreign: Tuple[str, ...] = ()  # what is missing on networks that are not the project's
     change: Change = field(default_factory=lambda: Change(False))
     project: str = ""
+    engine: str = "docker"  # the engine's command
     verify_seconds: float = 15
     began: float = 0  # by the monotonic clock
 
@@ -70,7 +71,7 @@ def decide(
     if server is None:
         raise RefusedError(
             "The server's service has no container, so there is nothing to attach",
-            "Create it from its Compose file: docker compose up -d SERVICE.",
+            "Create it from its Compose file: %s compose up -d SERVICE." % scene.engine,
         )
     expected, source = _expected(scene, networks)
     steps: List[Step] = []
@@ -129,7 +130,7 @@ def _by_name(scene: Scene, name: str) -> str:
     if name in scene.others:
         raise RefusedError(
             "Network %s does not belong to project %s, so nobody is attached to it" % (name, scene.project),
-            "By hand: docker network connect --alias SERVICE %s CONTAINER." % name,
+            "By hand: %s network connect --alias SERVICE %s CONTAINER." % (scene.engine, name),
         )
     raise RefusedError(
         "Project %s has no network %s" % (scene.project, name),
@@ -173,12 +174,12 @@ def _refuse_foreign(scene: Scene, foreign: Sequence[Step]) -> None:
             raise RefusedError(
                 "%s should be on network %s, which does not belong to project %s: nothing was touched"
                 % (step.container, network, scene.project),
-                "Tell whoever owns that network, or: docker network connect --alias %s %s %s."
-                % (_alias(step), network, step.container),
+                "Tell the owner of that network, or: %s network connect --alias %s %s %s."
+                % (scene.engine, _alias(step), network, step.container),
             )
         raise RefusedError(
             "%s should be on network %s, which does not exist" % (step.container, network),
-            "Have Compose make it: docker compose up -d --no-recreate.",
+            "Let Compose create it: %s compose up -d --no-recreate." % scene.engine,
         )
 
 
@@ -217,7 +218,8 @@ def _refuse(scene: Scene, trouble: Trouble, broken: Sequence[str]) -> None:
         named = server is not None and any(trouble.host in place.aliases for place in server.endpoints)
         if named:
             why = "though the server has that name: somebody else has it too, or the engine's DNS fails"
-            who = "Look who answers (docker network inspect), and restart neither side before; tell the platform team."
+            who = "Find out what answers (%s network inspect) before you restart anything; tell the platform team."
+            who %= scene.engine
         else:
             why = "which is no name of the server: a wrong host in the client's settings"
             who = "Tell the application's team to correct it; no network repair can."
@@ -283,8 +285,8 @@ def by_hand(plan: Plan, done: Sequence[Mapping[str, Any]]) -> List[str]:
     for step, record in zip(plan.steps, done):
         if not record["done"]:
             names = " ".join("--alias %s" % name for name in step.endpoint.aliases)
-            lines.append("docker network connect %s %s %s" % (names, step.endpoint.network, step.container))
-    return lines + ["docker compose up -d" for record in done[len(plan.steps) :] if not record["done"]]
+            lines.append("%s network connect %s %s %s" % (plan.engine, names, step.endpoint.network, step.container))
+    return lines + ["%s compose up -d" % plan.engine for record in done[len(plan.steps) :] if not record["done"]]
 
 
 def absent(scene: Scene, plan: Plan) -> List[str]:

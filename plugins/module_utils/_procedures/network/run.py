@@ -61,6 +61,7 @@ class Repair:
             plan,
             change=foreseen(state.scene, plan, state.asked),
             project=state.scene.project,
+            engine=state.scene.engine,
             verify_seconds=float(options["verify_seconds"]),
             began=state.began,
         )

@@ -61,3 +61,4 @@ class Scene:
     networks: Tuple[Net, ...]
     others: Tuple[str, ...] = ()  # names of networks that are not the project's
     wanted: Optional[Mapping[str, Sequence[Wanted]]] = None
+    engine: str = "docker"  # the engine's command, docker or podman

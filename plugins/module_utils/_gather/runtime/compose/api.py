@@ -172,11 +172,11 @@ class Api:
 
     def explain(self, error: BaseException, what: str) -> OncallError:
         """One clear line for whatever the layers below raised."""
-        at, told = "the Docker engine at %s" % self.host, " ".join(str(error).split())
+        at, told = "the container engine at %s" % self.host, " ".join(str(error).split())
         if isinstance(error, socket.timeout) or "timed out" in str(error):
             return DeadlineError(
-                "The Docker engine at %s gave no answer in time (%s)" % (self.host, what),
-                self._way.said() or "Is it overloaded, or its host?",
+                "The container engine at %s did not answer in time (%s)" % (self.host, what),
+                self._way.said() or "Is it, or its host, overloaded?",
             )
         if self.host.startswith("ssh://"):
             return TargetError(
@@ -185,18 +185,31 @@ class Api:
             )
         if isinstance(error, FileNotFoundError):
             return TargetError(
-                "No Docker engine at %s: no such socket" % self.host, "Start Docker on that host, or set docker_host."
+                "No container engine at %s: no such socket" % self.host,
+                "Start %s on that host, or set docker_host." % self._product(),
             )
         if isinstance(error, PermissionError):
             return TargetError(
-                "Permission denied to talk to %s" % at, "Use become: true, or add the user to the group docker."
+                "Permission denied to talk to %s" % at,
+                "Use become: true%s." % ("" if self._podman() else ", or add the user to the group docker"),
             )
         if isinstance(error, ConnectionRefusedError):
-            return TargetError("Nothing listens at %s" % self.host, "Start Docker there: systemctl start docker.")
+            return TargetError(
+                "Nothing listens at %s" % self.host,
+                "Start %s there: systemctl start %s."
+                % (self._product(), "podman.socket" if self._podman() else "docker"),
+            )
         return TargetError(
             "Talking to %s failed: %s (%s)" % (at, told, what),
             "Check docker_host, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.",
         )
+
+    def _podman(self) -> bool:
+        """By its address, since an engine that does not answer cannot say what it is."""
+        return "podman" in self.host
+
+    def _product(self) -> str:
+        return "Podman" if self._podman() else "Docker"
 
 
 def _message(body: bytes, status: int) -> str:

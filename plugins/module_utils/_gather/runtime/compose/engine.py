@@ -69,12 +69,12 @@ class Engine(Api):
             newest, oldest = _version(version["ApiVersion"]), _version(version.get("MinAPIVersion"))
         except (EngineError, ValueError, KeyError, TypeError) as error:
             raise TargetError(
-                "What answers at %s is no Docker engine: %s" % (self.host, error), "Check docker_host."
+                "What answers at %s is not a container engine: %s" % (self.host, error), "Check docker_host."
             ) from error
         if newest < OLDEST_API:
             raise TargetError(
                 "The engine at %s is %s (API %d.%d)" % ((self.host, version.get("Version")) + newest),
-                "Docker Engine 20.10 or newer is needed.",
+                "Docker Engine 20.10 (or Podman's API 1.41) or newer is required.",
             )
         self.prefix = "/v%d.%d" % max(min(newest, NEWEST_API), oldest)
         components = version.get("Components") or []

@@ -67,12 +67,18 @@ class ComposeRuntime:
         self._engine: Optional[Engine] = None
         self._seen: Optional[View] = None
 
+    @property
+    def engine_command(self) -> str:
+        """For texts that name a command: docker or podman. docker as long as no engine has answered."""
+        return self._engine.command if self._engine else "docker"
+
     # --- question 1 ------------------------------------------------------------------------------------------------
 
     def server(self, deadline: Deadline) -> ServerFacts:
         view = self._view(deadline)
         if view.server is None:
-            return {**unseen("%s-%s" % (self.project, self.service), "missing"), "service": self.service}
+            missing = unseen("%s-%s" % (self.project, self.service), "missing")
+            return {**missing, "service": self.service, "engine_command": view.engine.command}
         inspected, engine = view.server, view.engine
         life = _containers.lifecycle(inspected, engine.now())
         container = inspected["Id"]
@@ -101,6 +107,7 @@ class ComposeRuntime:
             "name": container_name(inspected),
             "service": self.service,
             "image": inspected["Config"].get("Image"),
+            "engine_command": engine.command,
             **life,
             "postmaster_pid": postmaster["pid"] if postmaster else None,
             "postmaster_state": postmaster["state"] if postmaster else None,
