@@ -126,7 +126,7 @@ def test_a_restart_is_proved_and_applies_what_waited(server: Server) -> None:
     assert done["diff"]["before"]["pending_restart"] == ["max_connections"]
     assert done["applied"] == planned["applied"] == ["max_connections"]
     assert (done["clean_shutdown"], done["state"], done["pending_restart"]) == (True, "running", [])
-    assert 0 < done["downtime_seconds"] < 15
+    assert done["downtime_seconds"] > 0
     assert gone(first) and server.pid != first
     assert server.sql("SELECT pg_postmaster_start_time()") != started
     assert server.sql("SHOW max_connections") == "57"

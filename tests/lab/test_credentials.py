@@ -217,7 +217,7 @@ def test_a_new_password_everywhere_and_a_secret_nowhere(project: Project) -> Non
     assert project.sql("SELECT count(*) FROM items") == "1000"
     assert project.triage()["verdict"]["code"] == "healthy"
 
-    said = task(done, "Give the role")
+    said = task(done, "Carry out")
     assert '"recreated": [\n' in said and '"succeeded": true' in said and '"method": "scram-sha-256"' in said
     assert "ALTER ROLE" in project.logs() and "SCRAM-SHA-256$4096:" in project.logs(), "the log is looked into in vain"
     for secret in (new, PASSWORD, ADMIN_PASSWORD, OTHER, now["verifier"].split(" ")[0]):
@@ -230,7 +230,7 @@ def test_a_new_password_everywhere_and_a_secret_nowhere(project: Project) -> Non
 
     again = project.reset(oncall_password=new)
     assert again.returncode == 0, again.stdout
-    assert '"changed": false' in task(again, "Give the role")
+    assert '"changed": false' in task(again, "Carry out")
     assert state(project) == now
 
 
@@ -248,7 +248,7 @@ def test_the_clients_own_password(project: Project) -> None:
     assert project.triage()["verdict"]["code"] == "healthy"
     assert PASSWORD not in done.stdout + done.stderr + project.reports()
     again = project.reset(oncall_env_file=None, oncall_env_keys=None, **remedy["extra_vars"])
-    assert '"changed": false' in task(again, "Give the role")
+    assert '"changed": false' in task(again, "Carry out")
 
 
 def test_check_mode_changes_nothing_and_says_the_same(project: Project) -> None:
@@ -265,7 +265,7 @@ def test_check_mode_changes_nothing_and_says_the_same(project: Project) -> None:
 
 
 def diff_of(done: subprocess.CompletedProcess[str]) -> str:
-    found = re.search(r"--- before\n\+\+\+ after\n.*?\n\n", task(done, "Give the role"), re.DOTALL)
+    found = re.search(r"--- before\n\+\+\+ after\n.*?\n\n", task(done, "Carry out"), re.DOTALL)
     assert found, done.stdout
     return found.group()
 
@@ -278,7 +278,7 @@ def test_a_read_only_file_is_refused_before_anything_is_touched(project: Project
         before, running = state(project), containers(project)
         done = project.reset()
         assert done.returncode
-        assert "is read-only here" in task(done, "Give the role")
+        assert "is read-only here" in task(done, "Carry out")
         assert (state(project), containers(project)) == (before, running)
     finally:
         run(["umount", str(place)])
@@ -312,7 +312,7 @@ def test_a_full_disk_is_refused_before_anything_is_touched(project: Project, sma
     fill(small)
     done = project.reset()
     (small / "filler").unlink()
-    assert done.returncode and "is full (0 bytes free" in task(done, "Give the role")
+    assert done.returncode and "is full (0 bytes free" in task(done, "Carry out")
     assert (state(project), containers(project)) == (before, running)
 
 
@@ -335,7 +335,7 @@ def test_a_disk_that_gets_full_while_the_file_is_written(project: Project, small
     done = project.reset()
     thread.join()
     (small / "filler").unlink()
-    said = task(done, "Give the role")
+    said = task(done, "Carry out")
     assert done.returncode and "could not be written: No space left on device; it is as it was" in said, said
     assert "put back as before: the password of role app" in said
     assert (state(project), containers(project)) == (before, running)
@@ -346,7 +346,7 @@ def test_a_file_that_compose_cannot_read_is_not_quoted(project: Project) -> None
         file.write("BROKEN='tail-Secret-4714\n")
     before, running = state(project), containers(project)
     done = project.reset()
-    assert done.returncode and "unterminated" in task(done, "Give the role")
+    assert done.returncode and "unterminated" in task(done, "Carry out")
     assert "tail-Secret" not in done.stdout + done.stderr
     assert (state(project), containers(project)) == (before, running)
 
@@ -357,7 +357,7 @@ def test_a_password_that_does_not_let_in_is_put_back(project: Project) -> None:
     project.reload()
     done = project.reset()
     assert done.returncode
-    said = task(done, "Give the role")
+    said = task(done, "Carry out")
     assert "was not proved" in said and "put back as before: the password of role app" in said
     assert '"not_put_back": []' in said and "SQLSTATE 28000" in said
     assert state(project) == before
@@ -390,10 +390,10 @@ def test_without_compose_or_its_files_nothing_is_touched(project: Project) -> No
         if not tool.name.startswith("docker"):
             (tools / tool.name).symlink_to(tool)
     done = project.reset(path=str(tools))
-    assert done.returncode and "Compose v2 is not installed here" in task(done, "Give the role")
+    assert done.returncode and "Compose v2 is not installed here" in task(done, "Carry out")
     (project.directory / "compose.yml").rename(project.work / "compose.yml")
     done = project.reset()
-    assert done.returncode and "cannot read %s/compose.yml" % project.directory in task(done, "Give the role")
+    assert done.returncode and "cannot read %s/compose.yml" % project.directory in task(done, "Carry out")
     assert {**state(project), "beside": before["beside"]} == before
     assert containers(project) == running
 
