@@ -30,9 +30,9 @@ class ActionModule(ActionBase):
         result: Dict[str, Any] = super().run(tmp, task_vars)
         options = self.validate_argument_spec(argument_spec={"verb": {"type": "str", "required": True}})[1]
         verb = options["verb"]
-        if verb not in known.VERBS:
+        if not known.is_verb(verb):
             return dict(
-                result, failed=True, msg=_NO_VERB % ", ".join("oncall.postgresql.%s" % each for each in known.VERBS)
+                result, failed=True, msg=_NO_VERB % ", ".join("oncall.postgresql.%s" % each for each in known.verbs())
             )
         problems = self._problems(verb, task_vars or {})
         if problems:  # returned, not raised: Ansible 2.18 prints a traceback's remains instead of the message
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         for host in hosts:
             mine = hostvars.raw_get(host)
             raw = {**{key: mine[key] for key in mine if key.startswith("oncall_")}, **play}
-            values, unknown = self._evaluated(raw, hostvars[host], play)
+            values, unknown = self._evaluated(verb, raw, hostvars[host], play)
             problems += [(host, line) for line in unknown]
             key = repr(sorted((name, value) for name, value in values.items() if name != "oncall_target"))
             if key not in said:
@@ -78,12 +78,12 @@ class ActionModule(ActionBase):
         return problems
 
     def _evaluated(
-        self, raw: Mapping[str, Any], host: Mapping[str, Any], play: Mapping[str, Any]
+        self, verb: str, raw: Mapping[str, Any], host: Mapping[str, Any], play: Mapping[str, Any]
     ) -> Tuple[Dict[str, Any], List[str]]:
         values: Dict[str, Any] = {}
         problems = []
         for name in raw:
-            if not known.is_ours(name):
+            if not known.is_ours(verb, name):
                 continue
             try:
                 values[name] = self._templar.template(play[name]) if name in play else host[name]

@@ -14,15 +14,16 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts 
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import NO, Answer
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import (
-    REMEDIES,
     allowed,
     failure,
     may_go_on,
     outcome,
+    remedies,
 )
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import respond as decide
 from tests.unit.values import FILLED
 
+REMEDIES = remedies()
 HELPS = replace(FILLED, name="{{ 7*7 }}")
 
 

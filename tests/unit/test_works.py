@@ -14,7 +14,10 @@ from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works impor
 
 LOADED = """
 import sys
+import ansible_collections.oncall.postgresql.plugins.action.preflight
+import ansible_collections.oncall.postgresql.plugins.action.report
 import ansible_collections.oncall.postgresql.plugins.action.triage
+import ansible_collections.oncall.postgresql.plugins.filter.respond
 print("\\n".join(sys.modules))
 """
 

@@ -11,16 +11,20 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from ...module_utils._judge.verdicts import VERDICTS
-from ...module_utils._procedures._registry import REGISTRY
 from .._report.words import ESCALATIONS, verdict_code
-from .variables import RESPOND
+from .variables import RESPOND, registry
 
 PREFIX = "oncall.postgresql."
-REMEDIES = sorted({row.remedy.playbook for row in VERDICTS.values() if row.remedy})
 ONE_BY_ONE, SIDE_BY_SIDE, MANUAL = "one_by_one", "side_by_side", "manual"
 # What became of a procedure, as the action ``procedure`` returns it.
 DONE, UNCHANGED, PLANNED, REFUSED, FAILED = "done", "unchanged", "planned", "refused", "failed"
+
+
+def remedies() -> List[str]:
+    """The procedures that some verdict recommends."""
+    from ...module_utils._judge.verdicts import VERDICTS
+
+    return sorted({row.remedy.playbook for row in VERDICTS.values() if row.remedy})
 
 
 def allowed(given: Any) -> List[str]:
@@ -30,9 +34,10 @@ def allowed(given: Any) -> List[str]:
     """
     names = re.split(r"[\s,]+", given) if isinstance(given, str) else [str(name) for name in given or []]
     verbs = [name[len(PREFIX) :] if name.startswith(PREFIX) else name for name in names if name]
+    known = remedies() if verbs else []
     for verb in verbs:
-        if verb not in REMEDIES:
-            raise ValueError("oncall_auto_remedies contains %r. Give any of: %s." % (verb, ", ".join(REMEDIES)))
+        if verb not in known:
+            raise ValueError("oncall_auto_remedies contains %r. Give any of: %s." % (verb, ", ".join(known)))
     return verbs
 
 
@@ -130,7 +135,7 @@ def _step(verb: str, variables: Dict[str, Any], verdict: Mapping[str, Any]) -> D
     return {
         "verb": verb,
         "variables": variables,
-        "way": ONE_BY_ONE if REGISTRY[verb].cuts_off else SIDE_BY_SIDE,
+        "way": ONE_BY_ONE if registry()[verb].cuts_off else SIDE_BY_SIDE,
         "why": "",
         "verdict": {key: verdict.get(key) for key in ("code", "cause", "severity", "summary", "escalation")},
     }

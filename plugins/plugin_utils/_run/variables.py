@@ -9,15 +9,16 @@ A slip of the finger must not widen what is done: what is unknown, empty or of a
 from __future__ import annotations
 
 import re
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Set
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from ...module_utils._core.spec import Spec
 from ...module_utils._model.answers import SEVERITIES
-from ...module_utils._procedures._registry import REGISTRY, Row
 from .checking import check, nearest
 
+if TYPE_CHECKING:
+    from ...module_utils._procedures._registry import Row
+
 RESPOND, TRIAGE = "respond", "triage"
-VERBS = (TRIAGE, *REGISTRY, RESPOND)
 # What the frame itself understands, whichever the verb.
 FRAME = Spec(
     {
@@ -36,6 +37,21 @@ _ONLY_RESPOND = ("oncall_auto_remedies",)
 # Registered by the playbooks themselves; another play of the same run finds them among its variables.
 _OURS = frozenset("oncall_%s" % name for name in ("verb", "triage", "response", "done", "notes", "failure", "report"))
 _TEMPLATE = re.compile(r"\{[{%#]")
+
+
+def registry() -> "Dict[str, Row]":
+    """The rows. They bring the code of all procedures with them: triage, which needs none, does not wait for that."""
+    from ...module_utils._procedures._registry import REGISTRY
+
+    return REGISTRY
+
+
+def verbs() -> List[str]:
+    return [TRIAGE, *registry(), RESPOND]
+
+
+def is_verb(name: str) -> bool:
+    return name in (TRIAGE, RESPOND) or name in registry()
 
 
 class Given(NamedTuple):
@@ -62,14 +78,14 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     the name of one of ours.
     """
     mine = names(verb)
-    everything = set().union(*(names(each) for each in (*REGISTRY, RESPOND, TRIAGE)))
     # -e goes before what a playbook sets: a verdict or a decision given there would be taken for the run's own.
     problems = ["%s is the playbooks' own. Leave it out." % name for name in sorted(_OURS & set(on_command_line))]
     for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
         if name in mine:
             continue
+        everything = names(RESPOND) | names(TRIAGE)
         if name in on_command_line:
-            others = sorted(each for each in REGISTRY if name in names(each))
+            others = sorted(each for each in registry() if name in names(each))
             hint = " %s has." % " and ".join(others) if others else _nearest(name, mine)
             problems.append(
                 "%s has no variable %s.%s"
@@ -89,7 +105,7 @@ def check_frame(variables: Mapping[str, Any]) -> List[str]:
 
 def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> Given:
     """The options of ``verb``'s module, from its variables among ``variables``."""
-    row = REGISTRY[verb]
+    row = registry()[verb]
     given = {each.variable: variables[each.variable] for each in row.variables if each.variable in variables}
     problems = [
         "%s is empty. Give a value, or leave it out." % name
@@ -111,7 +127,7 @@ def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> G
 
 def check_verb(verb: str, variables: Mapping[str, Any]) -> List[str]:
     """What is wrong before anything is looked at. Of ``respond`` every row's, without what only a verdict can name."""
-    if verb in REGISTRY:
+    if verb not in (RESPOND, TRIAGE):
         return of_verb(verb, variables).problems
     return list(dict.fromkeys(line for each in _names_of(verb) for line in of_verb(each, variables, False).problems))
 
@@ -134,11 +150,11 @@ def _nearest(name: str, names_: Collection[str], likeness: float = 0.6) -> str:
 
 
 def _names_of(verb: str) -> List[str]:
-    return list(REGISTRY) if verb == RESPOND else [verb] if verb in REGISTRY else []
+    return [] if verb == TRIAGE else list(registry()) if verb == RESPOND else [verb]
 
 
 def _rows(verb: str) -> List[Row]:
-    return [REGISTRY[each] for each in _names_of(verb)]
+    return [registry()[each] for each in _names_of(verb)]
 
 
 def _explained(row: Row, line: str) -> str:
@@ -148,6 +164,6 @@ def _explained(row: Row, line: str) -> str:
     return "%s. Give -e %s=... (%s)." % (line, variable.variable, variable.about) if variable else line
 
 
-def is_ours(name: str) -> bool:
-    """Whether a variable is one that some run understands."""
-    return name in FRAME.options or any(row.variable(name) for row in REGISTRY.values())
+def is_ours(verb: str, name: str) -> bool:
+    """Whether a variable is one that a run of ``verb`` understands."""
+    return name in FRAME.options or any(row.variable(name) for row in _rows(verb))
