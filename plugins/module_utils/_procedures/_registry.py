@@ -111,7 +111,7 @@ REGISTRY: Dict[str, Row] = {
         GRACEFUL_RESTART,
         (
             Variable("interrupt", "what may be lost by the stop"),
-            Variable("acknowledged_causes", "causes that somebody has dealt with, where the server is down"),
+            Variable("acknowledged_causes", "causes that are dealt with, if the server is down"),
             Variable("stop_timeout_seconds", "how long to wait for the shutdown; nothing is ever killed"),
             Variable("start_timeout_seconds", "how long to wait until the server answers"),
             _GRACE_SECONDS,
