@@ -200,8 +200,9 @@ def test_ctrl_c_in_the_middle_and_once_more(stack: Stack, writer: Writer) -> Non
         time.sleep(1)
     running.communicate(timeout=60)
     assert running.returncode != 0
-    wait_for(lambda: stack.state()["Running"] and not stopping(stack))  # the started half was brought to its end
-    stack.wait_api()  # started again, and ready to hear the next stop: until then its first process ignores the signal
+    # What was begun was brought to its end by itself: the server and its clients are back.
+    wait_for(lambda: stack.state()["Running"] and not stopping(stack))
+    wait_for(lambda: clients_state(stack) == "running" and not note(stack))
     done = procedure(stack, "graceful_restart")
     assert done.returncode == 0, done.stdout
     assert clients_state(stack) == "running"

@@ -30,8 +30,8 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.grac
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.plan import Wanted
 
-from .facts import Alter, set_configured
-from .test_server_plan import BACKUP, FILE_ERROR, RESTART, reading
+from .facts import Alter, down, set_configured
+from .test_server_plan import BACKUP, CLEAN, FILE_ERROR, RESTART, START, reading
 
 WEB = Seen("web", "web-1", "running", "t1", "t0")
 API = Seen("api", "api-1", "running", "t1", "t0")
@@ -85,6 +85,21 @@ def test_who_is_left_stopped(noted: Dict[str, Any], now: Dict[str, Any], left: b
         **{"service": "api", "name": "api-2", "state": "exited", "started_at": "t1", "finished_at": "t2", **now}
     )
     assert left_stopped(note, [seen]) == (["api-2"] if left else [])
+
+
+def test_one_that_is_still_ending_after_a_kill_is_watched() -> None:
+    """It was asked to stop by the run that was killed, and runs at the moment."""
+    note = Note("", "", (Noted("api", "api-1", "t1", "t0", True), Noted("web", "web-1", "t1", "t0", False)))
+    made = recovery(plan(WEB, API, note=note), "SIGKILL")
+    assert made.ending == ("api-1",) and made.order == Order((), (("api-1",),), (("api-1",),))
+    assert made.notes == (note.clients[0],)
+    refused = plan(WEB, API, note=note, backups=[BACKUP])
+    assert refused.refusal is not None and refused.order == made.order
+    restarted = plan(WEB, Seen("api", "api-1", "running", "t2", "t1"), note=note)
+    assert restarted.ending == (), "somebody has started it since"
+    goes_on = plan(WEB, API, note=note)
+    assert goes_on.order.stop == (("web-1",), ("api-1",)), "a restart that is not refused stops it anyway"
+    assert [one.asked for one in goes_on.notes] == [False, False]
 
 
 def test_it_is_refused_before_anybody_is_stopped() -> None:
@@ -206,6 +221,17 @@ def test_a_plan_that_others_have_overtaken() -> None:
     assert moved_meanwhile(made, [WEB, Seen("api", "api-1", "running", "t5", "t4")]) == ["api-1"]
     assert moved_meanwhile(made, [Seen("web", "web-1", "exited", "t1", "t5"), API]) == ["web-1"]
     assert moved_meanwhile(made, [API]) == ["web-1"]
+
+
+def test_after_a_kill_a_server_that_is_down_is_started() -> None:
+    made = recovery(plan(AWAY, note=NOTE, alterations=[down(**CLEAN)]), "SIGKILL")
+    assert made.server is not None and made.server.steps == START and made.order.stop == ()
+    done = Done(untouched(made.records), made.server.details(), True, True)
+    done.rows["api-2"].update(started=True, after="running")
+    with pytest.raises(
+        UnprovenError, match=r"killed .SIGKILL. before it was finished\. The server was started\. The cl"
+    ):
+        concluded(made, done)
 
 
 def test_after_a_kill_only_those_that_it_stopped_are_started() -> None:

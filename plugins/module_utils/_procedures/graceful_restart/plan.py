@@ -31,12 +31,14 @@ class State:
 
 @dataclass(frozen=True)
 class Plan:
-    """``refusal``: the server stays as it is, and those in ``left`` are started nevertheless."""
+    """``refusal``: the server stays as it is, and those in ``left`` and ``ending`` are started nevertheless."""
 
     server: Optional[server_.Plan]
     order: Order
     records: Tuple[Record, ...]
     left: Tuple[str, ...]  # whom an interrupted run has left stopped
+    ending: Tuple[str, ...]  # whom it has asked to stop, and who has not ended yet
+    former: Tuple[Noted, ...]  # both, as that run wrote them down
     notes: Tuple[Noted, ...]
     where: str
     grace_seconds: float
@@ -60,7 +62,9 @@ class Plan:
             assert self.refusal is not None
             raise RefusedError(
                 self.refusal.msg,
-                " ".join([self.refusal.hint, "A run without check mode starts %s." % _listed(self.left)]).strip(),
+                " ".join(
+                    [self.refusal.hint, "A run without check mode starts %s." % _listed(flat(self.order.start))]
+                ).strip(),
                 details=self.refusal.details,
             )
         return Change(
@@ -72,7 +76,8 @@ def decide(
     state: State, wanted: server_.Wanted, server: Optional[str], grace_seconds: float, patience_seconds: float
 ) -> Plan:
     """Raises RefusedError where the server cannot be restarted now, before anybody is stopped."""
-    left = left_stopped(state.note, state.seen)
+    left, ending = left_stopped(state.note, state.seen), still_ending(state.note, state.seen)
+    former = tuple(one for one in state.note.clients if one.name in (*left, *ending))
     order = Order()
     if state.seen:
         stop = clients_.decide(state.seen, state.declared, clients_.STOPPED, None, None, server, state.engine).stop
@@ -83,28 +88,41 @@ def decide(
         plan: Optional[server_.Plan] = server_.decide(state.server, wanted)
         refusal = None
     except RefusedError as refused:
-        if not left:
+        if not former:
             raise
         plan, refusal = None, refused
-        order = only(order, left)
-    return Plan(
+    made = Plan(
         plan,
         order,
         clients_.records(state.seen, order),
         tuple(left),
-        notes(state.note, state.seen, order, left),
+        tuple(ending),
+        former,
+        tuple(one for one in former if one.name in left) + _noted(state.seen, flat(order.stop)),
         state.where,
         grace_seconds,
         patience_seconds,
-        refusal,
     )
+    return made if refusal is None else only_former(made, refusal)
 
 
-def only(order: Order, names: Sequence[str]) -> Order:
-    """Nobody is stopped, and only these are started."""
-    groups = (tuple(name for name in group if name in names) for group in order.start)
+def only_former(plan: Plan, refusal: OncallError) -> Plan:
+    """The server stays as it is, nobody is stopped; those that a former run has asked to stop are started."""
+    mine = [one.name for one in plan.former]
+    groups = (tuple(name for name in group if name in mine) for group in plan.order.start)
     start = tuple(group for group in groups if group)
-    return dataclasses.replace(order, stop=(), start=start, wait=start)
+    order = dataclasses.replace(plan.order, stop=(), start=start, wait=start)
+    foreseen = tuple(
+        dict(row, asked=False, stopped=False, started=row["name"] in mine, after="running")
+        if row["name"] in mine
+        else dict(row, asked=False, stopped=False, started=False, after=row["before"])
+        for row in plan.records
+    )
+    return dataclasses.replace(plan, server=None, order=order, records=foreseen, notes=plan.former, refusal=refusal)
+
+
+def _noted(seen: Sequence[Seen], names: Sequence[str]) -> Tuple[Noted, ...]:
+    return tuple(Noted(one.service, one.name, one.started_at, one.finished_at) for one in seen if one.name in names)
 
 
 def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:
@@ -121,6 +139,16 @@ def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:
     ]
 
 
+def still_ending(note: Note, seen: Sequence[Seen]) -> List[str]:
+    """Whom the run that wrote the note has asked to stop, and who has neither ended nor been started since."""
+    now = {one.name: one for one in seen}
+    return [
+        one.name
+        for one in note.clients
+        if one.asked and one.name in now and now[one.name].state in LIVE and now[one.name].started_at == one.started_at
+    ]
+
+
 def moved_meanwhile(plan: Plan, seen: Sequence[Seen]) -> List[str]:
     """Clients that somebody else has started or stopped since the plan was made: what would be noted is not true."""
     now = {one.name: one for one in seen}
@@ -132,15 +160,6 @@ def moved_meanwhile(plan: Plan, seen: Sequence[Seen]) -> List[str]:
         or now[one.name].started_at != one.started_at
         or (now[one.name].state in LIVE) != (before[one.name] in LIVE)
     ]
-
-
-def notes(note: Note, seen: Sequence[Seen], order: Order, left: Sequence[str]) -> Tuple[Noted, ...]:
-    """What is written down before anybody is stopped: those to come, and those that a former run has left."""
-    former = tuple(one for one in note.clients if one.name in left)
-    stop = flat(order.stop)
-    return former + tuple(
-        Noted(one.service, one.name, one.started_at, one.finished_at) for one in seen if one.name in stop
-    )
 
 
 @dataclass
@@ -193,7 +212,11 @@ def _told(plan: Plan, done: Done) -> Tuple[List[str], List[str]]:
     if error is not None:
         said.append(error.msg)
         hints.append(error.hint)
-        started = [name for name in plan.left if done.rows[name]["started"]]
+        if plan.refusal is not None and done.error is not None:
+            said.append(done.error.msg)
+        elif plan.refusal is not None and done.restarted:
+            said.append("The server was started")
+        started = [name for name in flat(plan.order.start) if done.rows[name]["started"]]
         if plan.refusal is not None and started:
             hints.append("Started %s, which an interrupted restart had left stopped." % _listed(started))
     failed = clients_.failed(done.rows)
@@ -209,13 +232,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def recovery(plan: Plan, how: str) -> Plan:
-    """After the process that carried it out was killed: only those that it has stopped are started."""
-    return dataclasses.replace(
+    """After the process that carried it out was killed: what it had stopped is started, server and clients alike."""
+    made = only_former(
         plan,
-        server=None,
-        order=only(plan.order, plan.left),
-        refusal=UnprovenError(
-            "The restart was killed (%s) before it was finished" % how,
-            "Run triage, then graceful_restart again.",
+        UnprovenError(
+            "The restart was killed (%s) before it was finished" % how, "Run triage, then graceful_restart again."
         ),
     )
+    is_down = plan.server is not None and server_.CHECKPOINT not in plan.server.steps
+    return dataclasses.replace(made, server=plan.server if is_down else None)

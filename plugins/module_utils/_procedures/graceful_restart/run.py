@@ -69,7 +69,7 @@ class GracefulRestart:
         return concluded(plan, done)
 
     def recover(self, target: Target, options: Options, how: str) -> Change:
-        """The process that did it was killed: whoever it had stopped is started."""
+        """The process that did it was killed: whatever it had stopped is started."""
         try:
             plan = recovery(self.plan(self.read(target, options), options), how)
             return self.prove(target, plan, self.apply(target, plan))
@@ -94,6 +94,9 @@ class _Run:
     def __init__(self, target: Target, plan: Plan) -> None:
         self._target, self._plan = target, plan
         self._done = Done(untouched(plan.records), plan.server.details() if plan.server else {})
+        if plan.refusal is not None:  # asked by the run before: watched until they have ended
+            for name in plan.ending:
+                self._done.rows[name]["asked"] = True
         self._note = Writer(plan.where, "graceful_restart of %s" % target.host, plan.notes)
         containers: Dict[str, Container] = {one.name: one for one in _containers(target)}
         others = moved_meanwhile(plan, look(list(containers.values()), Deadline(target.deadline_seconds)))
