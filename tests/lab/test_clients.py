@@ -25,6 +25,7 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 SLOW = (
     "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(3), sys.exit())); time.sleep(9999)"
 )
+LOADING = "import time; time.sleep(3); " + SLOW.replace("time.sleep(3), ", "")
 # Runs the first time; every later start of the same container ends with 3.
 BRITTLE = (
     "import os, signal, sys, time; os.path.exists('/tmp/x') and sys.exit(3); open('/tmp/x', 'w').close(); "
@@ -40,6 +41,7 @@ def service(program: str) -> dict[str, Any]:
 def stack() -> Iterator[Stack]:
     with Stack("lab-clients") as made:
         others = {"stubborn": service(STUBBORN), "slow": service(SLOW), "brittle": service(BRITTLE)}
+        others["loading"] = service(LOADING)
         others["brittle"]["restart"] = "no"
         made.up({"services": {**others, **LIGHT}}, scale=2)
         wait_for(lambda: docker("exec", made.name("brittle"), "ls", "/tmp/x", check=False))
@@ -142,6 +144,15 @@ def test_one_that_ends_late_comes_back(stack: Stack) -> None:
     result = module(stack, "clients", clients=clients, state="restarted", services=["slow"], grace_seconds=1)
     assert result["failed"] is False and result["started"] == [slow], result["msg"]
     assert stack.inspect(slow)["State"]["Running"] and started_at(stack, slow) != before
+
+
+def test_one_that_is_still_loading_does_not_miss_its_signal(stack: Stack) -> None:
+    """As process 1 it has no handler yet, and what is sent meanwhile is lost."""
+    loading = stack.name("loading")
+    docker("restart", "-t", "0", loading)
+    clients = [{"service": "loading"}]
+    result = module(stack, "clients", clients=clients, state="stopped", grace_seconds=25)
+    assert result["stopped"] == [loading] and 2 < result["containers"][0]["stop_seconds"] < 25, result
 
 
 def test_a_client_that_ends_again_keeps_nobody_else_down(stack: Stack) -> None:

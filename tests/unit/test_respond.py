@@ -137,6 +137,14 @@ def test_what_is_said(allow: List[str], done: Dict[str, Any], after: Dict[str, A
         assert line["tells"] is ("Tell the " in line["text"])
 
 
+def test_a_restart_tells_its_downtime_and_its_notes() -> None:
+    notes = ["A long transaction is rolled back: pid 4711."]
+    done = {**DONE, "downtime_seconds": 0.904, "notes": notes}
+    lines = outcome(decide(EXHAUSTED, "graceful_restart"), done, HEALTHY)
+    assert [line["text"] for line in lines] == ["graceful_restart, downtime 0.9 s", *notes]
+    assert outcome(decide(EXHAUSTED, "start"), {**DONE, "downtime_seconds": None}, HEALTHY)[0]["text"] == "start"
+
+
 def test_a_healthy_server_needs_no_words() -> None:
     assert outcome(respond(HEALTHY, REMEDIES), {}, HEALTHY) == []
 

@@ -93,7 +93,8 @@ def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
     elif result is None:
         return [_line("nothing: %s" % (said or "%s did not run" % verb))]
     else:
-        lines = [_line(verb if result == DONE else "%s: nothing had to be changed" % verb)]
+        lines = [_line(_did(verb, done) if result == DONE else "%s: nothing had to be changed" % verb)]
+        lines += [_line(str(note)) for note in done.get("notes") or []]
     verdict = after.get("verdict")
     if not isinstance(verdict, Mapping):
         why = " ".join(str(after.get("msg") or "no answer").split())
@@ -129,6 +130,11 @@ def _result(done: Mapping[str, Any]) -> Optional[str]:
         return FAILED
     outcome = done.get("outcome")
     return str(outcome) if outcome else None
+
+
+def _did(verb: str, done: Mapping[str, Any]) -> str:
+    seconds = done.get("downtime_seconds")
+    return verb if seconds is None else "%s, downtime %.1f s" % (verb, seconds)
 
 
 def _step(verb: str, variables: Dict[str, Any], verdict: Mapping[str, Any]) -> Dict[str, Any]:

@@ -9,11 +9,15 @@ import time
 from typing import TYPE_CHECKING, Union
 
 from ..._core.errors import DeadlineError
+from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.api import EngineError
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._gather.runtime.compose.engine import Engine
+
+_YOUNG_SECONDS = 15.0
+_AGAIN_SECONDS = 5.0
 
 
 def start(engine: Engine, container: str, deadline: Deadline) -> None:
@@ -24,14 +28,21 @@ def start(engine: Engine, container: str, deadline: Deadline) -> None:
 def stop(engine: Engine, container: str, deadline: Deadline) -> None:
     """Ask a container to end by its own stop signal, and wait until it has. Its restart policy stays quiet.
 
-    DeadlineError: it is still ending, or takes no notice.
+    One that has only just been started is asked more than once: as process 1 a program that has no handler yet, being
+    busy loading, never hears the signal. DeadlineError: it is still ending, or takes no notice.
     """
     path = "/containers/%s/json" % container
     inspected = engine.get(path, deadline)
-    send(engine, container, inspected["Config"].get("StopSignal") or "SIGTERM", deadline)
+    number = inspected["Config"].get("StopSignal") or "SIGTERM"
+    uptime = containers.lifecycle(inspected, engine.now())["uptime_seconds"] or 0.0
+    send(engine, container, number, deadline)
+    again = time.monotonic() + _AGAIN_SECONDS
     while engine.get(path, deadline)["State"]["Status"] in ("running", "paused", "restarting"):
         if deadline.passed():
             raise DeadlineError("%s did not end in time" % inspected["Name"].lstrip("/"))
+        if time.monotonic() >= again and uptime < _YOUNG_SECONDS:
+            send(engine, container, number, deadline)
+            uptime, again = uptime + _AGAIN_SECONDS, time.monotonic() + _AGAIN_SECONDS
         time.sleep(deadline.left(0.1))
 
 
