@@ -58,8 +58,12 @@ options:
     type: str
   env_file:
     description:
-      - A file of lines C(KEY=value) on the target host that the role's clients get their password from, such as the
-        C(.env) of a Compose project.
+      - A file of lines C(KEY=value) that the role's clients get their password from, such as the C(.env) of a Compose
+        project.
+      - It is a file of the target host. Where the target is reached from the controller (O(runtime=remote), or
+        O(docker_host) of another machine) it is a file of the controller. RV(files_on) and every message say which.
+      - Refused with O(docker_host) of another machine when containers would have to be made anew, because the Compose
+        files are there. Have Ansible reach that host instead.
       - Without it the password must be the one that the role's containers have already.
     type: path
   env_keys:
@@ -70,7 +74,8 @@ options:
     elements: str
   password_file:
     description:
-      - A file on the target host that gets the password and nothing else. Created with mode 0600 if it is not there.
+      - A file that gets the password and nothing else. Created with mode 0600 if it is not there.
+      - On the target host or on the controller, as O(env_file) is.
     type: path
   valid_until:
     description:
@@ -141,6 +146,13 @@ files:
   type: list
   elements: str
   sample: [/srv/shop/.env]
+files_on:
+  description:
+    - The machine whose files O(env_file) and O(password_file) are. It is V(the controller), or the host by its name.
+    - Null when neither was given.
+  returned: success
+  type: str
+  sample: the host db1
 recreated:
   description: Services whose containers were made anew (in check mode, would be).
   returned: success
@@ -201,7 +213,7 @@ put_back:
   returned: when the proof failed
   type: list
   elements: str
-  sample: ["the password of role app", /srv/shop/.env, "the containers of api, made anew"]
+  sample: ["the password of role app", "/srv/shop/.env on the host db1", "the containers of api, made anew"]
 not_put_back:
   description: What could not be put back, and why.
   returned: when the proof failed

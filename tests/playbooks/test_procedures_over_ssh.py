@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,13 @@ def test_cancel_queries_on_a_host(tmp_path: Path, sshd: Sshd, server: Server) ->
         wait_for(lambda: server.sql("SELECT id FROM items", "shop") == "2")
 
 
+def test_graceful_restart_on_a_host(tmp_path: Path, sshd: Sshd, server: Server) -> None:
+    server.conf(max_wal_senders=7)
+    before = server.pid
+    carry_out(on(server, tmp_path, sshd.over_ssh(become=True)), "graceful_restart", "healthy / None")
+    assert server.pid != before and server.sql("SHOW max_wal_senders") == "7"
+
+
 def test_rollback_prepared_on_a_host(tmp_path: Path, sshd: Sshd, server: Server) -> None:
     server.sql("BEGIN; UPDATE items SET id = 3; PREPARE TRANSACTION 'import-42'", "shop", "shop")
     with sessions(server, "UPDATE items SET id = 4;"):
@@ -201,6 +209,14 @@ def test_pool_reset_in_a_container(tmp_path: Path, sshd: Sshd, stack: Stack, rel
     assert started(stack, "api") == before
 
 
+def test_graceful_restart_of_a_container(tmp_path: Path, sshd: Sshd, stack: Stack) -> None:
+    stack.configure("max_wal_senders = 7")
+    before = started(stack), started(stack, "api")
+    carry_out(at(stack, tmp_path, sshd.over_ssh()), "graceful_restart", "healthy / None")
+    assert stack.sql("SHOW max_wal_senders") == "7"
+    assert started(stack) > before[0] and started(stack, "api") > before[1]
+
+
 def test_cancel_queries_in_a_container(tmp_path: Path, sshd: Sshd, stack: Stack, released: None) -> None:
     stack.call("transaction", connections=1, sql="LOCK TABLE items")
     stack.call("load", connections=1, sql="SELECT count(*) FROM items")
@@ -268,3 +284,143 @@ def test_at_an_engine_elsewhere(afar: Controller, stack: Stack, released: None) 
     stack.call("leak", connections=27)
     carry_out(afar, "pool_reset", "pool_exhausted / idle_connections")
     assert int(stack.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'")) < 5
+    before = started(stack), started(stack, "api")
+    carry_out(afar, "graceful_restart", "healthy / None")
+    assert started(stack) > before[0] and started(stack, "api") > before[1]
+
+
+def test_an_env_file_and_an_engine_elsewhere(tmp_path: Path, stack: Stack) -> None:
+    """The Compose files are beside the engine, and the file would be the controller's."""
+    settings = tmp_path / ".env"
+    settings.write_text("LAB_PASSWORD=%s\n" % APP_PASSWORD)
+    verifier = "SELECT rolpassword FROM pg_authid WHERE rolname = 'app'"
+    before = stack.sql(verifier), started(stack, "api")
+    given = {"oncall_role": "app", "oncall_env_file": str(settings), "oncall_env_keys": ["LAB_PASSWORD"]}
+    with Engine(stack.work, tcp=True) as engine:
+        controller = at(stack, tmp_path, refusing_ssh(), docker_host=engine.docker_host)
+        code, out = controller.run("ansible-playbook", "oncall.postgresql.credentials_reset", "-e", json.dumps(given))
+    assert code == 2, out
+    said = "env_file is refused with docker_host=%s: api cannot be recreated from here" % engine.docker_host
+    assert said in " ".join(out.split()), out
+    assert (stack.sql(verifier), started(stack, "api")) == before
+    assert settings.read_text() == "LAB_PASSWORD=%s\n" % APP_PASSWORD
+
+
+# --- keywords of a task -----------------------------------------------------------------------------------------------
+
+
+def holds(controller: Controller, *tasks: dict[str, Any]) -> None:
+    """A play of ``tasks``, for the group; what they assert is so."""
+    defaults = {"group/oncall.postgresql.target": "{{ oncall_target }}"}
+    play = {"hosts": "postgresql", "gather_facts": False, "module_defaults": defaults, "tasks": tasks}
+    (controller.directory / "play.json").write_text(json.dumps([play]))
+    code, out = controller.run("ansible-playbook", "play.json")
+    assert code == 0, out
+    assert PASSWORD not in out and OTHER not in out
+
+
+def asserted(*that: str) -> dict[str, Any]:
+    return {"ansible.builtin.assert": {"that": list(that)}}
+
+
+def by_network(server: Server, **options: Any) -> dict[str, Any]:
+    """Reached from the controller, as a role whose password is to be found somewhere else."""
+    return {"runtime": "remote", "login_host": server.host, "login_port": server.port, "login_user": "shop", **options}
+
+
+def test_delegate_to(tmp_path: Path, sshd: Sshd, server: Server) -> None:
+    """Where it is told to run, as any module, and not where the target would be reached from otherwise."""
+    controller = on(server, tmp_path, refusing_ssh())
+    inventory = json.loads((tmp_path / "inventory.json").read_text())
+    inventory["others"] = {"hosts": {"bastion": sshd.over_ssh(become=True), "lost": refusing_ssh()}}
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    away = {"oncall.postgresql.server_info": by_network(server, data_directory=None, bin_directory=None, log_file=None)}
+    holds(
+        controller,
+        {"oncall.postgresql.triage": None, "delegate_to": "bastion", "register": "there"},
+        {**away, "delegate_to": "lost", "ignore_unreachable": True, "register": "nowhere"},
+        asserted("there.verdict.code == 'healthy'", "there.target.host == 'db'", "nowhere is unreachable"),
+    )
+
+
+@pytest.mark.parametrize("where", ["worker", "host"])
+def test_environment(tmp_path: Path, sshd: Sshd, server: Server, where: str) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.write_text("*:*:*:shop:%s\n" % PASSWORD)
+    passwords.chmod(0o600)
+    more = {} if where == "worker" else {"runtime": "pg_ctl", "data_directory": str(server.data)}
+    host = refusing_ssh() if where == "worker" else sshd.over_ssh()
+    ask = {"oncall.postgresql.connections_info": None}
+    holds(
+        Controller(tmp_path, {"db": by_network(server, login_db="shop", **more)}, host),
+        {**ask, "register": "without", "ignore_errors": True},
+        {**ask, "register": "with", "environment": {"PGPASSFILE": str(passwords)}},
+        {**ask, "register": "after", "ignore_errors": True},
+        asserted("with.answer == 'yes'", *("%s.answer | default('') != 'yes'" % name for name in ("without", "after"))),
+    )
+
+
+def test_environment_on_the_way_to_an_engine(tmp_path: Path, sshd: Sshd, stack: Stack) -> None:
+    """PATH has the command ssh in it that finds the keys."""
+    ask = {"oncall.postgresql.server_info": None}
+    holds(
+        at(stack, tmp_path, refusing_ssh(), docker_host=sshd.engine()),
+        {**ask, "register": "without", "ignore_errors": True},
+        {**ask, "register": "with", "environment": sshd.environment},
+        asserted("without is failed", "with.answer == 'yes'"),
+    )
+
+
+def test_async(tmp_path: Path, sshd: Sshd, server: Server) -> None:
+    ask = {"oncall.postgresql.triage": None, "async": 60}
+    status = {"ansible.builtin.async_status": {"jid": "{{ begun.ansible_job_id }}"}, "register": "done"}
+    away = by_network(server, data_directory=None, bin_directory=None, log_file=None)
+    line = (
+        "async is not possible here: this target is reached from the controller, inside Ansible's worker. Leave async "
+        "out, or add delegate_to: localhost, which runs it as a module."
+    )
+    holds(
+        on(server, tmp_path, sshd.over_ssh()),
+        {**ask, "poll": 1, "register": "waited"},
+        {**ask, "poll": 0, "register": "begun"},
+        {**status, "until": "done is finished", "retries": 60, "delay": 1},
+        {**ask, "oncall.postgresql.triage": away, "poll": 1, "register": "refused", "ignore_errors": True},
+        asserted("waited.verdict.code == 'healthy'", "done.verdict.code == 'healthy'"),
+        asserted("refused is failed", "refused.msg == %s" % json.dumps(line)),
+    )
+
+
+def test_vars(tmp_path: Path, sshd: Sshd, server: Server) -> None:
+    """Of a task: over the host's own, for a target on the host and for one that is reached from here."""
+    elsewhere = {**by_network(server), "login_user": "oncall", "login_password": PASSWORD, "login_db": "{{ name }}"}
+    ask = {"oncall.postgresql.server_info": None}
+    holds(
+        Controller(tmp_path, {"db": {"runtime": "pg_ctl", "data_directory": "/nowhere"}}, sshd.over_ssh()),
+        {**ask, "register": "wrong", "ignore_errors": True},
+        {**ask, "register": "there", "vars": {"oncall_target": beside(server)}},
+        {**ask, "register": "here", "vars": {"oncall_target": elsewhere, "name": "shop"}},
+        asserted("wrong is failed", "'/nowhere' in wrong.msg", "there.answer == 'yes'", "here.answer == 'yes'"),
+    )
+
+
+def test_whose_file_it_is(tmp_path: Path, sshd: Sshd, server: Server) -> None:
+    """A file of the controller where the target is reached from there, else one of the host."""
+    server.sql("CREATE ROLE admin SUPERUSER LOGIN PASSWORD '%s'" % OTHER)
+    client = {"service": "shop", "login": login(server)}
+    away = by_network(server, login_user="admin", login_password=OTHER, clients=[client])
+    secret = tmp_path / "secret"
+    reset = {"role": "shop", "password": PASSWORD, "password_file": str(secret)}
+    lost = {**reset, "env_file": "/nowhere/.env", "env_keys": ["PW"]}
+    for target, host, place in (
+        (away, refusing_ssh(), "the controller"),
+        (beside(server), sshd.over_ssh(become=True), "the host %s" % platform.node()),
+    ):
+        holds(
+            Controller(tmp_path, {"db": target}, host),
+            {"oncall.postgresql.credentials": reset, "register": "done"},
+            {"oncall.postgresql.credentials": lost, "register": "lost", "ignore_errors": True},
+            asserted("done.files == ['%s']" % secret, "done.files_on == '%s'" % place),
+            asserted("lost.msg == 'On %s: /nowhere/.env does not exist. Correct the path.'" % place),
+        )
+        assert secret.read_text() == PASSWORD + "\n"
+        secret.unlink()

@@ -164,6 +164,16 @@ def test_attempt(code: int, said: str, outcome: str, message: "str | None") -> N
     assert (result["outcome"], result["message"], result["succeeded"]) == (outcome, message, code == 0)
 
 
+REFUSED = b"SFATAL\0VFATAL\0C28000\0Mno entry\0\0"
+
+
+@pytest.mark.parametrize(("message", "sqlstate"), [("no entry", "28000"), ("password authentication failed", None)])
+def test_a_refusal_before_the_password_has_the_code_of_the_startup_packet(message: str, sqlstate: str | None) -> None:
+    packet = b"E" + (len(REFUSED) + 4).to_bytes(4, "big") + REFUSED
+    text = OPEN + "startup\t0 %s\nlogin\t2\nlogin-text\t%sFATAL:  %s\n" % (packet.hex(), FAILED, message)
+    assert parse_toolbox(text, LOGIN)["attempt"]["sqlstate"] == sqlstate
+
+
 def test_a_login_tells_where_it_came_from() -> None:
     assert (attempt(0, "172.18.0.9 t")["source_address"], attempt(0, "172.18.0.9 t")["tls"]) == ("172.18.0.9", True)
     assert attempt(0, "- f")["source_address"] is None

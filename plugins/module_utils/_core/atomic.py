@@ -56,7 +56,7 @@ def read(path: str, must_exist: bool = True) -> Found:
             data = file.read(_LONGEST_BYTES + 1)
     except FileNotFoundError:
         if must_exist:
-            raise RefusedError("%s does not exist" % path, "Correct the path: it is one on the target host.") from None
+            raise RefusedError("%s does not exist" % path, "Correct the path.") from None
         return Found(real, None)
     except OSError as error:
         raise RefusedError("%s cannot be read: %s" % (path, error.strerror), "Use become: true.") from None

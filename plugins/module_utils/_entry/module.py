@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import platform
+
 from ansible.module_utils.basic import AnsibleModule
 
 from .._core.errors import OncallError, RefusedError
 from .._core.mask import mask_words
 from .options import hide, nets
+from .target import PLACE
 from .work import Work
 
 
@@ -20,7 +23,8 @@ def run(work: Work) -> None:
     invocation = {"module_args": hide(module.params, spec.options)}
     module.no_log_values, words = nets(module.no_log_values, module.params, spec.options)
     try:
-        result = work.do(module.params, module.check_mode)
+        place = {PLACE: "the host %s" % platform.node()}
+        result = work.do({**module.params, **place}, module.check_mode)
     except OncallError as error:
         refused = isinstance(error, RefusedError)  # nothing was touched
         failed = dict(error.details, msg=str(error), sqlstate=error.sqlstate, refused=refused)

@@ -11,6 +11,8 @@ from .._gather.runtime.base import ClientOption, Runtime
 from .._gather.target import Target
 from .options import check_target, thresholds
 
+PLACE = "_place"  # beside the validated options: what the machine that this runs on is called, see Target.place
+
 if TYPE_CHECKING:
     from .._gather.session.base import Session
 
@@ -31,6 +33,7 @@ def open_target(options: Dict[str, Any], host: str) -> Target:
         options["deadline_seconds"],
         options["connect_timeout_seconds"],
         tuple(clients),
+        options.get(PLACE) or "this host",
     )
 
 

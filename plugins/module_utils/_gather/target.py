@@ -25,6 +25,7 @@ class Target:
     deadline_seconds: float
     connect_timeout_seconds: float
     clients: Tuple[ClientOption, ...] = ()
+    place: str = "this host"  # the machine that the code runs on, whose files are meant; in words, as a message has it
 
     def close(self) -> None:
         self.session.close()

@@ -16,6 +16,8 @@ from ansible.utils.display import Display
 from ...module_utils._core.errors import OncallError, RefusedError
 from ...module_utils._core.mask import mask_words
 from ...module_utils._entry.options import nets
+from ...module_utils._entry.target import PLACE
+from ...module_utils._gather.runtime.compose.address import elsewhere
 from .checking import Checked, check
 from .works import WORKS, preload
 
@@ -87,7 +89,7 @@ class ActionModule(ActionBase):
         os.environ.update({key: str(value) for key, value in environment.items()})
         work = WORKS[name]
         try:
-            result = work.do(checked.options, self._task.check_mode)
+            result = work.do({**checked.options, PLACE: "the controller"}, self._task.check_mode)
         except OncallError as error:
             refused = isinstance(error, RefusedError)
             result = dict(error.details, **failed(str(error)), sqlstate=error.sqlstate, refused=refused)
@@ -98,8 +100,7 @@ class ActionModule(ActionBase):
 
 def _reached_from_here(options: Mapping[str, Any]) -> bool:
     """Nothing needs to run on the inventory host: only the wire is used, or an engine at another address."""
-    engine = str(options.get("docker_host") or "")
-    return options["runtime"] == "remote" or engine.startswith(("ssh://", "tcp://", "http://", "https://"))
+    return options["runtime"] == "remote" or elsewhere(options.get("docker_host"))
 
 
 def _has_libraries(options: Mapping[str, Any]) -> bool:

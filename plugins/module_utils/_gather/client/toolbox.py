@@ -5,7 +5,8 @@
 
 Needs sh, getent, timeout and psql; with bash (both flavours of the official image have it) TCP is probed plainly and
 the start-up packet is sent byte by byte, so that the answer's SQLSTATE is seen. The login is psql's: its message is
-the server's, in the server's language, and tells no SQLSTATE; the catalog says why it failed.
+the server's, in the server's language, and tells no SQLSTATE; the catalog says why it failed. (A refusal that comes
+before the password is that of the start-up packet, too, which tells its SQLSTATE.)
 The password comes on the first line of standard input: it is in no argument list and in no container's configuration.
 """
 
@@ -155,11 +156,15 @@ def parse_toolbox(text: str, settings: Login) -> Dict[str, Any]:
     addresses = list(dict.fromkeys(value for key, value in lines if key == "resolve"))
     resolution = _resolution(settings.host, addresses, _between(words, "begin", "resolved"))
     reach = _reach(lines, settings.port)
+    startup = None if reach is None else _startup(words, reach, secrets)
+    attempt = _attempt(lines, words, secrets)
+    if attempt and startup and attempt["outcome"] == "rejected" and attempt["message"] == startup["message"]:
+        attempt["sqlstate"] = startup["sqlstate"]  # the same refusal, where it tells its code
     return {
         "resolution": None if settings.host.startswith("/") else resolution,
         "reach": reach,
-        "startup": None if reach is None else _startup(words, reach, secrets),
-        "attempt": _attempt(lines, words, secrets),
+        "startup": startup,
+        "attempt": attempt,
     }
 
 

@@ -9,11 +9,12 @@ server gets a verifier only. Each step says how to undo it before it is begun.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from ..._core import atomic
 from ..._core.deadline import Deadline
@@ -25,6 +26,7 @@ from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
+from ..._gather.runtime.compose.address import elsewhere
 from ..._gather.session.bind import identifier
 from ..procedure import Change, Options
 from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
@@ -65,6 +67,7 @@ class _Scene:
     options: Options
     seen: Seen
     started: float  # by the monotonic clock
+    place: str  # whose files they are
     env: Optional[atomic.Found] = None
     secret: Optional[atomic.Found] = None
     recreation: Any = None  # a Recreation, where containers may be recreated
@@ -141,9 +144,16 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     roles = target.session.query(ROLE, deadline, role=request.role, valid_until=request.valid_until)
     own = _own_passwords(target)
     clients = tuple(_client_seen(client, one, own) for client, one in facts)
-    env = atomic.read(request.env_file) if request.env_file else None
-    secret = atomic.read(request.password_file, must_exist=False) if request.password_file else None
     services = list(dict.fromkeys(one.service for one in clients if one.container))
+    if request.env_file and services and elsewhere(options["docker_host"]):
+        raise RefusedError(
+            "env_file is refused with docker_host=%s: %s cannot be recreated from here, since the Compose files are on "
+            "the engine's host and %s would be a file of %s"
+            % (options["docker_host"], ", ".join(services), request.env_file, target.place),
+            "Leave out docker_host and have Ansible reach that host by SSH; or give password_of and no env_file.",
+        )
+    env = _read(target, request.env_file, True)
+    secret = _read(target, request.password_file, False)
     recreation, described = None, None
     if env is not None and services and own is not None:
         recreation = _recreation(target, options, services, Deadline(_COMPOSE_SECONDS))
@@ -161,10 +171,25 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     for path, found in ((request.env_file, env), (request.password_file, secret)):
         try:
             if path is not None and found is not None:
-                atomic.check_writable(found)
+                with _file_of(target):
+                    atomic.check_writable(found)
         except RefusedError as error:
             unwritable[path] = error
-    return _Scene(request, options, seen, started, env, secret, recreation, unwritable)
+    return _Scene(request, options, seen, started, target.place, env, secret, recreation, unwritable)
+
+
+def _read(target: Target, path: Optional[str], must_exist: bool) -> Optional[atomic.Found]:
+    with _file_of(target):
+        return atomic.read(path, must_exist) if path else None
+
+
+@contextlib.contextmanager
+def _file_of(target: Target) -> Iterator[None]:
+    """What fails inside says whose file it is: the controller and the host may have one of the same name."""
+    try:
+        yield
+    except OncallError as error:
+        raise type(error)("On %s: %s" % (target.place, error.msg), error.hint) from None
 
 
 def _examine(
@@ -228,8 +253,9 @@ def _apply(target: Target, options: Options, request: Request, scene: _Scene, pl
         ):
             if found is not None and text is not None:
                 data = text.encode("utf-8", "surrogateescape")
-                done.undo.append((str(what), functools.partial(atomic.put_back, found, data)))
-                atomic.write(found, data)
+                done.undo.append(("%s on %s" % (what, scene.place), functools.partial(atomic.put_back, found, data)))
+                with _file_of(target):
+                    atomic.write(found, data)
         if plan.recreate:
             made = functools.partial(_recreate, target, options, scene, plan)
             done.undo.append(("the containers of %s, made anew" % ", ".join(plan.recreate), made))
@@ -400,11 +426,13 @@ def _secrets(scene: _Scene, plan: Plan) -> List[str]:
 def _details(scene: _Scene, plan: Plan, done: _Done) -> Dict[str, Any]:
     request = scene.request
     paths = ((request.env_file, plan.env_text), (request.password_file, plan.secret_text))
+    given = [path for path, _text in paths if path is not None]
     here = [one.service for one in scene.seen.clients if not one.container]
     return {
         "role": request.role,
         "role_changed": plan.alter,
         "files": [path for path, text in paths if text is not None],
+        "files_on": scene.place if given else None,
         "recreated": list(plan.recreate),
         "restart_needed": list(dict.fromkeys(here)) if not plan.empty else [],
         "logins": done.logins,

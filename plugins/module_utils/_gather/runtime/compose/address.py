@@ -33,6 +33,11 @@ class Way(Protocol):
     def close(self) -> None: ...
 
 
+def elsewhere(host: Optional[str]) -> bool:
+    """Whether it is the address of an engine on another machine, as far as anybody can tell."""
+    return (host or "").startswith(("ssh://", "tcp://", "http://", "https://"))
+
+
 def way_to(host: str) -> Way:
     """Raises OptionsError for what is no address, and where a file or command is missing that it needs."""
     try:

@@ -64,6 +64,9 @@ class ComposeClient:
         facts["name"], facts["state"], facts["networks"] = container_name(inspected), state, attached
         if self._unread and facts["error"] is None:
             facts["error"] = "; ".join("cannot read its %s: %s" % problem for problem in sorted(self._unread.items()))
+        attempt = facts["attempt"]
+        if attempt and attempt["source_address"] is None:  # a toolbox learns it from a login that succeeds only
+            attempt["source_address"] = _seen_as(facts, servers)
         facts["shared_networks"] = [
             network["name"] for network in attached if network["attached"] and network["name"] in shared
         ]
@@ -87,3 +90,10 @@ class ComposeClient:
             )
 
         return client.examine_toolbox(run, self._option, self.login, deadline)
+
+
+def _seen_as(facts: ClientFacts, servers: Sequence[Network]) -> Optional[str]:
+    """The client's address as the server sees it: on the network that the server's own address is on."""
+    address = (facts["reach"]["address"] or "").rpartition(":")[0] if facts["reach"] else ""
+    names = [network["name"] for network in servers if address and network["address"] == address.strip("[]")]
+    return next((network["address"] for network in facts["networks"] if network["name"] in names), None)
