@@ -91,7 +91,7 @@ def test_a_request_to_end_is_passed_on_and_the_answer_waited_for(tmp_path: Path,
         [sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     until(tmp_path / "begun")
-    for _ in range(3):
+    for _unused in range(3):
         os.killpg(process.pid, number)
         time.sleep(0.05)
     assert process.communicate(timeout=20)[0].strip() == number.name

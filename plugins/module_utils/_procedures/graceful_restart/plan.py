@@ -58,8 +58,7 @@ class Plan:
         return dict(self.server.after if self.server else {}, clients=clients)
 
     def foreseen(self) -> Change:
-        if self.server is None:
-            assert self.refusal is not None
+        if self.server is None and self.refusal is not None:
             raise RefusedError(
                 self.refusal.msg,
                 " ".join(
@@ -67,9 +66,8 @@ class Plan:
                 ).strip(),
                 details=self.refusal.details,
             )
-        return Change(
-            True, self.before(), self.after(), dict(self.server.foreseen().details, clients=list(self.records))
-        )
+        details = self.server.foreseen().details if self.server else {}
+        return Change(True, self.before(), self.after(), dict(details, clients=list(self.records)))
 
 
 def decide(

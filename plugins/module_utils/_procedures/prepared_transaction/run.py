@@ -71,7 +71,8 @@ class Finish:
 
 
 def _found(plan: Plan) -> Mapping[str, Any]:
-    assert plan.found is not None  # an empty plan is not applied
+    if plan.found is None:  # an empty plan is not applied
+        raise ValueError("there is no prepared transaction to finish")
     return plan.found
 
 
