@@ -6,7 +6,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 logs=$CHECKOUT/build/logs
-wanted=("$@") summary=() failed=() running=()
+wanted=("$@") known=() summary=() failed=() running=()
 
 finish() {
     local code=$? each
@@ -20,10 +20,9 @@ finish() {
     printf '%s\n' ${summary[@]+"${summary[@]}"}
     if [ ${#failed[@]} -gt 0 ]; then
         say "FAILED: ${failed[*]}"
-        [ "$code" -ne 0 ] || code=1
-    elif [ "$code" -ne 0 ]; then
-        say "NOT COMPLETE: ended with exit code $code"
     fi
+    [ "$code" -eq 0 ] || say "NOT COMPLETE: ended with exit code $code"
+    [ ${#failed[@]} -eq 0 ] || exit 1
     exit "$code"
 }
 trap finish EXIT
@@ -46,8 +45,10 @@ end_session() {
 stage() {
     local name=$1 begun=$SECONDS code=0 last
     shift
+    known+=("$name")
     [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} virtualenvs " == *" $name "* ]] || return 0
     printf '\n== %s\n' "$name"
+    : >"$logs/$name.log"
     setsid "$@" </dev/null >"$logs/$name.log" 2>&1 &
     running+=($!)
     tail -n +1 -s 0.2 -f --pid=$! "$logs/$name.log" &
@@ -96,3 +97,7 @@ else
     summary+=("  playbooks-2.21  not run: there is no Python 3.12 or later here")
 fi
 stage lab "${pytest[@]}" -n 2 --durations=15 tests/lab || true
+
+for each in ${wanted[@]+"${wanted[@]}"}; do
+    [[ " ${known[*]} " == *" $each "* ]] || fail "there is no stage $each; there are: ${known[*]}"
+done

@@ -29,6 +29,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 SUPERUSER = "postgres"
@@ -255,8 +256,11 @@ class Server:
         self.run("pg_ctl", "reload", "-D", self.data)
 
     def signal(self, number: int) -> None:
-        """To the postmaster, such as SIGSTOP."""
+        """To the postmaster, such as SIGSTOP, which has been obeyed afterwards."""
         os.kill(self.pid, number)
+        stat = pathlib.Path("/proc/%d/stat" % self.pid)
+        while number == signal.SIGSTOP and stat.read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.001)
 
     def conf(self, **settings: Any) -> None:
         """Write settings to the end of postgresql.conf; they count from the next start (or ``reload``)."""

@@ -118,12 +118,9 @@ def test_a_healthy_server(server: Server) -> None:
 
 
 def test_descriptor_limits(stopped: Server) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
-    try:
-        stopped.start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    start: list[Any] = [stopped.bin / "pg_ctl", "start", "-w", "-D", stopped.data, "-l", stopped.log_file]
+    stopped.run("/bin/sh", "-c", 'ulimit -S -n 200 && exec "$@"', "-", *start)
     facts = seen(stopped)
     assert (facts["nofile_soft"], facts["nofile_hard"]) == (200, hard)
 
