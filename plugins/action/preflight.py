@@ -11,6 +11,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
+from ..plugin_utils._run import response
 from ..plugin_utils._run import variables as known
 from ..plugin_utils._run.hosts import same_server
 
@@ -62,6 +63,7 @@ class ActionModule(ActionBase):
             if key not in said:
                 said[key] = known.check_names(verb, raw, extra)
                 said[key] += known.check_frame(values) + known.check_verb(verb, values)
+                said[key] += _remedies(values.get("oncall_auto_remedies")) if verb == known.RESPOND else []
                 said[key] += filter(None, (known.evaluated(name, extra[name], values.get(name)) for name in extra))
             problems += [("", line) if _given(line, extra) else (host, line) for line in said[key]]
             target = values.get("oncall_target", {})
@@ -99,6 +101,14 @@ def _whole(value: Any) -> None:
     """Evaluate nested templates now, where an error still has its place."""
     for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
         _whole(each)
+
+
+def _remedies(given: Any) -> List[str]:
+    try:
+        response.allowed(given)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _given(line: str, extra: Mapping[str, Any]) -> bool:

@@ -14,6 +14,9 @@ import pytest
 
 from .test_real_servers import Controller
 
+REMEDIES = (
+    "cancel_queries, credentials_reset, graceful_restart, network_repair, pool_reset, reload, rollback_prepared, start"
+)
 SERVER = {"runtime": "remote", "login_host": "127.0.0.1", "login_port": 1, "connect_timeout_seconds": 1}
 
 
@@ -87,6 +90,16 @@ def refused(host: str, line: str) -> str:
             ["-e", '{"oncall_role": "app", "oncall_password": "{{ 7*7 }}"}'],
             "oncall_password contains template marks, which Ansible would evaluate. Give it as text: "
             '-e \'{"oncall_password": !unsafe "..."}\'.',
+        ),
+        (
+            "respond",
+            ["-e", "oncall_auto_remedies=start,strat"],
+            "oncall_auto_remedies contains 'strat'. Give any of: %s." % REMEDIES,
+        ),
+        (
+            "respond",
+            ["-e", '{"oncall_auto_remedies": true}'],
+            "oncall_auto_remedies is True. Give a list, of any of: %s." % REMEDIES,
         ),
         ("reload", ["-e", "oncall_fail_on=bad"], "oncall_fail_on is 'bad'. Give one of: warning, critical, emergency."),
     ],

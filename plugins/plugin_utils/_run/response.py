@@ -32,6 +32,8 @@ def allowed(given: Any) -> List[str]:
 
     Raises ValueError for a name that no verdict recommends: a slip of the finger is no permission.
     """
+    if given and not isinstance(given, (str, list, tuple)):
+        raise ValueError("oncall_auto_remedies is %r. Give a list, of any of: %s." % (given, ", ".join(remedies())))
     names = re.split(r"[\s,]+", given) if isinstance(given, str) else [str(name) for name in given or []]
     verbs = [name[len(PREFIX) :] if name.startswith(PREFIX) else name for name in names if name]
     known = remedies() if verbs else []
