@@ -12,8 +12,11 @@ class OncallError(Exception):
     """What was tried and what came back (``msg``), and what to do next (``hint``); one line when printed.
 
     ``sqlstate`` is the five-character code where PostgreSQL gave one, else None. ``details`` is what had been
-    gathered or done when it went wrong; the module returns it, so that nothing is lost.
+    gathered or done when it went wrong; the module returns it, so that nothing is lost. ``touched``: something may have
+    been changed before it was raised.
     """
+
+    touched = False
 
     def __init__(
         self, msg: str, hint: str = "", sqlstate: Optional[str] = None, details: Optional[Mapping[str, Any]] = None
@@ -56,3 +59,5 @@ class RefusedError(OncallError):
 
 class UnprovenError(OncallError):
     """A change was made but its proof failed; the message says what was put back and what was not."""
+
+    touched = True

@@ -9,7 +9,7 @@ import platform
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._core.errors import OncallError, RefusedError
+from .._core.errors import OncallError
 from .._core.mask import mask_words
 from .options import hide, nets
 from .target import PLACE
@@ -26,7 +26,6 @@ def run(work: Work) -> None:
         place = {PLACE: "the host %s" % platform.node()}
         result = work.do({**module.params, **place}, module.check_mode)
     except OncallError as error:
-        refused = isinstance(error, RefusedError)  # nothing was touched
-        failed = dict(error.details, msg=str(error), sqlstate=error.sqlstate, refused=refused)
+        failed = dict(error.details, msg=str(error), sqlstate=error.sqlstate, refused=not error.touched)
         module.fail_json(invocation=invocation, **mask_words(failed, words))
     module.exit_json(invocation=invocation, **mask_words(result, words))

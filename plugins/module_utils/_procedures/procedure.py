@@ -9,6 +9,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Mapping, Optional, Protocol, TypeVar
 
+from .._core.errors import OncallError, RefusedError
+
 if TYPE_CHECKING:
     from .._gather.target import Target
 
@@ -79,4 +81,8 @@ def carry_out(
         plan = procedure.plan(procedure.read(target, options), options)
     if check_mode or plan.empty:
         return plan.foreseen()
-    return procedure.prove(target, plan, procedure.apply(target, plan))
+    try:
+        return procedure.prove(target, plan, procedure.apply(target, plan))
+    except OncallError as error:
+        error.touched = error.touched or not isinstance(error, RefusedError)
+        raise

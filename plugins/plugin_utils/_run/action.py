@@ -13,7 +13,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ...module_utils._core.errors import OncallError, RefusedError
+from ...module_utils._core.errors import OncallError
 from ...module_utils._core.mask import mask_words
 from ...module_utils._entry.options import nets
 from ...module_utils._entry.target import PLACE
@@ -91,8 +91,7 @@ class ActionModule(ActionBase):
         try:
             result = work.do({**checked.options, PLACE: "the controller"}, self._task.check_mode)
         except OncallError as error:
-            refused = isinstance(error, RefusedError)
-            result = dict(error.details, **failed(str(error)), sqlstate=error.sqlstate, refused=refused)
+            result = dict(error.details, **failed(str(error)), sqlstate=error.sqlstate, refused=not error.touched)
         anywhere, words = nets(checked.secrets, checked.options, work.spec.options)
         masked: Dict[str, Any] = mask_words(remove_values(result, anywhere), words)
         return masked
