@@ -15,10 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import remedies
+
 from .stack import SECRETS, Stack, run, write_inventory
 from .writer import PASSWORD, Writer
 
-ALLOW_ALL = "start,reload,graceful_restart,pool_reset,network_repair,credentials_reset,cancel_queries,rollback_prepared"
+ALLOW_ALL = ",".join(remedies())
 DBA, EMERGENCY = "dba", "emergency"
 # What a person must do, and who is told: (code, cause) -> (a regular expression for the summary, to).
 BY_A_PERSON = {

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
 from .._core.errors import OptionsError
@@ -16,21 +17,8 @@ from .._model.answers import Thresholds
 
 RUNTIMES = ("compose", "pg_ctl", "remote")
 
-
-_DEFAULTS = Thresholds()
-
-THRESHOLDS = Spec(
-    {
-        "connection_percent": {"type": "float", "default": _DEFAULTS.connection_percent},
-        "idle_minutes": {"type": "float", "default": _DEFAULTS.idle_minutes},
-        "long_query_seconds": {"type": "float", "default": _DEFAULTS.long_query_seconds},
-        "blocked_seconds": {"type": "float", "default": _DEFAULTS.blocked_seconds},
-        "idle_in_transaction_seconds": {"type": "float", "default": _DEFAULTS.idle_in_transaction_seconds},
-        "free_disk_gib": {"type": "float", "default": _DEFAULTS.free_disk_gib},
-        "xid_age": {"type": "int", "default": _DEFAULTS.xid_age},
-        "replication_lag_seconds": {"type": "float", "default": _DEFAULTS.replication_lag_seconds},
-    }
-)
+# Each field of the dataclass is an option of its type and default.
+THRESHOLDS = Spec({each.name: {"type": each.type, "default": each.default} for each in fields(Thresholds)})
 
 _CLIENT = {
     "service": {"type": "str", "required": True},

@@ -15,7 +15,7 @@ SEVERITIES = (OK, WARNING, CRITICAL, EMERGENCY)  # in rising order
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a number starts to matter. The defaults are the argument spec's (``_options.THRESHOLDS``)."""
+    """Where a number starts to matter. Each field is an option of the target (``_entry.options.THRESHOLDS``)."""
 
     connection_percent: float = 80
     idle_minutes: float = 30
