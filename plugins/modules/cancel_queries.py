@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cancel_queries
-short_description: Cancel the PostgreSQL queries that are in the way
+short_description: Cancel PostgreSQL queries that block others or run too long
 version_added: 0.2.0
 description:
-  - Cancels the queries of root blockers first, those who block others and wait for nobody.
+  - Cancels the queries of root blockers first, those that block others and are not blocked themselves.
   - Then, with O(end_blockers), ends root blockers that have been idle in a transaction for O(blocked_seconds), and
     those that ignored the cancelling.
   - Then cancels queries that have been running for O(query_seconds).
-  - Who is meant is decided anew before each step, since what waited for a root blocker goes on by itself.
+  - The sessions are selected again before each step, since what waited for a root blocker goes on by itself.
   - The rules of M(oncall.postgresql.sessions) hold. Superusers and replication roles that are no declared client,
     backup tools, waits for a synchronous standby and protected users are left alone. Nothing is ever sent SIGKILL.
   - VACUUM, CREATE INDEX, REINDEX, CLUSTER and base backups are only cancelled where O(pids) names them.

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: configuration
-short_description: Reload PostgreSQL's configuration files when they carry no error, and prove it
+short_description: Reload PostgreSQL's configuration files if they contain no errors, and verify it
 version_added: 0.1.0
 description:
   - Has the server load C(postgresql.conf), C(pg_hba.conf), C(pg_ident.conf) and what they include.
-  - Refuses, with nothing touched, while C(pg_file_settings) or C(pg_hba_file_rules) shows an error, and names file,
+  - Refuses, with nothing changed, while C(pg_file_settings) or C(pg_hba_file_rules) shows an error, and names file,
     line and text.
-  - Does nothing when the files say nothing new - no setting differs from the one that is loaded, and no file was
+  - Does nothing when nothing has changed - no setting differs from the one that is loaded, and no file was
     changed since they were loaded.
   - Proves the reload by C(pg_conf_load_time), and says which settings changed and which wait for a restart.
   - Needs SQL as a superuser, and nothing else; it works with every O(runtime).
@@ -37,7 +37,7 @@ options:
     choices: [reloaded]
     default: reloaded
   force:
-    description: Reload even when nothing new is to be seen in the files, such as after a password file was changed.
+    description: Reload even when the files show no change, such as after a password file was changed.
     type: bool
     default: false
   timeout_seconds:

@@ -6,23 +6,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: credentials
-short_description: Give a role a password that its clients prove to work, or leave everything as it was
+short_description: Change a role's password and verify it from its clients, or restore everything
 version_added: 0.1.0
 description:
-  - Changes the password of a role, the files that hold it, and the containers that were made with it, in that order.
-  - A login from the place of each declared client of the role proves it. When one fails, role and files are put back as
-    they were, the containers are made anew from those, and the task fails and says what was put back.
+  - Changes the password of a role, the files that hold it, and the containers that were created with it, in that order.
+  - A login from the place of each declared client of the role verifies it. When one fails, role and files are restored,
+    the containers are recreated from those, and the task fails and says what was restored.
   - The server is given a SCRAM-SHA-256 verifier that is computed here. The password itself never reaches it, nor its
     log, whatever its log settings. Clients need a driver that knows SCRAM, as those of PostgreSQL 10 and newer do; the
     C(pg_hba.conf) method C(md5) accepts it, too.
   - No password is in a result, a diff, a message, an argument list, or the environment of a process that is started.
   - With O(password_of) no client is touched. The role gets the password that its clients use already.
-  - O(env_file) is exchanged as a whole, so that no reader ever sees half of it. Its mode, owner, SELinux context,
+  - O(env_file) is replaced atomically, so that no reader ever sees half of it. Its mode, owner, SELinux context,
     comments, order, line ends and quotes are kept. No copy of it is left behind.
-  - A container keeps the environment that it was made with, so with O(runtime=compose) those of the role's clients are
-    made anew by Compose v2, which must be installed on the target host. This is refused before anything is touched
-    where the Compose files cannot be read, do not hand the password of O(env_file) to the client, or would by now make
-    another container than the one that is there.
+  - A container keeps the environment that it was created with, so with O(runtime=compose) those of the role's clients
+    are recreated by Compose v2, which must be installed on the target host. This is refused before anything is touched
+    where the Compose files cannot be read, do not pass the password of O(env_file) to the client, or no longer match
+    the existing container.
   - Clients that are no containers must be restarted by hand; RV(restart_needed) names them.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
@@ -87,11 +87,11 @@ options:
     type: bool
     default: false
   grace_seconds:
-    description: How long a client's container may take to end before it is made anew. Compose kills it after that.
+    description: How long a client's container may take to stop before it is recreated. Compose kills it after that.
     type: int
     default: 30
   timeout_seconds:
-    description: How long containers that were made anew may take to run and be well again.
+    description: How long recreated containers may take to run and be healthy again.
     type: float
     default: 60
 seealso:

@@ -13,12 +13,12 @@ description:
     on and are not, under the name of their service. Running connections are not touched by that.
   - Where each should be is said by O(networks), else by the Compose files as Compose 2 reads them on the engine's host,
     else by the network that the container was created with and by the other containers of its service.
-  - A server that is attached without its service's name is taken off and attached again, which breaks its connections
+  - A server that is attached without its service's name is detached and attached again, which breaks its connections
     there, and gives it another port where one is published at random. So that is done only while a client cannot
     resolve exactly that name.
   - Whether it helped is asked from the place of each client, as M(oncall.postgresql.network_info) does.
   - Only networks that carry the project's label are touched. No network, container or anything else is ever pruned.
-  - What attaching cannot mend is refused with whom to tell - a packet filter, lost packets, a wrong host name in the
+  - What attaching cannot fix is refused, with whom to notify - a firewall, lost packets, a wrong host name in the
     client's settings.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
@@ -41,9 +41,9 @@ options:
     elements: str
   recreate:
     description:
-      - Also make a network anew, as it was, when all containers are attached as they should be and nothing gets
-        through. That mends an engine whose own packet filter rules were flushed.
-      - Everything on that network is cut off for a moment. Refused when a container of somebody else is on it.
+      - Also recreate a network as it was, when all containers are attached as they should be and nothing gets
+        through. That fixes an engine whose own firewall rules were flushed.
+      - Everything on that network is cut off for a moment. Refused when a container of another project is on it.
     type: bool
     default: false
   verify_seconds:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_reset
-short_description: Make room for connections to PostgreSQL by the least that does it
+short_description: Free PostgreSQL connection slots with the least disruption
 version_added: 0.2.0
 description:
   - Ends the sessions that have been idle for O(idle_minutes).

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: preflight
-short_description: Check what was given to a run before anything is looked at
+short_description: Check the variables of a run before any host is contacted
 version_added: 0.2.0
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)

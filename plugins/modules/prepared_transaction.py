@@ -15,7 +15,7 @@ description:
     distributed transaction did is not known here.
   - Only the owner of the transaction or a superuser may finish it, and only in its database, to which this module
     connects by itself.
-  - One that is not there is no matter.
+  - A transaction that does not exist is not an error.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report
-short_description: Show and write what M(oncall.postgresql.triage) saw
+short_description: Show and write the results of M(oncall.postgresql.triage)
 version_added: 0.1.0
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 description:
   - Prints, for every host of the play, the path through the questions with its answers, the evidence, the verdict, the
-    command that mends it and who must be told; the fleet's summary stands at the end. The worst comes first in the
+    command that fixes it and whom to notify; the fleet's summary stands at the end. The worst comes first in the
     summary and last among the hosts, next to it.
   - Writes the same as files, if O(report_dir) is given.
-  - Hosts that could not be looked at, or not be reached, are reported as such.
+  - Hosts that could not be checked or reached are reported as such.
   - Runs once for the whole play, on the controller, without any connection.
 options:
   variable:
@@ -41,7 +41,7 @@ options:
     elements: str
   report_dir:
     description:
-      - Directory on the controller, made if it does not exist.
+      - Directory on the controller, created if it does not exist.
       - One file C(<host>.json) for every host holds what M(oncall.postgresql.triage) returned. Characters of the host's
         name that are unsafe in a file's name are replaced, and eight hexadecimal digits are added then.
       - One page C(index.html) shows all hosts. It needs nothing else, holds no script and can be sent by mail.

@@ -48,7 +48,7 @@ attributes:
 options:
   state:
     description:
-      - V(cancelled) cancels what the sessions run and leaves them connected. A session that runs nothing is no matter.
+      - V(cancelled) cancels what the sessions run and leaves them connected. An idle session stays as it is.
       - V(absent) ends the sessions; an open transaction is rolled back by the server.
     type: str
     choices: [cancelled, absent]
@@ -83,7 +83,7 @@ options:
     description: An address, a network such as V(10.0.0.0/8), or V(local) for the Unix socket.
     type: str
   blocking:
-    description: Only sessions that hold others up and wait for nobody themselves.
+    description: Only sessions that block others and are not blocked themselves.
     type: bool
     default: false
   protect_applications:

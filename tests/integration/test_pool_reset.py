@@ -190,7 +190,7 @@ def test_a_root_blockers_query_is_cancelled_and_its_session_stays(db: Server, op
         done = cancelled(db)
     assert done["diff"] == planned["diff"] and outcomes(done) == outcomes(planned) == {root.pid: "cancelled"}
     assert done["blocked"] == {"before": 1, "after": 0} and alive(db, root)
-    assert cancelled(db)["msg"] == "No query is in the way"
+    assert cancelled(db)["msg"] == "No query blocks others or runs too long"
 
 
 def test_an_idle_root_blocker_is_ended(db: Server, opened: Connect) -> None:
@@ -220,7 +220,7 @@ def test_one_that_ignores_the_cancelling(db: Server, opened: Connect, end_blocke
         assert outcomes(cancelled(db, **meant)) == {root.pid: "terminated"}
         victim.finish()
         return
-    with pytest.raises(OncallError, match="still running what was cancelled") as caught:
+    with pytest.raises(OncallError, match="still running the cancelled query") as caught:
         cancelled(db, **meant)
     assert outcomes(caught.value.details) == {root.pid: "still_there"} and alive(db, root)
 
@@ -264,7 +264,10 @@ def test_what_comes_meanwhile_counts_towards_the_limit(db: Server, opened: Conne
         while late:
             came.append(late.pop().start("SELECT pg_sleep(60)"))
 
-    with blocked(db, victim), pytest.raises(OncallError, match="more queries are in the way by now") as caught:
+    with (
+        blocked(db, victim),
+        pytest.raises(OncallError, match="more queries block others or run too long by now") as caught,
+    ):
         cancelled(db, query_seconds=0, max_sessions=3, between={"sessions_cancel": come})
     assert caught.value.details["changed"] and outcomes(caught.value.details) == {root.pid: "cancelled"}
     sleeping = db.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")

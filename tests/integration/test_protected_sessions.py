@@ -118,9 +118,9 @@ def test_no_commit_is_acknowledged_that_is_on_no_standby(
 def test_not_even_one_that_is_named(db: Server, opened: Connect, no_standby: None, state: str) -> None:
     client = opened().start("INSERT INTO items VALUES (1)")
     until(lambda: waiting(db) == [client.pid])
-    with pytest.raises(RefusedError, match="waits for a synchronous standby"):
+    with pytest.raises(RefusedError, match="is waiting for a synchronous standby"):
         signalled(db, state=state, pids=[client.pid])
-    with pytest.raises(RefusedError, match="waits for a synchronous standby"):
+    with pytest.raises(RefusedError, match="is waiting for a synchronous standby"):
         by_cancel_queries(pids=[client.pid])(db)
     assert waiting(db) == [client.pid] and not acknowledged(client)
 
@@ -152,7 +152,7 @@ def test_a_root_blocker_that_waits_for_a_standby(db: Server, opened: Connect, no
     root.start("COMMIT")
     victim.start("SELECT * FROM items")
     until(lambda: waiting(db) == [root.pid] and db.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1")
-    with pytest.raises(RefusedError, match="waits for a synchronous standby"):
+    with pytest.raises(RefusedError, match="is waiting for a synchronous standby"):
         by_cancel_queries(query_seconds=3600.0)(db)
     assert waiting(db) == [root.pid] and not acknowledged(root)
 

@@ -133,7 +133,7 @@ def test_only_what_must_be(request_: Request, scene: Seen, alter: bool, file: bo
         pytest.param(
             ENV, replace(seen(API, text=TEXT), role={**ROLE, "superuser": True}), "is a superuser", id="superuser"
         ),
-        pytest.param(ENV, seen(API, text=TEXT, expired=True), "has expired", id="expired"),
+        pytest.param(ENV, seen(API, text=TEXT, expired=True), "a new one would be expired", id="expired"),
         pytest.param(
             replace(ENV, valid_until="2020-01-01"),
             seen(API, text=TEXT, asked_past=True, asked="2020-01-01"),
@@ -141,18 +141,18 @@ def test_only_what_must_be(request_: Request, scene: Seen, alter: bool, file: bo
             id="an end in the past",
         ),
         pytest.param(ENV, seen(API, text=TEXT, in_recovery=True), "is a standby", id="standby"),
-        pytest.param(ENV, seen(API, text=TEXT, reads_verifiers=False), "could not be put back", id="cannot undo"),
+        pytest.param(ENV, seen(API, text=TEXT, reads_verifiers=False), "could not be restored", id="cannot undo"),
         pytest.param(
             ENV,
             replace(seen(API, text=TEXT), session={**SESSION, "superuser": False, "createrole": False}),
             "may not change passwords",
             id="nobody",
         ),
-        pytest.param(ENV, seen(text=TEXT), "nothing could prove", id="no client"),
+        pytest.param(ENV, seen(text=TEXT), "could not be verified", id="no client"),
         pytest.param(
             ENV, seen(replace(API, service="postgres"), text=TEXT), "the server's own service", id="the server itself"
         ),
-        pytest.param(Request("app"), seen(API), "nobody would know it", id="nowhere to write"),
+        pytest.param(Request("app"), seen(API), "nowhere to write it", id="nowhere to write"),
         pytest.param(Request("app", password=NEW), seen(API), "api would be locked out", id="nothing for the client"),
         pytest.param(
             Request("app", password_file="/x"), seen(API), "api would be locked out", id="only a password file"

@@ -88,13 +88,13 @@ def test_a_given_password_with_marks(before: str, after: str) -> None:
         ("OTHER=old-Secret\n", "has no line PW=; nothing was changed. Its keys: OTHER"),
         ("#PW=old-Secret\n", "has no line PW="),
         ("", "Its keys: none"),
-        ("PW=postgresql://app@db/x\n", "holds no password"),
-        ("PW=postgresql://db/x?password=old-Secret\n", "holds no password"),
+        ("PW=postgresql://app@db/x\n", "contains no password"),
+        ("PW=postgresql://db/x?password=old-Secret\n", "contains no password"),
         ("PW=postgresql://other:old-Secret@db/x\n", "another user than role app"),
         ("PW=postgresql://app:${DB_PASSWORD}@db/x\n", "takes its password from another variable"),
         ("PW=$DB_PASSWORD\n", "takes its password from another variable"),
         ('PW="${DB_PASSWORD}"\n', "takes its password from another variable"),
-        ("PW=host=db user=app password=old-Secret\n", "string of words"),
+        ("PW=host=db user=app password=old-Secret\n", "keyword/value connection string"),
     ],
 )
 def test_refuses_what_cannot_be_exchanged(text: str, why: str) -> None:

@@ -116,7 +116,7 @@ POSTGRES = {"user": "postgres", "superuser": True}
         ({}, {"protect_users": ("app",)}, {}, "protected user app"),
         ({}, {"protect_users": ("app",)}, {"user": "app"}, None),
         ({"may_signal": False}, {}, {}, "pg_signal_backend"),
-        ({"sync": "waits", "wait_event": "SyncRep"}, {}, {}, "waits for a synchronous standby"),
+        ({"sync": "waits", "wait_event": "SyncRep"}, {}, {}, "is waiting for a synchronous standby"),
         (
             {"sync": "commits"},
             {"clients": (SHOP,), "protect_applications": ()},
@@ -303,7 +303,7 @@ def test_whose_slot_is_freed(
         ("10.0.0.7(1)", ("psql",), "to a person"),
         ("127.0.0.1(1)", ("gunicorn",), None),
         ("::1(1)", ("gunicorn",), None),
-        ("127.0.0.1(1)", (), "cannot be seen"),
+        ("127.0.0.1(1)", (), "cannot be identified"),
         ("127.0.0.1(1)", ("pgbackrest",), "protected application"),
         ("127.0.0.1(1)", ("psql",), "to a person"),
         ("[local]", (), "from the Unix socket"),

@@ -306,7 +306,7 @@ def test_who_holds_a_shutdown(more: Any, kind: str, text: str) -> None:
     assert found[0]["kind"] == kind and 100 not in [each["pid"] for each in found]
 
     assert re.search(text.replace("(app", r"\(app"), held_by(found))
-    assert held_by([]) == "no process of the server can be seen"
+    assert held_by([]) == "no process of the server is visible"
 
 
 def test_a_reload_that_told_of_errors_did_not_end_a_killed_server() -> None:

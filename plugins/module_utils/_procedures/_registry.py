@@ -85,7 +85,7 @@ REGISTRY: Dict[str, Row] = {
     ),
     "credentials_reset": Row(
         "credentials",
-        "Makes a role and its clients agree on a password again, proved by a login; else everything is put back.",
+        "Gives a role and its clients the same password again, verified by a login; else restores everything.",
         CREDENTIALS,
         (
             Variable("role", "the role"),
@@ -102,7 +102,7 @@ REGISTRY: Dict[str, Row] = {
             Variable("allow_superuser", "the role may be a superuser"),
             Variable("grace_seconds", "how long a client may take to stop before it is recreated"),
         ),
-        "Put back by itself when a login fails; afterwards: run it again with the former password (oncall_password).",
+        "Restored automatically when a login fails; later: run it again with the former password (oncall_password).",
         cuts_off=True,
     ),
     "graceful_restart": Row(
@@ -122,7 +122,7 @@ REGISTRY: Dict[str, Row] = {
     ),
     "network_repair": Row(
         "network",
-        "Puts the containers of the server and its clients back on their project's networks, under their names.",
+        "Reattaches the containers of the server and its clients to their project's networks, under their names.",
         NETWORK,
         (
             Variable("networks", "attach to these networks of the project", default="those of the Compose file"),
@@ -152,7 +152,7 @@ REGISTRY: Dict[str, Row] = {
     ),
     "reload": Row(
         "configuration",
-        "Reloads the configuration files, provided that they contain no error, and proves it.",
+        "Reloads the configuration files if they contain no errors, and verifies it.",
         CONFIGURATION,
         (
             Variable("force", "reload even when nothing has changed"),
@@ -178,7 +178,7 @@ REGISTRY: Dict[str, Row] = {
         SERVER,
         (
             Variable("start_timeout_seconds", "how long to wait until the server answers"),
-            Variable("acknowledged_causes", "causes that somebody has dealt with"),
+            Variable("acknowledged_causes", "causes that a person has fixed"),
         ),
         "Stop it as it was stopped before.",
         {"state": "started"},

@@ -83,7 +83,10 @@ class Plan:
 def wish_of(options: Mapping[str, Any], blocked_seconds: float) -> Wish:
     pids = options["pids"]
     if pids is not None and not pids:
-        raise OptionsError("pids is empty, so it names no session", "Leave it out to mean every session in the way.")
+        raise OptionsError(
+            "pids is empty, so it names no session",
+            "Leave it out to mean every session that blocks others or runs too long.",
+        )
     seconds = options["query_seconds"]
     job = Job(
         True,
@@ -120,7 +123,7 @@ def decide(state: State, wish: Wish) -> Plan:
     if why:
         raise RefusedError(
             "Refused: it would cancel or end %s" % why,
-            "See the sessions listed, narrow the choice, or raise the limit.",
+            "Check the sessions listed, narrow the selection, or raise the limit.",
             details=plan.foreseen().details,
         )
     if plan.empty:
@@ -170,7 +173,7 @@ def result(looked: Looked, steps: Sequence[Step], blocked_after: Optional[int]) 
     details: Dict[str, Any] = {
         "sessions": sessions,
         "blocked": {"before": looked.blocked, "after": blocked_after},
-        "msg": "; ".join(summary_of(sessions, 0, absent)) or "No query is in the way",
+        "msg": "; ".join(summary_of(sessions, 0, absent)) or "No query blocks others or runs too long",
     }
     changed = any(outcome.changed for _selection, outcome in steps)
     before = {"queries": list(dict.fromkeys(lines[0] + lines[2])), "sessions": lines[1]}

@@ -101,7 +101,7 @@ class CancelQueries:
         left = [one["pid"] for one in change.details["sessions"] if one["outcome"] == STILL_THERE]
         if left:
             raise UnprovenError(
-                "%d of %d sessions are still running what was cancelled: pid %s"
+                "%d of %d sessions are still running the cancelled query: pid %s"
                 % (len(left), len(change.details["sessions"]), ", ".join(str(pid) for pid in left[:20])),
                 "They ignore it. To end them: module sessions with state=absent and their pids. Never send SIGKILL.",
                 details=details,
@@ -122,4 +122,6 @@ def _within(selection: Selection, looked: Looked, plan: Plan, done: Done) -> Non
     number = len(done.handled | {row["pid"] for row in selection.take})
     why = over(number, looked, plan.wish.long, plan.rules)
     if why and selection.take:
-        raise UnprovenError("more queries are in the way by now: %s" % why, "Raise the limit, or run it again.")
+        raise UnprovenError(
+            "more queries block others or run too long by now: %s" % why, "Raise the limit, or run it again."
+        )

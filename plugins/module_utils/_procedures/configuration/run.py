@@ -38,8 +38,8 @@ class Reload:
         except SessionError as error:
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
                 raise RefusedError(
-                    "Reload refused: the login role may not read pg_file_settings and pg_hba_file_rules, so nobody "
-                    "knows whether the files contain an error",
+                    "Reload refused: the login role may not read pg_file_settings and pg_hba_file_rules, so it "
+                    "is unknown whether the files contain errors",
                     "Set login_user to a superuser.",
                     error.sqlstate,
                 ) from None
@@ -52,7 +52,7 @@ class Reload:
         if plan.files:
             target.session.execute(NEXT_SECOND, Deadline(target.deadline_seconds))
         if not target.session.query(RELOAD, Deadline(target.deadline_seconds))[0]["sent"]:
-            raise UnprovenError("The server could not be signalled to reload", "Run triage: is its postmaster well?")
+            raise UnprovenError("The server could not be signalled to reload", "Run triage: is its postmaster healthy?")
         waited = wait_for(
             lambda: target.session.query(LOADED, Deadline(target.deadline_seconds))[0]["load_time"],
             lambda load_time: load_time != plan.load_time,
@@ -60,9 +60,9 @@ class Reload:
         )
         if not waited.ok:
             raise UnprovenError(
-                "The server was told to reload, but pg_conf_load_time() has not changed within %d s"
+                "The server was signalled to reload, but pg_conf_load_time() has not changed within %d s"
                 % plan.timeout_seconds,
-                "Read its log; does its postmaster hang (state T or D)?",
+                "Read its log; is its postmaster hanging (state T or D)?",
                 details=plan.foreseen().details,
             )
         return str(waited.last)

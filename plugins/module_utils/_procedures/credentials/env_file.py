@@ -121,14 +121,14 @@ def _url(entry: Entry, role: str, name: str) -> "re.Match[str] | None":
     if "://" not in entry.written:
         if _WORDS.search(entry.written) and _OTHER_WORDS.search(entry.written):
             raise RefusedError(
-                "%s of %s is a connection string of words (host=... password=...)" % (entry.key, name),
-                "Only a URL or the password itself can be exchanged: edit it by hand, and give password.",
+                "%s of %s is a keyword/value connection string (host=... password=...)" % (entry.key, name),
+                "Only a URL or the password itself can be replaced: edit it by hand, and give password.",
             )
         return None
     url = _URL.match(entry.written)
     if url is None or not url.group("password"):
         raise RefusedError(
-            "%s of %s is a URL that holds no password" % (entry.key, name), "Name the key that does in env_keys."
+            "%s of %s is a URL that contains no password" % (entry.key, name), "Name the key that does in env_keys."
         )
     _no_variable(entry, url.group("password"), name)
     if unquote(url.group("user")) != role and not _VARIABLE.search(url.group("user")):
@@ -151,7 +151,7 @@ def _rewritten(entry: Entry, password: str, name: str) -> Entry:
         return Entry(entry.key, entry.start, entry.end, entry.quotes, password)
     if re.search(r"['\\\r\n]", password):
         raise RefusedError(
-            "The given password holds a quote, a backslash or a line break, which readers of %s take differently"
+            "The given password contains a quote, a backslash or a line break, which programs parse differently in %s"
             % name,
             "Give another password, or none: then one is generated.",
         )

@@ -77,7 +77,7 @@ class Plan:
 def check_session(session: Mapping[str, Any]) -> None:
     """Raise RefusedError where this session could not change a password, or not put it back."""
     if session["in_recovery"]:
-        raise RefusedError("This server is a standby, and takes no change", "Run it against the primary.")
+        raise RefusedError("This server is a standby, and read-only", "Run it against the primary.")
     if not session["superuser"] and not session["createrole"]:
         raise RefusedError(
             "%s may not change passwords: it is neither superuser nor has CREATEROLE" % session["name"],
@@ -85,7 +85,7 @@ def check_session(session: Mapping[str, Any]) -> None:
         )
     if not session["reads_verifiers"]:
         raise RefusedError(
-            "%s may not read pg_authid, so that the old password could not be put back" % session["name"],
+            "%s may not read pg_authid, so the old password could not be restored" % session["name"],
             "Set login_user to a superuser.",
         )
 
@@ -145,14 +145,14 @@ def _role(request: Request, seen: Seen) -> Mapping[str, Any]:
         )
     if role["superuser"] and not request.allow_superuser:
         raise RefusedError(
-            "Role %s is a superuser, whose password is not changed unless asked for" % request.role,
+            "Role %s is a superuser, and its password is not changed by default" % request.role,
             "Set allow_superuser: true (-e oncall_allow_superuser=true).",
         )
     if role["asked_past"]:
         raise RefusedError("valid_until %s is not in the future" % role["asked"], "Give a later one, or infinity.")
     if role["expired"] and request.valid_until is None:
         raise RefusedError(
-            "The password of role %s has expired at %s, and a new one would have, too"
+            "The password of role %s expired at %s, and a new one would be expired, too"
             % (request.role, role["valid_until"]),
             "Ask who set it, then give valid_until, such as infinity.",
         )
@@ -162,12 +162,12 @@ def _role(request: Request, seen: Seen) -> Mapping[str, Any]:
 def _clients(request: Request, seen: Seen) -> None:
     if not seen.clients:
         raise RefusedError(
-            "No declared client logs in as role %s, so that nothing could prove its new password" % request.role,
+            "No declared client logs in as role %s, so its new password could not be verified" % request.role,
             "Declare it in clients, with its login where it is no container.",
         )
     if seen.server_service in {one.service for one in seen.clients if one.container}:
         raise RefusedError(
-            "%s is the server's own service, which is never made anew" % seen.server_service, "Correct clients."
+            "%s is the server's own service, which is never recreated" % seen.server_service, "Correct clients."
         )
     if request.password_of is not None and request.password_of not in {one.service for one in seen.clients}:
         raise RefusedError(
@@ -181,10 +181,10 @@ def _password(request: Request, seen: Seen, generated: str) -> str:
         return _common(request, seen)
     password = request.password if request.password is not None else generated
     if not password or re.search(r"[\0\r\n]", password):
-        raise RefusedError("The given password is empty, or has a line break in it", "Give another one.")
+        raise RefusedError("The given password is empty or contains a line break", "Give another one.")
     if request.password is None and not request.env_file and not request.password_file:
         raise RefusedError(
-            "A password was to be generated, and nowhere to write it was given: nobody would know it",
+            "A password would be generated, but there is nowhere to write it",
             "Give env_file and env_keys, or password_file; or password, or password_of.",
         )
     if not request.env_file:
@@ -230,7 +230,7 @@ def _env_text(request: Request, seen: Seen, password: str) -> Optional[str]:
                     service,
                     " and ".join(request.env_keys),
                     name,
-                    "" if role == request.role else " (it would log in as %s)" % (role or "nobody known"),
+                    "" if role == request.role else " (it would log in as %s)" % (role or "an unknown role"),
                 ),
                 "Correct env_file and env_keys, or the Compose file.",
             )

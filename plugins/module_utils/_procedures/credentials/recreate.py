@@ -61,7 +61,7 @@ class Recreation:
         missing = [one for one in self._files + self._env_files if not os.access(one, os.R_OK)]
         if missing or not self._files:
             raise RefusedError(
-                "%s cannot be made anew from here: %s"
+                "%s cannot be recreated from here: %s"
                 % (
                     ", ".join(self.services),
                     "cannot read " + ", ".join(missing) if missing else "its labels name no Compose file",
@@ -79,9 +79,9 @@ class Recreation:
                 differing = self._differing(described[service], inspected, service in same, deadline)
                 if differing:
                     raise RefusedError(
-                        "The Compose files would make another container of %s than the one that is there (%s)"
+                        "The Compose files do not match the existing container of %s (%s)"
                         % (service, ", ".join(differing)),
-                        "Give the environment of the first %s compose up, or bring the service up once by hand."
+                        "Set the environment of the first %s compose up, or bring the service up once by hand."
                         % self._view.engine.command,
                     )
 
@@ -168,7 +168,7 @@ def compose_command(deadline: Deadline) -> Tuple[str, ...]:
             return words
         found.append("%s is %s" % (" ".join(words), said))
     raise RefusedError(
-        "Compose v2 is not installed here (%s), and without it no container can be made anew"
+        "Compose v2 is not installed here (%s), and without it no container can be recreated"
         % ("; ".join(found) or "neither docker compose nor docker-compose"),
         "Install docker-compose-plugin, or leave out env_file and change the files yourself.",
     )

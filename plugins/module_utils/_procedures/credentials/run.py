@@ -258,7 +258,7 @@ def _apply(target: Target, options: Options, request: Request, scene: _Scene, pl
                     atomic.write(found, data)
         if plan.recreate:
             made = functools.partial(_recreate, target, options, scene, plan)
-            done.undo.append(("the containers of %s, made anew" % ", ".join(plan.recreate), made))
+            done.undo.append(("the containers of %s (recreated)" % ", ".join(plan.recreate), made))
             made()
         _prove(target, options, request, scene, plan, done)
     except BaseException as error:
@@ -316,7 +316,7 @@ def _prove(target: Target, options: Options, request: Request, scene: _Scene, pl
         ROLE, Deadline(target.deadline_seconds), role=request.role, valid_until=request.valid_until
     )
     if not rows or matches(plan.password, rows[0]["verifier"], request.role) is not True:
-        raise UnprovenError("the server keeps another password for role %s than the new one" % request.role)
+        raise UnprovenError("the server does not have the new password of role %s" % request.role)
     wanted = set(scene.recreation.started(plan.recreate)) if plan.recreate else set()
     was_healthy = {one.name for one in scene.seen.clients if one.healthy}
     timeout = options["timeout_seconds"]
@@ -338,7 +338,9 @@ def _prove(target: Target, options: Options, request: Request, scene: _Scene, pl
         raise UnprovenError(
             "; ".join("%s: %s" % (one["name"], one["problem"]) for one in bad) or "a client of the role is gone"
         )
-    done.warnings += ["%s: its health page says it is not well yet" % one["name"] for one in waited.last if one["sick"]]
+    done.warnings += [
+        "%s: its health page does not report healthy yet" % one["name"] for one in waited.last if one["sick"]
+    ]
 
 
 _UNSEEN: Dict[str, Any] = {
@@ -368,11 +370,11 @@ def _login(
         said = attempt["message"] if attempt else facts["error"]
         code = " (SQLSTATE %s)" % attempt["sqlstate"] if attempt and attempt["sqlstate"] else ""
         text = mask(said or "no login was possible", [plan.password])
-        problem, final = "the new password did not let it in: %s%s" % (text, code), refused
+        problem, final = "login with the new password failed: %s%s" % (text, code), refused
     if problem is None and facts["service"] in wanted and facts["state"] != "running":
         problem = "its new container is %s" % facts["state"]
     if problem is None and sick and facts["name"] in was_healthy:
-        problem = "its health page was well before and is not now"
+        problem = "its health page was healthy before and is not now"
     return {
         "service": facts["service"],
         "name": facts["name"],
@@ -402,16 +404,19 @@ def _rolled_back(target: Target, request: Request, plan: Plan, done: _Done, erro
         except Exception as wrong:
             failed.append("%s (%s)" % (what, mask(str(wrong), [plan.password])))
     said = str(error) if isinstance(error, OncallError) else "it was interrupted (%s)" % type(error).__name__
-    parts = ["The new password of role %s was not proved: %s" % (request.role, mask(said, [plan.password]).rstrip("."))]
+    parts = [
+        "The new password of role %s could not be verified: %s"
+        % (request.role, mask(said, [plan.password]).rstrip("."))
+    ]
     if put_back:
-        parts.append("put back as before: %s" % ", ".join(put_back))
+        parts.append("restored: %s" % ", ".join(put_back))
     if failed:
-        parts.append("NOT put back: %s" % ", ".join(failed))
+        parts.append("NOT restored: %s" % ", ".join(failed))
     if not done.undo:
-        parts.append("nothing had been changed")
+        parts.append("nothing was changed")
     return UnprovenError(
         "; ".join(parts),
-        "Put the rest back by hand, or run again." if failed else "Mend that, then run again.",
+        "Restore the rest by hand, or run again." if failed else "Fix that, then run again.",
         error.sqlstate if isinstance(error, OncallError) else None,
         {"put_back": put_back, "not_put_back": failed, "logins": done.logins},
     )

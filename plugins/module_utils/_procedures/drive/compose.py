@@ -55,8 +55,8 @@ class ComposeDrive:
         restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
         if restarts and containers.stop_signal(inspected) not in _STOP_SIGNALS:
             return (
-                "container %s has the stop signal %s, which is no orderly shutdown of PostgreSQL, and would be "
-                "restarted by its policy after any other: set stop_signal: SIGINT in the Compose file"
+                "container %s has the stop signal %s, which is not an orderly shutdown of PostgreSQL, and its "
+                "restart policy would restart it after any other: set stop_signal: SIGINT in the Compose file"
                 % (name, inspected["Config"].get("StopSignal"))
             )
         return None

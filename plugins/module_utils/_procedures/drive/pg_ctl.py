@@ -33,9 +33,9 @@ class PgCtlDrive:
         self._runtime.refuse(running=postmaster is not None)
         uid = self._runtime.server_uid(postmaster)
         if uid is None or uid == 0:
-            return "nothing tells which user runs the server of %s: set os_user" % self._directory
+            return "cannot determine which user runs the server of %s: set os_user" % self._directory
         if os.geteuid() not in (0, uid):
-            return "%s cannot act for %s: use become: true" % (user_name(os.geteuid()), user_name(uid))
+            return "%s cannot act as %s: use become: true" % (user_name(os.geteuid()), user_name(uid))
         service = _processes.unit(postmaster.pid) if postmaster is not None else self._debian_service()
         if service is not None:  # started by us it would be outside of its unit, and end with our session
             return "the server belongs to the systemd unit %s: use systemctl for it" % service

@@ -24,7 +24,7 @@ class RemoteDrive:
     def obstacle(self, deadline: Deadline) -> Optional[str]:
         return (
             "runtime=remote reaches %s by the network only, and SQL can neither start nor stop a server: use "
-            "runtime=compose or runtime=pg_ctl on its own host, or the console of whoever runs it" % self._host
+            "runtime=compose or runtime=pg_ctl on its own host, or its provider's console" % self._host
         )
 
     def start(self, deadline: Deadline) -> None:

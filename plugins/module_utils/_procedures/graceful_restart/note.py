@@ -74,7 +74,7 @@ def alone(where: str) -> Iterator[None]:
     except OSError as error:
         raise RefusedError(
             "Restart refused: %s cannot be written: %s" % (os.path.dirname(where), error.strerror),
-            "Whom it stops is written down there first: make room or set HOME.",
+            "The clients it stops are written down there first: make room or set HOME.",
         ) from None
     try:
         try:
@@ -109,7 +109,7 @@ def _held(where: str) -> bool:
 def _busy() -> RefusedError:
     return RefusedError(
         "Restart refused: another restart of this server is still running",
-        "It goes on to its end even when its terminal is gone: run triage, then try again.",
+        "It continues even when its terminal is gone: run triage, then try again.",
     )
 
 

@@ -80,7 +80,7 @@ class GracefulRestart:
             engine, asked = engine_of(target), [one.name for one in named if one.asked]
             commands = ["%s may be STILL STOPPED: %s start %s" % (name, engine, name) for name in asked]
             raise UnprovenError(
-                "The restart was killed (%s) before it was finished, and what it left was not put right: %s"
+                "The restart was killed (%s) before it was finished, and cleaning up after it failed: %s"
                 % (how, error.msg),
                 " ".join([error.hint, *commands]),
             ) from error

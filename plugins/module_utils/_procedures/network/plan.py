@@ -15,9 +15,9 @@ from .scene import Attached, Endpoint, Scene
 _SHORT = 12  # characters of a container's id that Compose uses as a name
 _ASIDE = ("host", "none", "container:", "service:", "bridge")  # modes in which a container has no place on a network
 _NOT_OURS = {
-    "refused": "something refuses the connection though the server listens: a packet filter that rejects, or a wrong "
+    "refused": "something refuses the connection although the server is listening: a firewall that rejects, or a wrong "
     "port in the client's settings",
-    "timeout": "something drops the packets: a packet filter, a route, or a host that is down",
+    "timeout": "something drops the packets: a firewall, a route, or a host that is down",
     "packet_loss": "packets get lost on the way: the network below the containers",
 }
 
@@ -129,7 +129,7 @@ def _by_name(scene: Scene, name: str) -> str:
             return net.name
     if name in scene.others:
         raise RefusedError(
-            "Network %s does not belong to project %s, so nobody is attached to it" % (name, scene.project),
+            "Network %s does not belong to project %s, so nothing is attached to it" % (name, scene.project),
             "By hand: %s network connect --alias SERVICE %s CONTAINER." % (scene.engine, name),
         )
     raise RefusedError(
@@ -201,7 +201,7 @@ def _to_recreate(scene: Scene, trouble: Trouble, expected: Mapping[str, Sequence
             raise RefusedError(
                 "Network %s is also used by %s, which is not project %s: it is not recreated"
                 % (net.name, " and ".join(net.strangers), scene.project),
-                "Take them off that network first, with whoever owns them.",
+                "Detach them from that network first, together with their owners.",
             )
     return tuple(net.name for net in nets)
 
@@ -211,24 +211,24 @@ def _refuse(scene: Scene, trouble: Trouble, broken: Sequence[str]) -> None:
     proof = " (%s)" % trouble.evidence[0] if trouble.evidence else ""
     if trouble.cause == "no_shared_network":
         raise RefusedError(
-            "%s and the server are where they should be, and that is no common network%s" % (trouble.client, proof),
+            "%s and the server are attached as configured, but share no network%s" % (trouble.client, proof),
             "Give both services a common network in the Compose file, or name it with the option networks.",
         )
     if trouble.cause == "dns_failure":
         named = server is not None and any(trouble.host in place.aliases for place in server.endpoints)
         if named:
-            why = "though the server has that name: somebody else has it too, or the engine's DNS fails"
+            why = "although the server has that name: another container has it too, or the engine's DNS fails"
             who = "Find out what answers (%s network inspect) before you restart anything; tell the platform team."
             who %= scene.engine
         else:
-            why = "which is no name of the server: a wrong host in the client's settings"
-            who = "Tell the application's team to correct it; no network repair can."
+            why = "which is not a name of the server: a wrong host in the client's settings"
+            who = "Ask the application's team to correct it; a network repair cannot."
         raise RefusedError("%s cannot resolve %s, %s%s" % (trouble.client, trouble.host, why, proof), who)
-    hint = "Tell whoever runs the firewall or the network of this host; the containers are attached as they should be."
+    hint = "Tell the team that runs this host's firewall or network; the containers are attached correctly."
     if broken:
-        hint += " If the engine's own rules were flushed, recreate: true makes %s anew." % " and ".join(broken)
-    what = _NOT_OURS.get(trouble.cause, "the cause is none that attaching fixes")
-    raise RefusedError("%s does not get through to the server: %s%s" % (trouble.client, what, proof), hint)
+        hint += " If the engine's own rules were flushed, recreate: true recreates %s." % " and ".join(broken)
+    what = _NOT_OURS.get(trouble.cause, "attaching containers does not fix this")
+    raise RefusedError("%s cannot reach the server: %s%s" % (trouble.client, what, proof), hint)
 
 
 # --- to look and to act ----------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ class Repair:
         more = {key: asked[key] for key in ("answer", "cause", "evidence")}
         raise UnprovenError(
             "%s, but still not every client reaches the server: %s" % (acted, what),
-            "Run triage again; tell whoever runs the network of this host.",
+            "Run triage again; tell the team that runs this host's network.",
             details=dict(details, changed=True, **more),
         )
 
@@ -132,7 +132,7 @@ def _compose(target: Target) -> ComposeRuntime:
     if not isinstance(target.runtime, ComposeRuntime):
         raise RefusedError(
             "With runtime=%s there are no containers to attach to a network" % target.runtime.name,
-            "Tell whoever runs the network between the clients and the server.",
+            "Tell the team that runs the network between the clients and the server.",
         )
     return target.runtime
 

@@ -197,7 +197,7 @@ def _without_sql(state: State, wish: Wish) -> Plan:
             unfree = tuple(refused.details["sessions"]) if refused is not None else ()
             return Plan(wish, state, Next(RESTART), unfree=unfree)
     raise refused or RefusedError(
-        "%s, and no session can be one that is meant" % _sessions.NO_SLOT,
+        "%s, and no session matches" % _sessions.NO_SLOT,
         "Restart a client.",
         _sessions.TOO_MANY_CONNECTIONS,
     )

@@ -151,7 +151,7 @@ class PoolReset:
             raise UnprovenError(
                 "There is room, but after its restart %s (most_connections=%d)"
                 % (", ".join(crowd), wish.most_connections),
-                "The leak goes on: it opens connections as soon as it runs. Stop it and tell its owner.",
+                "The leak continues: it opens connections as soon as it runs. Stop it and tell its owner.",
                 details=details,
             )
         return change

@@ -46,7 +46,7 @@ def decide(found: Mapping[str, Any], gid: str, state: str, min_age_seconds: floa
     if found["gid"] is None:
         return Plan(gid, state)
     if found["in_recovery"]:
-        _refuse(found, "This server is a standby, where no transaction can be finished", "Finish it on the primary.")
+        _refuse(found, "This server is a standby, and cannot finish transactions", "Finish it on the primary.")
     if found["age_seconds"] < min_age_seconds:
         _refuse(
             found,

@@ -85,7 +85,7 @@ def holders(processes: Sequence[Process], postmaster: Optional[int]) -> List[Dic
 def held_by(found: Sequence[Mapping[str, Any]]) -> str:
     """``holders`` for the eye: those of the first kind only."""
     if not found:
-        return "no process of the server can be seen"
+        return "no process of the server is visible"
     first = [each for each in found if each["kind"] == found[0]["kind"]]
     told = ["pid %s (%s%s)" % (each["pid"], each["title"], _process_state(str(each["state"]))) for each in first]
     return names(told, 3)

@@ -98,7 +98,7 @@ def decide(reading: Reading, wanted: Wanted) -> Plan:
     if reading.obstacle and not _as_wanted(found, wanted.state):
         raise RefusedError("%s refused: %s" % (VERBS[wanted.state], reading.obstacle))
     if found == UNRESPONSIVE:
-        raise _refused(reading, wanted, answer, "It is not responding, so nobody can tell what a stop would break")
+        raise _refused(reading, wanted, answer, "It is not responding, so the impact of a stop is unknown")
     if wanted.state == STARTED:
         return _plan(reading, wanted, found, *_to_start(reading, wanted, found, answer))
     if found == STARTING:
@@ -193,7 +193,7 @@ def _to_stop(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tu
     if found == DOWN:
         server = reading.facts["server"]
         if server is not None and (server["restart_loop"] or server["state"] == "restarting"):
-            raise _refused(reading, wanted, answer, "It is in a restart loop, which its engine drives")
+            raise _refused(reading, wanted, answer, "It is in a restart loop driven by its engine")
         return (), []
     if found == SHUTTING_DOWN:  # SIGINT once more does no harm, and makes a fast shutdown of a smart one
         return (STOP,), ["It is already shutting down."]
@@ -269,7 +269,7 @@ def _stoppable(reading: Reading, wanted: Wanted) -> List[str]:
         raise RefusedError(
             "%s refused: configuration and sessions cannot be checked (%s)"
             % (VERBS[wanted.state], reading.preflight_error or "no answer to SQL"),
-            "Make SQL possible first (login_user: a superuser; pool_reset when no connection slot is left).",
+            "Make SQL work first (login_user: a superuser; pool_reset when no connection slot is left).",
             details=_details(reading),
         )
     if facts["snapshot"]["configured"]["hba_rules"] is None:

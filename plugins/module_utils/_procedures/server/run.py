@@ -206,13 +206,12 @@ class Moving:
             found = outcome.holders(server["processes"], server["postmaster_pid"])
             told = "held by %s" % outcome.held_by(found)
         except OncallError as error:
-            told = "what holds it cannot be seen (%s)" % error.msg
+            told = "what holds it up cannot be determined (%s)" % error.msg
         self.details.update(state=SHUTTING_DOWN, held_by=found)
         return UnprovenError(
             "PostgreSQL has not shut down within %d s: %s. Nothing was killed; the shutdown continues"
             % (self.plan.wanted.stop_timeout_seconds, told),
-            "New connections are refused until it is down. Deal with what holds it (never kill -9), then run this "
-            "again.",
+            "New connections are refused until it is down. Fix what holds it up (never kill -9), then run this again.",
             details=self.details,
         )
 

@@ -94,14 +94,14 @@ def _forbidden(one: Titled, request: Request, rules: Rules) -> Optional[str]:
             return "belongs to %s, so to a person" % name
     clients = _clients_of(one, rules)
     if not clients:
-        return "belongs to %s from %s, where no declared client is known to be: it may be a backup or a person" % (
+        return "belongs to %s from %s, which is no declared client's address: it may be a backup or a person" % (
             backend.user,
             backend.address or "the Unix socket",
         )
     if not one.programs and not any(client.is_at(backend.address) for client in clients):
-        return "comes from this host, and the program behind it cannot be seen: it may be a backup or a person"
+        return "comes from this host, but its program cannot be identified: it may be a backup or a person"
     if request.application is not None and request.application not in {client.application for client in clients}:
-        return "cannot be told to belong to application %s" % request.application
+        return "cannot be identified as application %s" % request.application
     return None
 
 

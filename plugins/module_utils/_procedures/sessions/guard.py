@@ -25,7 +25,7 @@ IDLE_IN_TRANSACTION = _titles.IDLE_IN_TRANSACTION
 STATES = ("active", IDLE, IDLE_IN_TRANSACTION)
 LOCAL = "local"  # stands for the Unix socket among addresses
 UNDERSCORED = "idle_in_transaction"  # the same state for those who write it where blanks separate words
-SYNC_WAIT = "waits for a synchronous standby; cancelling it would acknowledge a commit that is on no standby"
+SYNC_WAIT = "is waiting for a synchronous standby; cancelling it would acknowledge a commit that no standby has"
 SYNC_COMMIT = (
     "may be about to commit, and no synchronous standby is connected; cancelling it could acknowledge that commit"
 )

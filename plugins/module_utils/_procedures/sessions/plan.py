@@ -114,7 +114,7 @@ def request_of(options: Mapping[str, Any]) -> Request:
     )
     if not request.names_something():
         raise OptionsError(
-            "Nothing says which sessions are meant",
+            "No sessions are selected",
             "Give pids, session_states, idle_seconds, query_seconds, application, user, database, client_address or "
             "blocking.",
         )
@@ -151,7 +151,7 @@ def refuse_over(selection: Selection, request: Request, looked: Looked) -> None:
         expected = CANCELLED if request.state == CANCELLED else TERMINATED
         raise RefusedError(
             "Refused: it would %s %s" % (verb, selection.over),
-            "See the sessions listed, narrow the choice, or raise the limit.",
+            "Check the sessions listed, narrow the selection, or raise the limit.",
             details=_refusal(records(selection, Outcome.expected(selection.take, expected)), looked),
         )
 
@@ -160,7 +160,7 @@ def refuse_all(selection: Selection, looked: Looked) -> None:
     row, reason = selection.refused[0]
     raise RefusedError(
         "Nothing was done: pid %d %s" % (row["pid"], reason),
-        "If it is an application's session, declare that in clients; if it is a person's, ask that person to end it.",
+        "If it is an application's session, declare it in clients; if it is a person's, ask them to end it.",
         details=_refusal(records(selection, Outcome()), looked),
     )
 
@@ -181,12 +181,12 @@ def first_slot(state: State, job: Job, request: Request) -> Choice:
     if state.unseen is not None:
         raise _no_slot("%s, and none can be freed: %s" % (NO_SLOT, state.unseen), "", nothing)
     if not state.titles:
-        raise _no_slot("%s, and the server's process titles cannot be seen" % NO_SLOT, "Restart a client.", nothing)
+        raise _no_slot("%s, and the server's process titles cannot be read" % NO_SLOT, "Restart a client.", nothing)
     choice = choose(state.titles, request, state.rules)
     if not choice.take and choice.refused:
         one, reason = choice.refused[0]
         raise _no_slot(
-            "%s, and none of the %d sessions that may be meant can be ended safely: pid %d %s"
+            "%s, and none of the %d candidate sessions can be ended safely: pid %d %s"
             % (NO_SLOT, len(choice.refused), one.backend.pid, reason),
             "Declare the client that they belong to (clients), or restart a client.",
             dict(nothing, sessions=[freed(each, REFUSED, why) for each, why in choice.refused]),
@@ -231,7 +231,7 @@ def _without_sql(free: Tuple[Titled, ...]) -> Change:
         + (
             ". The session listed would be ended first; the others can only be examined after that."
             if free
-            else ". No session can be one that is meant: none is old enough, or in such a state."
+            else ". No session matches: none is old enough or in that state."
         ),
     }
     return Change(bool(free), {"sessions": [title_line(one) for one in free]}, {"sessions": []}, details)

@@ -120,7 +120,7 @@ def still_there(pids: List[int], number: int, state: str, change: Change) -> Unp
             details=details,
         )
     return UnprovenError(
-        "%d of %d sessions were told to end and are still there: pid %s" % (len(pids), number, listed),
+        "%d of %d sessions were signalled to end but are still there: pid %s" % (len(pids), number, listed),
         "They may be held up by the disk or the network: look at their wait events. Never send SIGKILL.",
         details=details,
     )

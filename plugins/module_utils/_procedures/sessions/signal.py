@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Ask = Callable[..., List[Dict[str, Any]]]  # (query, **parameters) -> rows
 
-AT_WORK_AGAIN = "is at work again since it was looked at"
-_SPARED = {**SYNC, "task": "has begun maintenance or a backup since it was looked at"}
+AT_WORK_AGAIN = "has become active again since it was checked"
+_SPARED = {**SYNC, "task": "has started maintenance or a backup since it was checked"}
 
 
 def cancel(target: Target, ask: Ask, rows: Sequence[Row], request: Request, seconds: float) -> Outcome:

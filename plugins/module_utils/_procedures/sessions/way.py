@@ -69,7 +69,7 @@ class Way:
                 raise
             raise self._in_vain(refused.msg, refused.hint) from error
         if not choice.take:
-            raise self._in_vain("no other session can be one that is meant", "Restart a client") from error
+            raise self._in_vain("no other session matches", "Restart a client") from error
         self.freed += free_slot.terminate(self._target, choice.take[:number], deadline)
 
     def _in_vain(self, why: str, hint: str) -> UnprovenError:
