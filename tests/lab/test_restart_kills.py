@@ -140,7 +140,7 @@ def test_cut_off_at_a_random_moment(stack: Stack, number: signal.Signals) -> Non
     worker = restart.worker()
     time.sleep(moment)
     with contextlib.suppress(ProcessLookupError):
-        for _ in range(2):
+        for _unused in range(2):
             os.killpg(restart.process.pid, number)
             time.sleep(0.05)
     if number == signal.SIGKILL:
