@@ -239,7 +239,7 @@ def test_one_that_begins_maintenance_after_it_was_looked_at(
     meant: dict[str, Any] = {"user": "root", "clients": declared("root"), "max_percent": 100, "timeout_seconds": 0.5}
     result = signalled(db, state="absent", between={"sessions_terminate": lambda: vacuuming(client)}, **meant)
     assert outcomes(result) == {client.pid: "refused"}
-    assert "has begun maintenance" in result["sessions"][0]["reason"]
+    assert "has started maintenance" in result["sessions"][0]["reason"]
     assert db.sql("SELECT pid FROM pg_stat_progress_vacuum") == str(client.pid)
 
 

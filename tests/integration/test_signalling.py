@@ -265,7 +265,7 @@ def test_root_blockers_first(db: Server, opened: Connect) -> None:
 
 
 def test_nothing_asked_for_is_no_request_for_everything(db: Server) -> None:
-    with pytest.raises(OptionsError, match="which sessions"):
+    with pytest.raises(OptionsError, match="No sessions are selected"):
         signalled(db, state="absent")
 
 

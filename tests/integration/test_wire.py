@@ -39,6 +39,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire imp
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.wire import login, probe, reach
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import LoginAttempt, WireAnswer
 from tests.embedded import Server, binaries, free_port
+from tests.integration.servers import until as wait_until
 
 PASSWORD = "s3cret pässwörd"
 ROLES = """
@@ -233,8 +234,17 @@ def test_what_is_no_postgresql(greet: Any, outcome: str, login_outcome: str) -> 
 
 
 def occupy(server: Server, user: str) -> "subprocess.Popen[str]":
-    session = server.background("SELECT 'in';", user=user)
-    assert session.stdout is not None and session.stdout.readline() == "in\n"
+    """A session that has its slot; one that is just being given up by somebody else is waited for."""
+
+    def inside() -> "subprocess.Popen[str] | None":
+        session = server.background("SELECT 'in';", user=user)
+        assert session.stdout is not None
+        if session.stdout.readline() == "in\n":
+            return session
+        session.communicate()
+        return None
+
+    session: "subprocess.Popen[str]" = wait_until(inside)
     return session
 
 

@@ -96,8 +96,12 @@ def _files(place: Path, live: bool) -> dict[str, tuple[int, int, str]]:
     return found
 
 
-@pytest.mark.parametrize("how", ["--check --diff", "-e oncall_plan=true"], ids=["check", "plan"])
-@pytest.mark.parametrize("verb", VERBS)
+HOW = {"check": "--check --diff", "plan": "-e oncall_plan=true"}
+# Triage has no plan: there is nothing that it would do.
+CASES = [(verb, name) for verb in VERBS for name in HOW if not (verb in CHANGES_NOTHING and name == "plan")]
+
+
+@pytest.mark.parametrize("verb, how", [pytest.param(verb, HOW[name], id=verb + "-" + name) for verb, name in CASES])
 def test_nothing_is_changed(stack: Stack, verb: str, how: str) -> None:
     before = world(stack)
     said = remedy.carry_out(stack, "ansible-playbook oncall.postgresql.%s %s %s" % (verb, VERBS[verb], how))
