@@ -13,6 +13,7 @@ from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils._run import response
 from ..plugin_utils._run import variables as known
+from ..plugin_utils._run.checking import Problem
 from ..plugin_utils._run.hosts import same_server
 
 _BLANKS = (
@@ -53,7 +54,7 @@ class ActionModule(ActionBase):
         if stray:
             problems.append(("", _BLANKS % stray))
         targets: Dict[str, Mapping[str, Any]] = {}
-        said: Dict[str, List[str]] = {}  # the same values are checked once, for a thousand hosts
+        said: Dict[str, List[Problem]] = {}  # the same values are checked once, for a thousand hosts
         for host in hosts:
             mine = hostvars.raw_get(host)
             raw = {**{key: mine[key] for key in mine if key.startswith("oncall_")}, **play}
@@ -65,7 +66,8 @@ class ActionModule(ActionBase):
                 said[key] += known.check_frame(values) + known.check_verb(verb, values)
                 said[key] += _remedies(values.get("oncall_auto_remedies")) if verb == known.RESPOND else []
                 said[key] += filter(None, (known.evaluated(name, extra[name], values.get(name)) for name in extra))
-            problems += [("", line) if _given(line, extra) else (host, line) for line in said[key]]
+            # What the command line says, or leaves out, is the same for every host.
+            problems += [("" if each.missing or each.name in extra else host, each.text) for each in said[key]]
             target = values.get("oncall_target", {})
             if isinstance(target, Mapping):  # what is in it, its own task checks: one host does not stop the others
                 targets[host] = {**target, "ansible_host": mine.get("ansible_host")}
@@ -103,17 +105,12 @@ def _whole(value: Any) -> None:
         _whole(each)
 
 
-def _remedies(given: Any) -> List[str]:
+def _remedies(given: Any) -> List[Problem]:
     try:
         response.allowed(given)
     except ValueError as error:
-        return [str(error)]
+        return [Problem("oncall_auto_remedies", str(error))]
     return []
-
-
-def _given(line: str, extra: Mapping[str, Any]) -> bool:
-    """Whether the problem is one of the command line, and so the same for every host."""
-    return any(name in line for name in extra) or " is required" in line
 
 
 def _said(problems: List[Tuple[str, str]]) -> List[str]:

@@ -33,7 +33,7 @@ class ActionModule(TargetAction):
         given = {name: self._templar.template(variables[name]) for name in mine if name in variables}
         options, problems = of_verb(verb, {**given, **remedy})
         if problems:
-            return failed(" ".join(problems))
+            return failed(" ".join(each.text for each in problems))
         result.update(self.carry_out(row.module, {**arguments, **row.fixed, **options}, variables))
         result["outcome"] = self._outcome(result)
         return result

@@ -12,9 +12,13 @@ import pytest
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run import variables
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.checking import check
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.checking import Problem, check
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.hosts import NoHosts, hosts_of, same_server
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import CHANGING
+
+
+def texts(problems: List[Problem]) -> List[str]:
+    return [each.text for each in problems]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works impor
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(verb: str, given: Dict[str, Any], said: str) -> None:
-    assert variables.check_verb(verb, given) == [said]
+    assert texts(variables.check_verb(verb, given)) == [said]
     assert variables.of_verb(verb, given).options == {}
 
 
@@ -89,7 +93,7 @@ def test_variables_become_the_options_of_the_module(verb: str, given: Dict[str, 
 def test_a_misspelt_name_is_refused(verb: str, name: str, on_command_line: bool, said: str) -> None:
     problems = variables.check_names(verb, [name, "other"], [name] if on_command_line else [])
     assert len(problems) == bool(said), problems
-    assert not said or said in problems[0]
+    assert not said or said in problems[0].text
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_a_misspelt_name_is_refused(verb: str, name: str, on_command_line: bool,
     ],
 )
 def test_the_frame_checks_its_own(given: Dict[str, Any], said: str) -> None:
-    assert variables.check_frame(given) == ([said] if said else [])
+    assert texts(variables.check_frame(given)) == ([said] if said else [])
 
 
 def test_a_password_is_no_template() -> None:
@@ -127,7 +131,7 @@ def test_a_password_is_no_template() -> None:
     ],
 )
 def test_a_target_is_checked_in_words(given: Dict[str, Any], said: List[str]) -> None:
-    assert check(TARGET, given).problems == said
+    assert texts(check(TARGET, given).problems) == said
 
 
 GROUPS = {"all": ["a", "b", "c"], "ungrouped": ["c"], "postgresql": ["a", "b"], "web": []}

@@ -61,7 +61,8 @@ class ActionModule(ActionBase):
             arguments.setdefault("host", task_vars.get("inventory_hostname"))
         checked = check(work.spec, arguments)
         if checked.problems:
-            return failed("Wrong options: %s." % "; ".join(line.rstrip(".") for line in checked.problems))
+            told = "; ".join(each.text.rstrip(".") for each in checked.problems)
+            return failed("Wrong options: %s" % (told if told.endswith("?") else told + "."))
         if self._runs_here(checked.options):
             if self._task.async_val:
                 return failed(_NO_ASYNC)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, NamedTup
 
 from ...module_utils._core.spec import Spec
 from ...module_utils._model.answers import SEVERITIES
-from .checking import check, nearest
+from .checking import Problem, check, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from ...module_utils._procedures._registry import Row
@@ -58,7 +58,7 @@ class Given(NamedTuple):
     """Of a verb: its module's options, as far as given; and what is wrong with the variables."""
 
     options: Dict[str, Any]
-    problems: List[str]
+    problems: List[Problem]
 
 
 def names(verb: str) -> Set[str]:
@@ -71,7 +71,7 @@ def names(verb: str) -> Set[str]:
     return found | {each.variable for row in _rows(verb) for each in row.variables}
 
 
-def check_names(verb: str, given: Collection[str], on_command_line: Collection[str]) -> List[str]:
+def check_names(verb: str, given: Collection[str], on_command_line: Collection[str]) -> List[Problem]:
     """Misspelt ones. On the command line (-e) each must be meant for ``verb``.
 
     One of the inventory may belong to another verb, or to somebody else's roles: it is only refused when it is all but
@@ -79,24 +79,26 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     """
     mine = names(verb)
     # -e goes before what a playbook sets: a verdict or a decision given there would be taken for the run's own.
-    problems = ["%s is the playbooks' own. Leave it out." % name for name in sorted(_OURS & set(on_command_line))]
+    problems = [
+        Problem(name, "%s is the playbooks' own. Leave it out." % name) for name in sorted(_OURS & set(on_command_line))
+    ]
     for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
         if name in mine:
             continue
         everything = names(RESPOND) | names(TRIAGE)
         if name in on_command_line:
             others = sorted(each for each in registry() if name in names(each))
-            hint = " %s has." % " and ".join(others) if others else _nearest(name, mine)
-            problems.append(
-                "%s has no variable %s.%s"
-                % (verb, name, hint or " Its variables: %s." % ", ".join(sorted(mine - {"oncall_target"})))
-            )
-        elif name not in everything and _nearest(name, everything, 0.85):
-            problems.append("there is no variable %s.%s" % (name, _nearest(name, everything, 0.85)))
+            listed = "Its variables: %s." % ", ".join(sorted(mine - {"oncall_target"}))
+            hint = "%s has." % " and ".join(others) if others else did_you_mean(_nearest(name, mine), listed)
+            problems.append(Problem(name, "%s has no variable %s. %s" % (verb, name, hint)))
+        elif name not in everything:
+            close = _nearest(name, everything, 0.85)
+            if close is not None:
+                problems.append(Problem(name, "there is no variable %s. %s" % (name, did_you_mean(close, ""))))
     return problems
 
 
-def check_frame(variables: Mapping[str, Any]) -> List[str]:
+def check_frame(variables: Mapping[str, Any]) -> List[Problem]:
     """The frame's own variables, by type."""
     given = {name: value for name, value in variables.items() if name in FRAME.options}
     given = {name: value for name, value in given.items() if not (name in _MAY_BE_EMPTY and value in ("", None, []))}
@@ -107,17 +109,18 @@ def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> G
     """The options of ``verb``'s module, from its variables among ``variables``."""
     row = registry()[verb]
     given = {each.variable: variables[each.variable] for each in row.variables if each.variable in variables}
-    problems = [
-        "%s is empty. Give a value, or leave it out." % name
+    empty = [
+        name
         for name, value in given.items()
         if value is None or (isinstance(value, (str, list, tuple, dict)) and len(value) == 0)
     ]
+    problems = [Problem(name, "%s is empty. Give a value, or leave it out." % name) for name in empty]
     spec = row.spec()
     if not required:
         spec = Spec({name: dict(rule, required=False) for name, rule in spec.options.items()})
-    given = {name: value for name, value in given.items() if not any(name + " is empty" in line for line in problems)}
+    given = {name: value for name, value in given.items() if name not in empty}
     checked = check(spec, given)
-    problems += [_explained(row, line) for line in checked.problems]
+    problems += [_explained(row, each) for each in checked.problems]
     options = {}
     for each in row.variables:
         if each.variable in given and not problems:
@@ -125,28 +128,29 @@ def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> G
     return Given(options, problems)
 
 
-def check_verb(verb: str, variables: Mapping[str, Any]) -> List[str]:
+def check_verb(verb: str, variables: Mapping[str, Any]) -> List[Problem]:
     """What is wrong before anything is looked at. Of ``respond`` every row's, without what only a verdict can name."""
     if verb not in (RESPOND, TRIAGE):
         return of_verb(verb, variables).problems
-    return list(dict.fromkeys(line for each in _names_of(verb) for line in of_verb(each, variables, False).problems))
+    return list(dict.fromkeys(one for each in _names_of(verb) for one in of_verb(each, variables, False).problems))
 
 
-def evaluated(name: str, raw: Any, value: Any) -> Optional[str]:
+def evaluated(name: str, raw: Any, value: Any) -> Optional[Problem]:
     """A problem where a text given on the command line was taken for a template, such as a password with ``{{``."""
     if isinstance(raw, str) and _TEMPLATE.search(raw) and raw != value:
-        return (
+        return Problem(
+            name,
             '%s contains template marks, which Ansible would evaluate. Give it as text: -e \'{"%s": !unsafe "..."}\'.'
-            % (name, name)
+            % (name, name),
         )
     return None
 
 
-def _nearest(name: str, names_: Collection[str], likeness: float = 0.6) -> str:
+def _nearest(name: str, names_: Collection[str], likeness: float = 0.6) -> Optional[str]:
     """Without the prefix, which all of them share."""
     cut = len("oncall_")
     found = nearest(name[cut:], [each[cut:] for each in names_], likeness)
-    return found.replace("mean ", "mean oncall_")
+    return None if found is None else "oncall_" + found
 
 
 def _names_of(verb: str) -> List[str]:
@@ -157,11 +161,13 @@ def _rows(verb: str) -> List[Row]:
     return [registry()[each] for each in _names_of(verb)]
 
 
-def _explained(row: Row, line: str) -> str:
+def _explained(row: Row, problem: Problem) -> Problem:
     """A variable that is missing, with what it is."""
-    found = re.match(r"(oncall_\w+) is required$", line)
-    variable = row.variable(found.group(1)) if found else None
-    return "%s. Give -e %s=... (%s)." % (line, variable.variable, variable.about) if variable else line
+    variable = row.variable(problem.name) if problem.missing else None
+    if variable is None:
+        return problem
+    text = "%s. Give -e %s=... (%s)." % (problem.text, variable.variable, variable.about)
+    return problem._replace(text=text)
 
 
 def is_ours(verb: str, name: str) -> bool:
