@@ -31,6 +31,7 @@ class RemoteRuntime:
     """
 
     name = "remote"
+    clients_here = False
 
     def __init__(
         self,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, List, Optional, Set
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, UnprovenError
 from ..._core.spec import Spec
-from ..._model import tools as _tools
 from ..procedure import Change, Options
 from ..sessions import look, signal
 from ..sessions.guard import Looked, Selection, over, select
@@ -23,13 +22,11 @@ from .plan import Plan, Step, both, deaf, decide, idle_roots, result, wish_of, w
 if TYPE_CHECKING:
     from ..._gather.target import Target
 
-OPTIONS = Spec(
+OPTIONS = look.PROTECTION + Spec(
     {
         "pids": {"type": "list", "elements": "int"},
         "query_seconds": {"type": "float"},
         "end_blockers": {"type": "bool", "default": True},
-        "protect_applications": {"type": "list", "elements": "str", "default": list(_tools.PROTECTED)},
-        "protect_users": {"type": "list", "elements": "str", "default": []},
         "max_sessions": {"type": "int", "default": 1000},
         "max_percent": {"type": "float", "default": 100},
         "cancel_wait_seconds": {"type": "float", "default": 2},

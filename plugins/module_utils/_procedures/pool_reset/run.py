@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from ..._core.deadline import Deadline
-from ..._core.errors import OncallError, OptionsError, RefusedError, SessionError, UnprovenError
+from ..._core.errors import OncallError, OptionsError, RefusedError, UnprovenError
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
-from ..._model import tools as _tools
 from ..clients import plan as _clients
 from ..clients.run import PATIENCE, Clients
 from ..procedure import Change, Options
@@ -45,22 +43,24 @@ from .plan import (
 if TYPE_CHECKING:
     from ..._gather.target import Target
 
-OPTIONS = PATIENCE + Spec(
-    {
-        "session_state": {
-            "type": "str",
-            "choices": ["idle", "idle in transaction", "idle_in_transaction"],
-            "default": "idle",
-        },
-        "user": {"type": "str"},
-        "database": {"type": "str"},
-        "max_sessions": {"type": "int", "default": 1000},
-        "max_percent": {"type": "float", "default": 100},
-        "protect_applications": {"type": "list", "elements": "str", "default": list(_tools.PROTECTED)},
-        "protect_users": {"type": "list", "elements": "str", "default": []},
-        "restart_clients": {"type": "str", "choices": [IF_NEEDED, ALWAYS, NEVER], "default": IF_NEEDED},
-        "most_connections": {"type": "int", "default": 10},
-    }
+OPTIONS = (
+    PATIENCE
+    + look.PROTECTION
+    + Spec(
+        {
+            "session_state": {
+                "type": "str",
+                "choices": ["idle", "idle in transaction", "idle_in_transaction"],
+                "default": "idle",
+            },
+            "user": {"type": "str"},
+            "database": {"type": "str"},
+            "max_sessions": {"type": "int", "default": 1000},
+            "max_percent": {"type": "float", "default": 100},
+            "restart_clients": {"type": "str", "choices": [IF_NEEDED, ALWAYS, NEVER], "default": IF_NEEDED},
+            "most_connections": {"type": "int", "default": 10},
+        }
+    )
 )
 _SETTLE_SECONDS = 10.0  # for backends of clients that are gone to notice it
 
@@ -127,7 +127,7 @@ class PoolReset:
             )
 
         patience = 0.0 if done.problem else _SETTLE_SECONDS
-        after = wait_for(lambda: _look(target), well, patience, 0.5).last
+        after = wait_for(lambda: look.used(target), well, patience, 0.5).last
         room = after is not None and wish.has_room(after)
         used = len(after.clients) if after is not None else None
         change = result(done.plan, done.steps, done.way.freed if done.way else (), done.restart, used, room)
@@ -164,7 +164,7 @@ class PoolReset:
     @staticmethod
     def _follow(target: Target, plan: Plan) -> Next:
         """By what there is now: others come and go."""
-        looked = _look(target)
+        looked = look.used(target)
         if looked is None:  # whoever waited for a slot has taken it
             restart = plan.state.can_restart and plan.wish.restart != NEVER
             return Next(RESTART) if restart else Next(STUCK, why="others took the slots at once")
@@ -179,10 +179,3 @@ class PoolReset:
             done.problem = error
             diff = error.details.get("diff") or {"before": {}, "after": {}}
             done.restart = Change(bool(error.details.get("changed")), diff["before"], diff["after"], error.details)
-
-
-def _look(target: Target) -> Optional[Looked]:
-    try:
-        return Looked.of(target.session.query(LOOK, Deadline(target.deadline_seconds))[0])
-    except SessionError:
-        return None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, List, Optional
 
 from ..._core.deadline import Deadline
 from ..._core.errors import SessionError, TargetError
+from ..._core.spec import Spec
+from ..._model import tools as _tools
 from . import free_slot
 from .guard import Declared, Looked, Rules
 from .plan import TOO_MANY_CONNECTIONS, Job, State
@@ -16,6 +18,14 @@ from .sql import LOOK, LOOK_BLOCKING
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
+
+# Options of whatever signals sessions: who is left alone.
+PROTECTION = Spec(
+    {
+        "protect_applications": {"type": "list", "elements": "str", "default": list(_tools.PROTECTED)},
+        "protect_users": {"type": "list", "elements": "str", "default": []},
+    }
+)
 
 
 def state(target: Target, job: Job) -> State:
@@ -38,8 +48,8 @@ def rules_of(target: Target, job: Job) -> Rules:
     clients: List[Declared] = []
     for client in target.runtime.clients():
         if client.user:
-            here = target.runtime.name == "pg_ctl"
-            clients.append(Declared(client.user, client.application_name, frozenset(client.addresses), here))
+            addresses, here = frozenset(client.addresses), target.runtime.clients_here
+            clients.append(Declared(client.user, client.application_name, addresses, here))
     return Rules(tuple(clients), job.protect_applications, job.protect_users, job.max_sessions, job.max_percent)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, List
 
 from ..._core.errors import OncallError, RefusedError, UnprovenError
 from ..._core.spec import Spec
-from ..._model import tools as _tools
 from ..procedure import Change, Options
 from . import guard, look, signal
 from .by_title import Titled
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 STATES = (*guard.STATES, guard.UNDERSCORED)  # as they may be given
 
-OPTIONS = Spec(
+OPTIONS = look.PROTECTION + Spec(
     {
         "state": {"type": "str", "choices": [CANCELLED, ABSENT], "required": True},
         "pids": {"type": "list", "elements": "int"},
@@ -37,8 +36,6 @@ OPTIONS = Spec(
         "database": {"type": "str"},
         "client_address": {"type": "str"},
         "blocking": {"type": "bool", "default": False},
-        "protect_applications": {"type": "list", "elements": "str", "default": list(_tools.PROTECTED)},
-        "protect_users": {"type": "list", "elements": "str", "default": []},
         "max_sessions": {"type": "int", "default": 100},
         "max_percent": {"type": "float", "default": 50},
         "down_to_percent": {"type": "float"},

@@ -43,6 +43,7 @@ class ComposeRuntime:
     """
 
     name = "compose"
+    clients_here = False
 
     def __init__(
         self,

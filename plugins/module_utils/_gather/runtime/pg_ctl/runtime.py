@@ -53,6 +53,7 @@ class PgCtlRuntime:
     """
 
     name = "pg_ctl"
+    clients_here = True
 
     def __init__(
         self,
