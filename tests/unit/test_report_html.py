@@ -178,6 +178,24 @@ def test_before_and_what_was_done_are_shown() -> None:
     assert "&lt;b&gt;pool_reset&lt;/b&gt;" in said
 
 
+@pytest.mark.parametrize(
+    "results, before, said",
+    [
+        ({"db1": samples.healthy()}, None, "The server is healthy"),
+        ({"db1": samples.healthy()}, {"db1": samples.pool_exhausted()}, "The server is healthy"),
+        (
+            {"db1": samples.healthy(), "db2": samples.healthy()},
+            {"db1": samples.pool_exhausted()},
+            "All 2 servers are healthy",
+        ),
+    ],
+    ids=["well", "well again", "one well again"],
+)
+def test_what_was_fixed_is_no_warning(results: Dict[str, Any], before: Any, said: str) -> None:
+    hosts = worst_first(results, before, {"db1": ["pool_reset"]} if before else None)
+    assert "<h1>%s</h1>" % said in html.render(hosts, "2026-11-24 04:02 UTC", undefined=StrictUndefined)
+
+
 def test_headings_do_not_skip_a_level() -> None:
     levels = [int(element.tag[1]) for element in tree(samples.night()).iter() if re.fullmatch(r"h[1-6]", element.tag)]
     assert levels[0] == 1 and levels.count(1) == 1

@@ -89,7 +89,7 @@ def _headline(hosts: Sequence[Host]) -> str:
             said = "1 of %d servers needs attention now" % total
     elif unseen:
         said = "%d of %d servers could not be checked" % (unseen, total)
-    elif not all(host.quiet for host in hosts):
+    elif any(host.warned for host in hosts):
         said = "No server is down, but some have warnings" if total > 1 else "The server is up, with a warning"
     else:
         said = "All %d servers are healthy" % total if total > 1 else "The server is healthy"

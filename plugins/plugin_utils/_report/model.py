@@ -45,9 +45,14 @@ class Host:
         return [found for found in self.result.get("findings") or [] if found.get("severity") != "ok"]
 
     @property
+    def warned(self) -> bool:
+        """It is up, and not all is well."""
+        return self.status == "warning" or bool(self.noted)
+
+    @property
     def quiet(self) -> bool:
         """Nothing to tell but that all is well."""
-        return self.status == "ok" and not self.noted and not self.notes and not self.mended
+        return self.status == "ok" and not self.warned and not self.notes and not self.mended
 
     @property
     def mended(self) -> bool:
