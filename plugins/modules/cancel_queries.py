@@ -21,6 +21,7 @@ author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
   - oncall.postgresql.attributes
+  - oncall.postgresql.protection
   - oncall.postgresql.target
 attributes:
   check_mode:
@@ -45,31 +46,6 @@ options:
     description: Whether root blockers without a query, or that ignore the cancelling, are ended.
     type: bool
     default: true
-  protect_applications:
-    description: Applications whose name begins with one of these, in upper or lower case, are left alone.
-    type: list
-    elements: str
-    default:
-      - pg_dump
-      - pg_basebackup
-      - pg_receivewal
-      - pg_probackup
-      - pgbackrest
-      - pghoard
-      - barman
-      - wal-g
-      - wal-e
-      - pg_restore
-      - pg_recvlogical
-      - pg_rewind
-      - pg_upgrade
-      - patroni
-      - repmgr
-  protect_users:
-    description: Roles whose sessions are left alone.
-    type: list
-    elements: str
-    default: []
   max_sessions:
     description: Refuse, and list the sessions, when more than this many are meant.
     type: int

@@ -23,6 +23,7 @@ author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
   - oncall.postgresql.attributes
+  - oncall.postgresql.protection
   - oncall.postgresql.target
 attributes:
   check_mode:
@@ -56,31 +57,6 @@ options:
     description: Refuse, and list the sessions, when more than this share of all client sessions would be ended.
     type: float
     default: 100
-  protect_applications:
-    description: Applications whose name begins with one of these, in upper or lower case, are left alone.
-    type: list
-    elements: str
-    default:
-      - pg_dump
-      - pg_basebackup
-      - pg_receivewal
-      - pg_probackup
-      - pgbackrest
-      - pghoard
-      - barman
-      - wal-g
-      - wal-e
-      - pg_restore
-      - pg_recvlogical
-      - pg_rewind
-      - pg_upgrade
-      - patroni
-      - repmgr
-  protect_users:
-    description: Roles whose sessions are left alone.
-    type: list
-    elements: str
-    default: []
   restart_clients:
     description:
       - V(if_needed) restarts the clients where ending sessions that have been idle for long makes no room.
