@@ -354,9 +354,11 @@ def test_environment(tmp_path: Path, sshd: Sshd, server: Server, where: str) -> 
     holds(
         Controller(tmp_path, {"db": by_network(server, login_db="shop", **more)}, host),
         {**ask, "register": "without", "ignore_errors": True},
-        {**ask, "register": "with", "environment": {"PGPASSFILE": str(passwords)}},
+        {**ask, "register": "given", "environment": {"PGPASSFILE": str(passwords)}},
         {**ask, "register": "after", "ignore_errors": True},
-        asserted("with.answer == 'yes'", *("%s.answer | default('') != 'yes'" % name for name in ("without", "after"))),
+        asserted(
+            "given.answer == 'yes'", *("%s.answer | default('') != 'yes'" % name for name in ("without", "after"))
+        ),
     )
 
 
@@ -366,8 +368,8 @@ def test_environment_on_the_way_to_an_engine(tmp_path: Path, sshd: Sshd, stack: 
     holds(
         at(stack, tmp_path, refusing_ssh(), docker_host=sshd.engine()),
         {**ask, "register": "without", "ignore_errors": True},
-        {**ask, "register": "with", "environment": sshd.environment},
-        asserted("without is failed", "with.answer == 'yes'"),
+        {**ask, "register": "given", "environment": sshd.environment},
+        asserted("without is failed", "given.answer == 'yes'"),
     )
 
 
