@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 
 from ..plugin_utils._report import files, text
-from ..plugin_utils._report.model import Host, summary, worst_first
+from ..plugin_utils._report.model import Host, registered, summary, worst_first
 
 
 class ActionModule(ActionBase):
@@ -30,14 +30,15 @@ class ActionModule(ActionBase):
                 "notes": {"type": "str"},
                 "hosts": {"type": "list", "elements": "str"},
                 "report_dir": {"type": "path"},
+                "evidence": {"type": "str", "default": ""},
             }
         )[1]
         variables = task_vars or {}
         names = options["hosts"] if options["hosts"] is not None else variables["ansible_play_hosts_all"]
         hostvars = variables["hostvars"]
         hosts = worst_first(
-            _registered(hostvars, names, options["variable"]),
-            _registered(hostvars, names, options["before"]) if options["before"] else None,
+            registered(hostvars, names, options["variable"]),
+            registered(hostvars, names, options["before"]) if options["before"] else None,
             _notes(hostvars, names, options["notes"]) if options["notes"] else None,
         )
         failure, report = None, None
@@ -49,7 +50,7 @@ class ActionModule(ActionBase):
                     options["report_dir"],
                     error.strerror or error,
                 )
-        self._show(hosts, report)
+        self._show(hosts, report, options["evidence"])
         if failure:
             return dict(result, failed=True, msg=failure)
         result.update(changed=False, summary=summary(hosts), report=report)
@@ -57,10 +58,10 @@ class ActionModule(ActionBase):
         result["_ansible_verbose_override"] = True
         return result
 
-    def _show(self, hosts: List[Host], report: Optional[str]) -> None:
+    def _show(self, hosts: List[Host], report: Optional[str], evidence: str) -> None:
         if constants.DEFAULT_STDOUT_CALLBACK.rpartition(".")[2] in ("json", "jsonl", "null"):
             return  # its output is read by a program
-        lines = text.render(hosts, self._display.columns, report)
+        lines = text.render(hosts, self._display.columns, report, evidence)
         coloured = "\n".join("".join(_coloured(span) for span in line).rstrip() for line in lines)
         plain = text.plain(lines)
         if coloured == plain:
@@ -68,16 +69,6 @@ class ActionModule(ActionBase):
         else:
             self._display.display(coloured, screen_only=True)
             self._display.display(plain, log_only=True)
-
-
-def _registered(hostvars: Any, names: List[str], variable: str) -> Dict[str, Optional[Mapping[str, Any]]]:
-    """What each host registered; raw, since results are data and hold nothing to template."""
-    found: Dict[str, Optional[Mapping[str, Any]]] = {}
-    for name in names:
-        variables = hostvars.raw_get(name)
-        value = variables.get(variable) if isinstance(variables, Mapping) else None
-        found[str(name)] = value if isinstance(value, Mapping) else None
-    return found
 
 
 def _notes(hostvars: Any, names: List[str], variable: str) -> Dict[str, List[Any]]:

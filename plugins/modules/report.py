@@ -50,6 +50,12 @@ options:
       - The files are replaced one by one, each of them at once. Files of other hosts stay.
       - If it cannot be written, the task fails after everything has been printed.
     type: path
+  evidence:
+    description: A line on what was kept before a procedure acted, RV(oncall.postgresql.evidence#module:msg). It is
+      shown last.
+    type: str
+    default: ""
+    version_added: 0.2.0
 attributes:
   action:
     description: There is an action plugin of the same name, and it does all the work, on the controller.
@@ -71,6 +77,7 @@ attributes:
 extends_documentation_fragment:
   - oncall.postgresql.attributes
 seealso:
+  - module: oncall.postgresql.evidence
   - module: oncall.postgresql.triage
 """
 

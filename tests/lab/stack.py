@@ -338,6 +338,9 @@ def ansible(command: str, *words: str, timeout: float = 300, **environment: str)
     program = Path(os.environ.get("ONCALL_ANSIBLE_BIN") or Path(sys.executable).parent) / command
     assert program.exists(), "%s is missing; run make dev, or correct ONCALL_ANSIBLE_BIN" % program
     settings = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_LOCALHOST_WARNING": "0"}
+    home = Path(__file__).resolve().parents[2] / "build" / "home"  # procedures keep what they saw there
+    home.mkdir(parents=True, exist_ok=True)
+    settings["HOME"] = str(home)
     return run([str(program), *words], check=False, timeout=timeout, env={**os.environ, **settings, **environment})
 
 

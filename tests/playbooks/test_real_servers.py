@@ -87,10 +87,11 @@ class Controller:
 
     def run(self, program: str, *arguments: str) -> tuple[int, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        home = str(self.directory / "home")  # the reports of procedures go there, too
         done = subprocess.run(
             [str(Path(sys.executable).with_name(program)), "-i", "inventory.json", *arguments],
             cwd=self.directory,
-            env={**own, "LC_ALL": "C.UTF-8", "ANSIBLE_HOME": str(self.directory / "home"), **self._environment},
+            env={**own, "LC_ALL": "C.UTF-8", "HOME": home, "ANSIBLE_HOME": home, **self._environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

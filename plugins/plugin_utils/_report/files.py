@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from datetime import datetime
 from pathlib import Path
-from typing import Sequence
+from typing import Optional, Sequence
 
 from . import html
 from .model import Host, document, file_names
 
 INDEX = "index.html"
+KEPT = "~/.oncall/reports"
 
 
 def write(hosts: Sequence[Host], directory: str, at: str) -> str:
@@ -26,19 +28,38 @@ def write(hosts: Sequence[Host], directory: str, at: str) -> str:
     place.mkdir(parents=True, exist_ok=True)
     names = file_names([host.name for host in hosts])
     for host in hosts:
-        text = json.dumps(document(host), ensure_ascii=False, indent=2, sort_keys=True)
-        _replace(place / (names[host.name] + ".json"), text + "\n")
+        _replace(place / (names[host.name] + ".json"), _json(host))
     page = place / INDEX
     _replace(page, html.render(hosts, at))
     return str(page)
 
 
-def _replace(path: Path, text: str) -> None:
+def keep(hosts: Sequence[Host], at: datetime) -> str:
+    """Write ``<host>-<time>.json`` for each host into ``KEPT``, for its owner only; the path, a pattern if of several.
+
+    Raises OSError. Nothing is replaced and nothing deleted.
+    """
+    place = Path(os.path.expanduser(KEPT))
+    for directory in (place.parent, place):
+        directory.mkdir(mode=0o700, exist_ok=True)
+    names = file_names([host.name for host in hosts])
+    ending = at.strftime("-%Y%m%dT%H%M%S.%f")[:-3] + "Z.json"
+    for host in hosts:
+        _replace(place / (names[host.name] + ending), _json(host), 0o600)
+    return str(place / ((names[hosts[0].name] if len(hosts) == 1 else "*") + ending))
+
+
+def _json(host: Host) -> str:
+    return json.dumps(document(host), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def _replace(path: Path, text: str, mode: Optional[int] = None) -> None:
+    wanted = 0o666 & ~_umask() if mode is None else mode  # mkstemp's 0600 would keep colleagues and web servers out
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=".%s." % path.name[:40])
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would keep colleagues and web servers out
+        os.chmod(temporary, wanted)
         os.replace(temporary, str(path))
     except BaseException:
         os.unlink(temporary)

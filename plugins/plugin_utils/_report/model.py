@@ -79,6 +79,16 @@ class Host:
         return first + (" (and %d more)" % (len(self.noted) - 1) if len(self.noted) > 1 else "")
 
 
+def registered(hostvars: Any, names: List[str], variable: str) -> Dict[str, Optional[Mapping[str, Any]]]:
+    """What each host registered; raw, since results are data and hold nothing to template."""
+    found: Dict[str, Optional[Mapping[str, Any]]] = {}
+    for name in names:
+        variables = hostvars.raw_get(name)
+        value = variables.get(variable) if isinstance(variables, Mapping) else None
+        found[str(name)] = value if isinstance(value, Mapping) else None
+    return found
+
+
 def worst_first(
     results: Mapping[str, Optional[Mapping[str, Any]]],
     before: Optional[Mapping[str, Optional[Mapping[str, Any]]]] = None,

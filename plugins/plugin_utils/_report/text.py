@@ -22,8 +22,8 @@ ROWS = 4  # of names of healthy hosts
 NARROWEST, WIDEST = 50, 120
 
 
-def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None) -> List[Line]:
-    """``hosts`` worst first; ``report`` is the path of the page, where one was written."""
+def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None, evidence: str = "") -> List[Line]:
+    """``hosts`` worst first; ``report``: the page's path; ``evidence``: a line on what was kept before acting."""
     width = max(NARROWEST, min(width, WIDEST))
     troubled = [host for host in hosts if not host.quiet]
     shown = hosts if len(hosts) <= SMALL else troubled
@@ -33,8 +33,10 @@ def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None)
         lines += _host(host, width, brief=len(troubled) >= MANY)
     if len(hosts) > 1:
         lines += _fleet(hosts, width)
-    if report:
-        lines += [[], [("Report: ", None), (report, None)]]
+    places = [line for line in ("Report: %s" % report if report else "", evidence) if line]
+    if places:
+        lines.append([])
+        lines += ([(line, None)] for line in places)  # never wrapped: a path is there to be copied
     return lines
 
 

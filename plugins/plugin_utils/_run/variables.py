@@ -35,7 +35,10 @@ _MAY_BE_EMPTY = ("oncall_report_dir", "oncall_fail_on", "oncall_auto_remedies")
 _ONLY_ACTING = ("oncall_plan",)
 _ONLY_RESPOND = ("oncall_auto_remedies",)
 # Registered by the playbooks themselves; another play of the same run finds them among its variables.
-_OURS = frozenset("oncall_%s" % name for name in ("verb", "triage", "response", "done", "notes", "failure", "report"))
+_OURS = frozenset(
+    "oncall_%s" % name
+    for name in ("verb", "triage", "response", "only_plan", "evidence", "done", "notes", "failure", "report")
+)
 _TEMPLATE = re.compile(r"\{[{%#]")
 
 

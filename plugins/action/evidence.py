@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On the controller, before a procedure acts: keep what triage saw. What cannot be kept stops no recovery."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from typing import Any, Dict, Optional
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils._report import files
+from ..plugin_utils._report.model import registered, worst_first
+
+
+class ActionModule(ActionBase):
+    BYPASS_HOST_LOOP = True  # once for the whole play
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super().run(tmp, task_vars)
+        options = self.validate_argument_spec(argument_spec={"report_dir": {"type": "path"}})[1]
+        variables = task_vars or {}
+        names, hostvars = variables["ansible_play_hosts_all"], variables["hostvars"]
+        decided = registered(hostvars, names, "oncall_response")
+        hosts = worst_first(registered(hostvars, names, "oncall_triage"))
+        acting = [
+            host
+            for host in hosts
+            if (decided[host.name] or {}).get("verb") and not boolean(hostvars.raw_get(host.name)["oncall_only_plan"])
+        ]
+        result.update(changed=False, msg="", path=None)
+        place = os.path.join(options["report_dir"], "before") if options["report_dir"] else files.KEPT
+        try:
+            if options["report_dir"]:
+                result["path"] = files.write(hosts, place, _now().strftime("%Y-%m-%d %H:%M:%S UTC"))
+            elif acting:
+                result["path"] = files.keep(acting, _now())
+        except OSError as error:
+            result["msg"] = (
+                "State before acting: not saved, %s cannot be written (%s). Give another directory with "
+                "-e oncall_report_dir=DIR." % (os.path.expanduser(place), error.strerror or error)
+            )
+        else:
+            result["msg"] = "State before acting: %s" % result["path"] if result["path"] else ""
+        return result
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,72 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: evidence
+short_description: Keep what triage saw before a procedure acts
+version_added: 0.2.0
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+description:
+  - The last task before any playbook of this collection acts. It writes what M(oncall.postgresql.triage) returned, as
+    registered in C(oncall_triage), on the controller.
+  - Without O(report_dir), one file C(~/.oncall/reports/<host>-<time>.json) for every host that is about to be acted on,
+    with mode 0600 in a directory of mode 0700. The time is in UTC. Characters of the host's name that are unsafe in a
+    file's name are replaced. In check mode, and where nothing is going to be done, nothing is written.
+  - These files are never overwritten or deleted. One is some 10 to 100 KiB; delete old ones as you see fit.
+  - A directory that cannot be written stops no recovery. RV(msg) says so, and the run goes on.
+  - Runs once for the whole play, on the controller, without any connection.
+options:
+  report_dir:
+    description:
+      - Write the results of all hosts of the play, and a page of them, to the directory C(before) below this one
+        instead, as M(oncall.postgresql.report) does. In check mode, too.
+    type: path
+attributes:
+  action:
+    description: There is an action plugin of the same name, and it does all the work, on the controller.
+    support: full
+  bypass_host_loop:
+    description: Runs once for all hosts of the play.
+    support: full
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details:
+      - Nothing is changed.
+  platform:
+    support: full
+    platforms: all
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+seealso:
+  - module: oncall.postgresql.procedure
+  - module: oncall.postgresql.report
+"""
+
+EXAMPLES = r"""
+- name: Keep the evidence
+  oncall.postgresql.evidence:
+  register: oncall_evidence
+"""
+
+RETURN = r"""
+msg:
+  description: A line for the report, empty where nothing was to be kept.
+  returned: success
+  type: str
+  sample: "State before acting: /root/.oncall/reports/db1-20261128T031207.482Z.json"
+path:
+  description:
+    - The file; of several hosts, the pattern that all of them match; with O(report_dir), the page.
+    - Null where nothing was written.
+  returned: success
+  type: str
+  sample: /root/.oncall/reports/db1-20261128T031207.482Z.json
+"""
