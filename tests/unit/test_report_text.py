@@ -93,7 +93,7 @@ def test_why_a_host_was_not_seen_is_shown() -> None:
     out = shown({"db7": samples.failed(), "db8": samples.unreachable(), "db9": None})
     assert "No container carries com.docker.compose.project=shopp" in out
     assert "ssh: connect to host db8 port 22:\n  Connection timed out" in out
-    assert "It was not looked at." in out
+    assert "It was not checked." in out
 
 
 def test_many_hosts_in_trouble_show_only_the_question_that_was_answered_with_no() -> None:

@@ -24,6 +24,7 @@ SCHEMA = 1
 class Host:
     """One host's outcome. ``result`` has triage's keys; where nothing was seen it is empty and ``message`` says why.
 
+    ``example``: lines that show what to write instead.
     ``before`` is an earlier verdict, ``notes`` what was done in between; ``told``: they say whom to tell.
     """
 
@@ -31,6 +32,7 @@ class Host:
     status: str
     result: Dict[str, Any] = field(default_factory=dict)
     message: str = ""
+    example: Tuple[str, ...] = ()
     before: Dict[str, Any] = field(default_factory=dict)
     notes: Tuple[str, ...] = ()
     told: bool = False
@@ -126,11 +128,11 @@ def _verdict(got: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
 
 def _host(name: str, got: Optional[Mapping[str, Any]]) -> Host:
     if got is None:
-        return Host(name, "failed", message="It was not looked at.")
+        return Host(name, "failed", message="It was not checked.")
     if got.get("unreachable"):
         return Host(name, "unreachable", message=_message(got))
     if got.get("failed") or not isinstance(got.get("verdict"), Mapping):
-        return Host(name, "failed", message=_message(got))
+        return Host(name, "failed", message=_message(got), example=tuple(map(printable, got.get("example") or ())))
     # By way of JSON: plain values, whatever Ansible has wrapped them in.
     result = json.loads(json.dumps({key: got.get(key) for key in KEYS}))
     severity = result["verdict"].get("severity")

@@ -51,7 +51,7 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     lines: List[Line] = [[], [("── ", None), (name, None), (" %s " % rule, None), (title, host.status), (" ─", None)]]
     lines += _earlier(host, width)
     if not host.result:
-        return lines + _wrapped(host.message, width, "  ")
+        return lines + _wrapped(host.message, width, "  ") + [[("    " + line, None)] for line in host.example]
     verdict = host.result["verdict"]
     lines += _wrapped(words.about(host.result), width, "  ", "skip")
     lines.append([])

@@ -22,11 +22,14 @@ from .checking import Checked, check
 from .works import WORKS, preload
 
 preload()
-_NOT_DESCRIBED = """Nothing says which server is meant: oncall_target is missing. Describe the server in the inventory:
-    %s:
-      oncall_target: {runtime: compose, project: shop, service: postgres}
-      # or: {runtime: pg_ctl, data_directory: /var/lib/postgresql/17/main}
-      # or: {runtime: remote, login_host: db.example.org, login_user: oncall}"""
+_NOT_DESCRIBED = (
+    "oncall_target is missing: nothing says which server this is. Describe it in the inventory, as a variable."
+)
+_EXAMPLE = (
+    "oncall_target: {runtime: compose, project: shop, service: postgres}",
+    "# or: {runtime: pg_ctl, data_directory: /var/lib/postgresql/17/main}",
+    "# or: {runtime: remote, login_host: db.example.org, login_user: oncall}",
+)
 _NO_ASYNC = (
     "async is not possible here: this target is reached from the controller, inside Ansible's worker. Leave async out, "
     "or add delegate_to: localhost, which runs it as a module."
@@ -56,7 +59,8 @@ class ActionModule(ActionBase):
         """The result of module ``name``, wherever it runs."""
         work = WORKS[name]
         if not arguments:
-            return failed(_NOT_DESCRIBED % task_vars.get("inventory_hostname"))
+            lines = ["%s:" % task_vars.get("inventory_hostname"), *("  %s" % line for line in _EXAMPLE)]
+            return dict(failed(_NOT_DESCRIBED), example=lines)
         if "host" in work.spec.options:
             arguments.setdefault("host", task_vars.get("inventory_hostname"))
         checked = check(work.spec, arguments)

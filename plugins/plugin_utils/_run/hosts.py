@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from ansible import constants
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 
@@ -17,6 +18,17 @@ class NoHosts(ValueError):
 
 def hosts_of(pattern: Any, groups: Mapping[str, Any], limit: Any = None) -> List[str]:
     """The hosts of ``pattern`` (as ``hosts:`` takes it) within ``limit`` (as ``--limit`` does). Raises NoHosts."""
+    mismatch = constants.HOST_PATTERN_MISMATCH
+    constants.HOST_PATTERN_MISMATCH = (
+        "ignore"  # the play itself warns of a name that matches nothing; or NoHosts says it
+    )
+    try:
+        return _hosts_of(pattern, groups, limit)
+    finally:
+        constants.HOST_PATTERN_MISMATCH = mismatch
+
+
+def _hosts_of(pattern: Any, groups: Mapping[str, Any], limit: Any) -> List[str]:
     given = pattern if isinstance(pattern, str) else ",".join(str(each) for each in pattern)
     inventory = InventoryManager(loader=DataLoader(), sources=None, parse=False)
     for group, hosts in groups.items():

@@ -55,7 +55,7 @@ def respond(triage: Mapping[str, Any], asked: str, auto_remedies: Any = ()) -> D
 def _chosen(triage: Mapping[str, Any], asked: str, verbs: Sequence[str]) -> Dict[str, Any]:
     verdict = triage.get("verdict")
     if not isinstance(verdict, Mapping):
-        return _nothing("triage could not look at it")
+        return _nothing("triage could not check it")
     if asked != RESPOND:
         return _step(asked, {}, verdict)
     if verdict["code"] == "healthy":
@@ -100,7 +100,7 @@ def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
     verdict = after.get("verdict")
     if not isinstance(verdict, Mapping):
         why = " ".join(str(after.get("msg") or "no answer").split())
-        return [*lines, _line("Triage could not look at it again (%s)." % why, _tell(response["verdict"]))]
+        return [*lines, _line("Triage could not check it again (%s)." % why, _tell(response["verdict"]))]
     if verdict["code"] == "healthy":
         return lines
     same = (verdict["code"], verdict.get("cause")) == (response["verdict"]["code"], response["verdict"]["cause"])
@@ -112,7 +112,7 @@ def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
 def failure(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Why the host's run has failed, whatever ``oncall_fail_on`` says; empty: it has not."""
     if not isinstance(after.get("verdict"), Mapping):
-        return " ".join(str(after.get("msg") or "It was not looked at.").split())
+        return " ".join(str(after.get("msg") or "It was not checked.").split())
     if response["verb"] and _result(done) in (REFUSED, FAILED, None):
         return " ".join(str(done.get("msg") or "%s did not run" % response["verb"]).split())
     return ""

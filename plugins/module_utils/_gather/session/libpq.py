@@ -139,7 +139,9 @@ class LibpqSession:
         return self._connection
 
     def _text(self, error: Exception) -> str:
-        return mask(" ".join(str(error).split()), [self._password] if self._password else [])[:300]
+        # After a tab libpq asks whether the server is running: that is what triage answers.
+        lines = [line.strip() for line in str(error).splitlines() if not line.startswith("\t")]
+        return mask(" ".join(lines), [self._password] if self._password else [])[:300]
 
 
 def _driver() -> Any:
