@@ -13,7 +13,7 @@ from ansible.utils.vars import load_extra_vars
 
 from ..plugin_utils._run import response
 from ..plugin_utils._run import variables as known
-from ..plugin_utils._run.checking import Problem
+from ..plugin_utils._run.checking import NO_DICTIONARY, Problem
 from ..plugin_utils._run.hosts import same_server
 
 _BLANKS = (
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
             if isinstance(target, Mapping):  # what is in it, its own task checks: one host does not stop the others
                 targets[host] = {**target, "ansible_host": mine.get("ansible_host")}
             else:
-                problems.append((host, "oncall_target must be a dictionary, such as {project: shop}, not %r." % target))
+                problems.append((host, NO_DICTIONARY % (target,)))
         for what, names in same_server(targets).items():
             line = "%s are the same server (%s)." % (" and ".join(names), what)
             if verb == known.TRIAGE:

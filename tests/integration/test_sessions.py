@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from psycopg2 import extras
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
@@ -43,6 +45,10 @@ NASTY = [
 
 def ask(text: str, name: str = "test") -> Query:
     return Query(name, {130000: text})
+
+
+def alone(text: str) -> Query:
+    return Query("test", {130000: text}, alone=True)
 
 
 @pytest.fixture(params=["psql", "libpq"])
@@ -93,6 +99,19 @@ def test_the_text_for_the_servers_version_is_sent(server: AnyServer, session: Se
     assert session.query(query, Deadline(10)) == [{"v": expected}]
 
 
+def test_over_the_network_nothing_that_was_set_is_left(server: AnyServer) -> None:
+    """A pooler hands the connection on: to the application, which wants to write, and for longer than we look."""
+    with contextlib.closing(servers.libpq(server)) as session:
+        session.query(ask("SELECT 1 AS x"), Deadline(10))
+        session.execute(ask("SELECT 1"), Deadline(10))
+        with session._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT json_agg(name) FROM pg_settings WHERE source = 'session' AND name <> 'application_name'"
+            )
+            extras.wait_select(session._connection)
+            assert sorted(cursor.fetchone()[0]) == ["application_name", "client_encoding"]
+
+
 def test_the_session_sets_what_safety_needs(session: Session) -> None:
     expected = {
         "application_name": "oncall",
@@ -103,7 +122,6 @@ def test_the_session_sets_what_safety_needs(session: Session) -> None:
         "TimeZone": "UTC",
         "client_encoding": "UTF8",
         "standard_conforming_strings": "on",
-        "idle_in_transaction_session_timeout": "10000",
     }
     query = ask("SELECT name, setting FROM pg_settings WHERE name = ANY (%(names)s)")
     rows = session.query(query, Deadline(10), names=list(expected))
@@ -253,16 +271,16 @@ def test_what_changes_something_is_executed(admin: Client, session: Session) -> 
 
 def test_what_may_not_run_in_a_transaction_block_is_executed(admin: Client, session: Session) -> None:
     admin.run("BEGIN", "PREPARE TRANSACTION 'it''s'")
-    session.execute(ask("ROLLBACK PREPARED %(gid)s"), Deadline(10), gid="it's")
+    session.execute(alone("ROLLBACK PREPARED %(gid)s"), Deadline(10), gid="it's")
     assert admin.run("SELECT count(*) FROM pg_prepared_xacts") == [(0,)]
-    session.execute(ask("CHECKPOINT"), Deadline(20))
-    session.execute(ask("ALTER SYSTEM RESET %(name)s"), Deadline(10), name=identifier("work_mem"))
+    session.execute(alone("CHECKPOINT"), Deadline(20))
+    session.execute(alone("ALTER SYSTEM RESET %(name)s"), Deadline(10), name=identifier("work_mem"))
     session.execute(ask("SELECT 'oncall:failed 1', pg_reload_conf() FROM generate_series(1, 3)"), Deadline(10))
 
 
 def test_a_failed_execution_keeps_its_sqlstate_and_reading_stays_read_only(session: Session) -> None:
     with pytest.raises(SessionError) as caught:
-        session.execute(ask("ROLLBACK PREPARED %(gid)s"), Deadline(10), gid="nobody's")
+        session.execute(alone("ROLLBACK PREPARED %(gid)s"), Deadline(10), gid="nobody's")
     assert caught.value.sqlstate == "42704"
     with pytest.raises(DeadlineError):
         session.execute(ask("SELECT pg_sleep(10)"), Deadline(1))

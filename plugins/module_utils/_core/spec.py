@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Tuple
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spec:
-    """An argument spec with the rules that belong to it. ``spec + spec`` merges both."""
+    """An argument spec with the rules that belong to it. ``spec + spec`` merges both. Equal to itself alone."""
 
     options: Dict[str, Dict[str, Any]] = field(default_factory=dict)
     required_if: Tuple[Tuple[str, Any, Tuple[str, ...]], ...] = ()

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Set
 
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
@@ -15,10 +16,10 @@ from ansible.utils.display import Display
 
 from ...module_utils._core.errors import OncallError
 from ...module_utils._core.mask import mask_words
-from ...module_utils._entry.options import nets
+from ...module_utils._entry.options import WHICH, nets
 from ...module_utils._entry.target import PLACE
 from ...module_utils._gather.runtime.compose.address import elsewhere
-from .checking import Checked, check
+from .checking import NO_DICTIONARY, Checked, check
 from .works import WORKS, preload
 
 preload()
@@ -58,9 +59,14 @@ class ActionModule(ActionBase):
     def carry_out(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """The result of module ``name``, wherever it runs."""
         work = WORKS[name]
-        if not arguments:
-            lines = ["%s:" % task_vars.get("inventory_hostname"), *("  %s" % line for line in _EXAMPLE)]
-            return dict(failed(_NOT_DESCRIBED), example=lines)
+        if WHICH.isdisjoint(arguments):  # neither the task nor module_defaults say which server: the inventory does
+            described = self._templar.template(task_vars.get("oncall_target"))
+            if not described:
+                lines = ["%s:" % task_vars.get("inventory_hostname"), *("  %s" % line for line in _EXAMPLE)]
+                return dict(failed(_NOT_DESCRIBED), example=lines)
+            if not isinstance(described, Mapping):
+                return failed(NO_DICTIONARY % (described,))
+            arguments = {**described, **arguments}
         if "host" in work.spec.options:
             arguments.setdefault("host", task_vars.get("inventory_hostname"))
         checked = check(work.spec, arguments)
@@ -98,8 +104,16 @@ class ActionModule(ActionBase):
         except OncallError as error:
             result = dict(error.details, **failed(str(error)), sqlstate=error.sqlstate, refused=not error.touched)
         anywhere, words = nets(checked.secrets, checked.options, work.spec.options)
-        masked: Dict[str, Any] = mask_words(remove_values(result, anywhere), words)
-        return masked
+        return _masked(result, anywhere, words)
+
+
+def _masked(result: Dict[str, Any], anywhere: Set[str], words: Set[str]) -> Dict[str, Any]:
+    """``result`` without the secrets (see ``nets``). Looked for in one text first: nearly always there are none."""
+    text = json.dumps(result, ensure_ascii=False)
+    if not any(json.dumps(secret, ensure_ascii=False)[1:-1] in text for secret in anywhere | words):
+        return result
+    masked: Dict[str, Any] = mask_words(remove_values(result, anywhere), words)
+    return masked
 
 
 def _reached_from_here(options: Mapping[str, Any]) -> bool:

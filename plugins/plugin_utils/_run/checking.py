@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
@@ -13,6 +14,8 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ...module_utils._core.spec import Spec
+
+NO_DICTIONARY = "oncall_target must be a dictionary, such as {project: shop}, not %r."
 
 
 class Problem(NamedTuple):
@@ -34,9 +37,15 @@ def check(spec: Spec, given: Mapping[str, Any]) -> Checked:
     problems = list(_unfit(spec.options, given, ""))
     if problems:  # what Ansible would say of these is said already, and shorter
         return Checked({}, set(), problems)
-    validated = ArgumentSpecValidator(**spec.arguments()).validate(dict(given))
+    validated = validator(spec).validate(dict(given))
     problems = [each for message in validated.error_messages for each in _worded(message, given)]
     return Checked(validated.validated_parameters, set(validated._no_log_values), problems)
+
+
+@functools.lru_cache(maxsize=64)
+def validator(spec: Spec) -> ArgumentSpecValidator:
+    """Made once, in the parent: see ``preload``."""
+    return ArgumentSpecValidator(**spec.arguments())
 
 
 def nearest(name: str, names: Iterable[str], likeness: float = 0.7) -> Optional[str]:

@@ -10,6 +10,7 @@ import importlib
 from typing import Dict
 
 from ...module_utils._entry.work import Work
+from .checking import validator
 
 READING = (
     "triage",
@@ -55,7 +56,7 @@ def preload() -> None:
     What changes something runs on few hosts, and a cluster of ``pg_ctl`` is reached from here on this machine alone:
     their workers import what they use by themselves.
     """
-    importlib.import_module(_MODULES + "triage")
+    validator(WORKS["triage"].spec)
     for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.compose.runtime"):
         importlib.import_module(_UTILS + name)
     with contextlib.suppress(ImportError):

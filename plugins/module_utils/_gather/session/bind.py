@@ -36,7 +36,7 @@ def identifier(name: str) -> Identifier:
 
 
 def literal(value: Any) -> str:
-    """An SQL literal. Needs standard_conforming_strings = on, which both sessions set."""
+    """An SQL literal. Needs standard_conforming_strings = on, which both sessions see to."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -80,27 +80,29 @@ def rows(document: str) -> List[Dict[str, Any]]:
     return found
 
 
-def settings(deadline: Deadline, read_only: bool = True) -> str:
-    """The server's settings for our session, as ``options`` of the start-up packet.
+def settings(deadline: Deadline, read_only: bool = True) -> Dict[str, str]:
+    """What our statement runs with.
 
     Short lock_timeout: diagnosis never waits behind a lock. The statement gives up a little before we do, so that the
     server tells why and nothing is left behind.
     """
-    values = {
-        "statement_timeout": statement_milliseconds(deadline.left(LONGEST_SECONDS)),
-        "lock_timeout": LOCK_TIMEOUT_MS,
-        "idle_in_transaction_session_timeout": 10000,
-        "default_transaction_read_only": on_off(read_only),
+    return {
+        "statement_timeout": str(statement_milliseconds(deadline.left(LONGEST_SECONDS))),
+        "lock_timeout": str(LOCK_TIMEOUT_MS),
         "search_path": "pg_catalog",
-        "standard_conforming_strings": "on",
         "TimeZone": "UTC",
         "jit": "off",
+        **({"transaction_read_only": "on"} if read_only else {}),
     }
-    return " ".join("-c %s=%s" % item for item in values.items())
 
 
-def on_off(value: bool) -> str:
-    return "on" if value else "off"
+def within(settings: Mapping[str, str], statement: str) -> str:
+    """Both in one message of the simple protocol, which makes them one transaction: what is set ends with it.
+
+    So a pooler's server connection is handed on as it was. PostgreSQL, "Multiple Statements in a Simple Query".
+    """
+    local = ", ".join("set_config(%s, %s, true)" % (literal(name), literal(value)) for name, value in settings.items())
+    return "SELECT %s; %s" % (local, statement)
 
 
 def too_late(query: Query) -> DeadlineError:

@@ -11,11 +11,10 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from ..._core.deadline import statement_milliseconds
 from ..._core.errors import DeadlineError, OptionsError, SessionError
 from ..._core.mask import mask
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, LONGEST_SECONDS, TOO_LATE, as_json, bind, on_off, rows, settings, too_late, too_old
+from .bind import APPLICATION, TOO_LATE, as_json, bind, rows, settings, too_late, too_old, within
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -54,18 +53,25 @@ class LibpqSession:
         }
 
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
-        return rows(self._run(query, lambda version_num: as_json(query, version_num, params), deadline, read_only=True))
+        def text(version_num: int) -> str:
+            return within(settings(deadline), as_json(query, version_num, params))
+
+        return rows(self._run(query, text, deadline))
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
-        self._run(query, lambda version_num: bind(query.text(version_num), params), deadline, read_only=False)
+        def text(version_num: int) -> str:
+            statement = bind(query.text(version_num), params)
+            return statement if query.alone else within(settings(deadline, read_only=False), statement)
+
+        self._run(query, text, deadline)
 
     def in_database(self, name: str) -> "LibpqSession":
         session = copy.copy(self)
         session._connection, session._parameters = None, {**self._parameters, "dbname": name}
         return session
 
-    def _run(self, query: Query, text: Callable[[int], str], deadline: Deadline, read_only: bool) -> str:
-        """The first value that the statement gives, else "". An asynchronous connection commits by itself."""
+    def _run(self, query: Query, text: Callable[[int], str], deadline: Deadline) -> str:
+        """The first value that the last statement gives, else "". An asynchronous connection commits by itself."""
         driver = _driver()
         connection = self._connected(driver, deadline)
         version_num = connection.server_version
@@ -77,13 +83,6 @@ class LibpqSession:
             )
         try:
             cursor = connection.cursor()
-            # The time-out counts for this statement only: each query has a deadline of its own.
-            cursor.execute(
-                "SELECT set_config('statement_timeout', '%d', false), "
-                "set_config('default_transaction_read_only', '%s', false)"
-                % (statement_milliseconds(deadline.left(LONGEST_SECONDS)), on_off(read_only))
-            )
-            _wait(driver, connection, deadline)
             cursor.execute(text(version_num))
             _wait(driver, connection, deadline)
             first = cursor.fetchone() if cursor.description else None
@@ -119,10 +118,13 @@ class LibpqSession:
                     application_name=APPLICATION,
                     client_encoding="UTF8",
                     gssencmode="disable",
-                    options=settings(deadline),
                     **parameters,
                 )
                 _wait(driver, connection, connecting)
+                if connection.get_parameter_status("standard_conforming_strings") == "off":
+                    # Our literals need it while they are read. A pooler keeps this one setting for each client.
+                    connection.cursor().execute("SET standard_conforming_strings = on")
+                    _wait(driver, connection, connecting)
             except (DeadlineError, driver.Error) as error:
                 if connection is not None:
                     connection.close()

@@ -138,8 +138,16 @@ class PsqlSession:
 
 
 def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
+    # psql goes past any pooler, and its session ends with it.
+    own = {
+        **settings(deadline, read_only),
+        "standard_conforming_strings": "on",
+        "idle_in_transaction_session_timeout": "10000",
+    }
+    if own.pop("transaction_read_only", None):  # of one transaction alone
+        own["default_transaction_read_only"] = "on"
     return {
-        "PGOPTIONS": settings(deadline, read_only),
+        "PGOPTIONS": " ".join("-c %s=%s" % item for item in own.items()),
         "PGAPPNAME": APPLICATION,
         "PGCLIENTENCODING": "UTF8",
         "PGCONNECT_TIMEOUT": str(libpq_seconds(deadline.left(), LONGEST_SECONDS)),

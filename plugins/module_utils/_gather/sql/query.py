@@ -13,10 +13,14 @@ OLDEST = 130000  # PostgreSQL 13, as server_version_num
 
 @dataclass(frozen=True)
 class Query:
-    """Constant text by minimum ``server_version_num``. Parameters are written ``%(name)s``, a per cent sign ``%%``."""
+    """Constant text by minimum ``server_version_num``. Parameters are written ``%(name)s``, a per cent sign ``%%``.
+
+    ``alone``: a statement that may not run in a transaction block, such as CHECKPOINT or ROLLBACK PREPARED.
+    """
 
     name: str
     texts: Dict[int, str]
+    alone: bool = False
 
     def text(self, version_num: int) -> str:
         """The text for that server. Raises KeyError below the lowest version the query knows."""

@@ -35,5 +35,5 @@ THERE = Query(
     {OLDEST: "SELECT gid FROM pg_prepared_xacts WHERE gid = %(gid)s AND prepared = %(prepared)s::timestamptz"},
 )
 # As a statement of its own, in the transaction's database; its owner or a superuser may.
-ROLL_BACK = Query("rollback_prepared", {OLDEST: "ROLLBACK PREPARED %(gid)s"})
-COMMIT = Query("commit_prepared", {OLDEST: "COMMIT PREPARED %(gid)s"})
+ROLL_BACK = Query("rollback_prepared", {OLDEST: "ROLLBACK PREPARED %(gid)s"}, alone=True)
+COMMIT = Query("commit_prepared", {OLDEST: "COMMIT PREPARED %(gid)s"}, alone=True)

@@ -48,5 +48,5 @@ PREFLIGHT = Query(
         150000: _PREFLIGHT.replace("{exclusive}", "false"),
     },
 )
-CHECKPOINT = Query("checkpoint", {OLDEST: "CHECKPOINT"})
+CHECKPOINT = Query("checkpoint", {OLDEST: "CHECKPOINT"}, alone=True)
 STARTED = Query("started", {OLDEST: "SELECT pg_postmaster_start_time() AS started_at"})
