@@ -120,7 +120,9 @@ class Triage(TypedDict):
     verdict: Verdict  # the answer
     path: list[Step]  # the questions in the order in which they are asked
     findings: list[Finding]  # everything that was noticed, the worst first
-    facts: model.Facts  # all that was read; docs/facts.md in the collection's repository describes every field
+    # all that was read; docs/facts.md in the collection's repository describes every field; null with `compact=true`
+    facts: Optional[model.Facts]
+    facts_json: Optional[str]  # with `compact=true`: the facts as one JSON text; null otherwise
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
 
 

@@ -28,7 +28,7 @@ GUIDE = CHECKOUT / "docs" / "facts.md"
 FILES = {name: CHECKOUT / "plugins" / "modules" / (name + ".py") for name in RESULTS}
 
 _BLOCK = re.compile(r'(?<=^RETURN = r"""\n).*?(?=^"""$)', re.DOTALL | re.MULTILINE)
-_OPTIONS = {*THRESHOLDS.options, "runtime", "runtime=remote"}
+_OPTIONS = {*THRESHOLDS.options, "runtime", "runtime=remote", "compact=true"}
 _GUIDED = Facts  # the guide describes it; in a RETURN block it would be pages
 _MOST_OBJECTS, _MOST_VALUES = 1, 3  # in a sample
 _TYPES = {str: "str", int: "int", float: "float", bool: "bool"}

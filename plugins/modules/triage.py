@@ -27,6 +27,14 @@ options:
   host:
     description: The target's name in the result. When not given, the name of the inventory host.
     type: str
+  compact:
+    description:
+      - Return the facts as one JSON text, RV(facts_json), instead of RV(facts).
+      - Ansible copies a result several times, value by value, and keeps it until the run ends. With hundreds of hosts
+        this takes longer than the checks. The playbooks of this collection use it.
+    type: bool
+    default: false
+    version_added: 0.2.0
 seealso:
   - module: oncall.postgresql.report
   - name: Guide to the facts
@@ -202,7 +210,8 @@ findings:
         - 'pid 28839 has been waiting 5.3 s for AccessShareLock on oid 16386 in database shop, blocked
           by pid 28820: SELECT * FROM prices;'
 facts:
-  description: All that was read; docs/facts.md in the collection's repository describes every field.
+  description: All that was read; docs/facts.md in the collection's repository describes every field;
+    null with O(compact=true).
   returned: success
   type: dict
   contains:
@@ -229,6 +238,11 @@ facts:
     errors:
       description: The steps that brought nothing, and why.
       type: dict
+facts_json:
+  description: 'With O(compact=true): the facts as one JSON text; null otherwise.'
+  returned: success
+  type: str
+  sample: null
 elapsed_ms:
   description: Milliseconds that each step took, and the total.
   returned: success

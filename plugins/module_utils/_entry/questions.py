@@ -34,6 +34,7 @@ def triage(target: Target) -> Dict[str, Any]:
         "path": judgement["path"],
         "findings": judgement["findings"],
         "facts": facts,
+        "facts_json": None,
         "elapsed_ms": dict(elapsed_ms, total=total),
     }
 

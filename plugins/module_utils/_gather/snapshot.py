@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 from .._core.errors import SessionError
 from .._core.mask import MASK, mask
 from .._model.facts import Snapshot
-from .sql.snapshot import SNAPSHOT, SNAPSHOT_LIMITED
+from .sql.snapshot import snapshot as asking
 
 if TYPE_CHECKING:
     from .._core.deadline import Deadline
@@ -36,12 +36,13 @@ def take(
         "roles": list(dict.fromkeys(roles)),
         "databases": list(dict.fromkeys(databases)),
     }
+    asked = bool(roles or databases)
     try:
-        row = session.query(SNAPSHOT, deadline, **params)[0]
+        row = session.query(asking(False, asked), deadline, **params)[0]
     except SessionError as error:
         if error.sqlstate != INSUFFICIENT_PRIVILEGE:
             raise
-        row = session.query(SNAPSHOT_LIMITED, deadline, **params)[0]
+        row = session.query(asking(True, asked), deadline, **params)[0]
     return masked(row["snapshot"]), row["verifiers"]
 
 

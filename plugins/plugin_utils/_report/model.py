@@ -135,6 +135,8 @@ def _host(name: str, got: Optional[Mapping[str, Any]]) -> Host:
         return Host(name, "failed", message=_message(got), example=tuple(map(printable, got.get("example") or ())))
     # By way of JSON: plain values, whatever Ansible has wrapped them in.
     result = json.loads(json.dumps({key: got.get(key) for key in KEYS}))
+    if got.get("facts_json"):  # triage with compact=true
+        result["facts"] = json.loads(got["facts_json"])
     severity = result["verdict"].get("severity")
     return Host(name, severity if severity in STATUSES and severity not in UNSEEN else "critical", result)
 

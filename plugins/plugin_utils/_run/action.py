@@ -11,6 +11,7 @@ import os
 from typing import Any, Dict, Mapping, Optional, Set
 
 from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -54,6 +55,9 @@ class ActionModule(ActionBase):
         if name == "triage":
             # Facts are pages long. The report has them, and so has an ad-hoc call; a play shows them from -vvv on.
             result["_ansible_verbose_override"] = Display().verbosity < 3
+            if result.get("facts") and boolean(self._task.args.get("compact", False)):
+                # Here, when no secret is left in it.
+                result["facts"], result["facts_json"] = None, json.dumps(result["facts"])
         return result
 
     def carry_out(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import select
 import socket
@@ -171,9 +172,17 @@ def _wait(driver: Any, connection: Any, deadline: Deadline) -> None:
         select.select(reading, writing, [], deadline.left())
 
 
+def _literal(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return True
+    return False
+
+
 def _addresses(host: str, port: int, deadline: Deadline) -> Dict[str, str]:
     """The host's addresses, for libpq's own look-up would block. None for a socket's directory or a literal address."""
-    if not host or host.startswith("/"):
+    if not host or host.startswith("/") or _literal(host):
         return {}
     found: List[Tuple[Any, ...]] = []
     failed: List[OSError] = []
