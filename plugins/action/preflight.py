@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Before anything is looked at: what was given to the run, for all of its hosts, on the controller."""
+"""Before any server is checked: what was given to the run, for all of its hosts, on the controller."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ version_added: 0.2.0
 description:
   - Cancels the queries of root blockers first, those that block others and are not blocked themselves.
   - Then, with O(end_blockers), ends root blockers that have been idle in a transaction for O(blocked_seconds), and
-    those that ignored the cancelling.
+    those that ignored the cancel request.
   - Then cancels queries that have been running for O(query_seconds).
-  - The sessions are selected again before each step, since what waited for a root blocker goes on by itself.
-  - The rules of M(oncall.postgresql.sessions) hold. Superusers and replication roles that are no declared client,
+  - The sessions are selected again before each step, since what waited for a root blocker continues by itself.
+  - The rules of M(oncall.postgresql.sessions) apply. Superusers and replication roles that are not a declared client,
     backup tools, waits for a synchronous standby and protected users are left alone. Nothing is ever sent SIGKILL.
   - VACUUM, CREATE INDEX, REINDEX, CLUSTER and base backups are only cancelled where O(pids) names them.
 author:
@@ -88,7 +88,7 @@ msg:
   sample: "1 cancelled; 1 terminated"
 sessions:
   description:
-    - Every session that was meant, with what it was doing when it was looked at, before anything was done.
+    - Every session that was meant, with what it was doing when it was checked, before anything was done.
     - Also returned when the task fails.
   returned: success
   type: list

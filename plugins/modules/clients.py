@@ -11,16 +11,16 @@ version_added: 0.1.0
 description:
   - Drives the containers of the services that O(clients) declares, found by their Compose labels.
   - Services are stopped in the order given and started in the reverse order, so that the one nearest to the users goes
-    first and comes back last. The containers of one service are taken side by side.
+    first and comes back last. The containers of one service are stopped and started in parallel.
   - A container is asked to stop by its own stop signal and given O(grace_seconds). Nothing is ever killed. When one has
-    not ended by then, the others are brought back. With O(state=restarted) it is then watched for up to
-    O(health_timeout_seconds) and started as soon as it has ended; one that still has not is named in the last line.
+    not stopped by then, the others are started again. With O(state=restarted) it is then watched for up to
+    O(health_timeout_seconds) and started as soon as it has stopped; one that still has not is named in the last line.
   - A container that was started is waited for, until it runs, its own health check passes, its
     O(clients[].health_url) says that the database is connected, and a new session under its
     O(clients[].application_name) is there. Each of these only where it exists; where none does, it must have run for
     three seconds.
   - The health check of a container is run at once instead of waiting for its interval.
-  - One that fails to come back fails the task, after all the others have been brought back.
+  - One that fails to come back fails the task, after all the others have been started again.
   - With O(runtime=pg_ctl) and O(runtime=remote) there is nothing to stop or to start. O(state=started) still waits for
     O(clients[].health_url) and O(clients[].application_name); the other states are refused.
 author:
@@ -106,7 +106,7 @@ containers:
     - Each container of the services, in the order in which it was stopped. Also returned by a failed task, with what
       was done until then.
     - In check mode RV(containers[].after) is what is planned, the readings are null.
-  returned: when the services could be looked at
+  returned: when the services could be examined
   type: list
   elements: dict
   contains:
@@ -190,19 +190,19 @@ containers:
       error: null
 stopped:
   description: Names of the containers that were stopped (in check mode, would be).
-  returned: when the services could be looked at
+  returned: when the services could be examined
   type: list
   elements: str
   sample: [shop-api-1]
 started:
   description: Names of the containers that were started (in check mode, would be).
-  returned: when the services could be looked at
+  returned: when the services could be examined
   type: list
   elements: str
   sample: [shop-api-1]
 seconds:
   description: How long all of it took, null in check mode.
-  returned: when the services could be looked at
+  returned: when the services could be examined
   type: float
   sample: 2.4
 """

@@ -16,8 +16,8 @@ description:
     changed since they were loaded.
   - Proves the reload by C(pg_conf_load_time), and says which settings changed and which wait for a restart.
   - Needs SQL as a superuser, and nothing else; it works with every O(runtime).
-  - Settings that the login role, its database or its session sets for itself are not among RV(changed_settings), for
-    what the files say of them cannot be seen. A changed file is loaded all the same.
+  - Settings that the login role, its database or its session sets for itself are not among RV(changed_settings), since
+    what the files say about them cannot be seen. A changed file is loaded all the same.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:

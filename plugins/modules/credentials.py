@@ -13,8 +13,8 @@ description:
   - A login from the place of each declared client of the role verifies it. When one fails, role and files are restored,
     the containers are recreated from those, and the task fails and says what was restored.
   - The server is given a SCRAM-SHA-256 verifier that is computed here. The password itself never reaches it, nor its
-    log, whatever its log settings. Clients need a driver that knows SCRAM, as those of PostgreSQL 10 and newer do; the
-    C(pg_hba.conf) method C(md5) accepts it, too.
+    log, whatever its log settings. Clients need a driver that supports SCRAM, as those of PostgreSQL 10 and newer do;
+    the C(pg_hba.conf) method C(md5) accepts it, too.
   - No password is in a result, a diff, a message, an argument list, or the environment of a process that is started.
   - With O(password_of) no client is touched. The role gets the password that its clients use already.
   - O(env_file) is replaced atomically, so that no reader ever sees half of it. Its mode, owner, SELinux context,
@@ -23,7 +23,7 @@ description:
     are recreated by Compose v2, which must be installed on the target host. This is refused before anything is touched
     where the Compose files cannot be read, do not pass the password of O(env_file) to the client, or no longer match
     the existing container.
-  - Clients that are no containers must be restarted by hand; RV(restart_needed) names them.
+  - Clients that are not containers must be restarted by hand; RV(restart_needed) names them.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
@@ -209,13 +209,13 @@ seconds:
   type: float
   sample: 3.4
 put_back:
-  description: What was put back as it was.
+  description: What was restored.
   returned: when the proof failed
   type: list
   elements: str
   sample: ["the password of role app", "/srv/shop/.env on the host db1", "the containers of api, made anew"]
 not_put_back:
-  description: What could not be put back, and why.
+  description: What could not be restored, and why.
   returned: when the proof failed
   type: list
   elements: str

@@ -16,13 +16,13 @@ description:
   - The clients are started again after a refusal, a time-out, an error or an interrupt, too. Clients that were not
     running before stay as they are.
   - When a client has not stopped after O(grace_seconds), the server is not restarted. Nothing is ever killed. That
-    client is watched for up to O(health_timeout_seconds) and started as soon as it has ended.
+    client is watched for up to O(health_timeout_seconds) and started as soon as it has stopped.
   - A client that is not running in the end is named at the end of the error message, with the command that starts it.
-  - From the first stop on the work is done by a process of its own, which goes on to its end when its controller,
+  - From the first stop on the work is done by a process of its own, which runs to completion even when its controller,
     its terminal or its SSH connection goes away. A first Ctrl-C (or SIGTERM, SIGHUP) aborts the restart at the next
     safe point, and the clients are started at once.
   - The clients to stop are written down first, in C(~/.oncall) on the host where it runs, with mode 0600. When that
-    process was killed, the next run starts those that are still stopped, unless somebody else has
+    process was killed, the next run starts those that are still stopped, unless someone else has
     started them since.
   - Only one restart of the same project runs at a time.
   - With O(runtime=pg_ctl), or without O(clients), only the server is restarted. With O(runtime=remote) it is refused.

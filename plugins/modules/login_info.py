@@ -72,12 +72,12 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'not asked: no login got far enough to be judged'
+  sample: 'not asked: no login got far enough to tell'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
   type: str
-  sample: no login got far enough to be judged
+  sample: no login got far enough to tell
 code:
   description: The verdict's code; null unless the answer is V(no).
   returned: success

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: network
-short_description: Put PostgreSQL's and its clients' containers back on their project's networks
+short_description: Reattach the containers of PostgreSQL and its clients to their project's networks
 version_added: 0.1.0
 description:
   - Attaches the containers of the server and of O(clients) to the networks of their Compose project that they should be
     on and are not, under the name of their service. Running connections are not touched by that.
-  - Where each should be is said by O(networks), else by the Compose files as Compose 2 reads them on the engine's host,
+  - Where each belongs is given by O(networks), else by the Compose files as Compose 2 reads them on the engine's host,
     else by the network that the container was created with and by the other containers of its service.
   - A server that is attached without its service's name is detached and attached again, which breaks its connections
     there, and gives it another port where one is published at random. So that is done only while a client cannot
     resolve exactly that name.
-  - Whether it helped is asked from the place of each client, as M(oncall.postgresql.network_info) does.
+  - Whether it helped is checked from the place of each client, as M(oncall.postgresql.network_info) does.
   - Only networks that carry the project's label are touched. No network, container or anything else is ever pruned.
   - What attaching cannot fix is refused, with whom to notify - a firewall, lost packets, a wrong host name in the
     client's settings.
@@ -73,7 +73,7 @@ EXAMPLES = r"""
 RETURN = r"""
 steps:
   description: What was done, or in check mode would be. Also returned by a task that failed on the way.
-  returned: when the containers could be looked at
+  returned: when the containers could be examined
   type: list
   elements: dict
   contains:
@@ -106,34 +106,34 @@ steps:
       done: true
 expected:
   description: The networks that each container should be on.
-  returned: when the containers could be looked at
+  returned: when the containers could be examined
   type: dict
   sample: {shop-api-1: [shop_default], shop-postgres-1: [shop_default]}
 source:
   description: What says so, V(options), V(compose file) or V(labels).
-  returned: when the containers could be looked at
+  returned: when the containers could be examined
   type: str
   sample: compose file
 foreign_networks:
   description: Containers that lack a network which is not the project's, and so is left to its owner.
-  returned: when the containers could be looked at
+  returned: when the containers could be examined
   type: list
   elements: str
   sample: []
 detail:
   description: Whether the clients reach the server, in one line; after the repair, if there was one.
-  returned: when the containers could be looked at
+  returned: when the containers could be examined
   type: str
   sample: "reached from shop-api-1, 0.1 ms at most"
 clients:
   description: What each client sees from its own place, as RV(oncall.postgresql.network_info#module:clients).
-  returned: when the containers could be looked at
+  returned: when the containers could be examined
   type: list
   elements: dict
   sample: []
 seconds:
   description: How long it took, 0 when nothing was done.
-  returned: when the containers could be looked at
+  returned: when the containers could be examined
   type: float
   sample: 0.9
 """

@@ -10,11 +10,11 @@ short_description: Free PostgreSQL connection slots with the least disruption
 version_added: 0.2.0
 description:
   - Ends the sessions that have been idle for O(idle_minutes).
-  - Where that makes no room for one more connection, the declared O(clients) that are containers are restarted
-    gracefully. Where they are no containers, or O(restart_clients=never), their sessions that have been idle longest
+  - Where that does not free a connection slot, the declared O(clients) that are containers are restarted
+    gracefully. Where they are not containers, or O(restart_clients=never), their sessions that have been idle longest
     are ended, only as many as it takes to come down to O(connection_percent).
-  - Then it is verified that there is room, and that no client that was restarted holds more than O(most_connections).
-  - The rules of M(oncall.postgresql.sessions) hold. Superusers and replication roles that are no declared client,
+  - Then it is verified that there are free slots, and that no restarted client holds more than O(most_connections).
+  - The rules of M(oncall.postgresql.sessions) apply. Superusers and replication roles that are not a declared client,
     backup tools, waits for a synchronous standby, maintenance and protected users are left alone. Nothing is ever sent
     SIGKILL.
   - When no slot is left for SQL, one is freed by SIGTERM to a declared client's idle backend, as
@@ -93,7 +93,7 @@ EXAMPLES = r"""
         application_name: api
     idle_minutes: 15
 
-- name: End what one role has left in open transactions, and restart nobody
+- name: End the open transactions that one role has left idle, without restarting a client
   oncall.postgresql.pool_reset:
     project: shop
     session_state: idle_in_transaction
@@ -109,7 +109,7 @@ msg:
   sample: "12 terminated; 1 left alone (pid 4711 belongs to protected application pg_dump)"
 sessions:
   description:
-    - Every session that was meant, with what it was doing when it was looked at, before anything was done.
+    - Every session that was meant, with what it was doing when it was checked, before anything was done.
     - Also returned when the task fails.
   returned: success
   type: list

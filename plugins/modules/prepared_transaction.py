@@ -9,7 +9,7 @@ module: prepared_transaction
 short_description: Finish a prepared transaction of PostgreSQL that its manager left behind
 version_added: 0.1.0
 description:
-  - A prepared transaction holds its locks, and holds back vacuum, until somebody finishes it. It belongs to no session,
+  - A prepared transaction holds its locks, and holds back vacuum, until it is finished. It belongs to no session,
     so ending sessions or restarting the server does not help.
   - Rolls it back, or commits it if that is asked for. Ask its owner first. What the other databases of the same
     distributed transaction did is not known here.

@@ -82,7 +82,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at every server
+- name: Check every server
   oncall.postgresql.triage:
   register: oncall_triage
 
@@ -104,7 +104,7 @@ summary:
     worst:
       description:
         - The state of the host that is worst off. From bad to good V(emergency), V(critical), V(unreachable), V(failed)
-          (it could not be looked at), V(warning), V(ok).
+          (it could not be checked), V(warning), V(ok).
       type: str
       returned: success
       sample: critical
@@ -130,7 +130,7 @@ summary:
           returned: success
           sample: critical
         code:
-          description: The verdict's code, null where the host was not looked at.
+          description: The verdict's code, null where the host was not checked.
           type: str
           returned: success
           sample: pool_exhausted

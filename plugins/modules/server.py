@@ -13,7 +13,7 @@ description:
   - Refuses beforehand, with nothing touched, when the configuration files contain an error, a library to be preloaded
     is missing, a backup is running, transactions have been open for O(long_query_seconds), the disk is nearly full, or
     the server would not start again for another reason that can be read.
-  - Starts a server only once the cause of its end is fixed, and says what a person must do otherwise. It never starts
+  - Starts a server only once the cause of its failure is fixed, and otherwise says what to do by hand. It never starts
     one with damaged data or an empty data directory.
   - Never sends SIGKILL to anything. After O(stop_timeout_seconds) it fails and says what holds the shutdown, which
     continues; running the module again waits for its end.

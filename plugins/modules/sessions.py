@@ -11,9 +11,10 @@ version_added: 0.1.0
 description:
   - Says which sessions must no longer run their query (O(state=cancelled)) or must no longer exist (O(state=absent)).
   - All that is given of O(pids), O(session_states), O(idle_seconds), O(query_seconds), O(application), O(user),
-    O(database), O(client_address) and O(blocking) must hold for a session to be meant. At least one must be given.
+    O(database), O(client_address) and O(blocking) must apply to a session for it to be selected. At least one must
+    be given.
   - Only client backends are ever signalled. Never signalled are sessions of this collection itself, of superusers and
-    replication roles that are none of the declared O(clients), and what O(protect_applications) and O(protect_users)
+    replication roles that are not among the declared O(clients), and what O(protect_applications) and O(protect_users)
     name.
   - A declared client is a role and a place - its C(application_name), or the address of its container. Where neither is
     known its role alone counts, unless that is a superuser.
@@ -21,10 +22,10 @@ description:
     client that a commit succeeded which is on no standby. The same holds for a C(COMMIT) under way, and, while no
     synchronous standby is connected, for a query that has written something.
   - VACUUM, CREATE INDEX, REINDEX, CLUSTER and base backups are only stopped where O(pids) names them.
-  - A query is cancelled first. What is to be ended is terminated when it had time to notice. Then it is verified.
-    Nothing is ever sent SIGKILL.
-  - One statement signals all sessions, and looks at each one again as it does. A process number that was given to
-    somebody else, or a session that went back to work, is left alone.
+  - A query is cancelled first. What is to be ended is terminated once it has had time to react. Then the effect is
+    verified. Nothing is ever sent SIGKILL.
+  - One statement signals all sessions, and checks each one again as it does. A process number that belongs to
+    another session by now, or a session that is active again, is left alone.
   - When no slot is left for SQL, O(state=absent) frees the first one by SIGTERM to the backend that its process title
     shows to be the best candidate under the same rules, then goes on in SQL. Idle ones go first, and the oldest
     process before younger ones.
@@ -150,7 +151,7 @@ msg:
   sample: "12 terminated; 1 left alone (pid 4711 belongs to protected application pg_dump)"
 sessions:
   description:
-    - Every session that was meant, with what it was doing when it was looked at, before anything was done.
+    - Every session that was meant, with what it was doing when it was checked, before anything was done.
     - Also returned when the task fails.
   returned: success
   type: list

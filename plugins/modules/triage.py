@@ -13,10 +13,10 @@ description:
   - Is the server running? Does it accept connections? Can clients reach it? Are connection slots available?
     Can clients log in? Are queries getting through? Are data, disk and replication healthy?
   - It changes nothing. It takes one connection, never waits behind a lock, and ends within O(deadline_seconds).
-  - A verdict is data. The task fails only when it could not look, and then says what to do.
+  - A verdict is data. The task fails only when it could not check the server, and then says what to do.
   - No module is started for a target that the controller reaches as it is - O(runtime=remote), a O(docker_host) that is
-    no local socket, or a local connection without C(become) where Ansible's own Python has the libraries. Delegate the
-    task to have another host do it.
+    not a local socket, or a local connection without C(become) where Ansible's own Python has the libraries. Delegate
+    the task to have another host do it.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:

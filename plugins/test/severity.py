@@ -15,7 +15,7 @@ from ..module_utils._model.answers import SEVERITIES
 def at_least(severity: Any, least: Any) -> bool:
     for value in (severity, least):
         if value not in SEVERITIES:
-            raise AnsibleFilterError("%r is no severity. Give one of %s." % (value, ", ".join(SEVERITIES)))
+            raise AnsibleFilterError("%r is not a severity. Give one of: %s." % (value, ", ".join(SEVERITIES)))
     return SEVERITIES.index(severity) >= SEVERITIES.index(least)
 
 

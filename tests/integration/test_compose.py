@@ -188,7 +188,7 @@ class TestFaults:
             runtime = opened(made)
             data = runtime.server(Deadline(10))["data_directory"]
             assert data is not None and (data["exists"], data["mode"], data["version"]) == (True, "0700", "17")
-            assert "no volume" in runtime.errors["server.control"]
+            assert "not on a volume" in runtime.errors["server.control"]
 
     def test_other_port_and_socket_directory(self, place: dict[str, Any], opened: Open) -> None:
         with project() as made:

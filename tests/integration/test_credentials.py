@@ -214,7 +214,7 @@ def test_a_password_that_somebody_else_has_set_meanwhile_is_theirs(server: Serve
     with pytest.raises(UnprovenError) as failed:
         change(server, **given)
     thread.join()
-    assert "NOT restored: the password of role app (somebody else has changed it meanwhile.)" in str(failed.value)
+    assert "NOT restored: the password of role app (someone else has changed it meanwhile.)" in str(failed.value)
     assert stored(server).startswith(theirs)
 
 
@@ -242,7 +242,7 @@ def test_a_hang_up_in_the_middle_puts_back(server: Server, env: Path, mute: int)
 @pytest.mark.parametrize(
     ("setup", "more", "why"),
     [
-        ("ALTER ROLE app NOLOGIN", {}, "may not log in"),
+        ("ALTER ROLE app NOLOGIN", {}, "is not allowed to log in"),
         ("ALTER ROLE app SUPERUSER", {}, "is a superuser"),
         ("ALTER ROLE app VALID UNTIL '2020-01-01'", {}, "a new one would be expired"),
         ("SELECT 1", {"valid_until": "2020-01-01"}, "not in the future"),

@@ -348,7 +348,7 @@ class TestConnect:
             assert time.monotonic() - begin < 15
 
     def test_no_engine(self) -> None:
-        with pytest.raises(OptionsError, match="is no engine's address"):
+        with pytest.raises(OptionsError, match="is not an engine's address"):
             connect("nonsense", Deadline(5))
 
     def test_ssh_refused(self) -> None:

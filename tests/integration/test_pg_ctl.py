@@ -353,7 +353,7 @@ def test_no_such_directory(tmp_path: pathlib.Path) -> None:
 
 
 def test_no_data_directory(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(TargetError, match="is no PostgreSQL data directory: it has no PG_VERSION"):
+    with pytest.raises(TargetError, match="is not a PostgreSQL data directory: it has no PG_VERSION"):
         PgCtlRuntime(str(tmp_path)).server(Deadline(5))
 
 

@@ -400,7 +400,7 @@ def test_remote_says_that_it_cannot(server: Server) -> None:
         _change(server_module, {**given, "login_user": "postgres"}, False)
     drive = RemoteDrive(RemoteRuntime("db.example.com"))
     for verb in (drive.start, drive.stop, drive.alive):
-        with pytest.raises(TargetError, match="through the network only"):
+        with pytest.raises(TargetError, match="over the network only"):
             verb(Deadline(1))
 
 

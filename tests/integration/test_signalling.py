@@ -388,7 +388,7 @@ def test_a_superuser_of_nobody_is_left_alone_even_then(db: Server, full: list[Cl
     with pytest.raises(RefusedError, match="belongs to protected user root") as caught:
         signalled(db, **IDLE, clients=other, protect_users=["root"])
     assert caught.value.sqlstate == "53300" and caught.value.details["freed"] == []
-    with pytest.raises(RefusedError, match="which is no declared client's address: it may be a backup or a person"):
+    with pytest.raises(RefusedError, match="which is not a declared client's address: it may be a backup or a person"):
         signalled(db, **IDLE, clients=other)
     assert refuses(db)
 

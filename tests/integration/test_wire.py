@@ -925,4 +925,4 @@ def test_a_toolbox_that_cannot_start(server: Server) -> None:
     facts = _client.examine_toolbox(
         lambda argv, stdin, deadline: Completed(127, "", "sh: not found"), ClientOption("api"), settings(server), soon()
     )
-    assert facts["error"] == "the toolbox ended with exit code 127 before it could look: sh: not found"
+    assert facts["error"] == "the toolbox container exited with code 127 before it could check: sh: not found"

@@ -336,7 +336,7 @@ def test_a_disk_that_gets_full_while_the_file_is_written(project: Project, small
     thread.join()
     (small / "filler").unlink()
     said = task(done, "Carry out")
-    assert done.returncode and "could not be written: No space left on device; it is as it was" in said, said
+    assert done.returncode and "could not be written: No space left on device; it is unchanged" in said, said
     assert "restored: the password of role app" in said
     assert (state(project), containers(project)) == (before, running)
 

@@ -61,7 +61,7 @@ def test_one_by_one_once_and_never_what_is_damaged(fleet: Fleet) -> None:
         }, done.stdout
         assert (containers(fleet["c"]), files(fleet["c"])) == before
         words = " ".join(done.stdout.split())
-        assert "corruption is suspected, nothing may be touched. Tell the emergency contacts now." in words
+        assert "data corruption is suspected, so nothing may be touched. Tell the emergency contacts now." in words
         assert words.count("TASK [Carry out pool_reset]") == 2
         away = sorted(_away(fleet[name]) for name in ("a", "b"))
         assert away[0][1] <= away[1][0], "both were without their clients at once: %s" % away

@@ -81,7 +81,7 @@ def test_what_is_allowed_is_mended_and_the_rest_is_left(tmp_path: Path) -> None:
             assert servers[name].sql("SELECT 1") == "1"
     words = " ".join(out.split())
     assert words.count("Before: ✗ server_down / stopped") == 2
-    assert "nothing: corruption is suspected, nothing may be touched. Tell the emergency contacts now." in words
+    assert "nothing: data corruption is suspected, so nothing may be touched. Tell the emergency contacts now." in words
     assert "was server_down / stopped" in words
 
 

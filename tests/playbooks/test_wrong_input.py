@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wrong input as the terminal shows it: one line that says what to do, before anything is looked at or touched."""
+"""Wrong input as the terminal shows it: one line that says what to do, before any server is checked or touched."""
 
 from __future__ import annotations
 

@@ -68,9 +68,9 @@ def test_makes_and_removes_a_new_one(tmp_path: Path) -> None:
 def test_never_overwrites_somebody_else(file: Path) -> None:
     found = read(str(file))
     file.write_bytes(b"theirs")
-    with pytest.raises(WriteError, match="changed by somebody else"):
+    with pytest.raises(WriteError, match="changed by someone else"):
         write(found, b"new")
-    with pytest.raises(WriteError, match="changed by somebody else"):
+    with pytest.raises(WriteError, match="changed by someone else"):
         put_back(found, b"new")
     assert file.read_bytes() == b"theirs"
     assert [one.name for one in file.parent.iterdir()] == [".env"]
@@ -93,7 +93,7 @@ def test_a_failing_write_leaves_the_old_file(file: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
-    assert "it is as it was" in str(failed.value) and "Secret" not in str(failed.value)
+    assert "it is unchanged" in str(failed.value) and "Secret" not in str(failed.value)
     assert file.read_bytes() == SECRET
     assert [one.name for one in file.parent.iterdir()] == [".env"]
 
@@ -101,7 +101,7 @@ def test_a_failing_write_leaves_the_old_file(file: Path) -> None:
 def test_refuses(file: Path) -> None:
     with pytest.raises(RefusedError, match="does not exist"):
         read(str(file) + "x")
-    with pytest.raises(RefusedError, match="no regular file"):
+    with pytest.raises(RefusedError, match="not a regular file"):
         read("/dev/null")
     os.link(file, str(file) + ".second")
     with pytest.raises(RefusedError, match="hard links"):

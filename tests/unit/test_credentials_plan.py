@@ -129,7 +129,7 @@ def test_only_what_must_be(request_: Request, scene: Seen, alter: bool, file: bo
     ("request_", "scene", "why"),
     [
         pytest.param(ENV, replace(seen(API, text=TEXT), role=None), "There is no role app", id="no role"),
-        pytest.param(ENV, seen(API, text=TEXT, can_login=False), "may not log in", id="nologin"),
+        pytest.param(ENV, seen(API, text=TEXT, can_login=False), "is not allowed to log in", id="nologin"),
         pytest.param(
             ENV, replace(seen(API, text=TEXT), role={**ROLE, "superuser": True}), "is a superuser", id="superuser"
         ),

@@ -90,7 +90,7 @@ def test_a_given_password_with_marks(before: str, after: str) -> None:
         ("", "Its keys: none"),
         ("PW=postgresql://app@db/x\n", "contains no password"),
         ("PW=postgresql://db/x?password=old-Secret\n", "contains no password"),
-        ("PW=postgresql://other:old-Secret@db/x\n", "another user than role app"),
+        ("PW=postgresql://other:old-Secret@db/x\n", "a user other than role app"),
         ("PW=postgresql://app:${DB_PASSWORD}@db/x\n", "takes its password from another variable"),
         ("PW=$DB_PASSWORD\n", "takes its password from another variable"),
         ('PW="${DB_PASSWORD}"\n', "takes its password from another variable"),

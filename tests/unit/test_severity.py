@@ -24,5 +24,5 @@ def test_the_order(severity: str, least: str) -> None:
 
 @pytest.mark.parametrize("severity, least", [("bad", "ok"), ("ok", "bogus"), (None, "ok"), ("ok", ["ok"])])
 def test_what_is_no_severity_is_said(severity: Any, least: Any) -> None:
-    with pytest.raises(AnsibleFilterError, match=r"is no severity\. Give one of ok, warning, critical, emergency"):
+    with pytest.raises(AnsibleFilterError, match=r"is not a severity\. Give one of: ok, warning, critical, emergency"):
         at_least(severity, least)

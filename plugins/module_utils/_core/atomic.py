@@ -52,7 +52,7 @@ def read(path: str, must_exist: bool = True) -> Found:
         with open(real, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise RefusedError("%s is no regular file" % path, "Give the path of the file itself.")
+                raise RefusedError("%s is not a regular file" % path, "Give the path of the file itself.")
             data = file.read(_LONGEST_BYTES + 1)
     except FileNotFoundError:
         if must_exist:
@@ -61,10 +61,10 @@ def read(path: str, must_exist: bool = True) -> Found:
     except OSError as error:
         raise RefusedError("%s cannot be read: %s" % (path, error.strerror), "Use become: true.") from None
     if len(data) > _LONGEST_BYTES:
-        raise RefusedError("%s is larger than 1 MiB" % path, "That is no .env file: correct the path.")
+        raise RefusedError("%s is larger than 1 MiB" % path, "That is not an .env file: correct the path.")
     if status.st_nlink > 1:
         raise RefusedError(
-            "%s has %d hard links, and exchanging it would part them" % (path, status.st_nlink),
+            "%s has %d hard links, and replacing it would break them" % (path, status.st_nlink),
             "Use a symbolic link instead.",
         )
     return Found(real, data, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, _attributes(real))
@@ -87,7 +87,7 @@ def check_writable(found: Found) -> None:
         )
     if _is_mounted(found.path):
         raise RefusedError(
-            "%s is itself a mount, so that no other file can take its place" % found.path,
+            "%s is itself a mount point, so it cannot be replaced" % found.path,
             "Run on the host that the file comes from.",
         )
     free = os.statvfs(directory)
@@ -95,7 +95,7 @@ def check_writable(found: Found) -> None:
     if free.f_bavail * free.f_frsize < need or (free.f_files and not free.f_favail):
         raise RefusedError(
             "The disk of %s is full (%d bytes free, %d needed)" % (directory, free.f_bavail * free.f_frsize, need),
-            "Make room there first.",
+            "Free some space there first.",
         )
 
 
@@ -123,8 +123,8 @@ def write(found: Found, data: bytes) -> None:
         _sync(directory)
     except OSError as error:
         raise WriteError(
-            "%s could not be written: %s; it is as it was" % (found.path, error.strerror or error),
-            "Look at its disk and permissions.",
+            "%s could not be written: %s; it is unchanged" % (found.path, error.strerror or error),
+            "Check its disk and permissions.",
         ) from None
     finally:
         if temporary:
@@ -154,7 +154,7 @@ def put_back(before: Found, ours: bytes) -> None:
 
 def _same(found: Found) -> None:
     if _content(found.path) != found.data:
-        raise WriteError("%s was changed by somebody else meanwhile; it was left alone" % found.path, "Run again.")
+        raise WriteError("%s was changed by someone else meanwhile; it was not touched" % found.path, "Run again.")
 
 
 def _content(path: str) -> Optional[bytes]:

@@ -38,7 +38,7 @@ class OptionsError(OncallError):
 
 
 class TargetError(OncallError):
-    """The target cannot be looked at: no engine, no permission, no such project or service."""
+    """The target cannot be examined: no engine, no permission, no such project or service."""
 
 
 class SessionError(OncallError):
@@ -58,6 +58,6 @@ class RefusedError(OncallError):
 
 
 class UnprovenError(OncallError):
-    """A change was made but its proof failed; the message says what was put back and what was not."""
+    """A change was made but its proof failed; the message says what was restored and what was not."""
 
     touched = True

@@ -101,10 +101,11 @@ def check_target(options: Dict[str, Any]) -> None:
     if options.get("ca_cert") and options["ssl_mode"] in ("disable", "allow", "prefer"):
         problems.append("ca_cert is only checked with ssl_mode=require, verify-ca or verify-full")
     for name in _POSITIVE:
-        if options.get(name) is not None and options[name] < (0 if name in THRESHOLDS.options else 1):
-            problems.append("%s is %s, which makes no sense" % (name, options[name]))
+        least = 0 if name in THRESHOLDS.options else 1
+        if options.get(name) is not None and options[name] < least:
+            problems.append("%s is %s: it must be at least %d" % (name, options[name], least))
     if options.get("connection_percent", 0) > 100:
-        problems.append("connection_percent is %s, above 100" % options["connection_percent"])
+        problems.append("connection_percent is %s: it must be at most 100" % options["connection_percent"])
     services = [client["service"] for client in options.get("clients") or []]
     twice = sorted({service for service in services if services.count(service) > 1})
     if twice and runtime == "compose":

@@ -25,7 +25,7 @@ EVERYTHING = (SERVER, WIRE, SNAPSHOT, CLIENTS)
 def gather(target: Target, steps: Sequence[str] = EVERYTHING) -> Tuple[Facts, Dict[str, float]]:
     """The facts of ``steps``, and how many milliseconds each took.
 
-    Raises OptionsError, TargetError or VersionError where looking makes no sense at all; everything else that goes
+    Raises OptionsError, TargetError or VersionError where nothing can be examined at all; everything else that goes
     wrong is a fact (``Facts["errors"]``).
     """
     # A little less than was promised: the verdict, too, must be there in time.

@@ -65,7 +65,7 @@ class Row:
 
 
 _GRACE_SECONDS = Variable("grace_seconds", "how long a client may take to stop; it is never killed")
-_HEALTH_SECONDS = Variable("health_timeout_seconds", "how long a client may take to be connected again")
+_HEALTH_SECONDS = Variable("health_timeout_seconds", "how long a client may take to reconnect")
 _MAX_SESSIONS = Variable("max_sessions", "refuse to end or cancel more")
 _MAX_PERCENT = Variable("max_percent", "refuse to end or cancel more than this share of all client sessions")
 
@@ -85,13 +85,13 @@ REGISTRY: Dict[str, Row] = {
     ),
     "credentials_reset": Row(
         "credentials",
-        "Gives a role and its clients the same password again, verified by a login; else restores everything.",
+        "Gives a role and its clients the same password and verifies it by a login; restores everything if that fails.",
         CREDENTIALS,
         (
             Variable("role", "the role"),
             Variable(
                 "password_of",
-                "a client service: the role gets the password that it uses already, no client is touched",
+                "a client service: the role gets the password that it already uses; no client is touched",
                 name="client",
             ),
             Variable("env_file", "a new password is written to this file, its clients' containers are recreated"),
@@ -110,8 +110,8 @@ REGISTRY: Dict[str, Row] = {
         "Stops the clients, restarts the server, starts the clients again whatever failed in between.",
         GRACEFUL_RESTART,
         (
-            Variable("interrupt", "what may be lost by the stop"),
-            Variable("acknowledged_causes", "causes that are dealt with, if the server is down"),
+            Variable("interrupt", "what the stop may interrupt"),
+            Variable("acknowledged_causes", "causes that have been fixed, if the server is down"),
             Variable("stop_timeout_seconds", "how long to wait for the shutdown; nothing is ever killed"),
             Variable("start_timeout_seconds", "how long to wait until the server answers"),
             _GRACE_SECONDS,
@@ -126,14 +126,14 @@ REGISTRY: Dict[str, Row] = {
         NETWORK,
         (
             Variable("networks", "attach to these networks of the project", default="those of the Compose file"),
-            Variable("recreate", "recreate a network of the project that lets nothing through"),
+            Variable("recreate", "recreate a network of the project that passes no traffic"),
         ),
         "docker network disconnect NETWORK CONTAINER (or podman); the result names each step.",
         cuts_off=True,
     ),
     "pool_reset": Row(
         "pool_reset",
-        "Ends sessions that have been idle for long; restarts the clients where that does not make room.",
+        "Ends sessions that have been idle for long; restarts the clients if that does not free enough slots.",
         POOL_RESET + IDLE_MINUTES,
         (
             Variable("idle_minutes", "how long a session must have been idle", default="the target's own"),
@@ -158,29 +158,29 @@ REGISTRY: Dict[str, Row] = {
             Variable("force", "reload even when nothing has changed"),
             Variable("timeout_seconds", "how long to wait for the server to have reloaded"),
         ),
-        "Put the files back and reload again; the result names each setting with its value before.",
+        "Restore the files and reload again; the result names each setting with its previous value.",
         {"state": "reloaded"},
     ),
     "rollback_prepared": Row(
         "prepared_transaction",
-        "Rolls back a prepared transaction that nobody will finish. Ask its owner first.",
+        "Rolls back an abandoned prepared transaction. Ask its owner first.",
         PREPARED_TRANSACTION,
         (
             Variable("gid", "its name, as in pg_prepared_xacts"),
-            Variable("min_age_seconds", "refuse a younger one", default="the target's blocked_seconds"),
+            Variable("min_age_seconds", "refuse one that is younger", default="the target's blocked_seconds"),
         ),
         "Cannot be undone.",
         {"state": "rolled_back"},
     ),
     "start": Row(
         "server",
-        "Starts a server that is down, once the cause is gone; otherwise says what a person must do.",
+        "Starts a server that is down, once the cause is gone; otherwise says what to do by hand.",
         SERVER,
         (
             Variable("start_timeout_seconds", "how long to wait until the server answers"),
-            Variable("acknowledged_causes", "causes that a person has fixed"),
+            Variable("acknowledged_causes", "causes that have been fixed by hand"),
         ),
-        "Stop it as it was stopped before.",
+        "Stop it again.",
         {"state": "started"},
     ),
 }

@@ -13,7 +13,7 @@ from ansible.parsing.dataloader import DataLoader
 
 
 class NoHosts(ValueError):
-    """Nobody is meant; the message says what was asked and how to ask for somebody else."""
+    """No host matches; the message says what was asked for and how to name other hosts."""
 
 
 def hosts_of(pattern: Any, groups: Mapping[str, Any], limit: Any = None) -> List[str]:

@@ -61,10 +61,10 @@ def _chosen(triage: Mapping[str, Any], asked: str, verbs: Sequence[str]) -> Dict
     if verdict["code"] == "healthy":
         return _nothing("")
     if suspected(triage):
-        return _nothing("corruption is suspected, nothing may be touched.", _tell(verdict))
+        return _nothing("data corruption is suspected, so nothing may be touched.", _tell(verdict))
     remedy = verdict.get("remedy")
     if not remedy:
-        return _nothing("there is no safe automatic fix; a person must act")
+        return _nothing("there is no safe automatic fix; it has to be fixed by hand")
     chosen = str(remedy["playbook"])[len(PREFIX) :]
     if chosen not in verbs:
         return _nothing("%s is only recommended; oncall_auto_remedies does not allow it" % chosen)

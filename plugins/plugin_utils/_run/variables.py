@@ -132,7 +132,7 @@ def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> G
 
 
 def check_verb(verb: str, variables: Mapping[str, Any]) -> List[Problem]:
-    """What is wrong before anything is looked at. Of ``respond`` every row's, without what only a verdict can name."""
+    """What is wrong before any server is checked. Of ``respond`` every row's, without what only a verdict can name."""
     if verb not in (RESPOND, TRIAGE):
         return of_verb(verb, variables).problems
     return list(dict.fromkeys(one for each in _names_of(verb) for one in of_verb(each, variables, False).problems))

@@ -132,7 +132,7 @@ def examine_toolbox(
     facts.update(found)
     if not found.get("resolution"):
         said = mask((completed.err or completed.out).strip(), secrets_of(settings))[:300]
-        facts["error"] = "the toolbox ended with exit code %d before it could look: %s" % (completed.code, said)
+        facts["error"] = "the toolbox container exited with code %d before it could check: %s" % (completed.code, said)
     return facts
 
 
@@ -161,7 +161,7 @@ def _examine(
             "error": "no answer in time",
         }
     if "login" in outcome.errors:
-        found["error"] = mask("the login could not be examined: %s" % outcome.errors["login"])
+        found["error"] = mask("the login could not be tested: %s" % outcome.errors["login"])
     return found
 
 

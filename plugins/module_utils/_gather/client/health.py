@@ -56,7 +56,7 @@ def check_health(url: str, root: Optional[str], deadline: Deadline) -> Health:
         parts = urlsplit(url)
         tls, port = parts.scheme == "https", parts.port
     except ValueError as error:
-        result["error"] = "health_url is no URL: %s" % error
+        result["error"] = "health_url is not a URL: %s" % error
         return result
     if parts.scheme not in ("http", "https") or not parts.hostname:
         result["error"] = "health_url must be http://host/... or https://host/..."

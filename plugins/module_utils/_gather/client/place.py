@@ -65,7 +65,7 @@ def in_namespace(pid: int, function: Callable[[], Result], deadline: Deadline) -
         raise errors[0]
     if not results:
         raise DeadlineError(
-            "Examining from inside the network of process %d took too long" % pid, "Raise deadline_seconds."
+            "Checking from inside the network of process %d took too long" % pid, "Raise deadline_seconds."
         )
     return results[0]
 

@@ -282,7 +282,7 @@ def _attempt(lines: List[Tuple[str, str]], words: Dict[str, str], secrets: List[
     if words["login"] in ("124", "143"):
         result["outcome"], result["message"] = "timeout", "no answer in time"
         return result
-    text = _CONNECTION_FAILED.sub("", said[0]) if said else "psql said nothing (exit code %s)" % words["login"]
+    text = _CONNECTION_FAILED.sub("", said[0]) if said else "psql printed nothing (exit code %s)" % words["login"]
     result["message"] = mask(text, secrets)[:300]
     if _FROM_SERVER.match(text):
         result["outcome"], result["severity"] = "rejected", "FATAL"  # what ends a connection always is

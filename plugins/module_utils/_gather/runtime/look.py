@@ -323,7 +323,7 @@ def parse(out: str) -> Look:
     }
     head = re.search(r"^look (oncall-[0-9a-f]{16}) (\d{1,9})\r?$", out, re.MULTILINE)
     if head is None:
-        look["errors"]["look"] = _brief(out) or "the script brought back nothing"
+        look["errors"]["look"] = _brief(out) or "the script returned nothing"
         return look
     sections = _sections(out[head.end() :], head.group(1))
     where = _pairs(sections.get("where"))
@@ -332,7 +332,7 @@ def parse(out: str) -> Look:
     stats = _stats(sections.get("stat"))
     look["postmaster_cwd"] = where.get("cwd")
     if path is None:
-        look["errors"]["data_directory"] = "no running postmaster and no PGDATA tells where it is"
+        look["errors"]["data_directory"] = "neither a running postmaster nor PGDATA shows where it is"
     else:
         look["data_directory"] = _data_directory(path, stats, where, details, sections.get("stat"), look["errors"])
         look["disks"] = _disks(path, stats, sections, look["errors"])
@@ -454,7 +454,7 @@ def _disks(path: str, stats: Dict[str, _Stat], sections: Dict[str, _Section], er
             total, free = system[0] * system[1], system[0] * system[2]
         else:
             if path in stats:
-                errors["disks"] = _brief(_text(sections, "space")) or "df said nothing"
+                errors["disks"] = _brief(_text(sections, "space")) or "df printed nothing"
             break
         inodes = system is not None and system[3] > 0
         disks.append(

@@ -100,7 +100,7 @@ class RemoteRuntime:
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
     ) -> Completed:
         raise TargetError(
-            "Nothing can be run beside %s: runtime=remote sees it through the network only" % self.host,
+            "Nothing can be run beside %s: runtime=remote sees it over the network only" % self.host,
             "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
         )
 

@@ -107,8 +107,8 @@ def within(settings: Mapping[str, str], statement: str) -> str:
 
 def too_late(query: Query) -> DeadlineError:
     return DeadlineError(
-        "the query %r got no answer before its deadline" % query.name,
-        "Raise deadline_seconds, or see whether the server hangs.",
+        "the query %r did not finish before its deadline" % query.name,
+        "Raise deadline_seconds, or check whether the server hangs.",
     )
 
 

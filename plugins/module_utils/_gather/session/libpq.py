@@ -131,8 +131,8 @@ class LibpqSession:
                     connection.close()
                 if isinstance(error, DeadlineError):
                     raise DeadlineError(
-                        "connecting to %s port %d got no answer in time" % (self._host, self._port),
-                        "Raise connect_timeout_seconds, or see whether the server hangs.",
+                        "connecting to %s port %d timed out" % (self._host, self._port),
+                        "Raise connect_timeout_seconds, or check whether the server hangs.",
                     ) from None
                 raise SessionError(
                     "connecting to %s port %d failed: %s" % (self._host, self._port, self._text(error)),

@@ -384,10 +384,10 @@ class _Stream:
     def message(self) -> Tuple[bytes, bytes]:
         header = self.receive(5)
         if not header:
-            raise _Failure("closed", "the server closed the connection without a word")
+            raise _Failure("closed", "the server closed the connection without an answer")
         length = struct.unpack("!I", header[1:5])[0] if len(header) == 5 else 0
         if not 4 <= length <= LONGEST:
-            raise _Failure("failed", "this is no PostgreSQL server: it answered %r" % header.decode("latin-1"))
+            raise _Failure("failed", "this is not a PostgreSQL server: it answered %r" % header.decode("latin-1"))
         body = self.receive(length - 4)
         if len(body) < length - 4:
             raise _Failure("closed", "the server closed the connection in the middle of a message")

@@ -73,7 +73,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         return _no(failed)
     succeeded = [client["name"] for client in tried if client["attempt"] and client["attempt"]["succeeded"]]
     if not succeeded:
-        return not_asked(QUESTION, "no login got far enough to be judged")
+        return not_asked(QUESTION, "no login got far enough to tell")
     return Answer(QUESTION, YES, "%s logged in: %s" % (count(len(succeeded), "client"), names(succeeded)))
 
 

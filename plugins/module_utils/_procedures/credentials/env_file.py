@@ -133,7 +133,7 @@ def _url(entry: Entry, role: str, name: str) -> "re.Match[str] | None":
     _no_variable(entry, url.group("password"), name)
     if unquote(url.group("user")) != role and not _VARIABLE.search(url.group("user")):
         raise RefusedError(
-            "%s of %s is a URL of another user than role %s" % (entry.key, name, role), "Correct role or env_keys."
+            "%s of %s is a URL of a user other than role %s" % (entry.key, name, role), "Correct role or env_keys."
         )
     return url
 

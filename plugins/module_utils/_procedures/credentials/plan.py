@@ -140,7 +140,7 @@ def _role(request: Request, seen: Seen) -> Mapping[str, Any]:
         raise RefusedError("There is no role %s" % request.role, "Correct role, or create it: CREATE ROLE ... LOGIN.")
     if not role["can_login"]:
         raise RefusedError(
-            "Role %s may not log in, and a password would not change that" % request.role,
+            "Role %s is not allowed to log in, and a password would not change that" % request.role,
             "Find out who locked it; then ALTER ROLE ... LOGIN.",
         )
     if role["superuser"] and not request.allow_superuser:

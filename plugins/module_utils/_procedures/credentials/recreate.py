@@ -74,7 +74,7 @@ class Recreation:
         same = {line.split(" ")[0] for line in hashes for one in self._all() if line.endswith(" " + _hash(one))}
         for service, found in self._containers.items():
             if service not in described:
-                raise RefusedError("The Compose files define no service %s" % service, "Were they changed since?")
+                raise RefusedError("The Compose files define no service %s" % service, "Have they changed since?")
             for inspected in found:
                 differing = self._differing(described[service], inspected, service in same, deadline)
                 if differing:
@@ -115,7 +115,7 @@ class Recreation:
         try:
             services: Dict[str, Any] = json.loads(text)["services"]
         except (ValueError, KeyError, TypeError):
-            raise RefusedError("docker compose config did not answer in JSON", "Install a newer Compose v2.") from None
+            raise RefusedError("docker compose config did not return JSON", "Install a newer Compose v2.") from None
         return {name: services[name] for name in self.services if name in services}
 
     def _differing(
@@ -190,7 +190,9 @@ def _run(
             timeout=deadline.left(),
         )
     except subprocess.TimeoutExpired:
-        raise DeadlineError("%s did not end in time" % what, "See what it waits for: docker compose ps.") from None
+        raise DeadlineError(
+            "%s did not finish in time" % what, "Check what it is waiting for: docker compose ps."
+        ) from None
     except OSError as error:
         raise TargetError("%s cannot be run: %s" % (argv[0], error.strerror)) from None
     if done.returncode:

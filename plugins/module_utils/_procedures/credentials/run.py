@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A new password for a role, for the files that hold it and for the clients that use it; proved, or all put back.
+"""A new password for a role, the files that hold it and the clients that use it; proved, or everything is restored.
 
 Order: look, decide (``_credentials_plan``), role, files, clients made anew, a login from each client's place. The
 server gets a verifier only. Each step says how to undo it before it is begun.
@@ -292,7 +292,7 @@ def _restore_role(target: Target, role: str, old: Mapping[str, Any], ours: Mappi
     if now == (old["verifier"], old["valid_until"]):
         return
     if now != (ours["verifier"], ours["valid_until"]):
-        raise RefusedError("somebody else has changed it meanwhile")
+        raise RefusedError("someone else has changed it meanwhile")
     _alter(target, role, old["verifier"], old["valid_until"] if now[1] != old["valid_until"] else None)
 
 

@@ -55,7 +55,7 @@ class ComposeDrive:
         restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
         if restarts and containers.stop_signal(inspected) not in _STOP_SIGNALS:
             return (
-                "container %s has the stop signal %s, which is not an orderly shutdown of PostgreSQL, and its "
+                "container %s has the stop signal %s, which does not shut PostgreSQL down cleanly, and its "
                 "restart policy would restart it after any other: set stop_signal: SIGINT in the Compose file"
                 % (name, inspected["Config"].get("StopSignal"))
             )

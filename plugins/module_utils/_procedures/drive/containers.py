@@ -66,7 +66,7 @@ class DrivenContainer:
         try:
             done = self._engine.run(self._id, argv, deadline.sooner(nanoseconds / 1e9 or _CHECK_SECONDS))
         except DeadlineError:
-            return "unhealthy: its health check did not end in time"
+            return "unhealthy: its health check did not finish in time"
         if done.code == 0:
             return "healthy"
         said = " ".join((done.err or done.out).split())
@@ -80,7 +80,7 @@ class DrivenContainer:
         server, argv = self._view.server, page_command(url, inner.left())
         if server is None or argv is None:
             raise TargetError(
-                "%s cannot be asked in the network of %s: only http:// can, by an image of the server"
+                "%s cannot be requested from the network of %s: the server's image can only request http://"
                 % (mask(url), self.name),
                 "Run as root beside the engine (become: true).",
             )

@@ -39,7 +39,7 @@ def stop(engine: Engine, container: str, deadline: Deadline) -> None:
     again = time.monotonic() + _AGAIN_SECONDS
     while engine.get(path, deadline)["State"]["Status"] in ("running", "paused", "restarting"):
         if deadline.passed():
-            raise DeadlineError("%s did not end in time" % inspected["Name"].lstrip("/"))
+            raise DeadlineError("%s did not finish in time" % inspected["Name"].lstrip("/"))
         if time.monotonic() >= again and uptime < _YOUNG_SECONDS:
             send(engine, container, number, deadline)
             uptime, again = uptime + _AGAIN_SECONDS, time.monotonic() + _AGAIN_SECONDS

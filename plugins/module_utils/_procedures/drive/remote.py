@@ -23,7 +23,7 @@ class RemoteDrive:
 
     def obstacle(self, deadline: Deadline) -> Optional[str]:
         return (
-            "runtime=remote reaches %s by the network only, and SQL can neither start nor stop a server: use "
+            "runtime=remote reaches %s over the network only, and SQL can neither start nor stop a server: use "
             "runtime=compose or runtime=pg_ctl on its own host, or its provider's console" % self._host
         )
 
@@ -41,6 +41,6 @@ class RemoteDrive:
 
     def _unseen(self, what: str) -> TargetError:
         return TargetError(
-            "%s cannot be %s: runtime=remote sees it through the network only" % (self._host, what),
+            "%s cannot be %s: runtime=remote sees it over the network only" % (self._host, what),
             "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
         )

@@ -102,7 +102,7 @@ class _Run:
         others = moved_meanwhile(plan, look(list(containers.values()), Deadline(target.deadline_seconds)))
         if others:
             raise RefusedError(
-                "Restart refused: somebody else has started or stopped %s meanwhile" % " and ".join(others),
+                "Restart refused: someone else has started or stopped %s meanwhile" % " and ".join(others),
                 "Run it again.",
             )
         self._clients = Moving(

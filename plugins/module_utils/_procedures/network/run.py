@@ -82,7 +82,7 @@ class Repair:
                 record["done"] = True
         except OncallError as error:
             raise UnprovenError(
-                "Network repair stopped half way: %s" % str(error).rstrip("."),
+                "Network repair stopped halfway: %s" % str(error).rstrip("."),
                 "To finish it by hand: %s" % "; ".join(by_hand(plan, steps)),
                 details=_details(plan, changed=True),
             ) from error

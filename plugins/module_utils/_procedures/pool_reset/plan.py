@@ -147,8 +147,7 @@ def decide(state: State, wish: Wish, ended: int = 0) -> Plan:
     plan = Plan(wish, state, following, release)
     if following.kind == STUCK and not release.take and not ended:
         raise RefusedError(
-            "There is no room for connections (%s), and none can be made from here: %s"
-            % (taken(looked, wish), following.why),
+            "No connection slots left (%s), and none can be freed from here: %s" % (taken(looked, wish), following.why),
             "Restart or stop the client that holds them, or declare it in clients.",
             details=plan.foreseen().details,
         )
@@ -244,7 +243,7 @@ def result(
         "slots": _sessions.slots(looked, used_after),
         "clients": restart.details["containers"] if restart is not None else [],
         "room": {"before": looked is not None and not ended and plan.wish.has_room(looked), "after": room_after},
-        "msg": "; ".join(parts) or "There is room for connections, and no session has been idle for that long",
+        "msg": "; ".join(parts) or "There are free connection slots, and no session has been idle for that long",
     }
     touched = restart is not None and restart.changed
     changed = bool(ended) or touched or any(outcome.changed for _selection, outcome in steps)

@@ -142,14 +142,14 @@ class PoolReset:
         if not room:
             numbers = taken(after, wish) if after is not None else "SQL finds no connection slot"
             raise UnprovenError(
-                "There is still no room for connections (%s); done so far: %s" % (numbers, change.details["msg"]),
+                "There are still no connection slots left (%s); done so far: %s" % (numbers, change.details["msg"]),
                 "Restart or stop the client that takes them, then tell the DBA.",
                 details=details,
             )
         crowd = crowded(after, applications, wish.most_connections) if after is not None else []
         if crowd:
             raise UnprovenError(
-                "There is room, but after its restart %s (most_connections=%d)"
+                "There are free slots, but after its restart %s (most_connections=%d)"
                 % (", ".join(crowd), wish.most_connections),
                 "The leak continues: it opens connections as soon as it runs. Stop it and tell its owner.",
                 details=details,

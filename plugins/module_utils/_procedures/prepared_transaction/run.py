@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module ``prepared_transaction``: one that nobody finished is rolled back, or committed if asked."""
+"""The module ``prepared_transaction``: an abandoned one is rolled back, or committed if asked."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Finish:
         if not waited.ok:
             raise UnprovenError(
                 "%s is still there" % named(found),
-                "Somebody else may be finishing it; run this again.",
+                "Someone else may be finishing it; run this again.",
                 details=dict(told(found), changed=done),
             )
         # Where somebody else was faster, it is not known what became of it.

@@ -308,10 +308,10 @@ def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> 
     for disk in reading.facts["server"]["disks"] if reading.facts["server"] else []:
         if disk["free_bytes"] < 2 * WAL_SEGMENT_BYTES and disk["free_bytes"] < disk["total_bytes"] / 10:
             text = "only %s of %s free on %s" % (size(disk["free_bytes"]), size(disk["total_bytes"]), disk["path"])
-            found.append((text, "Make room first (never in the data directory): a start writes WAL."))
+            found.append((text, "Free disk space first (never in the data directory): a start writes WAL."))
     interrupted = _backups(preflight) if BACKUPS not in wanted.interrupt else []
     if interrupted:
-        hint = 'Wait for it, or give it up: -e \'{"oncall_interrupt": ["backups"]}\'.'
+        hint = 'Wait for it, or have it interrupted: -e \'{"oncall_interrupt": ["backups"]}\'.'
         found.append(("a backup is running: %s" % names(interrupted), hint))
     long = preflight["transactions"] if LONG_TRANSACTIONS not in wanted.interrupt else []
     if long:

@@ -309,7 +309,7 @@ def prove(target: Target, plan: Plan, details: Dict[str, Any]) -> None:
     if [name for name in waited if name in still]:
         raise UnprovenError(
             "PostgreSQL was restarted and is responding, but %s still wait for a restart" % ", ".join(still),
-            "Were the files changed meanwhile? Look at pg_file_settings.",
+            "Have the files changed meanwhile? Check pg_file_settings.",
             details=details,
         )
     if details["clean_shutdown"] is False:

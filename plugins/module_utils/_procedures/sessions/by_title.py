@@ -91,10 +91,10 @@ def _forbidden(one: Titled, request: Request, rules: Rules) -> Optional[str]:
         if _tools.is_any(rules.protect_applications, name) and request.application != name:
             return "belongs to %s, the name of a protected application" % name
         if _tools.is_any(_PEOPLE, name):
-            return "belongs to %s, so to a person" % name
+            return "belongs to %s, which a person uses" % name
     clients = _clients_of(one, rules)
     if not clients:
-        return "belongs to %s from %s, which is no declared client's address: it may be a backup or a person" % (
+        return "belongs to %s from %s, which is not a declared client's address: it may be a backup or a person" % (
             backend.user,
             backend.address or "the Unix socket",
         )

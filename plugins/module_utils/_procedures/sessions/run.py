@@ -118,6 +118,6 @@ def still_there(pids: List[int], number: int, state: str, change: Change) -> Unp
         )
     return UnprovenError(
         "%d of %d sessions were signalled to end but are still there: pid %s" % (len(pids), number, listed),
-        "They may be held up by the disk or the network: look at their wait events. Never send SIGKILL.",
+        "They may be held up by the disk or the network: check their wait events. Never send SIGKILL.",
         details=details,
     )

@@ -59,7 +59,7 @@ def way_to(host: str) -> Way:
 
 def _no_address(host: str, why: str) -> OptionsError:
     return OptionsError(
-        "docker_host=%s is no engine's address: %s" % (host, why),
+        "docker_host=%s is not an engine's address: %s" % (host, why),
         "Use unix:///path, tcp://host:port or ssh://user@host.",
     )
 

@@ -74,7 +74,9 @@ class Api:
             return json.loads(answer.body)
         except ValueError:
             said = answer.body[:200].decode("utf-8", "replace").strip()
-            raise EngineError("The engine at %s: no JSON but %r (%s %s)" % (self.host, said, method, path)) from None
+            raise EngineError(
+                "The engine at %s answered %r instead of JSON (%s %s)" % (self.host, said, method, path)
+            ) from None
 
     def ask(
         self, method: str, path: str, deadline: Deadline, body: Any = None, params: Optional[Mapping[str, Any]] = None
@@ -121,7 +123,7 @@ class Api:
         """(connection, answer with its headers read). Raises EngineError for what the engine refuses."""
         what = "%s %s" % (method, path)
         if deadline.passed():
-            raise DeadlineError("No time was left to ask the engine at %s: %s" % (self.host, what))
+            raise DeadlineError("No time left to ask the engine at %s: %s" % (self.host, what))
         url = self.prefix + path + ("?" + urlencode(params) if params else "")
         content = None if body is None else json.dumps(body).encode()
         sent: Dict[str, str] = {**headers, **({"Content-Type": "application/json"} if body is not None else {})}
@@ -180,7 +182,7 @@ class Api:
             )
         if self.host.startswith("ssh://"):
             return TargetError(
-                "No way to %s: %s" % (at, self._way.said() or told),
+                "Cannot reach %s: %s" % (at, self._way.said() or told),
                 "Try: ssh %s docker version" % self.host[len("ssh://") :],
             )
         if isinstance(error, FileNotFoundError):

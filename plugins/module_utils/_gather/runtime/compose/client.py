@@ -78,7 +78,7 @@ class ComposeClient:
             return client.examine_namespace(pid, self._option, self.login, deadline)
         server = self._view.server
         if server is None:
-            raise TargetError("There is no container of the server, so no image to examine the client with")
+            raise TargetError("The server has no container, so there is no image to check the client with")
         live = state in ("running", "paused")
         names = [network["name"] for network in attached if network["attached"]] or ["none"]
         mode, more = ("container:" + inspected["Id"], names[:0]) if live else (names[0], names[1:])

@@ -29,7 +29,7 @@ _PS_ARGS = {"docker": "-eo pid,ppid,uid,stat,args", "podman": "hpid,pid,ppid,hus
 def connect(docker_host: Optional[str], deadline: Deadline) -> "Engine":
     """The engine at ``docker_host`` (unix://, tcp://, ssh://); None: ``DOCKER_HOST``, else the default socket.
 
-    TLS by the docker command's own variables. Raises OptionsError where the address makes no sense, TargetError where
+    TLS by the docker command's own variables. Raises OptionsError where the address is not valid, TargetError where
     no engine answers, DeadlineError where it takes too long.
     """
     host = docker_host or os.environ.get("DOCKER_HOST") or DEFAULT
@@ -141,7 +141,7 @@ class Engine(Api):
             if not state["Running"] and state["ExitCode"] is not None:
                 return Completed(state["ExitCode"], _text(out), _text(err))
             if deadline.passed():
-                raise DeadlineError("Tried to %s: its output ended, but not the command" % what)
+                raise DeadlineError("Tried to %s: its output ended, but the command is still running" % what)
             time.sleep(0.005)
 
     def containers(self, deadline: Deadline, *labels: str) -> List[Dict[str, Any]]:
@@ -163,7 +163,7 @@ class Engine(Api):
             with self.answer("GET", "/containers/%s/archive" % container, deadline, None, {"path": path}) as answer:
                 return _first(answer)
         except tarfile.TarError as error:
-            raise TargetError("The engine at %s gave no archive of %s" % (self.host, path)) from error
+            raise TargetError("The engine at %s returned no archive of %s" % (self.host, path)) from error
         except EngineError as error:
             if error.status == 404:
                 return None

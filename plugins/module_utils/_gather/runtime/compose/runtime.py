@@ -166,7 +166,7 @@ class ComposeRuntime:
         """A stopped server whose data is on no volume, only in its container: the engine shows single files of it."""
         look = _look.parse("")
         look["errors"] = {
-            "control": "the data is on no volume, and container %s does not run" % container_name(inspected)
+            "control": "the data is not on a volume, and container %s is not running" % container_name(inspected)
         }
         found = view.engine.file(inspected["Id"], directory, deadline)
         facts: DataDirectory = {
@@ -340,8 +340,7 @@ class ComposeRuntime:
                         "Container %s: %s" % (container_name(view.server), error.msg), error.hint
                     ) from None
         raise TargetError(
-            "Container %s shows no process of PostgreSQL, so that its OS user is not known"
-            % container_name(view.server)
+            "Container %s shows no PostgreSQL process, so its OS user is unknown" % container_name(view.server)
         )
 
     def _users(self, view: View, inspected: Inspection, deadline: Deadline) -> Any:

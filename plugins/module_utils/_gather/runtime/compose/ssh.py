@@ -29,7 +29,7 @@ class Tunnel:
     def __init__(self, url: str) -> None:
         if not shutil.which("ssh"):
             raise OptionsError(
-                "docker_host=%s needs the ssh command, and this host has none" % url,
+                "docker_host=%s needs the ssh command, which is missing on this host" % url,
                 "Install it: apt install openssh-client.",
             )
         parts = urlsplit(url)

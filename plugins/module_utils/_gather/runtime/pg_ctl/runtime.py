@@ -129,19 +129,19 @@ class PgCtlRuntime:
                 "Set data_directory to the directory that PG_VERSION is in.",
             ) from None
         if not os.path.isdir(self.directory):
-            raise TargetError("%s is no directory" % self.directory, "Set data_directory to the server's directory.")
+            raise TargetError("%s is not a directory" % self.directory, "Set data_directory to the server's directory.")
         if os.geteuid() not in (0, owner) and not os.access(self.directory, os.R_OK | os.X_OK):
             raise self._no_permission()
         version = os.path.join(self.directory, "PG_VERSION")
         if not running and os.access(self.directory, os.X_OK) and not os.path.lexists(version):
             raise TargetError(
-                "%s is no PostgreSQL data directory: it has no PG_VERSION" % self.directory,
+                "%s is not a PostgreSQL data directory: it has no PG_VERSION" % self.directory,
                 "Set data_directory to what SHOW data_directory gives, or restore what was there.",
             )
 
     def _no_permission(self) -> TargetError:
         return TargetError(
-            "%s may not look into %s" % (user_name(os.geteuid()), self.directory),
+            "%s has no permission to read %s" % (user_name(os.geteuid()), self.directory),
             "Use become: true (as root or as the directory's owner).",
         )
 
@@ -304,7 +304,7 @@ class PgCtlRuntime:
         if uid != os.geteuid():
             if os.geteuid() != 0:
                 raise TargetError(
-                    "%s cannot be run as %s, for we are %s"
+                    "%s cannot be run as %s: the current user is %s"
                     % (os.path.basename(argv[0]), user_name(uid), user_name(os.geteuid())),
                     "Use become: true (as root or as %s)." % user_name(uid),
                 )
@@ -389,7 +389,7 @@ def _run(
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=0.2)
-        raise DeadlineError("%s gave no answer in time" % os.path.basename(argv[0])) from None
+        raise DeadlineError("%s did not answer in time" % os.path.basename(argv[0])) from None
     return Completed(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
