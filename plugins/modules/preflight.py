@@ -43,7 +43,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Check what was given
+- name: Check the variables
   oncall.postgresql.preflight:
     verb: pool_reset
 """

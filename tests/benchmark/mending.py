@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Time to mend: many sessions ended, the first free slot, and how long a restart keeps clients away."""
+"""Time to fix: many sessions ended, the first free slot, and how long a restart keeps clients away."""
 
 from __future__ import annotations
 

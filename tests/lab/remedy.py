@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must be so after a verdict: the command that it recommends mends the stack and loses nothing; and where there is
+"""What must be so after a verdict: the command that it recommends fixes the stack and loses nothing; and where there is
 no safe remedy, nothing is touched, and it says what a person must do and whom to tell.
 """
 
@@ -113,7 +113,7 @@ def carry_out(stack: Stack, command: str, check: bool = True, **options: Any) ->
     return done.stdout
 
 
-def mend(stack: Stack, verdict: dict[str, Any], writer: Writer, expected: str, **options: Any) -> None:
+def fix(stack: Stack, verdict: dict[str, Any], writer: Writer, expected: str, **options: Any) -> None:
     """Run exactly what the verdict recommends: healthy, the rows as ``expected``, no acknowledged write lost."""
     said = carry_out(stack, verdict["remedy"]["command"], **options)
     after = stack.triage(**options)["verdict"]

@@ -98,7 +98,7 @@ def test_fault(stack: Stack, fault: Fault) -> None:
         result = stack.triage(**fault.options)
         assert fault.moves or (containers(stack), files(stack)) == before, "triage changed something"
         check(fault, result)
-        remedy.mend(stack, result["verdict"], writer, rows, **fault.options)
+        remedy.fix(stack, result["verdict"], writer, rows, **fault.options)
 
 
 def without_remedy(stack: Stack, fault: Fault) -> None:

@@ -4,7 +4,7 @@
 """A program that keeps writing numbered rows, whatever happens to the server, and knows which were acknowledged.
 
     with Writer(stack) as writer:
-        ...                          # kill it, mend it
+        ...                          # kill it, fix it
         writer.reconcile()           # every acknowledged row is there once; and it writes again
 
 It is a process of its own: nothing of the test holds it up. Run as ``python -m tests.lab.writer CONTAINER FILE``.

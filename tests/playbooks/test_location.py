@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A managed server, of which there is nothing but the port: looked at and mended from the controller.
+"""A managed server, of which there is nothing but the port: checked and fixed from the controller.
 
 Its inventory host refuses SSH. Each test runs what the verdict prints, exactly as it prints it.
 """

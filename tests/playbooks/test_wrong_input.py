@@ -49,8 +49,8 @@ def _fatal(fatal: re.Match[str]) -> str:
 def refused(host: str, line: str) -> str:
     return "\n".join(
         [
-            "PLAY [(1/4) Check and look]",
-            "TASK [Check what was given]",
+            "PLAY [(1/4) Check the variables, run triage]",
+            "TASK [Check the variables]",
             "[ERROR]: Task failed: Action failed: Nothing was done. %s" % line,
             "fatal: [%s]: Nothing was done. %s" % (host, line),
             RECAP,
@@ -87,9 +87,9 @@ def not_checked(shown: str, cut: str, line: str) -> str:
     return "\n".join(
         [
             "PLAY [Triage PostgreSQL servers]",
-            "TASK [Check what was given]",
+            "TASK [Check the variables]",
             "ok: [a]",
-            "TASK [Look]",
+            "TASK [Run triage]",
             "ok: [a]",
             "ok: [b]",
             "TASK [Report]",
@@ -223,10 +223,10 @@ def test_no_target(tmp_path: Path) -> None:
 def test_a_procedure_without_a_target_touches_nothing(tmp_path: Path) -> None:
     code, out = Controller(tmp_path, {"a": {}}).run("ansible-playbook", "oncall.postgresql.reload")
     expected = [
-        "PLAY [(1/4) Check and look]",
-        "TASK [Check what was given]",
+        "PLAY [(1/4) Check the variables, run triage]",
+        "TASK [Check the variables]",
         "ok: [a]",
-        "TASK [Look]",
+        "TASK [Run triage]",
         "ok: [a]",
         "TASK [Decide]",
         "ok: [a]",
@@ -234,7 +234,7 @@ def test_a_procedure_without_a_target_touches_nothing(tmp_path: Path) -> None:
         "ok: [a]",
         "PLAY [(2/4) Act, one host at a time]",
         "skipping: no hosts matched",
-        "PLAY [(3/4) Act, all hosts side by side]",
+        "PLAY [(3/4) Act, all hosts in parallel]",
         "skipping: no hosts matched",
         "PLAY [(4/4) Report]",
         "TASK [Note what was done]",
@@ -288,10 +288,10 @@ def test_the_same_server_twice(tmp_path: Path) -> None:
     code, out = controller.run(*TRIAGE)
     expected = [
         "PLAY [Triage PostgreSQL servers]",
-        "TASK [Check what was given]",
+        "TASK [Check the variables]",
         "[WARNING]: a and b are the same server (127.0.0.1:1).",
         "ok: [a]",
-        "TASK [Look]",
+        "TASK [Run triage]",
         "ok: [a]",
         "ok: [b]",
         "TASK [Report]",

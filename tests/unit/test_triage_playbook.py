@@ -95,7 +95,7 @@ def test_a_bad_oncall_fail_on_is_refused_before_anything_is_looked_at(tmp_path: 
     code, out = run(tmp_path, "-e", "oncall_fail_on=bogus")
     assert code == FAILED
     assert "oncall_fail_on is 'bogus'. Give one of: warning, critical, emergency." in out
-    assert "TASK [Look]" not in out
+    assert "TASK [Run triage]" not in out
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Found:
 
 
 def read(path: str, must_exist: bool = True) -> Found:
-    """Raises RefusedError for what cannot be read, or could not be put back as it is."""
+    """Raises RefusedError for what cannot be read, or could not be restored as it is."""
     real = os.path.realpath(path)
     try:
         with open(real, "rb") as file:
@@ -102,7 +102,7 @@ def check_writable(found: Found) -> None:
 def write(found: Found, data: bytes) -> None:
     """Put ``data`` in the place of what was found. Raises WriteError.
 
-    Mode, owner, SELinux context and ACL are the old file's. Somebody else's edit since ``read`` is never overwritten.
+    Mode, owner, SELinux context and ACL are the old file's. Someone else's edit since ``read`` is never overwritten.
     """
     directory, name = os.path.split(found.path)
     temporary = ""
@@ -135,7 +135,7 @@ def write(found: Found, data: bytes) -> None:
 def put_back(before: Found, ours: bytes) -> None:
     """Undo ``write``, or nothing where it was not done.
 
-    Raises WriteError where somebody else has changed the file since, or it cannot be written.
+    Raises WriteError where someone else has changed the file since, or it cannot be written.
     """
     data = _content(before.path)
     if data == before.data:

@@ -66,7 +66,7 @@ def collected() -> Iterator[Requests]:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Within it a request to end is not heard: what is put back is put back to the end."""
+    """Within it a request to end is not heard: what is being restored is restored to the end."""
     with handling(signal.SIG_IGN):
         yield
 

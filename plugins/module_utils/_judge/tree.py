@@ -67,7 +67,7 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
 
 
 def _path(first: Optional[Answer], answers: List[Answer]) -> List[Dict[str, Optional[str]]]:
-    """What comes after the first no was looked at (see the findings), and counts as not asked."""
+    """What comes after the first no was checked (see the findings), and counts as not asked."""
     path: List[Dict[str, Optional[str]]] = []
     passed = False
     for answer in answers:
@@ -128,7 +128,7 @@ def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
     return Answer("", YES, healthy, "healthy", None, tuple(details), values=Values(detail=healthy))
 
 
-# Without an answer to these, nobody can say that a server is well. The other two ask about clients: there may be none.
+# Without an answer to these, a server cannot be called healthy. The other two ask about clients: there may be none.
 _NEEDED = (running.QUESTION, accepting.QUESTION, connections.QUESTION, activity.QUESTION, soundness.QUESTION)
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What came back from every host, in one shape, worst first: looked at, or why not."""
+"""What came back from every host, in one shape, worst first: checked, or why not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .words import escalation, printable, verdict_code
 
-# Worst first. A server that nobody could look at may be in any state: worse than a warning, not as bad as a proof.
+# Worst first. A server that could not be checked may be in any state: worse than a warning, not as bad as proof.
 STATUSES = ("emergency", "critical", "unreachable", "failed", "warning", "ok")
 UNSEEN = ("unreachable", "failed")
 KEYS = ("schema", "target", "verdict", "path", "findings", "facts", "elapsed_ms")
@@ -54,10 +54,10 @@ class Host:
     @property
     def quiet(self) -> bool:
         """Nothing to tell but that all is well."""
-        return self.status == "ok" and not self.warned and not self.notes and not self.mended
+        return self.status == "ok" and not self.warned and not self.notes and not self.fixed
 
     @property
-    def mended(self) -> bool:
+    def fixed(self) -> bool:
         """It was not healthy before, and is now."""
         return self.healthy and bool(self.before) and self.before.get("code") != "healthy"
 
@@ -73,7 +73,7 @@ class Host:
     @property
     def aside(self) -> str:
         """For a healthy server that is to be watched all the same: its worst finding, and how many more there are."""
-        if self.mended:
+        if self.fixed:
             return "was " + verdict_code(self.before)
         if not self.healthy or not self.noted:
             return ""

@@ -22,7 +22,7 @@ STATES = (
 )
 BAR_WIDTH, GAP = 1000.0, 3.0
 ROW, INDENT, BOX, CHARACTER = 58, 34, 42, 7.0
-TREE_NODES = 60  # more than this nobody reads
+TREE_NODES = 60  # more than this is unreadable
 
 
 def connections(facts: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -50,7 +50,7 @@ def connections(facts: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 
 def blocking(activity: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """The blocking tree as rows, root blockers first: {nodes, width, height, left_out}; None when nobody waits.
+    """The blocking tree as rows, root blockers first: {nodes, width, height, left_out}; None when no session waits.
 
     A session that waits for several is drawn under the first and says so; a ring (a deadlock not yet resolved) is
     entered once.

@@ -75,7 +75,7 @@ def before(verdict: Mapping[str, Any]) -> str:
 
 
 def due(verdict: Mapping[str, Any]) -> str:
-    """Whom to tell, and when; empty when nobody has to be told."""
+    """Whom to tell, and when; empty when no one has to be told."""
     to = verdict.get("escalation") or {}
     if to.get("to") in (None, "none"):
         return ""

@@ -121,7 +121,7 @@ def failure(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
 def may_go_on(others: Mapping[str, Mapping[str, Any]]) -> str:
     """Of one host after the other: empty, or why the next is not touched: one before it was left half done.
 
-    ``others``: what the procedure returned on each host. A refusal has touched nothing and stops nobody.
+    ``others``: what the procedure returned on each host. A refusal has touched nothing, so the others go on.
     """
     bad = [host for host, done in others.items() if done.get("unreachable") or _result(done) == FAILED]
     return "not touched, since it failed on %s" % ", ".join(bad) if bad else ""
@@ -158,6 +158,6 @@ def _line(text: str, tell: str = "") -> Dict[str, Any]:
 
 
 def _tell(verdict: Optional[Mapping[str, Any]]) -> str:
-    """At once: the time that the verdict gives is for somebody to try its remedy, and that has been done."""
+    """At once: the time that the verdict gives is for trying its remedy, and that has been done."""
     to = ((verdict or {}).get("escalation") or {}).get("to")
     return "Tell the %s now." % ESCALATIONS.get(to if to not in (None, "none") else "dba", to)

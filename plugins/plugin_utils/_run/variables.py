@@ -77,7 +77,7 @@ def names(verb: str) -> Set[str]:
 def check_names(verb: str, given: Collection[str], on_command_line: Collection[str]) -> List[Problem]:
     """Misspelt ones. On the command line (-e) each must be meant for ``verb``.
 
-    One of the inventory may belong to another verb, or to somebody else's roles: it is only refused when it is all but
+    One of the inventory may belong to another verb, or to someone else's roles: it is only refused when it is all but
     the name of one of ours.
     """
     mine = names(verb)

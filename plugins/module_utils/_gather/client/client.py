@@ -213,7 +213,7 @@ def examine_login(
 
 
 def _may_log_in(settings: Login) -> bool:
-    """Settings that are nothing but the target's own defaults, without a password, would test a login nobody uses."""
+    """Settings that are nothing but the target's own defaults, without a password, would test an unused login."""
     return settings.source != "target" or settings.password is not None
 
 

@@ -74,7 +74,7 @@ class Runtime(Protocol):
     errors: Dict[str, str]  # part of the looking -> why it brought nothing, as far as no exception says it
 
     def server(self, deadline: Deadline) -> ServerFacts:
-        """Question 1. Raises TargetError where there is nothing to look at (no engine, no such project)."""
+        """Question 1. Raises TargetError where there is nothing to examine (no engine, no such project)."""
 
     def wire(self, deadline: Deadline) -> List[WireAnswer]:
         """The start-up probe at the server's own place: socket, its own network address(es), published addresses."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def unseen(name: str, state: str) -> ServerFacts:
-    """Facts of a server whose process nobody can see."""
+    """Facts of a server whose process cannot be seen."""
     return {
         "name": name,
         "service": None,

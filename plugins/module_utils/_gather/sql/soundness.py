@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is it sound: checksums, the age of transactions, standbys, slots, the receiver of a standby."""
+"""Data, disk and replication: checksums, the age of transactions, standbys, slots, the receiver of a standby."""
 
 from __future__ import annotations
 

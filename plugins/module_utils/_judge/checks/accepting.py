@@ -106,7 +106,7 @@ def _near(reply: WireAnswer) -> bool:
 
 
 def _waiting(facts: Facts) -> bool:
-    """A backend that waits for a lock while it starts: somebody holds a lock on the catalog, the server is well."""
+    """A backend that waits for a lock while it starts: a session holds a lock on the catalog, the server is fine."""
     server = facts["server"]
     return bool(server) and any(
         backend.waiting and backend.state == titles.AUTHENTICATION

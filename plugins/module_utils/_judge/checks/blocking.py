@@ -14,7 +14,7 @@ Node = Tuple[int, Optional[str]]  # (pid, None) or (0, gid)
 
 
 class Root(NamedTuple):
-    """One that waits for nobody (or is in a circle of waiting) and holds others up, directly or through others."""
+    """One that waits for no session (or is in a deadlock cycle) and blocks others, directly or through others."""
 
     pid: int
     gid: Optional[str]

@@ -235,7 +235,7 @@ def _findings(
         ("database", snapshot["limits"]["databases"], [login["database"] for login in ours]),
     ):
         for row in rows:
-            # A limit of 0 is a way to lock somebody out, and was meant.
+            # A limit of 0 is a way to lock a role out, and was meant.
             if row["used"] >= row["limit"] and (row["limit"] > 0 or row["name"] in mine):
                 text = "%s %s has reached its connection limit" % (kind.capitalize(), row["name"])
                 found.append(Finding("connection_limit_reached", WARNING, text, ("%(used)d of %(limit)d" % row,)))

@@ -59,7 +59,7 @@ class Moving:
     # --- down --------------------------------------------------------------------------------------------------------
 
     def stop(self, groups: Groups) -> bool:
-        """Service by service, and no further when one does not end: nobody else is taken down then.
+        """Service by service, and no further when one does not end: no other is stopped then.
 
         True: all have ended.
         """
@@ -129,7 +129,7 @@ class Moving:
                 self._glance(name)
 
     def _ended(self, name: str) -> bool:
-        """False also where nobody knows."""
+        """False also where it is unknown."""
         row = self.rows[name]
         try:
             row["after"] = self._containers[name].look(Deadline(self._target.deadline_seconds)).state

@@ -89,7 +89,7 @@ class Clients:
         return Plan(options["state"], order, records(mine, order), (), *patience)
 
     def apply(self, target: Target, plan: Plan) -> Done:
-        """Whoever was stopped to be restarted is started again, also when somebody interrupts this."""
+        """Whoever was stopped to be restarted is started again, also when this is interrupted."""
         began = time.monotonic()
         if plan.here:
             return Done(_wait_here(target, plan), round(time.monotonic() - began, 3))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ENV_FILES = "com.docker.compose.project.environment_file"
 CONFIG_HASH = "com.docker.compose.config-hash"
 _LIVE = ("running", "paused", "restarting")
-# Ended as somebody wished: in order, or by what a stop sends.
+# Stopped on purpose: a clean exit, or the signals that a stop sends.
 _MEANT = (0, 137, 143)
 _ASK_SECONDS = 20.0
 

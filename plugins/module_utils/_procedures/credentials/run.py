@@ -195,7 +195,7 @@ def _file_of(target: Target) -> Iterator[None]:
 def _examine(
     target: Target, deadline: Deadline, role: str, password: Optional[str]
 ) -> List[Tuple[Client, ClientFacts]]:
-    """The clients that log in as ``role``, each looked at from its place, with ``password`` where it is given."""
+    """The clients that log in as ``role``, each checked from its place, with ``password`` where it is given."""
     clients = [client for client in target.runtime.clients() if client.user == role and client.login is not None]
     for client in clients:
         if password is not None and client.login is not None:
@@ -286,7 +286,7 @@ def _alter(target: Target, role: str, verifier: Optional[str], valid_until: Opti
 
 
 def _restore_role(target: Target, role: str, old: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Only over what we made: a password that somebody else has set meanwhile is theirs."""
+    """Only over what we made: a password that someone else has set meanwhile is theirs."""
     rows = target.session.query(ROLE, Deadline(target.deadline_seconds), role=role, valid_until=None)
     now = (rows[0]["verifier"], rows[0]["valid_until"]) if rows else (None, None)
     if now == (old["verifier"], old["valid_until"]):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server in a container: started and stopped by its engine, and by nobody's SIGKILL."""
+"""A server in a container: started and stopped by its engine, never by SIGKILL."""
 
 from __future__ import annotations
 

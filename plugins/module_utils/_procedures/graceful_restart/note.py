@@ -31,7 +31,7 @@ class Writer:
         self._found: Optional[atomic.Found] = None
 
     def begin(self) -> None:
-        """Raises RefusedError where it cannot be written: without a note nobody is stopped."""
+        """Raises RefusedError where it cannot be written: without a note no client is stopped."""
         try:
             self._write()
         except OncallError as error:
@@ -67,7 +67,7 @@ class Writer:
 
 @contextlib.contextmanager
 def alone(where: str) -> Iterator[None]:
-    """Nobody else restarts the same server meanwhile. Raises RefusedError where somebody does."""
+    """Keeps others from restarting the same server meanwhile. Raises RefusedError where another restart is running."""
     try:
         os.makedirs(os.path.dirname(where), mode=0o700, exist_ok=True)
         lock = os.open(_lock(where), os.O_CREAT | os.O_RDWR, 0o600)

@@ -105,7 +105,7 @@ def decide(
 
 
 def only_former(plan: Plan, refusal: OncallError) -> Plan:
-    """The server stays as it is, nobody is stopped; those that a former run has asked to stop are started."""
+    """The server stays as it is, no client is stopped; those that a former run has asked to stop are started."""
     mine = [one.name for one in plan.former]
     groups = (tuple(name for name in group if name in mine) for group in plan.order.start)
     start = tuple(group for group in groups if group)
@@ -148,7 +148,7 @@ def still_ending(note: Note, seen: Sequence[Seen]) -> List[str]:
 
 
 def moved_meanwhile(plan: Plan, seen: Sequence[Seen]) -> List[str]:
-    """Clients that somebody else has started or stopped since the plan was made: what would be noted is not true."""
+    """Clients that someone else has started or stopped since the plan was made: the note would be wrong."""
     now = {one.name: one for one in seen}
     before = {row["name"]: row["before"] for row in plan.records}
     return [

@@ -56,7 +56,7 @@ class GracefulRestart:
         )
 
     def apply(self, target: Target, plan: Plan) -> Done:
-        if not plan.order.start:  # nobody is stopped, so there is nothing to write down
+        if not plan.order.start:  # no client is stopped, so there is nothing to write down
             done = Done({})
             with collected() as requests:
                 _restart(target, plan, done, requests)
@@ -127,7 +127,7 @@ class _Run:
             except OncallError as error:
                 done.error = error
             finally:
-                # Nobody can connect to a server that did not come up.
+                # No client can connect to a server that did not come up.
                 self._clients.put_back(plan.order, requests, wait=done.restarted or not done.moved)
                 self._note.settle(set(owed(plan.order, done.rows)))
             done.interrupted = requests.name

@@ -139,7 +139,7 @@ def recreate(engine: Engine, name: str, deadline: Deadline) -> None:
 
 
 def _connect_all(engine: Engine, members: Sequence[Tuple[str, Endpoint]], deadline: Deadline) -> None:
-    """One that cannot be attached keeps nobody else off; the first error is raised in the end."""
+    """One that cannot be attached does not keep others off; the first error is raised in the end."""
     errors: List[OncallError] = []
     for container, endpoint in members:
         try:

@@ -33,7 +33,7 @@ def clean_shutdown(server: ServerFacts) -> Optional[bool]:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a server does not come up. ``state`` and ``cause`` are None where it could not be looked at."""
+    """Why a server does not come up. ``state`` and ``cause`` are None where it could not be examined."""
 
     state: Optional[str] = None
     code: Optional[str] = None

@@ -199,7 +199,7 @@ class Moving:
         self._prove_clean()
 
     def _held(self) -> UnprovenError:
-        """Rule 6: nobody is killed, however long it takes."""
+        """Rule 6: nothing is killed, however long it takes."""
         found: List[Dict[str, Any]] = []
         try:
             server = self.target.runtime.server(Deadline(self.target.deadline_seconds))

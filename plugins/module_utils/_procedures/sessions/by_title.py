@@ -24,7 +24,7 @@ _WAITS_FOR_STANDBY = " waiting for "  # SyncRepWaitForLSN() adds "waiting for 0/
 
 @dataclass(frozen=True)
 class Titled:
-    """A backend as its process shows it. ``title`` and ``started`` (ticks) are what is looked at again beside it.
+    """A backend as its process shows it. ``title`` and ``started`` (ticks) are what is checked again beside it.
 
     ``programs``: what is at the other end of its connection, empty where that cannot be seen.
     """

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When no slot is left for SQL: the roll of backends beside the server, and SIGTERM to exactly the chosen ones.
 
-SIGTERM is what pg_terminate_backend sends. A process is looked at again as it is signalled: the same start, the same
+SIGTERM is what pg_terminate_backend sends. A process is checked again as it is signalled: the same start, the same
 title (so still idle), still a child of this server's postmaster. Only the shell's own commands: images have few others.
 """
 

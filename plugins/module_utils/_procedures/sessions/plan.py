@@ -170,7 +170,7 @@ def _refusal(sessions: List[Dict[str, Any]], looked: Looked) -> Dict[str, Any]:
 
 
 def first_slot(state: State, job: Job, request: Request) -> Choice:
-    """Whose slot may be freed, best first; empty where nobody can be meant.
+    """Whose slot may be freed, best first; empty where no session qualifies.
 
     Raises RefusedError where a slot must not be freed, or nobody who may be meant may be ended.
     """

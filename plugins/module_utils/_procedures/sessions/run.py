@@ -59,7 +59,7 @@ class Sessions:
     """The state read is every backend, or the roll of processes where SQL finds no slot."""
 
     def read(self, target: Target, options: Options) -> State:
-        request_of(options)  # what makes no request is refused before anything is looked at
+        request_of(options)  # what selects no session is refused before anything is checked
         return look.state(target, job_of(options))
 
     def plan(self, state: State, options: Options) -> Plan:
@@ -98,7 +98,7 @@ def _signal(target: Target, way: Way, plan: Plan) -> Outcome:
 
 
 def _stopped(error: OncallError, way: Way) -> UnprovenError:
-    """A refusal after somebody's slot was freed is no refusal any more."""
+    """A refusal after a slot was freed is no longer a refusal."""
     return UnprovenError(
         "%d sessions were ended to free a slot for SQL; then: %s" % (len(way.freed), error.msg),
         error.hint,

@@ -58,7 +58,7 @@ def end(
     changes = [row["state_change"] if request.by_state() and _is_idle(row) else None for row in rows_left]
     answers = {row["pid"]: row for row in ask(TERMINATE, **_arrays(rows_left, request, changes=changes))}
     sent = {pid for pid, answer in answers.items() if answer["sent"]}
-    # Those that were not signalled are looked at, too: gone, or at work again.
+    # Those that were not signalled are checked, too: gone, or at work again.
     waited = _wait(target, rows_left, request, sent, seconds, queries=False)
     for row in rows:
         pid = row["pid"]

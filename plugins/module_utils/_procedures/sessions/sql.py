@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking at sessions that may have to go, and signalling them: all at once, each looked at again as it is signalled.
+"""Looking at sessions that may have to go, and signalling them: all at once, each checked again as it is signalled.
 
 The lists ``pids``, ``starts``, ``changes``, ``queries`` and ``named`` are parallel: backend_start, then state_change
 and query_start, which count only where they are given; ``named`` is "t" where its pid was asked for.

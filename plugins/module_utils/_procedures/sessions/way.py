@@ -31,7 +31,7 @@ class Way:
         self.freed: List[Titled] = []
 
     def ask(self, query: Query, **params: Any) -> List[Dict[str, Any]]:
-        """The query's rows. Raises RefusedError, while nobody was ended, or UnprovenError where there is no way."""
+        """The query's rows. Raises RefusedError, while no session was ended, or UnprovenError where there is no way."""
         patience = 0.0
         for round_ in range(_ROUNDS):
             try:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Compose project as its engine knows it: found by labels, looked at once, the same view for every step."""
+"""A Compose project as its engine knows it: found by labels, read once, the same view for every step."""
 
 from __future__ import annotations
 
