@@ -13,11 +13,12 @@ from ansible.errors import AnsibleFilterError
 from ..plugin_utils._run import response
 from ..plugin_utils._run.hosts import NoHosts, hosts_of
 from ..plugin_utils._run.variables import RESPOND
+from ..plugin_utils._run.works import expect
 
 
 def targets(pattern: Any, groups: Any, limit: Any = None) -> Any:
     try:
-        hosts_of(pattern, groups, limit)
+        expect(len(hosts_of(pattern, groups, limit)))
     except NoHosts as error:
         if context.CLIARGS.get("syntax"):  # needs no inventory
             return pattern

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.lab.faults import FAULTS as LAB
 from tests.lab.faults import Fault
 from tests.lab.stack import ADMIN_PASSWORD, Stack, docker, write_inventory
+from tests.sshd import Sshd
 
 from .series import HERE, OURS, THEIRS, Aim, Part, Series, play
 
@@ -65,12 +68,11 @@ FAULTS = {fault.id: fault for fault in LAB if fault.id in KINDS} | {
 class Bench:
     """Runs playbooks on one stack; ``how`` are variables of its host."""
 
-    def __init__(self, stack: Stack, **how: Any) -> None:
+    def __init__(self, stack: Stack, how: Mapping[str, Any] | None = None) -> None:
         self.stack = stack
-        directory = stack.work / ("become" if how else "here")
-        directory.mkdir(exist_ok=True)
+        directory = Path(tempfile.mkdtemp(dir=stack.work))
         target = {"oncall_target": stack.target(deadline_seconds=DEADLINE_SECONDS)}
-        self.inventory = write_inventory(directory, {"shop": {**target, **how}})
+        self.inventory = write_inventory(directory, {"shop": {**target, **(how or {})}})
         self.reports = directory / "reports"
 
     def ping(self, series: Series) -> None:
@@ -94,25 +96,29 @@ class Bench:
 def healthy(runs: int, _names: Sequence[str]) -> Part:
     ping, ours, theirs = Series("ansible.builtin.ping"), Series("triage"), Series("composed playbook")
     far_ping, far = Series("ping, on the host (become)"), Series("triage, as a module on the host (become)")
-    with Stack("oncall-benchmark") as stack:
+    ssh_ping, ssh = Series("ping, over SSH"), Series("triage, as a module over SSH")
+    with Stack("oncall-benchmark") as stack, Sshd() as sshd:
         stack.up()
-        bench, there = Bench(stack), Bench(stack, **AS_A_MODULE)
+        ways = [
+            ("in the worker", Bench(stack), ping, ours),
+            ("as a module (become)", Bench(stack, AS_A_MODULE), far_ping, far),
+            ("as a module (SSH)", Bench(stack, sshd.over_ssh()), ssh_ping, ssh),
+        ]
         for _unused in range(runs):
-            bench.ping(ping)
-            bench.triage(ours)
-            there.ping(far_ping)
-            there.triage(far)
-            bench.composed(theirs)
-    ping.note = "the floor"
-    for row, floor in ((ours, ping), (far, far_ping)):
+            for _name, bench, floor, row in ways:
+                bench.ping(floor)
+                bench.triage(row)
+            ways[0][1].composed(theirs)
+    for _name, _bench, floor, row in ways:
         row.note = "%.2fx its ping; %s" % (row.median / floor.median, row.note)
+    ping.note = "the floor"
     aims = []
-    for name, row, floor in (("in the worker", ours, ping), ("as a module", far, far_ping)):
+    for name, _bench, floor, row in ways:
         ratio = row.median / floor.median
         aims.append(Aim("at most 1.5x the floor on a healthy target, %s" % name, ratio <= 1.5, "%.2fx" % ratio))
         ratio = theirs.median / row.median
         aims.append(Aim("at least 5x faster than the composed playbook, %s" % name, ratio >= 5, "%.1fx" % ratio))
-    return Part([ping, ours, far_ping, far, theirs], aims)
+    return Part([ping, ours, far_ping, far, ssh_ping, ssh, theirs], aims)
 
 
 def faults(runs: int, names: Sequence[str]) -> Part:

@@ -10,14 +10,17 @@ import sys
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import CHANGING, READING, WORKS
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import CHANGING, READING, WORKS, spec
 
 LOADED = """
 import sys
+from ansible_collections.oncall.postgresql.plugins.filter.respond import targets
+hosts = %s
+if hosts:
+    assert targets("postgresql", {"all": hosts, "postgresql": hosts}) == "postgresql"
 import ansible_collections.oncall.postgresql.plugins.action.preflight
 import ansible_collections.oncall.postgresql.plugins.action.report
 import ansible_collections.oncall.postgresql.plugins.action.triage
-import ansible_collections.oncall.postgresql.plugins.filter.respond
 print("\\n".join(sys.modules))
 """
 
@@ -26,6 +29,7 @@ print("\\n".join(sys.modules))
 def test_every_module_can_do_its_work_here(name: str) -> None:
     assert "runtime" in WORKS[name].spec.options
     assert callable(WORKS[name].do)
+    assert spec(name) is WORKS[name].spec or name in CHANGING
 
 
 def test_another_module_has_no_work() -> None:
@@ -33,10 +37,23 @@ def test_another_module_has_no_work() -> None:
         WORKS["report"]
 
 
-def test_the_parent_imports_what_every_worker_would_and_no_procedure() -> None:
-    loaded = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True).stdout.split()
+def imported(hosts: list[str]) -> list[str]:
+    code = LOADED % hosts
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     utils = "ansible_collections.oncall.postgresql.plugins.module_utils."
-    for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.compose.runtime", "_judge.tree"):
-        assert utils + name in loaded
-    assert "psycopg2.extensions" in loaded
     assert not [name for name in loaded if name.startswith(utils + "_procedures.")]
+    return [name.replace(utils, "") for name in loaded]
+
+
+@pytest.mark.parametrize("hosts", [["db1", "db2"], []], ids=["ours", "a play of one's own"])
+def test_for_a_fleet_the_parent_imports_what_every_worker_would(hosts: list[str]) -> None:
+    loaded = imported(hosts)
+    for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.compose.runtime", "_judge.tree"):
+        assert name in loaded
+    assert "psycopg2.extensions" in loaded
+
+
+def test_for_one_host_nothing_is_imported_that_may_be_needed_there() -> None:
+    loaded = imported(["db1"])
+    assert "_judge.tree" not in loaded
+    assert "psycopg2" not in loaded

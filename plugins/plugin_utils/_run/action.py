@@ -21,7 +21,7 @@ from ...module_utils._entry.options import WHICH, nets
 from ...module_utils._entry.target import PLACE
 from ...module_utils._gather.runtime.compose.address import elsewhere
 from .checking import NO_DICTIONARY, Checked, check
-from .works import WORKS, preload
+from .works import WORKS, preload, spec
 
 preload()
 _NOT_DESCRIBED = (
@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
 
     def carry_out(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         """The result of module ``name``, wherever it runs."""
-        work = WORKS[name]
+        known = spec(name)
         if WHICH.isdisjoint(arguments):  # neither the task nor module_defaults say which server: the inventory does
             described = self._templar.template(task_vars.get("oncall_target"))
             if not described:
@@ -71,9 +71,9 @@ class ActionModule(ActionBase):
             if not isinstance(described, Mapping):
                 return failed(NO_DICTIONARY % (described,))
             arguments = {**described, **arguments}
-        if "host" in work.spec.options:
+        if "host" in known.options:
             arguments.setdefault("host", task_vars.get("inventory_hostname"))
-        checked = check(work.spec, arguments)
+        checked = check(known, arguments)
         if checked.problems:
             told = "; ".join(each.text.rstrip(".") for each in checked.problems)
             return failed("Wrong options: %s" % (told if told.endswith("?") else told + "."))
@@ -102,12 +102,11 @@ class ActionModule(ActionBase):
         environment: Dict[str, Any] = {}
         self._compute_environment_string(environment)
         os.environ.update({key: str(value) for key, value in environment.items()})
-        work = WORKS[name]
         try:
-            result = work.do({**checked.options, PLACE: "the controller"}, self._task.check_mode)
+            result = WORKS[name].do({**checked.options, PLACE: "the controller"}, self._task.check_mode)
         except OncallError as error:
             result = dict(error.details, **failed(str(error)), sqlstate=error.sqlstate, refused=not error.touched)
-        anywhere, words = nets(checked.secrets, checked.options, work.spec.options)
+        anywhere, words = nets(checked.secrets, checked.options, spec(name).options)
         return _masked(result, anywhere, words)
 
 

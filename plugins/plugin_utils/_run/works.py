@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import Dict
+from typing import Dict, Set
 
+from ...module_utils._core.spec import Spec
+from ...module_utils._entry.options import TARGET, TRIAGE
 from ...module_utils._entry.work import Work
 from .checking import validator
 
@@ -37,6 +39,9 @@ _MODULES = __name__.rpartition(".plugins.")[0] + ".plugins.modules."
 _UTILS = __name__.rpartition(".plugins.")[0] + ".plugins.module_utils."
 
 
+_ONE_HOST: Set[bool] = set()  # holds True when that is all
+
+
 class _Works(Dict[str, Work]):
     """Imported at its first use: Ansible compiles a collection's files anew in every run, and all of them take long."""
 
@@ -50,13 +55,30 @@ class _Works(Dict[str, Work]):
 WORKS = _Works()
 
 
+def spec(name: str) -> Spec:
+    """Of what only looks without importing all that it takes to look: that may be needed on the host, and not here."""
+    if name in READING:
+        return TRIAGE if name == "triage" else TARGET
+    return WORKS[name].spec
+
+
+def expect(hosts: int) -> None:
+    """How many hosts a play is for; said before its action plugins are loaded, or not at all."""
+    _ONE_HOST.clear()
+    _ONE_HOST.update({True} if hosts == 1 else ())
+
+
 def preload() -> None:
     """Import what a fleet's workers are going to need. Ansible loads action plugins in the parent, before it forks.
 
+    Where the play is known to be for one host, it would only be in the way: that may need it there, and not here.
     What changes something runs on few hosts, and a cluster of ``pg_ctl`` is reached from here on this machine alone:
     their workers import what they use by themselves.
     """
-    validator(WORKS["triage"].spec)
+    if _ONE_HOST:
+        return
+    importlib.import_module(_MODULES + "triage")
+    validator(TRIAGE)
     for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.compose.runtime"):
         importlib.import_module(_UTILS + name)
     with contextlib.suppress(ImportError):
