@@ -99,6 +99,9 @@ class AnyServer(Protocol):
 
     def write(self, name: str, text: str) -> None: ...
 
+    def log(self) -> str:
+        """The server's, from its start on."""
+
     def remove(self) -> None: ...
 
 
@@ -127,6 +130,9 @@ class Embedded:
 
     def write(self, name: str, text: str) -> None:
         (self.server.data / name).write_text(text)
+
+    def log(self) -> str:
+        return self.server.log
 
     def remove(self) -> None:
         self.server.remove()
@@ -188,6 +194,9 @@ class Container:
 
     def write(self, name: str, text: str) -> None:
         _docker("exec", "-i", "-u", "postgres", self.name, "sh", "-c", 'cat >"$PGDATA/$1"', "-", name, stdin=text)
+
+    def log(self) -> str:
+        return _docker("logs", self.name).err
 
     def remove(self) -> None:
         _docker("rm", "-f", "-v", self.name, check=False)

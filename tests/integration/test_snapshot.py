@@ -378,6 +378,34 @@ def test_what_a_lesser_role_sees(server: AnyServer, connect: Connect, snapshot: 
     opened.close()
 
 
+@pytest.mark.parametrize("kind", ["psql", "libpq"])
+def test_what_a_role_was_granted_by_itself_is_read(server: AnyServer, snapshot: Take, admin: Client, kind: str) -> None:
+    admin.run("GRANT SELECT ON pg_authid TO watcher")
+    granted = ["pg_hba_file_rules", "pg_hba_file_rules()"]
+    admin.run("GRANT SELECT ON %s TO watcher" % granted[0], "GRANT EXECUTE ON FUNCTION %s TO watcher" % granted[1])
+    try:
+        session = servers.psql(server, user="watcher") if kind == "psql" else servers.libpq(server, "watcher")
+        before = server.log().count("ERROR")
+        taken = snapshot(session, roles=("app",))
+        assert taken["roles"][0]["verifier"] == "scram-sha-256" and taken["configured"]["hba_rules"]
+        session.close()
+        assert server.log().count("ERROR") == before
+    finally:
+        admin.run("REVOKE SELECT ON pg_authid, pg_hba_file_rules FROM watcher")
+        admin.run("REVOKE EXECUTE ON FUNCTION pg_hba_file_rules() FROM watcher")
+
+
+@pytest.mark.parametrize("user", ["postgres", "monitor", "watcher"])
+@pytest.mark.parametrize("kind", ["psql", "libpq"])
+def test_a_look_leaves_no_error_in_the_servers_log(server: AnyServer, snapshot: Take, kind: str, user: str) -> None:
+    session = servers.psql(server, user=user) if kind == "psql" else servers.libpq(server, user)
+    before = len(server.log())
+    snapshot(session, roles=("app",), databases=("shop",))
+    snapshot(session)
+    session.close()
+    assert "ERROR" not in server.log()[before:] and "FATAL" not in server.log()[before:]
+
+
 def test_what_is_configured(server: AnyServer, snapshot: Take, admin: Client) -> None:
     hba, conf = server.read("pg_hba.conf"), server.read("postgresql.conf")
     before = snapshot()["configured"]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 
 class OncallError(Exception):
@@ -43,6 +43,14 @@ class TargetError(OncallError):
 
 class SessionError(OncallError):
     """SQL did not get through: no connection, or the statement failed (``sqlstate`` says which)."""
+
+
+class RightsError(SessionError):
+    """Not sent, for the server would refuse it and log an error. ``missing``: what we may not read."""
+
+    def __init__(self, msg: str, missing: Sequence[str]) -> None:
+        super().__init__(msg, sqlstate="42501")
+        self.missing = tuple(missing)
 
 
 class DeadlineError(OncallError):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 
-from .._core.errors import SessionError
+from .._core.errors import RightsError, SessionError
 from .._core.mask import MASK, mask
 from .._model.facts import Snapshot
+from .sql import rights
 from .sql.snapshot import snapshot as asking
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SECRET_OPTIONS = ("ldapbindpasswd", "radiussecrets")  # of pg_hba.conf
 def take(
     session: Session, deadline: Deadline, thresholds: Thresholds, roles: Sequence[str], databases: Sequence[str]
 ) -> Tuple[Snapshot, Dict[str, str]]:
-    """The snapshot, and the stored verifiers of ``roles`` (empty unless we are superuser). The latter are no facts.
+    """The snapshot, and the stored verifiers of ``roles`` (empty where we may not read them). The latter are no facts.
 
     Raises SessionError, DeadlineError, VersionError (older than 13), TargetError (psql missing).
     """
@@ -38,11 +39,12 @@ def take(
     }
     asked = bool(roles or databases)
     try:
-        row = session.query(asking(False, asked), deadline, **params)[0]
+        row = session.query(asking((), asked), deadline, **params)[0]
     except SessionError as error:
         if error.sqlstate != INSUFFICIENT_PRIVILEGE:
             raise
-        row = session.query(asking(True, asked), deadline, **params)[0]
+        without = error.missing if isinstance(error, RightsError) else rights.ALL
+        row = session.query(asking(without, asked), deadline, **params)[0]
     return masked(row["snapshot"]), row["verifiers"]
 
 

@@ -21,7 +21,8 @@ class Session(Protocol):
         ``params`` are bound: str, int, float, bool, None, list of str.
 
         Raises SessionError with the SQLSTATE the server gave (``08001`` when there was no connection at all and the
-        server said nothing), DeadlineError when no answer came in time.
+        server said nothing; its subclass RightsError when the query was not sent for want of a right), DeadlineError
+        when no answer came in time.
         """
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping
 
 from ..._core.deadline import statement_milliseconds
-from ..._core.errors import DeadlineError, VersionError
+from ..._core.errors import DeadlineError, RightsError, VersionError
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -110,6 +110,11 @@ def too_late(query: Query) -> DeadlineError:
         "the query %r did not finish before its deadline" % query.name,
         "Raise deadline_seconds, or check whether the server hangs.",
     )
+
+
+def no_right(query: Query, missing: str) -> RightsError:
+    names = missing.split()
+    return RightsError("the query %r needs the right to read %s" % (query.name, ", ".join(names)), names)
 
 
 def too_old(version: str) -> VersionError:

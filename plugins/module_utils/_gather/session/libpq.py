@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ..._core.errors import DeadlineError, OptionsError, SessionError
 from ..._core.mask import mask
+from ..sql import rights
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, TOO_LATE, as_json, bind, rows, settings, too_late, too_old, within
+from .bind import APPLICATION, TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old, within
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -83,11 +84,12 @@ class LibpqSession:
                 else "%d.%d" % (version_num // 10000, version_num // 100 % 100)
             )
         try:
-            cursor = connection.cursor()
-            cursor.execute(text(version_num))
-            _wait(driver, connection, deadline)
-            first = cursor.fetchone() if cursor.description else None
-            cursor.close()
+            # A superuser's connection says so by itself: nothing has to be asked.
+            if query.needs and connection.get_parameter_status("is_superuser") != "on":
+                missing = self._send(within(settings(deadline), "SELECT %s" % rights.missing(query.needs)), deadline)
+                if missing:
+                    raise no_right(query, missing)
+            return self._send(text(version_num), deadline)
         except DeadlineError:
             self.close()
             raise too_late(query) from None
@@ -100,6 +102,13 @@ class LibpqSession:
             raise SessionError(
                 "the query %r failed: %s" % (query.name, self._text(error)), sqlstate=sqlstate or LOST
             ) from None
+
+    def _send(self, text: str, deadline: Deadline) -> str:
+        cursor = self._connection.cursor()
+        cursor.execute(text)
+        _wait(_driver(), self._connection, deadline)
+        first = cursor.fetchone() if cursor.description else None
+        cursor.close()
         return str(first[0]) if first else ""
 
     def close(self) -> None:

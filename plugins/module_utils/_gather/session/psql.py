@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, 
 from ..._core.deadline import libpq_seconds
 from ..._core.errors import DeadlineError, SessionError, TargetError
 from ..._core.mask import mask
+from ..sql import rights
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, LONGEST_SECONDS, TOO_LATE, as_json, bind, rows, settings, too_late, too_old
+from .bind import APPLICATION, LONGEST_SECONDS, TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -56,12 +57,18 @@ command -v psql >/dev/null || exit 127
 exec psql -X -q -A -t -w ${host:+-h "$host"} ${port:+-p "$port"} "$@"
 """
 
-_FAILED, _TOO_OLD, _DONE = "oncall:failed", "oncall:too_old", "oncall:done"
-# The version is asked and judged in the same run: \if knows no comparison, so the server makes it.
+_FAILED, _TOO_OLD, _NO_RIGHT, _DONE = "oncall:failed", "oncall:too_old", "oncall:no_right", "oncall:done"
+# Version and rights are asked and judged in the same run: \if knows no comparison, so the server makes it.
 _SCRIPT_HEAD = r"""
 SELECT current_setting('server_version') AS oncall_version%s \gset
 \if :ERROR
   \echo oncall:failed :LAST_ERROR_SQLSTATE :LAST_ERROR_MESSAGE
+  \quit
+\endif
+"""
+_SCRIPT_RIGHTS = r"""
+\if :oncall_no_right
+  \echo oncall:no_right :oncall_missing
   \quit
 \endif
 """
@@ -101,7 +108,7 @@ class PsqlSession:
         """What the statement that fits the server's version printed."""
         try:
             done = self._run_beside(
-                self._argv(), deadline, stdin=_script(statements), environment=_environment(deadline, read_only)
+                self._argv(), deadline, stdin=_script(query, statements), environment=_environment(deadline, read_only)
             )
         except DeadlineError:
             raise too_late(query) from None
@@ -157,13 +164,15 @@ def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
     }
 
 
-def _script(statements: Mapping[int, str]) -> str:
+def _script(query: Query, statements: Mapping[int, str]) -> str:
     leasts = sorted(statements, reverse=True)
     flags = "".join(
         ", current_setting('server_version_num')::int >= %d AS oncall_%d" % (max(least, OLDEST), least)
         for least in leasts
     )
-    parts = [_SCRIPT_HEAD % flags]
+    if query.needs:
+        flags += ", {0} AS oncall_missing, {0} <> '' AS oncall_no_right".format(rights.missing(query.needs))
+    parts = [_SCRIPT_HEAD % flags, _SCRIPT_RIGHTS if query.needs else ""]
     for number, least in enumerate(leasts):
         parts.append("\\%s :oncall_%d\n%s\n" % ("elif" if number else "if", least, statements[least]))
     return "".join(parts) + _SCRIPT_TAIL
@@ -173,6 +182,8 @@ def _read(query: Query, done: Completed) -> str:
     out = done.out.strip()
     if out.startswith(_TOO_OLD):
         raise too_old(out[len(_TOO_OLD) :].strip())
+    if out.startswith(_NO_RIGHT):
+        raise no_right(query, out[len(_NO_RIGHT) :])
     if out.startswith(_FAILED):
         sqlstate, _unused, message = out[len(_FAILED) :].strip().partition(" ")
         _fail(query, sqlstate, message)

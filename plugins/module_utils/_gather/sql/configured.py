@@ -15,14 +15,14 @@ settings AS MATERIALIZED (
 SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, source, pending_restart FROM pg_settings)"
 
 # A changed setting that needs a restart has an "error" in pg_file_settings, too; it is no error.
-_FILE_ERRORS = """(
+FILE_ERRORS = """(
     SELECT coalesce(json_agg(json_build_object(
              'file', f.sourcefile, 'line', f.sourceline, 'name', f.name, 'error', f.error) ORDER BY f.seqno), '[]')
       FROM files f
      WHERE NOT EXISTS (SELECT FROM settings s WHERE s.name = f.name AND s.pending_restart))"""
 
 # file_name and rule_number came with PostgreSQL 16.
-_HBA_RULES = """(
+HBA_RULES = """(
     SELECT coalesce(json_agg(json_build_object(
              'rule_number', to_jsonb(h) -> 'rule_number',
              'file_name', coalesce(to_jsonb(h) ->> 'file_name', (SELECT setting FROM settings WHERE name = 'hba_file')),
@@ -33,7 +33,7 @@ _HBA_RULES = """(
 
 # What the command line sets, no restart takes from a file; PostgreSQL calls it pending where the file differs.
 # Settings that only superusers may see are missing in pg_settings for the others, where current_setting() would fail.
-_CONFIGURED = """json_build_object(
+CONFIGURED = """json_build_object(
   'listen_addresses', (SELECT setting FROM settings WHERE name = 'listen_addresses'),
   'port', (SELECT setting::int FROM settings WHERE name = 'port'),
   'socket_directories', (SELECT setting FROM settings WHERE name = 'unix_socket_directories'),
@@ -48,6 +48,3 @@ _CONFIGURED = """json_build_object(
   'hba_rules', {hba_rules},
   'hba_file', (SELECT setting FROM settings WHERE name = 'hba_file')
 )"""
-
-CONFIGURED = _CONFIGURED.replace("{file_errors}", _FILE_ERRORS).replace("{hba_rules}", _HBA_RULES)
-CONFIGURED_LIMITED = _CONFIGURED.replace("{file_errors}", "'[]'::json").replace("{hba_rules}", "null")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict
+from typing import Dict, Tuple
 
 OLDEST = 130000  # PostgreSQL 13, as server_version_num
 
@@ -16,11 +16,13 @@ class Query:
     """Constant text by minimum ``server_version_num``. Parameters are written ``%(name)s``, a per cent sign ``%%``.
 
     ``alone``: a statement that may not run in a transaction block, such as CHECKPOINT or ROLLBACK PREPARED.
+    ``needs``: names of ``rights``; where the role lacks one, the text is not sent and the session raises RightsError.
     """
 
     name: str
     texts: Dict[int, str]
     alone: bool = False
+    needs: Tuple[str, ...] = ()
 
     def text(self, version_num: int) -> str:
         """The text for that server. Raises KeyError below the lowest version the query knows."""

@@ -10,9 +10,10 @@ The session brings search_path = pg_catalog and TimeZone = UTC.
 
 from __future__ import annotations
 
-from typing import Mapping
+import functools
+from typing import Dict, Iterable, Tuple
 
-from . import access, activity, configured, connections, soundness
+from . import access, activity, configured, connections, rights, soundness
 from .query import OLDEST, Query
 
 _STATEMENT = """
@@ -49,17 +50,18 @@ _PARTS = {
     "limits": connections.LIMITS,
     "activity": activity.ACTIVITY,
     "configured": configured.CONFIGURED,
+    "file_errors": configured.FILE_ERRORS,
+    "hba_rules": configured.HBA_RULES,
     "roles": access.ROLES,
     "databases": access.DATABASES,
     "soundness": soundness.SOUNDNESS,
     "verifiers": access.VERIFIERS,
 }
-# For login roles that are no superuser: without pg_authid, pg_file_settings and pg_hba_file_rules.
-_LIMITED = {
-    "settings": configured.SETTINGS_LIMITED,
-    "configured": configured.CONFIGURED_LIMITED,
-    "roles": access.ROLES_LIMITED,
-    "verifiers": "'{}'::json",
+# Instead of those, where the right to read it is missing.
+_WITHOUT: Dict[str, Dict[str, str]] = {
+    rights.AUTHID: {"roles": access.ROLES_LIMITED, "verifiers": "'{}'::json"},
+    rights.FILE_SETTINGS: {"settings": configured.SETTINGS_LIMITED, "file_errors": "'[]'::json"},
+    rights.HBA_RULES: {"hba_rules": "null"},
 }
 # Where no client was declared there is nobody to ask for, which spares the server an eighth of the work.
 _NOBODY = {
@@ -70,25 +72,20 @@ _NOBODY = {
 }
 
 
-def _compose(name: str, *instead: Mapping[str, str]) -> Query:
+def snapshot(without: Iterable[str], asked: bool) -> Query:
+    """``without``: names of ``rights`` that we lack. ``asked``: whether any role or database is asked for."""
+    return _compose(tuple(sorted(without)), asked)
+
+
+@functools.lru_cache(maxsize=None)
+def _compose(without: Tuple[str, ...], asked: bool) -> Query:
     parts = dict(_PARTS)
-    for each in instead:
-        parts.update(each)
+    for name in without:
+        parts.update(_WITHOUT[name])
+    if not asked:
+        parts.update(_NOBODY)
     text = _STATEMENT
     for part, sql in parts.items():
         text = text.replace("{%s}" % part, sql)
-    return Query(name, {OLDEST: text})
-
-
-_SNAPSHOTS = {
-    (limited, asked): _compose(
-        "snapshot_limited" if limited else "snapshot", _LIMITED if limited else {}, {} if asked else _NOBODY
-    )
-    for limited in (False, True)
-    for asked in (False, True)
-}
-
-
-def snapshot(limited: bool, asked: bool) -> Query:
-    """``asked``: whether any role or database is asked for."""
-    return _SNAPSHOTS[limited, asked]
+    read = [name for name in rights.ALL if name not in without and (asked or name != rights.AUTHID)]
+    return Query("snapshot_limited" if without else "snapshot", {OLDEST: text}, needs=tuple(read))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..._gather.sql import rights
 from ..._gather.sql.query import OLDEST, Query
 
 # As in ``configured``: to read pg_file_settings marks, in our backend, what a restart would change, so it comes first.
@@ -47,6 +48,7 @@ SELECT
     WHERE greatest(f.change, f.modification) >= date_trunc('second', pg_conf_load_time())) AS changed_files
 """
     },
+    needs=(rights.FILE_SETTINGS, rights.HBA_RULES),
 )
 # The server tells whole seconds of a file's time: a reload within the second of a change could not be told from one
 # before it.

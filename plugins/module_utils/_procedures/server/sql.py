@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..._gather.sql import rights
 from ..._gather.sql.query import OLDEST, Query
 from ..._model.tools import BACKUPS
 
@@ -47,6 +48,7 @@ PREFLIGHT = Query(
         OLDEST: _PREFLIGHT.replace("{exclusive}", "pg_is_in_backup()"),
         150000: _PREFLIGHT.replace("{exclusive}", "false"),
     },
+    needs=(rights.FILE_SETTINGS,),
 )
 CHECKPOINT = Query("checkpoint", {OLDEST: "CHECKPOINT"}, alone=True)
 STARTED = Query("started", {OLDEST: "SELECT pg_postmaster_start_time() AS started_at"})
