@@ -40,7 +40,7 @@ integration: dev ## The SQL and the wire against real servers
 
 playbooks: dev ## The playbooks as a user runs them
 	@scripts/install-postgresql.sh
-	@scripts/with-docker.sh $(PYTEST) -n 2 --dist loadfile tests/playbooks
+	@scripts/with-docker.sh $(PYTEST) -n 3 --dist loadfile tests/playbooks tests/procedures
 
 molecule: dev ## The Molecule scenarios
 	@scripts/molecule.sh

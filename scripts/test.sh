@@ -6,7 +6,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 logs=$CHECKOUT/build/logs
-wanted=("$@") known=() summary=() failed=() running=()
+wanted=("$@") known=() summary=() failed=()
+declare -A running=() # the session of each stage that is not over
 
 finish() {
     local code=$? each
@@ -40,62 +41,71 @@ end_session() {
     kill -KILL -- "-$1" 2>/dev/null || true
 }
 
-# stage NAME COMMAND...: in a session of its own, without a terminal and with nothing to read, so that it runs the same
+# begin NAME COMMAND...: in a session of its own, without a terminal and with nothing to read, so that it runs the same
 # from a desk, under nohup, by cron and in CI.
-stage() {
-    local name=$1 begun=$SECONDS code=0 last
+begin() {
+    local name=$1
     shift
     known+=("$name")
     [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} virtualenvs " == *" $name "* ]] || return 0
-    printf '\n== %s\n' "$name"
     : >"$logs/$name.log"
-    setsid "$@" </dev/null >"$logs/$name.log" 2>&1 &
-    running+=($!)
-    tail -n +1 -s 0.2 -f --pid=$! "$logs/$name.log" &
-    wait "${running[-1]}" || code=$?
-    unset 'running[-1]'
+    # shellcheck disable=SC2016  # for the shell in there
+    setsid bash -c '"$@" && code=$? || code=$?; echo $SECONDS >"$0"; exit $code' "$logs/$name.seconds" "$@" \
+        </dev/null >"$logs/$name.log" 2>&1 &
+    running[$name]=$!
+}
+
+# end NAME: its output on the screen, until it is over; how it ended.
+end() {
+    local name=$1 pid=${running[$1]-} code=0 seconds last
+    [ -n "$pid" ] || return 0
+    printf '\n== %s\n' "$name"
+    tail -n +1 -s 0.2 -f --pid="$pid" "$logs/$name.log" &
+    wait "$pid" || code=$?
+    unset "running[$name]"
     wait $! || true # the rest of the log is on the screen
+    seconds=$(cat "$logs/$name.seconds")
     last=$(tail -n 1 "$logs/$name.log" | sed -nE 's/^=+ (.*(passed|failed|error).*) in .* =+$/\1/p')
     if [ "$code" -eq 0 ]; then
-        summary+=("$(printf '  %-15s ok %9d s  %s' "$name" $((SECONDS - begun)) "$last")")
+        summary+=("$(printf '  %-15s ok %9d s  %s' "$name" "$seconds" "$last")")
     else
-        summary+=("$(printf '  %-15s FAILED %5d s  %s' "$name" $((SECONDS - begun)) "$last")")
+        summary+=("$(printf '  %-15s FAILED %5d s  %s' "$name" "$seconds" "$last")")
         failed+=("$name")
     fi
     return "$code"
 }
 
+stage() { begin "$@" && end "$1"; }
+
 rm -rf "$logs" && mkdir -p "$logs"
 pytest=(.venv/bin/python -m pytest)
 oldest=(.venv-2.18/bin/python -m pytest)
 newest=(.venv-2.21/bin/python -m pytest)
-two=(-n 2 --dist loadfile)
+# Three at a time: they wait for servers and for Ansible more than they compute. A file's tests share its servers.
+three=(-n 3 --dist loadfile)
 
 stage virtualenvs bash -c 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.18 ansible-2.18 &&
     { LEAST=12 PYTHON= scripts/venv.sh .venv-2.21 ansible-2.21 || [ $? -eq 3 ]; }' || exit 1
 stage postgresql scripts/install-postgresql.sh || true
 
-# Building the lab's images is mostly downloading and unpacking: ahead, beside the stages that want a processor.
-if [ ${#wanted[@]} -eq 0 ]; then
-    setsid .venv/bin/python -m tests.lab.images </dev/null >"$logs/images-ahead.log" 2>&1 &
-    running+=($!)
-fi
-
+begin images .venv/bin/python -m tests.lab.images # mostly downloading and unpacking, beside what wants a processor
 stage lint scripts/lint.sh || true
-stage unit "${pytest[@]}" tests/unit || true
-stage sanity scripts/sanity.sh || true
+stage unit "${pytest[@]}" -n 2 tests/unit || true
 stage demo "${pytest[@]}" tests/test_demo.py || true
 stage molecule scripts/molecule.sh || true
-stage images .venv/bin/python -m tests.lab.images || true
-# Two at a time: they wait for servers and for Ansible more than they compute. A file's tests share its servers.
-stage integration "${pytest[@]}" "${two[@]}" tests/integration || true
-stage playbooks "${pytest[@]}" "${two[@]}" tests/playbooks || true
-stage playbooks-2.18 "${oldest[@]}" "${two[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
+end images || true
+begin integration "${pytest[@]}" "${three[@]}" tests/integration # waits
+stage sanity scripts/sanity.sh || true                           # computes, one thing at a time
+end integration || true
+# What depends on Ansible runs on each one; the procedures over SSH on one, and on the middle one in the lab.
+stage playbooks "${pytest[@]}" "${three[@]}" tests/playbooks || true
+stage playbooks-2.18 "${oldest[@]}" "${three[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
 if [ -d .venv-2.21 ]; then
-    stage playbooks-2.21 "${newest[@]}" "${two[@]}" tests/playbooks || true
+    stage playbooks-2.21 "${newest[@]}" "${three[@]}" tests/playbooks || true
 else
     summary+=("  playbooks-2.21  not run: there is no Python 3.12 or later here")
 fi
+stage procedures "${oldest[@]}" "${three[@]}" tests/procedures || true
 stage lab "${pytest[@]}" -n 2 --durations=15 tests/lab || true
 
 for each in ${wanted[@]+"${wanted[@]}"}; do

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from tests.embedded import Server
 from tests.lab.driving import Engine
-from tests.lab.stack import Stack
+from tests.lab.stack import Stack, wait_for
 from tests.sshd import Sshd, refusing_ssh
 
-from .test_real_servers import PASSWORD, Controller, beside, remote
+from .carrying_out import carry_out
+from .test_real_servers import PASSWORD, Controller, beside, login, remote
 
 AS = ("root", "become", "owner", "become_owner")
 
@@ -79,6 +82,21 @@ def test_compose(tmp_path: Path, sshd: Sshd, stack: Stack, who: str) -> None:
         host = sshd.over_ssh(become=who == "become")
     facts = healthy(Controller(tmp_path, {"db": stack.target()}, host))
     assert facts["clients"][0]["attempt"]["succeeded"]
+
+
+def test_pool_reset(tmp_path: Path, sshd: Sshd, server: Server) -> None:
+    """The one procedure that runs here on each Ansible; tests/procedures has the others, for one."""
+    count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop'"
+    named = {"dbname" if key == "database" else key: value for key, value in login(server).items()}
+    server.sql("ALTER ROLE shop CONNECTION LIMIT 3")
+    with contextlib.ExitStack() as until:
+        for _unused in range(3):
+            until.enter_context(contextlib.closing(psycopg2.connect(**named)))
+        wait_for(lambda: server.sql(count + " AND now() - state_change > '0.1 s'") == "3")
+        host = Controller(tmp_path, {"db": beside(server, idle_minutes=0.001)}, sshd.over_ssh(become=True))
+        carry_out(host, "pool_reset", "pool_exhausted / role_limit")
+        assert server.sql(count) == "0"
+    server.sql("ALTER ROLE shop CONNECTION LIMIT -1")
 
 
 def test_remote_needs_no_ssh(tmp_path: Path, server: Server) -> None:
