@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules' RETURN blocks and ``docs/facts.md``, made from ``scripts/results.py`` and ``_model/facts.py``.
+"""The modules' RETURN blocks and ``docs/facts.md``, made from ``scripts/results`` and ``_model/facts.py``.
 
 The samples are those of a real run (``scripts/samples.py``), long lists cut to their first entries.
 
@@ -27,8 +27,9 @@ SAMPLES = CHECKOUT / "scripts" / "samples.json"
 GUIDE = CHECKOUT / "docs" / "facts.md"
 FILES = {name: CHECKOUT / "plugins" / "modules" / (name + ".py") for name in RESULTS}
 
+_DOCUMENTATION = re.compile(r'(?<=^DOCUMENTATION = r"""\n).*?(?=^"""$)', re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(r'(?<=^RETURN = r"""\n).*?(?=^"""$)', re.DOTALL | re.MULTILINE)
-_OPTIONS = {*THRESHOLDS.options, "runtime", "runtime=remote", "compact=true"}
+_SHARED_OPTIONS = {*THRESHOLDS.options, "runtime"}
 _GUIDED = Facts  # the guide describes it; in a RETURN block it would be pages
 _MOST_OBJECTS, _MOST_VALUES = 1, 3  # in a sample
 _TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
@@ -37,17 +38,26 @@ _WORDS = {str: "text", int: "integer", float: "number", bool: "true or false"}
 
 def block(module: str) -> str:
     """The text of the module's RETURN."""
-    sample = json.loads(SAMPLES.read_text())[module]
+    sample, options, result = json.loads(SAMPLES.read_text())[module], _options(module), RESULTS[module]
     document = {}
-    for field in fields(RESULTS[module]):
-        entry = {"description": _marked(field.text), "returned": "success", **_typed(field)}
-        if field.shape is not _GUIDED:
-            entry["sample"] = shortened(sample[field.name])
-        document[field.name] = entry
+    for returned, shape in [(result.returned, result.shape), *result.sometimes.items()]:
+        for field in fields(shape):
+            typed = _typed(field, options, field.name not in result.elsewhere)
+            entry = {"description": _marked(field.text, options), "returned": returned, **typed}
+            if field.name in sample and field.shape is not _GUIDED:
+                entry["sample"] = shortened(sample[field.name])
+            document[field.name] = entry
     return "# Written by scripts/returns.py.\n" + _yaml(document)
 
 
-def _typed(field: Field, deep: bool = True) -> dict[str, Any]:
+def _options(module: str) -> set[str]:
+    """The options that its descriptions may name."""
+    found = _DOCUMENTATION.search(FILES[module].read_text())
+    own = yaml.safe_load(found[0]).get("options") if found else None
+    return {*_SHARED_OPTIONS, *(own or {})}
+
+
+def _typed(field: Field, options: set[str], deep: bool = True) -> dict[str, Any]:
     entry: dict[str, Any]
     if get_origin(field.kind) is list:
         (inner,) = get_args(field.kind)
@@ -56,7 +66,10 @@ def _typed(field: Field, deep: bool = True) -> dict[str, Any]:
         entry = {"type": _TYPES.get(field.kind, "dict")}
     if field.shape and deep:
         entry["contains"] = {
-            each.name: {"description": _marked(each.text), **_typed(each, field.shape is not _GUIDED)}
+            each.name: {
+                "description": _marked(each.text, options),
+                **_typed(each, options, field.shape is not _GUIDED),
+            }
             for each in fields(field.shape)
         }
     return entry
@@ -72,13 +85,15 @@ def shortened(value: Any) -> Any:
     return value
 
 
-def _marked(text: str) -> str:
-    """Backticks as Ansible's semantic markup: an option, a value, or something else that is code."""
+def _marked(text: str, options: set[str]) -> str:
+    """Backticks as Ansible's semantic markup: an option, a module, a value, or something else that is code."""
 
     def mark(found: re.Match[str]) -> str:
         word = found[1]
-        if word in _OPTIONS:
+        if word.partition("=")[0] in options:
             return "O(%s)" % word
+        if word.endswith("_info"):
+            return "M(oncall.postgresql.%s)" % word
         kind = "C" if re.match(r"pg_|PG_|postm|postg|ps$|%|.*[.]", word) else "V"
         return "%s(%s)" % (kind, word.replace("\\", "\\\\").replace(")", "\\)"))
 

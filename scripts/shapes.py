@@ -73,7 +73,8 @@ def _texts(shape: type) -> dict[str, str]:
 
 def _comments(source: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    return {line: text for line, text in comments.items() if not text.startswith("type: ignore")}
 
 
 def _sentences(text: str, optional: bool) -> str:

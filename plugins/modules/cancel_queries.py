@@ -81,88 +81,88 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 msg:
-  description: What came of it, in one line.
+  description: The outcome in one line.
   returned: success
   type: str
-  sample: "1 cancelled; 1 terminated"
+  sample: 1 terminated
 sessions:
-  description:
-    - Every session that was meant, with what it was doing when it was checked, before anything was done.
-    - Also returned when the task fails.
+  description: Every session that was selected, as it was before anything was done; also returned when
+    the task fails.
   returned: success
   type: list
   elements: dict
   contains:
     pid:
-      description: Its process number.
+      description: Its backend's pid, as the server sees it.
       type: int
     backend_start:
-      description: When it connected.
-      type: str
-    backend_type:
-      description: What kind of process it is.
+      description: When it connected; empty where that may not be seen.
       type: str
     user:
-      description: Its role.
+      description: Its role; null when unknown.
       type: str
     database:
-      description: Its database.
+      description: Its database; null when unknown.
       type: str
     application:
-      description: Its C(application_name).
+      description: Its application_name; empty when it gave none.
       type: str
     client_address:
-      description: Where it came from, null for the Unix socket.
+      description: Where it comes from; null for a Unix socket.
       type: str
     state:
-      description: Its state as in C(pg_stat_activity).
+      description: V(active), V(idle), V(idle in transaction), V(idle in transaction (aborted\)), ...;
+        null when unknown.
       type: str
     state_seconds:
-      description: For how long it had been in that state.
+      description: Since its state last changed; null when unknown.
       type: float
     transaction_seconds:
-      description: The age of its transaction.
+      description: Since its transaction began; null when none is open.
       type: float
     query_seconds:
-      description: For how long its query had been running.
+      description: Since its query began; null unless it is active.
       type: float
     wait_event_type:
-      description: What kind of thing it waited for.
+      description: What kind of thing it waits for; null when it does not wait.
       type: str
     wait_event:
-      description: What it waited for.
+      description: What it waits for; null when it does not wait.
       type: str
     superuser:
-      description: Whether its role is a superuser.
+      description: Whether its role is a superuser; null when unknown.
       type: bool
     query:
-      description: Its last query, with secrets masked, at most 200 characters.
+      description: Its last query, secrets masked, at most 200 characters; null where it may not be seen.
+      type: str
+    backend_type:
+      description: The kind of process, such as "client backend".
       type: str
     outcome:
-      description:
-        - V(cancelled), V(terminated), V(gone_by_itself), V(still_there) or V(refused).
-        - In check mode, what is expected.
+      description: V(cancelled) (its query, or it left as soon as its query was cancelled), V(terminated),
+        V(gone_by_itself), V(still_there) or V(refused); in check mode, the expected outcome.
       type: str
     reason:
-      description: Why it was refused, else null.
+      description: Why it was refused; null when it was not.
       type: str
   sample:
-    - pid: 4711
-      backend_start: "2026-11-24T02:11:09.123456+00:00"
+    - pid: 10156
+      backend_start: '2026-11-28T16:09:49.091229+00:00'
       backend_type: client backend
-      user: app
+      user: shop
       database: shop
       application: shop-api
-      client_address: 172.18.0.3
+      client_address: 127.0.0.1
       state: idle in transaction
-      state_seconds: 211.5
-      transaction_seconds: 240.1
-      query_seconds: null
       wait_event_type: Client
       wait_event: ClientRead
+      state_seconds: 4.557
+      transaction_seconds: 4.557
+      query_seconds: null
       superuser: false
-      query: UPDATE orders SET state = 'paid' WHERE id = 7
+      query: LOCK TABLE prices
       outcome: terminated
       reason: null
 blocked:
@@ -177,8 +177,16 @@ blocked:
       description: After; null in check mode, and where it could not be counted.
       type: int
   sample:
-    before: 3
+    before: 1
     after: 0
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
 """
 
 from ..module_utils._entry.changing import Changing

@@ -101,87 +101,84 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 containers:
-  description:
-    - Each container of the services, in the order in which it was stopped. Also returned by a failed task, with what
-      was done until then.
-    - In check mode RV(containers[].after) is what is planned, the readings are null.
-  returned: when the services could be examined
+  description: Each container of the services, in the order in which it was stopped; also returned by
+    a failed task, with what was done until then. In check mode what is planned, the readings are null.
+  returned: always, unless the task was refused
   type: list
   elements: dict
   contains:
     service:
-      description: The service it belongs to.
+      description: Its service.
       type: str
-      sample: api
     name:
-      description: Name of the container.
+      description: The container's name, or V(here) for a client that is no container.
       type: str
-      sample: shop-api-1
     before:
       description: Its state before, such as V(running) or V(exited).
       type: str
-      sample: running
     after:
-      description: Its state after.
+      description: Its state after; in check mode, the planned one.
       type: str
-      sample: running
     asked:
       description: Whether it was asked to stop, by its own stop signal.
       type: bool
-      sample: true
     stopped:
-      description: Whether it has ended since.
+      description: Whether it has stopped since.
       type: bool
-      sample: true
     started:
       description: Whether it was started.
       type: bool
-      sample: true
     stop_seconds:
-      description: How long it took to end, null when it was not stopped.
+      description: How long it took to stop; null when it was not stopped.
       type: float
-      sample: 0.4
     seconds:
-      description: How long it took until all that was waited for was there, its start included; null when it was not.
+      description: How long it took until everything that was waited for was there, its start included;
+        null when it was not.
       type: float
-      sample: 1.9
     health:
-      description: The answer of its own health check, V(healthy) or V(unhealthy), null when there is none.
+      description: The result of its own health check, V(healthy) or V(unhealthy); null when it has none.
       type: str
-      sample: healthy
     health_page:
-      description: The last answer of its health page, null when it was not asked.
+      description: The last answer of its health page; null when it was not asked.
       type: dict
-      sample:
-        url: http://localhost:8000/health
-        status: 200
-        ok: true
-        body: '{"status": "healthy"}'
-        error: null
+      contains:
+        url:
+          description: Its address.
+          type: str
+        status:
+          description: The HTTP status; null when there was no answer.
+          type: int
+        ok:
+          description: Whether the status is 200, and a JSON answer says nothing bad about its health.
+          type: bool
+        body:
+          description: At most 300 characters of the answer, secrets masked; null when unknown.
+          type: str
+        error:
+          description: Why there was no answer, else null.
+          type: str
     sessions:
-      description:
-        - Sessions of its service under the declared application name, only new ones where it was started; null when
-          none is declared.
+      description: Its sessions under the declared application_name, only new ones where it was started;
+        null when none is declared.
       type: int
-      sample: 2
     error:
-      description: Why it did not end or did not come back, else null.
+      description: Why it did not stop or did not come back; null when it did.
       type: str
-      sample: null
   sample:
     - service: api
-      name: shop-api-1
+      name: shop-0e4c7038-api-1
       before: running
       after: running
       asked: true
       stopped: true
       started: true
-      stop_seconds: 0.4
-      seconds: 1.9
+      stop_seconds: 0.373
+      seconds: 1.743
       health: healthy
       health_page:
-        url: http://localhost:8000/health
+        url: http://localhost:8000/api/v1/db/health
         status: 200
         ok: true
         body: '{"status": "healthy"}'
@@ -190,21 +187,31 @@ containers:
       error: null
 stopped:
   description: Names of the containers that were stopped (in check mode, would be).
-  returned: when the services could be examined
+  returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [shop-api-1]
+  sample:
+    - shop-0e4c7038-api-1
 started:
   description: Names of the containers that were started (in check mode, would be).
-  returned: when the services could be examined
+  returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [shop-api-1]
+  sample:
+    - shop-0e4c7038-api-1
 seconds:
-  description: How long all of it took, null in check mode.
-  returned: when the services could be examined
+  description: How long all of it took; null in check mode.
+  returned: always, unless the task was refused
   type: float
-  sample: 2.4
+  sample: 2.221
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
 """
 
 from ..module_utils._entry.changing import Changing

@@ -64,45 +64,49 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 load_time:
-  description: When the server last loaded its configuration files.
-  returned: unless the task was refused
+  description: When the server last loaded its configuration files; null when unknown.
+  returned: always, unless the task was refused
   type: str
-  sample: "2026-01-31T03:14:07.123456+00:00"
+  sample: '2026-11-28T16:10:25.058869+00:00'
 changed_files:
   description: Files that were changed since they had been loaded.
-  returned: unless the task was refused
+  returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [/var/lib/postgresql/data/pg_hba.conf]
+  sample:
+    - /tmp/oncall-pg-b5sbwsu7/data/postgresql.conf
 changed_settings:
-  description: Settings that took effect (in check mode, would), as far as they can be seen from this session.
-  returned: unless the task was refused
+  description: Settings that took effect (in check mode, would), as far as this session can see them.
+  returned: always, unless the task was refused
   type: list
   elements: dict
   contains:
     name:
-      description: Name of the setting.
+      description: Its name.
       type: str
     before:
-      description: What was loaded, in its own unit.
+      description: The value that was loaded, in the setting's own unit.
       type: str
     after:
-      description: What the file says.
+      description: The value in the file.
       type: str
   sample:
     - name: work_mem
-      before: 4096kB
-      after: 64MB
+      before: 65536kB
+      after: 32MB
 pending_restart:
   description: Names of the settings that wait for a restart.
-  returned: unless the task was refused
+  returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [max_connections]
+  sample:
+    - max_connections
 not_applied:
-  description: Of RV(changed_settings), those that the server does not use after all. The task fails then.
-  returned: unless the task was refused
+  description: Changed settings that the server does not use after all; the task fails when there are
+    any.
+  returned: always, unless the task was refused
   type: list
   elements: str
   sample: []
@@ -111,7 +115,18 @@ configuration_errors:
   returned: when the task was refused
   type: list
   elements: str
-  sample: ["/var/lib/postgresql/data/postgresql.conf line 12: work_mem: setting could not be applied"]
+  sample:
+    - '/tmp/oncall-pg-b5sbwsu7/data/postgresql.conf line 831: work_mem: setting could not be applied'
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+  sample: true
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
+  sample: null
 """
 
 from ..module_utils._entry.changing import Changing

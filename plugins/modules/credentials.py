@@ -130,13 +130,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 role:
   description: The role.
   returned: success
   type: str
-  sample: app
+  sample: shop
 role_changed:
-  description: Whether the role's password or its end was changed (in check mode, would be).
+  description: Whether the role's password or its expiry was changed (in check mode, would be).
   returned: success
   type: bool
   sample: true
@@ -145,60 +146,62 @@ files:
   returned: success
   type: list
   elements: str
-  sample: [/srv/shop/.env]
+  sample:
+    - /tmp/oncall-pg-rwuajlsn/password
 files_on:
-  description:
-    - The machine whose files O(env_file) and O(password_file) are. It is V(the controller), or the host by its name.
-    - Null when neither was given.
+  description: 'The machine that has the files of O(env_file) and O(password_file): V(the controller),
+    or the host by its name; null when neither was given.'
   returned: success
   type: str
-  sample: the host db1
+  sample: the controller
 recreated:
-  description: Services whose containers were made anew (in check mode, would be).
-  returned: success
-  type: list
-  elements: str
-  sample: [api]
-restart_needed:
-  description: Clients that are no containers, and have to be restarted by hand to use the new password.
+  description: Services whose containers were recreated (in check mode, would be).
   returned: success
   type: list
   elements: str
   sample: []
+restart_needed:
+  description: Clients that are no containers, and need a restart to use the new password.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - shop
 logins:
-  description:
-    - The logins with the new password that prove it. Empty in check mode, and where nothing was changed.
-  returned: success, and when the proof failed
+  description: The logins with the new password that verify it; empty in check mode, and where nothing
+    was changed.
+  returned: success
   type: list
   elements: dict
   contains:
     service:
-      description: The client's service.
+      description: The client's service; null when it could not be examined.
       type: str
     name:
       description: Its container, or V(here).
       type: str
     place:
-      description: From where it was tried, such as V(namespace), V(toolbox) or V(here).
+      description: Where the login was tried from, such as V(namespace), V(toolbox) or V(here).
       type: str
     succeeded:
-      description: Whether it got in.
+      description: Whether it succeeded.
       type: bool
     method:
-      description: What the server asked for, such as V(scram-sha-256). With V(trust) it asked for no password.
+      description: The authentication method, such as V(scram-sha-256), or V(trust) (no password was checked);
+        null when unknown.
       type: str
     message:
-      description: What the server said, null when it let the client in without a word.
+      description: What the server said; null when it said nothing.
       type: str
   sample:
-    - service: api
-      name: shop-api-1
-      place: namespace
+    - service: shop
+      name: here
+      place: here
       succeeded: true
       method: scram-sha-256
       message: null
 warnings_found:
-  description: What does not speak against the new password, but should be known.
+  description: What is no reason to refuse the new password, but should be known.
   returned: success
   type: list
   elements: str
@@ -207,19 +210,31 @@ seconds:
   description: How long all of it took.
   returned: success
   type: float
-  sample: 3.4
+  sample: 0.4
 put_back:
   description: What was restored.
-  returned: when the proof failed
+  returned: when the new password could not be verified
   type: list
   elements: str
-  sample: ["the password of role app", "/srv/shop/.env on the host db1", "the containers of api, made anew"]
+  sample:
+    - the password of role shop
+    - /tmp/oncall-pg-rwuajlsn/password on the controller
 not_put_back:
   description: What could not be restored, and why.
-  returned: when the proof failed
+  returned: when the new password could not be verified
   type: list
   elements: str
   sample: []
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+  sample: false
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
+  sample: null
 """
 
 from ..module_utils._entry.changing import Changing

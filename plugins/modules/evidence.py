@@ -57,16 +57,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 msg:
-  description: A line for the report, empty where nothing was to be kept.
+  description: A line for the report; empty when there was nothing to save.
   returned: success
   type: str
-  sample: "State before acting: /root/.oncall/reports/db1-20261128T031207.482Z.json"
+  sample: 'State before acting: /tmp/tmp7012mh1u/home/.oncall/reports/shop-db-20261128T161101.200Z.json'
 path:
-  description:
-    - The file; of several hosts, the pattern that all of them match; with O(report_dir), the page.
-    - Null where nothing was written.
+  description: The file; of several hosts, the pattern that matches all of their files; with O(report_dir),
+    the page; null when nothing was written.
   returned: success
   type: str
-  sample: /root/.oncall/reports/db1-20261128T031207.482Z.json
+  sample: /tmp/tmp7012mh1u/home/.oncall/reports/shop-db-20261128T161101.200Z.json
 """

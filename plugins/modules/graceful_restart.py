@@ -97,10 +97,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 state:
-  description:
-    - How the server is after the task - V(running), V(stopped), V(starting), V(shutting_down) or V(unresponsive). In
-      check mode how it would be.
+  description: 'The state of the server after the task: V(running), V(stopped), V(starting), V(shutting_down)
+    or V(unresponsive); in check mode, the planned one.'
   returned: always, unless the task was refused
   type: str
   sample: running
@@ -109,34 +109,39 @@ steps:
   returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [checkpoint, stop, start, wait_ready]
+  sample:
+    - checkpoint
+    - stop
+    - start
 notes:
-  description: What was interrupted or could not be proved, and what else is worth knowing.
+  description: What was interrupted or could not be verified, and what else is worth knowing.
   returned: always, unless the task was refused
   type: list
   elements: str
   sample: []
 clean_shutdown:
-  description: Whether C(pg_controldata) says that the server was shut down cleanly, null when it was not stopped.
+  description: Whether C(pg_controldata) says that the server was shut down cleanly; null when it was
+    not stopped, or is unknown.
   returned: always, unless the task was refused
   type: bool
   sample: true
 downtime_seconds:
-  description: From the shutdown request until the first answer to SQL, null when the server was not stopped.
+  description: From the shutdown request until the first answer to SQL; null when the server was not stopped
+    and started.
   returned: always, unless the task was refused
   type: float
-  sample: 0.904
+  sample: 1.25
 started_at:
-  description: When the server was last started, null when it could not be asked.
+  description: When the server was last started; null when it could not be asked.
   returned: always, unless the task was refused
   type: str
-  sample: "2026-01-31T03:14:07.123456+00:00"
+  sample: '2026-11-28T16:11:20.145665+00:00'
 applied:
   description: Names of the settings that had waited for the restart and are now in effect.
   returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [max_connections]
+  sample: []
 pending_restart:
   description: Names of the settings that still wait for a restart.
   returned: always, unless the task was refused
@@ -144,84 +149,82 @@ pending_restart:
   elements: str
   sample: []
 clients:
-  description:
-    - Each container of the declared clients, in the order in which it was stopped. Empty where clients are no
-      containers.
-    - In check mode what is planned, the readings are null.
+  description: Each container of the declared clients, in the order in which it was stopped; empty where
+    clients are no containers. In check mode what is planned, the readings are null.
   returned: always, unless the task was refused
   type: list
   elements: dict
   contains:
     service:
-      description: The service it belongs to.
+      description: Its service.
       type: str
-      sample: api
     name:
-      description: Name of the container.
+      description: The container's name, or V(here) for a client that is no container.
       type: str
-      sample: shop-api-1
     before:
       description: Its state before, such as V(running) or V(exited).
       type: str
-      sample: running
     after:
-      description: Its state after.
+      description: Its state after; in check mode, the planned one.
       type: str
-      sample: running
     asked:
       description: Whether it was asked to stop, by its own stop signal.
       type: bool
-      sample: true
     stopped:
-      description: Whether it has ended since.
+      description: Whether it has stopped since.
       type: bool
-      sample: true
     started:
       description: Whether it was started.
       type: bool
-      sample: true
     stop_seconds:
-      description: How long it took to end, null when it was not stopped.
+      description: How long it took to stop; null when it was not stopped.
       type: float
-      sample: 0.4
     seconds:
-      description: How long it took until all that was waited for was there, its start included; null when it was not.
+      description: How long it took until everything that was waited for was there, its start included;
+        null when it was not.
       type: float
-      sample: 1.9
     health:
-      description: The answer of its own health check, V(healthy) or V(unhealthy), null when there is none.
+      description: The result of its own health check, V(healthy) or V(unhealthy); null when it has none.
       type: str
-      sample: healthy
     health_page:
-      description: The last answer of its health page, null when it was not asked.
+      description: The last answer of its health page; null when it was not asked.
       type: dict
-      sample:
-        url: http://localhost:8000/health
-        status: 200
-        ok: true
-        body: '{"status": "healthy"}'
-        error: null
+      contains:
+        url:
+          description: Its address.
+          type: str
+        status:
+          description: The HTTP status; null when there was no answer.
+          type: int
+        ok:
+          description: Whether the status is 200, and a JSON answer says nothing bad about its health.
+          type: bool
+        body:
+          description: At most 300 characters of the answer, secrets masked; null when unknown.
+          type: str
+        error:
+          description: Why there was no answer, else null.
+          type: str
     sessions:
-      description: Its new sessions under the declared application name; null when none is declared.
+      description: Its sessions under the declared application_name, only new ones where it was started;
+        null when none is declared.
       type: int
-      sample: 2
     error:
-      description: Why it did not stop or did not come back, else null.
+      description: Why it did not stop or did not come back; null when it did.
       type: str
-      sample: null
   sample:
     - service: api
-      name: shop-api-1
+      name: shop-0e4c7038-api-1
       before: running
       after: running
       asked: true
       stopped: true
       started: true
-      stop_seconds: 0.4
-      seconds: 1.9
+      stop_seconds: 0.141
+      seconds: 1.146
       health: healthy
       health_page:
-        url: http://localhost:8000/health
+        url: http://localhost:8000/api/v1/db/health
         status: 200
         ok: true
         body: '{"status": "healthy"}'
@@ -229,67 +232,97 @@ clients:
       sessions: 1
       error: null
 interrupted:
-  description: The signal that interrupted the restart.
+  description: The signal that interrupted the restart, such as V(SIGINT).
   returned: when it was interrupted
   type: str
-  sample: SIGINT
 held_by:
-  description: The server's processes that were left after O(stop_timeout_seconds), those that hold it up first.
+  description: The server's processes that were left after O(stop_timeout_seconds), those that hold up
+    the shutdown first.
   returned: when the server did not shut down in time
   type: list
   elements: dict
   contains:
     pid:
-      description: Number of the process where the runtime looks, which is the host's.
+      description: The process, as seen from the host, also for a process in a container.
       type: int
     kind:
       description: V(session), V(walsender), V(archiver), V(checkpointer), V(startup) or V(other).
       type: str
     state:
-      description: State of the process as C(ps) shows it, V(T) for one that is stopped by a signal.
+      description: 'First letter of C(ps)''s STAT: R running, S sleeping, D waiting for I/O, T stopped
+        by a signal.'
       type: str
     title:
-      description: Title of the process.
+      description: Its title, such as "app shop 172.18.0.3(51234) idle".
       type: str
-  sample:
-    - pid: 41205
-      kind: session
-      state: T
-      title: app shop 172.18.0.3(51234) idle
 code:
-  description: The verdict's code of a server that does not come up.
-  returned: when the server does not start or was refused
+  description: The verdict's code; null when triage finds nothing wrong.
+  returned: when the server does not start or the task was refused
   type: str
-  sample: server_down
 cause:
-  description: The verdict's cause.
-  returned: when the server does not start or was refused
+  description: The verdict's cause; null when there is none.
+  returned: when the server does not start or the task was refused
   type: str
-  sample: invalid_configuration
 evidence:
-  description: What proves the cause.
-  returned: when the server does not start or was refused
+  description: The readings that prove the cause.
+  returned: when the server does not start or the task was refused
   type: list
   elements: str
-  sample: ["the server refuses its configuration: invalid value for parameter work_mem"]
 backups:
   description: Running backups.
   returned: when the task was refused
   type: list
   elements: dict
-  sample: []
+  contains:
+    pid:
+      description: Its backend's pid, as the server sees it.
+      type: int
+    application:
+      description: Its application_name.
+      type: str
+    phase:
+      description: Phase of a base backup, from pg_stat_progress_basebackup; null for other backups.
+      type: str
 transactions:
   description: Transactions that are older than O(long_query_seconds).
   returned: when the task was refused
   type: list
   elements: dict
-  sample: []
+  contains:
+    pid:
+      description: Its backend's pid, as the server sees it.
+      type: int
+    user:
+      description: Its role.
+      type: str
+    database:
+      description: Its database.
+      type: str
+    application:
+      description: Its application_name.
+      type: str
+    state:
+      description: Its state as in pg_stat_activity; null when unknown.
+      type: str
+    transaction_seconds:
+      description: Since its transaction began.
+      type: float
+    query:
+      description: Its last query, secrets masked, at most 200 characters.
+      type: str
 configuration_errors:
   description: Errors in the configuration files, each with its file and line.
   returned: when the task was refused
   type: list
   elements: str
-  sample: []
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
 """
 
 from ..module_utils._entry.module import run

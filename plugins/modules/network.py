@@ -71,71 +71,157 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 steps:
-  description: What was done, or in check mode would be. Also returned by a task that failed on the way.
-  returned: when the containers could be examined
+  description: What was done (in check mode, would be); also returned by a task that failed halfway.
+  returned: always, unless the task was refused
   type: list
   elements: dict
   contains:
     kind:
-      description: V(connect), V(reconnect) or V(recreate).
+      description: V(connect), V(reconnect) or O(recreate).
       type: str
-      sample: connect
     container:
-      description: The container, null for V(recreate).
+      description: The container; null for O(recreate).
       type: str
-      sample: shop-postgres-1
     network:
       description: The network.
       type: str
-      sample: shop_default
     aliases:
-      description: The container's names there.
+      description: The container's names in that network.
       type: list
       elements: str
-      sample: [0a1b2c3d4e5f, postgres]
     done:
       description: Whether it was done.
       type: bool
-      sample: true
   sample:
     - kind: connect
-      container: shop-postgres-1
-      network: shop_default
-      aliases: [0a1b2c3d4e5f, postgres]
+      container: shop-0e4c7038-postgres-1
+      network: shop-0e4c7038_default
+      aliases:
+        - 023d44fdd52b
+        - postgres
       done: true
 expected:
   description: The networks that each container should be on.
-  returned: when the containers could be examined
+  returned: always, unless the task was refused
   type: dict
-  sample: {shop-api-1: [shop_default], shop-postgres-1: [shop_default]}
+  sample:
+    shop-0e4c7038-api-1:
+      - shop-0e4c7038_default
+    shop-0e4c7038-postgres-1:
+      - shop-0e4c7038_default
 source:
-  description: What says so, V(options), V(compose file) or V(labels).
-  returned: when the containers could be examined
+  description: 'Where that comes from: V(options), V(compose file) or V(labels).'
+  returned: always, unless the task was refused
   type: str
   sample: compose file
 foreign_networks:
-  description: Containers that lack a network which is not the project's, and so is left to its owner.
-  returned: when the containers could be examined
+  description: Containers missing on a network of another project, which is left to its owner.
+  returned: always, unless the task was refused
   type: list
   elements: str
   sample: []
 detail:
   description: Whether the clients reach the server, in one line; after the repair, if there was one.
-  returned: when the containers could be examined
+  returned: always, unless the task was refused
   type: str
-  sample: "reached from shop-api-1, 0.1 ms at most"
+  sample: reached from shop-0e4c7038-api-1 in at most 0.1 ms
 clients:
-  description: What each client sees from its own place, as RV(oncall.postgresql.network_info#module:clients).
-  returned: when the containers could be examined
+  description: Each client from its own place, as M(oncall.postgresql.network_info) returns it.
+  returned: always, unless the task was refused
   type: list
   elements: dict
-  sample: []
+  sample:
+    - service: api
+      name: shop-0e4c7038-api-1
+      state: running
+      place: namespace
+      application_name: api
+      networks:
+        - name: shop-0e4c7038_default
+          address: 192.168.192.2
+          aliases:
+            - 82b226b91e2c
+            - api
+            - shop-0e4c7038-api-1
+          attached: true
+      shared_networks:
+        - shop-0e4c7038_default
+      login:
+        host: postgres
+        port: 5432
+        user: app
+        database: shop
+        ssl_mode: prefer
+        password_given: true
+        source: DATABASE_URL
+      resolution:
+        name: postgres
+        addresses:
+          - 192.168.192.3
+        nameserver: 127.0.0.11
+        error: null
+        elapsed_ms: 11.094
+      reach:
+        address: 192.168.192.3:5432
+        probes: 10
+        answered: 10
+        loss_percent: 0.0
+        latency_ms: 0.087
+        outcome: open
+      startup:
+        kind: network
+        address: 192.168.192.3:5432
+        outcome: accepting
+        severity: null
+        sqlstate: null
+        message: null
+        elapsed_ms: 102.104
+      attempt:
+        succeeded: true
+        outcome: ok
+        severity: null
+        sqlstate: null
+        message: null
+        method: scram-sha-256
+        tls: false
+        source_address: 192.168.192.2
+        elapsed_ms: 50.194
+      password_matches: null
+      health:
+        url: http://localhost:8000/api/v1/db/health
+        status: 200
+        ok: true
+        body: '{"status": "healthy"}'
+        error: null
+      error: null
 seconds:
   description: How long it took, 0 when nothing was done.
-  returned: when the containers could be examined
+  returned: always, unless the task was refused
   type: float
-  sample: 0.9
+  sample: 0.82
+answer:
+  description: The answer to the question whether the clients reach the server, after the repair.
+  returned: when a client still does not reach the server
+  type: str
+cause:
+  description: The verdict's cause; null unless the answer is V(no).
+  returned: when a client still does not reach the server
+  type: str
+evidence:
+  description: The readings that prove it.
+  returned: when a client still does not reach the server
+  type: list
+  elements: str
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
 """
 
 from ..module_utils._entry.changing import Changing

@@ -102,125 +102,194 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 msg:
-  description: What came of it, in one line.
+  description: The outcome in one line.
   returned: success
   type: str
-  sample: "12 terminated; 1 left alone (pid 4711 belongs to protected application pg_dump)"
+  sample: There are free connection slots, and no session has been idle for that long
 sessions:
-  description:
-    - Every session that was meant, with what it was doing when it was checked, before anything was done.
-    - Also returned when the task fails.
+  description: Every session that was selected, as it was before anything was done; also returned when
+    the task fails.
   returned: success
   type: list
   elements: dict
   contains:
     pid:
-      description: Its process number.
+      description: Its backend's pid, as the server sees it.
       type: int
     backend_start:
-      description: When it connected.
-      type: str
-    backend_type:
-      description: What kind of process it is.
+      description: When it connected; empty where that may not be seen.
       type: str
     user:
-      description: Its role.
+      description: Its role; null when unknown.
       type: str
     database:
-      description: Its database.
+      description: Its database; null when unknown.
       type: str
     application:
-      description: Its C(application_name).
+      description: Its application_name; empty when it gave none.
       type: str
     client_address:
-      description: Where it came from, null for the Unix socket.
+      description: Where it comes from; null for a Unix socket.
       type: str
     state:
-      description: Its state as in C(pg_stat_activity).
+      description: V(active), V(idle), V(idle in transaction), V(idle in transaction (aborted\)), ...;
+        null when unknown.
       type: str
     state_seconds:
-      description: For how long it had been in that state.
+      description: Since its state last changed; null when unknown.
       type: float
     transaction_seconds:
-      description: The age of its transaction.
+      description: Since its transaction began; null when none is open.
       type: float
     query_seconds:
-      description: For how long its query had been running.
+      description: Since its query began; null unless it is active.
       type: float
     wait_event_type:
-      description: What kind of thing it waited for.
+      description: What kind of thing it waits for; null when it does not wait.
       type: str
     wait_event:
-      description: What it waited for.
+      description: What it waits for; null when it does not wait.
       type: str
     superuser:
-      description: Whether its role is a superuser.
+      description: Whether its role is a superuser; null when unknown.
       type: bool
     query:
-      description: Its last query, with secrets masked, at most 200 characters.
+      description: Its last query, secrets masked, at most 200 characters; null where it may not be seen.
+      type: str
+    backend_type:
+      description: The kind of process, such as "client backend".
       type: str
     outcome:
-      description:
-        - V(cancelled), V(terminated), V(gone_by_itself), V(still_there) or V(refused).
-        - V(cancelled) is one that left as soon as its query was cancelled.
-        - In check mode, what is expected.
+      description: V(cancelled) (its query, or it left as soon as its query was cancelled), V(terminated),
+        V(gone_by_itself), V(still_there) or V(refused); in check mode, the expected outcome.
       type: str
     reason:
-      description: Why it was refused, else null.
+      description: Why it was refused; null when it was not.
       type: str
-  sample:
-    - pid: 4711
-      backend_start: "2026-11-24T02:11:09.123456+00:00"
-      backend_type: client backend
-      user: app
-      database: shop
-      application: shop-api
-      client_address: 172.18.0.3
-      state: idle
-      state_seconds: 2411.5
-      transaction_seconds: null
-      query_seconds: null
-      wait_event_type: Client
-      wait_event: ClientRead
-      superuser: false
-      query: SELECT 1
-      outcome: terminated
-      reason: null
+  sample: []
 freed:
-  description: The sessions that were ended by their process title to free a slot for SQL.
+  description: Sessions terminated by their process title, to free a slot for SQL.
   returned: success
   type: list
   elements: dict
+  contains:
+    pid:
+      description: Its backend's pid, as the server sees it.
+      type: int
+    user:
+      description: Its role; null when unknown.
+      type: str
+    database:
+      description: Its database; null when unknown.
+      type: str
+    client_address:
+      description: Where it comes from; null for a Unix socket.
+      type: str
+    state:
+      description: Its state, from the process title; null when unknown.
+      type: str
+    age_seconds:
+      description: Since its process was started.
+      type: float
+    outcome:
+      description: V(terminated).
+      type: str
+    reason:
+      description: Why it was terminated.
+      type: str
   sample: []
 slots:
-  description: The slots for ordinary roles, used before and used after; null where SQL did not get through.
+  description: Connection slots; null where SQL did not get through.
   returned: success
   type: dict
   contains:
     usable:
-      description: Slots for ordinary roles.
+      description: Slots for ordinary roles; null when unknown.
       type: int
     used:
-      description: Client sessions before.
+      description: Client sessions before; null when unknown.
       type: int
     used_after:
-      description: Client sessions after; in check mode, what is expected.
+      description: Client sessions after; in check mode, what is expected; null when unknown.
       type: int
   sample:
-    usable: 97
-    used: 97
-    used_after: 85
+    usable: 17
+    used: 16
+    used_after: 16
+reached:
+  description: Whether SQL got through to the server.
+  returned: success
+  type: bool
+  sample: true
 clients:
-  description:
-    - The clients' containers that were restarted (in check mode, would be), as RV(ignore:containers) of
-      M(oncall.postgresql.clients). Empty when none was.
+  description: The clients' containers that were restarted (in check mode, would be); empty when none
+    was.
   returned: success
   type: list
   elements: dict
+  contains:
+    service:
+      description: Its service.
+      type: str
+    name:
+      description: The container's name, or V(here) for a client that is no container.
+      type: str
+    before:
+      description: Its state before, such as V(running) or V(exited).
+      type: str
+    after:
+      description: Its state after; in check mode, the planned one.
+      type: str
+    asked:
+      description: Whether it was asked to stop, by its own stop signal.
+      type: bool
+    stopped:
+      description: Whether it has stopped since.
+      type: bool
+    started:
+      description: Whether it was started.
+      type: bool
+    stop_seconds:
+      description: How long it took to stop; null when it was not stopped.
+      type: float
+    seconds:
+      description: How long it took until everything that was waited for was there, its start included;
+        null when it was not.
+      type: float
+    health:
+      description: The result of its own health check, V(healthy) or V(unhealthy); null when it has none.
+      type: str
+    health_page:
+      description: The last answer of its health page; null when it was not asked.
+      type: dict
+      contains:
+        url:
+          description: Its address.
+          type: str
+        status:
+          description: The HTTP status; null when there was no answer.
+          type: int
+        ok:
+          description: Whether the status is 200, and a JSON answer says nothing bad about its health.
+          type: bool
+        body:
+          description: At most 300 characters of the answer, secrets masked; null when unknown.
+          type: str
+        error:
+          description: Why there was no answer, else null.
+          type: str
+    sessions:
+      description: Its sessions under the declared application_name, only new ones where it was started;
+        null when none is declared.
+      type: int
+    error:
+      description: Why it did not stop or did not come back; null when it did.
+      type: str
   sample: []
 room:
-  description: Whether there was room for one more connection, and whether there is now.
+  description: Whether there was a slot for one more connection, and whether there is now.
   returned: success
   type: dict
   contains:
@@ -231,8 +300,16 @@ room:
       description: After; in check mode what is expected, null where that is not known.
       type: bool
   sample:
-    before: false
+    before: true
     after: true
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
 """
 
 from ..module_utils._entry.changing import Changing

@@ -56,63 +56,74 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 msg:
-  description: What came of it, in one line.
+  description: The outcome in one line.
   returned: success
   type: str
-  sample: "Prepared transaction 'payment-4711' of app in database shop was rolled back; it held up 3 sessions"
+  sample: Prepared transaction 'payment-4711' of postgres in database shop was rolled back; it blocked
+    1 session
 gid:
   description: Its name.
-  returned: always
+  returned: success
   type: str
   sample: payment-4711
 owner:
-  description: The role that prepared it, null when it is not there.
-  returned: always
+  description: The role that prepared it; null when it does not exist.
+  returned: success
   type: str
-  sample: app
+  sample: postgres
 database:
-  description: Its database, null when it is not there.
-  returned: always
+  description: Its database; null when it does not exist.
+  returned: success
   type: str
   sample: shop
 prepared:
-  description: When it was prepared, null when it is not there.
-  returned: always
+  description: When it was prepared; null when it does not exist.
+  returned: success
   type: str
-  sample: "2026-11-24T01:11:09.123456+00:00"
+  sample: '2026-11-28T16:09:56.346634+00:00'
 age_seconds:
-  description: For how long it had been prepared, null when it is not there.
-  returned: always
+  description: Since it was prepared; null when it does not exist.
+  returned: success
   type: float
-  sample: 3611.2
+  sample: 3.946
 blocks:
   description: The sessions that waited for it, longest first.
-  returned: always
+  returned: success
   type: list
   elements: dict
   contains:
     pid:
-      description: Process number of the session.
+      description: Its backend's pid, as the server sees it.
       type: int
     user:
-      description: Its role.
+      description: Its role; null when unknown.
       type: str
     application:
-      description: Its C(application_name).
+      description: Its application_name.
       type: str
     blocked_seconds:
-      description: For how long it had waited.
+      description: For how long it had been waiting.
       type: float
     query:
-      description: What waits, with secrets masked, at most 200 characters.
+      description: The query that waits, secrets masked, at most 200 characters; null where it may not
+        be seen.
       type: str
   sample:
-    - pid: 812
-      user: app
+    - pid: 12541
+      user: postgres
       application: shop-api
-      blocked_seconds: 41.3
-      query: UPDATE orders SET state = 'paid' WHERE id = 7
+      blocked_seconds: 3.925
+      query: SELECT * FROM prices;
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
 """
 
 from ..module_utils._entry.changing import Changing

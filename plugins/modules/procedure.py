@@ -60,14 +60,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 outcome:
-  description: V(done), V(unchanged), V(planned) in check mode, V(refused) when nothing was touched, or V(failed).
-  returned: always, unless the host was not touched
+  description: V(done), V(unchanged), V(planned) in check mode, V(refused) when nothing was touched, or
+    V(failed); the values of the module that did it are returned, too.
+  returned: always, unless nothing was run
   type: str
   sample: done
 refused:
-  description: Whether it was refused, so that nothing was touched.
+  description: Whether the task was refused before anything was changed.
   returned: failure
   type: bool
-  sample: false
 """

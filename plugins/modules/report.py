@@ -96,69 +96,76 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 summary:
-  description: The fleet in short.
+  description: The fleet at a glance.
   returned: success
   type: dict
   contains:
     worst:
-      description:
-        - The state of the host that is worst off. From bad to good V(emergency), V(critical), V(unreachable), V(failed)
-          (it could not be checked), V(warning), V(ok).
+      description: The state of the host that is worst off; null without hosts.
       type: str
-      returned: success
-      sample: critical
     counts:
-      description: How many hosts are in each of these states.
+      description: How many hosts are in each state.
       type: dict
-      returned: success
-      sample: {emergency: 0, critical: 1, unreachable: 0, failed: 0, warning: 0, ok: 7}
     hosts:
-      description: One entry a host, worst first.
+      description: One entry for each host, worst first.
       type: list
       elements: dict
-      returned: success
       contains:
         host:
           description: Its name in the inventory.
           type: str
-          returned: success
-          sample: db2
         status:
-          description: Its state, as in RV(summary.worst).
+          description: 'Its state: V(emergency), V(critical), V(unreachable), V(failed) (not checked),
+            V(warning) or V(ok).'
           type: str
-          returned: success
-          sample: critical
         code:
-          description: The verdict's code, null where the host was not checked.
+          description: The verdict's code; null where the host was not checked.
           type: str
-          returned: success
-          sample: pool_exhausted
         cause:
-          description: The verdict's cause.
+          description: The verdict's cause; null when there is none.
           type: str
-          returned: success
-          sample: idle_connections
         summary:
           description: The verdict in words, or why there is none.
           type: str
-          returned: success
-          sample: "No ordinary slot is left: 90 of 97 are held by idle sessions, most of them of api."
         before:
-          description: RV(ignore:verdict.code), RV(ignore:verdict.cause) and RV(ignore:verdict.severity) of the earlier
-            result, null where there is none.
+          description: The earlier verdict; null when there is none.
           type: dict
-          returned: success
-          sample: {code: pool_exhausted, cause: idle_connections, severity: critical}
+          contains:
+            code:
+              description: The earlier verdict's code.
+              type: str
+            cause:
+              description: Its cause; null when it had none.
+              type: str
+            severity:
+              description: Its severity.
+              type: str
         notes:
           description: What was done in between.
           type: list
           elements: str
-          returned: success
-          sample: ["pool_reset"]
+  sample:
+    worst: ok
+    counts:
+      emergency: 0
+      critical: 0
+      unreachable: 0
+      failed: 0
+      warning: 0
+      ok: 1
+    hosts:
+      - host: shop-db
+        status: ok
+        code: healthy
+        cause: null
+        summary: 'Healthy: all 7 checks passed'
+        before: null
+        notes: []
 report:
-  description: Path of the page, null without O(report_dir).
+  description: Path of the page; null without O(report_dir).
   returned: success
   type: str
-  sample: /srv/reports/postgresql/index.html
+  sample: /tmp/tmp7012mh1u/reports/index.html
 """

@@ -100,46 +100,52 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Written by scripts/returns.py.
 state:
-  description:
-    - How the server is after the task - V(running), V(stopped), V(starting), V(shutting_down) or V(unresponsive). In
-      check mode how it would be.
+  description: 'The state of the server after the task: V(running), V(stopped), V(starting), V(shutting_down)
+    or V(unresponsive); in check mode, the planned one.'
   returned: always, unless the task was refused
   type: str
   sample: running
 steps:
-  description: What was done (in check mode, would be), in this order.
+  description: What was done to the server (in check mode, would be), in this order.
   returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [checkpoint, stop, start, wait_ready]
+  sample:
+    - checkpoint
+    - stop
+    - start
 notes:
-  description: What was interrupted or could not be proved, and what else is worth knowing.
+  description: What was interrupted or could not be verified, and what else is worth knowing.
   returned: always, unless the task was refused
   type: list
   elements: str
   sample: []
 clean_shutdown:
-  description: Whether C(pg_controldata) says that the server was shut down cleanly, null when it was not stopped.
+  description: Whether C(pg_controldata) says that the server was shut down cleanly; null when it was
+    not stopped, or is unknown.
   returned: always, unless the task was refused
   type: bool
   sample: true
 downtime_seconds:
-  description: From the shutdown request until the first answer to SQL, null when the server was not stopped.
+  description: From the shutdown request until the first answer to SQL; null when the server was not stopped
+    and started.
   returned: always, unless the task was refused
   type: float
-  sample: 0.904
+  sample: 0.324
 started_at:
-  description: When the server was last started, null when it could not be asked.
+  description: When the server was last started; null when it could not be asked.
   returned: always, unless the task was refused
   type: str
-  sample: "2026-01-31T03:14:07.123456+00:00"
+  sample: '2026-11-28T16:10:36.712263+00:00'
 applied:
   description: Names of the settings that had waited for the restart and are now in effect.
   returned: always, unless the task was refused
   type: list
   elements: str
-  sample: [max_connections]
+  sample:
+    - max_connections
 pending_restart:
   description: Names of the settings that still wait for a restart.
   returned: always, unless the task was refused
@@ -147,62 +153,116 @@ pending_restart:
   elements: str
   sample: []
 held_by:
-  description: The server's processes that were left after O(stop_timeout_seconds), those that hold it up first.
+  description: The server's processes that were left after O(stop_timeout_seconds), those that hold up
+    the shutdown first.
   returned: when the server did not shut down in time
   type: list
   elements: dict
   contains:
     pid:
-      description: Number of the process where the runtime looks, which is the host's.
+      description: The process, as seen from the host, also for a process in a container.
       type: int
     kind:
       description: V(session), V(walsender), V(archiver), V(checkpointer), V(startup) or V(other).
       type: str
     state:
-      description: State of the process as C(ps) shows it, V(T) for one that is stopped by a signal.
+      description: 'First letter of C(ps)''s STAT: R running, S sleeping, D waiting for I/O, T stopped
+        by a signal.'
       type: str
     title:
-      description: Title of the process.
+      description: Its title, such as "app shop 172.18.0.3(51234) idle".
       type: str
   sample:
-    - pid: 41205
+    - pid: 30211
       kind: session
       state: T
-      title: app shop 172.18.0.3(51234) idle
+      title: postgres postgres [local] idle
 code:
-  description: The verdict's code of a server that does not come up.
-  returned: when the server does not start or was refused
+  description: The verdict's code; null when triage finds nothing wrong.
+  returned: when the server does not start or the task was refused
   type: str
   sample: server_down
 cause:
-  description: The verdict's cause.
-  returned: when the server does not start or was refused
+  description: The verdict's cause; null when there is none.
+  returned: when the server does not start or the task was refused
   type: str
   sample: invalid_configuration
 evidence:
-  description: What proves the cause.
-  returned: when the server does not start or was refused
+  description: The readings that prove the cause.
+  returned: when the server does not start or the task was refused
   type: list
   elements: str
-  sample: ["the server refuses its configuration: invalid value for parameter work_mem"]
+  sample:
+    - 'the server rejects its configuration: invalid value for parameter "work_mem": "a lot"; configuration
+      file "/tmp/oncall-pg-t5_xtp68/data/postgresql.conf" contains errors'
+    - /tmp/oncall-pg-t5_xtp68/data has exited, since 2026-11-28T16:10:50.845Z
 backups:
   description: Running backups.
   returned: when the task was refused
   type: list
   elements: dict
+  contains:
+    pid:
+      description: Its backend's pid, as the server sees it.
+      type: int
+    application:
+      description: Its application_name.
+      type: str
+    phase:
+      description: Phase of a base backup, from pg_stat_progress_basebackup; null for other backups.
+      type: str
   sample: []
 transactions:
   description: Transactions that are older than O(long_query_seconds).
   returned: when the task was refused
   type: list
   elements: dict
-  sample: []
+  contains:
+    pid:
+      description: Its backend's pid, as the server sees it.
+      type: int
+    user:
+      description: Its role.
+      type: str
+    database:
+      description: Its database.
+      type: str
+    application:
+      description: Its application_name.
+      type: str
+    state:
+      description: Its state as in pg_stat_activity; null when unknown.
+      type: str
+    transaction_seconds:
+      description: Since its transaction began.
+      type: float
+    query:
+      description: Its last query, secrets masked, at most 200 characters.
+      type: str
+  sample:
+    - pid: 28898
+      user: shop
+      database: shop
+      application: shop-api
+      state: idle in transaction
+      transaction_seconds: 3.240608
+      query: SELECT * FROM prices
 configuration_errors:
   description: Errors in the configuration files, each with its file and line.
   returned: when the task was refused
   type: list
   elements: str
   sample: []
+refused:
+  description: Whether the task was refused before anything was changed.
+  returned: failure
+  type: bool
+  sample: true
+sqlstate:
+  description: PostgreSQL's SQLSTATE; null when the failure has none.
+  returned: failure
+  type: str
+  sample: null
 """
 
 from ..module_utils._entry.changing import Changing

@@ -20,7 +20,9 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.quer
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.target import Target
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Procedure, carry_out
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import run as _sessions
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import CHANGING, WORKS
 from tests.embedded import Server
+from tests.integration.results import held
 from tests.integration.servers import Client, until
 
 PASSWORD = "secret-of-the-signals"
@@ -105,6 +107,9 @@ def beside(db: Server) -> dict[str, Any]:
     }
 
 
+_MODULES = {type(WORKS[name].procedure): name for name in CHANGING}  # type: ignore[attr-defined]
+
+
 def call(
     procedure: Procedure[Any, Any, Any], spec: Spec, db: Server, options: dict[str, Any], check: bool, between: Between
 ) -> dict[str, Any]:
@@ -114,7 +119,8 @@ def call(
     try:
         session: Any = Interrupted(target.session, between)
         meant = dataclasses.replace(target, session=session)
-        return carry_out(procedure, meant, validated.validated_parameters, check).result()
+        with held(_MODULES[type(procedure)]) as fitting:
+            return fitting(carry_out(procedure, meant, validated.validated_parameters, check).result())
     finally:
         target.close()
 

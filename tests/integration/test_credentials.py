@@ -26,6 +26,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.cred
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import make_verifier
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Change, carry_out
 from tests.embedded import Server
+from tests.integration.results import held
 from tests.integration.servers import until
 
 OLD, NEW = "old-Secret-4711", "new-Secret-4712"
@@ -76,7 +77,10 @@ def change(server: Server, check_mode: bool = False, **more: Any) -> Change:
     given = options(server, **more)
     target = open_target(given, "here")
     try:
-        return carry_out(run.Reset(), target, given, check_mode)
+        with held("credentials") as fitting:
+            done = carry_out(run.Reset(), target, given, check_mode)
+            fitting(done.result())
+        return done
     finally:
         target.close()
 

@@ -31,6 +31,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.driv
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
 from tests.embedded import Server
+from tests.integration.results import held
 
 from .test_pg_ctl import gone, wait_until_gone
 
@@ -66,8 +67,8 @@ def _change(module: Any, given: dict[str, Any], check_mode: bool) -> dict[str, A
     """What the module does, its argument spec included."""
     checked = ArgumentSpecValidator(**module.WORK.spec.arguments()).validate(given)
     assert not checked.error_messages
-    result: dict[str, Any] = module.WORK.do(checked.validated_parameters, check_mode)
-    return result
+    with held(module.__name__.rpartition(".")[2]) as fitting:
+        return fitting(module.WORK.do(checked.validated_parameters, check_mode))
 
 
 def to(state: str, server: Server, check_mode: bool = False, **given: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.integration.results import unlike
+
 from .stack import SECRETS, Stack, docker, run
 
 ENGINE = "/var/run/docker.sock"
@@ -66,6 +68,7 @@ def module(stack: Stack, name: str, check: bool = False, **options: Any) -> dict
     for secret in SECRETS:
         assert secret not in done.stderr + done.stdout, "a secret is in the output"
     assert bool(result.get("failed")) == bool(done.returncode)
+    assert unlike(name, result) == []
     return {"failed": False, **result}
 
 

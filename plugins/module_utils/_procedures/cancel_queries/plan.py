@@ -21,7 +21,7 @@ from ..sessions.guard import (
     over,
     select,
 )
-from ..sessions.plan import Job, State, first_slot, refuse_all
+from ..sessions.plan import Job, State, nothing_frees, refuse_all
 from ..sessions.shown import TERMINATED, Outcome, line, merged, summary_of
 
 NOTHING_TO_CANCEL = "has no query to cancel"
@@ -112,8 +112,7 @@ def decide(state: State, wish: Wish) -> Plan:
     """Raises RefusedError where no slot is left, the limits forbid it, or all that is meant must be left alone."""
     looked, rules = state.looked, state.rules
     if looked is None:
-        first_slot(state, wish.job, wish.roots)  # says why none is freed
-        raise AssertionError("cancelling frees no slot")
+        raise nothing_frees("cancelling a query frees none", {"sessions": []})
     cancel = select(looked, wish.roots, rules)
     end = idle_roots(looked, wish, rules)
     long = without(select(looked, wish.long, rules), _pids(cancel) | _pids(end))
@@ -129,7 +128,7 @@ def decide(state: State, wish: Wish) -> Plan:
     if plan.empty:
         refused = cancel.refused + (long.refused if wish.pids is not None else ())
         if refused:
-            refuse_all(Selection(refused=refused), looked)
+            refuse_all(Selection(refused=refused), plan.foreseen().details)
     return plan
 
 

@@ -241,6 +241,7 @@ def result(
         "sessions": sessions,
         "freed": [freed(one) for one in ended],
         "slots": _sessions.slots(looked, used_after),
+        "reached": looked is not None,
         "clients": restart.details["containers"] if restart is not None else [],
         "room": {"before": looked is not None and not ended and plan.wish.has_room(looked), "after": room_after},
         "msg": "; ".join(parts) or "There are free connection slots, and no session has been idle for that long",

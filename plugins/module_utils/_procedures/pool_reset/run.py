@@ -134,7 +134,6 @@ class PoolReset:
         details = dict(change.details, changed=change.changed, diff={"before": change.before, "after": change.after})
         if done.problem is not None:
             error = done.problem
-            details = {**error.details, **details}
             raise UnprovenError("%s (%s)" % (error.msg, change.details["msg"]), error.hint, error.sqlstate, details)
         left = [pid for _selection, outcome in done.steps for pid in outcome.are(STILL_THERE)]
         if left:

@@ -23,6 +23,7 @@ from .shown import (
     records,
     summary,
     title_line,
+    titled,
 )
 
 TOO_MANY_CONNECTIONS = "53300"
@@ -141,7 +142,7 @@ def decide(state: State, job: Job, request: Request, percent: Optional[float], e
     plan = Plan(job, request, rules, percent, looked, selection)
     refuse_over(selection, request, looked)
     if selection.refused and not selection.take and not ended and (request.pids is not None or request.blocking):
-        refuse_all(selection, looked)
+        refuse_all(selection, _refusal(records(selection, Outcome()), looked))
     return plan
 
 
@@ -156,12 +157,12 @@ def refuse_over(selection: Selection, request: Request, looked: Looked) -> None:
         )
 
 
-def refuse_all(selection: Selection, looked: Looked) -> None:
+def refuse_all(selection: Selection, details: Dict[str, Any]) -> None:
     row, reason = selection.refused[0]
     raise RefusedError(
         "Nothing was done: pid %d %s" % (row["pid"], reason),
         "If it is an application's session, declare it in clients; if it is a person's, ask them to end it.",
-        details=_refusal(records(selection, Outcome()), looked),
+        details=details,
     )
 
 
@@ -175,9 +176,10 @@ def first_slot(state: State, job: Job, request: Request) -> Choice:
     Raises RefusedError where a slot must not be freed, or nobody who may be meant may be ended.
     """
     nothing: Dict[str, Any] = {"sessions": [], "freed": [], "slots": slots(None, None), "reached": False}
-    if request.state == CANCELLED or not job.free_slot:
-        why = "cancelling a query frees none" if request.state == CANCELLED else "free_slot is false"
-        raise _no_slot("%s, and %s" % (NO_SLOT, why), "End idle sessions (pool_reset), or restart a client.", nothing)
+    if request.state == CANCELLED:
+        raise nothing_frees("cancelling a query frees none", nothing)
+    if not job.free_slot:
+        raise nothing_frees("free_slot is false", nothing)
     if state.unseen is not None:
         raise _no_slot("%s, and none can be freed: %s" % (NO_SLOT, state.unseen), "", nothing)
     if not state.titles:
@@ -189,9 +191,13 @@ def first_slot(state: State, job: Job, request: Request) -> Choice:
             "%s, and none of the %d candidate sessions can be ended safely: pid %d %s"
             % (NO_SLOT, len(choice.refused), one.backend.pid, reason),
             "Declare the client that they belong to (clients), or restart a client.",
-            dict(nothing, sessions=[freed(each, REFUSED, why) for each, why in choice.refused]),
+            dict(nothing, sessions=[titled(each, REFUSED, why) for each, why in choice.refused]),
         )
     return choice
+
+
+def nothing_frees(why: str, details: Dict[str, Any]) -> RefusedError:
+    return _no_slot("%s, and %s" % (NO_SLOT, why), "End idle sessions (pool_reset), or restart a client.", details)
 
 
 def _no_slot(msg: str, hint: str, details: Dict[str, Any]) -> RefusedError:

@@ -60,9 +60,19 @@ def merged(steps: Iterable[Tuple[Selection, Outcome]], nothing: str = NOTHING_TO
 
 def record(row: Row, outcome: str, reason: Optional[str]) -> Dict[str, Any]:
     shown: Dict[str, Any] = {name: value for name, value in row.items() if name not in _HIDDEN}
+    shown["backend_start"] = row["backend_start"] or ""
     if row["query"] is not None:
         shown["query"] = mask(row["query"])[:_QUERY_LENGTH]
     return dict(shown, outcome=outcome, reason=reason)
+
+
+def titled(one: Titled, outcome: str, reason: str) -> Dict[str, Any]:
+    """The record of a session of which only its process title is seen: the rest is unknown."""
+    unknown = ("state_seconds", "transaction_seconds", "query_seconds", "wait_event_type", "wait_event", "superuser")
+    seen = {name: value for name, value in freed(one, outcome, reason).items() if name != "age_seconds"}
+    return dict(
+        dict.fromkeys((*unknown, "query")), backend_start="", backend_type="client backend", application="", **seen
+    )
 
 
 def freed(one: Titled, outcome: str = TERMINATED, reason: str = TO_FREE_A_SLOT) -> Dict[str, Any]:

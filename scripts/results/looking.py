@@ -1,10 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules return, as shapes: ``scripts/returns.py`` writes their RETURN blocks from these and from the facts'.
-
-A new value is a line here, with its comment; ``tests/integration/test_results.py`` holds real results to it.
-"""
+"""What the modules return that only look."""
 
 from __future__ import annotations
 
@@ -124,14 +121,3 @@ class Triage(TypedDict):
     facts: Optional[model.Facts]
     facts_json: Optional[str]  # with `compact=true`: the facts as one JSON text; null otherwise
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
-
-
-RESULTS: dict[str, type] = {
-    "server_info": ServerInfo,
-    "readiness_info": ReadinessInfo,
-    "network_info": NetworkInfo,
-    "connections_info": ConnectionsInfo,
-    "login_info": LoginInfo,
-    "activity_info": ActivityInfo,
-    "triage": Triage,
-}

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is returned of configuration files, networks, passwords and prepared transactions."""
+
+from __future__ import annotations
+
+from typing import Optional, TypedDict
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import ClientFacts
+
+
+class ChangedSetting(TypedDict):
+    name: str  # its name
+    before: str  # the value that was loaded, in the setting's own unit
+    after: str  # the value in the file
+
+
+class Configuration(TypedDict):
+    load_time: Optional[str]  # when the server last loaded its configuration files
+    changed_files: list[str]  # files that were changed since they had been loaded
+    # settings that took effect (in check mode, would), as far as this session can see them
+    changed_settings: list[ChangedSetting]
+    pending_restart: list[str]  # names of the settings that wait for a restart
+    # changed settings that the server does not use after all; the task fails when there are any
+    not_applied: list[str]
+
+
+class ConfigurationErrors(TypedDict):
+    configuration_errors: list[str]  # errors in the files, each with its file and line
+
+
+class Step(TypedDict):
+    kind: str  # `connect`, `reconnect` or `recreate`
+    container: Optional[str]  # the container; null for `recreate`
+    network: str  # the network
+    aliases: list[str]  # the container's names in that network
+    done: bool  # whether it was done
+
+
+class Network(TypedDict):
+    steps: list[Step]  # what was done (in check mode, would be); also returned by a task that failed halfway
+    expected: dict[str, list[str]]  # the networks that each container should be on
+    source: str  # where that comes from: `options`, `compose file` or `labels`
+    foreign_networks: list[str]  # containers missing on a network of another project, which is left to its owner
+    detail: str  # whether the clients reach the server, in one line; after the repair, if there was one
+    # each client from its own place, as `network_info` returns it
+    clients: list[ClientFacts]
+    seconds: float  # how long it took, 0 when nothing was done
+
+
+class StillCutOff(TypedDict):
+    answer: str  # the answer to the question whether the clients reach the server, after the repair
+    cause: Optional[str]  # the verdict's cause; null unless the answer is `no`
+    evidence: list[str]  # the readings that prove it
+
+
+class Login(TypedDict):
+    service: Optional[str]  # the client's service; null when it could not be examined
+    name: str  # its container, or `here`
+    place: str  # where the login was tried from, such as `namespace`, `toolbox` or `here`
+    succeeded: bool  # whether it succeeded
+    method: Optional[str]  # the authentication method, such as `scram-sha-256`, or `trust` (no password was checked)
+    message: Optional[str]  # what the server said; null when it said nothing
+
+
+class Credentials(TypedDict):
+    role: str  # the role
+    role_changed: bool  # whether the role's password or its expiry was changed (in check mode, would be)
+    files: list[str]  # files that were changed (in check mode, would be)
+    # the machine that has the files of `env_file` and `password_file`: `the controller`, or the host by its name;
+    # null when neither was given
+    files_on: Optional[str]
+    recreated: list[str]  # services whose containers were recreated (in check mode, would be)
+    restart_needed: list[str]  # clients that are no containers, and need a restart to use the new password
+    # the logins with the new password that verify it; empty in check mode, and where nothing was changed
+    logins: list[Login]
+    warnings_found: list[str]  # what is no reason to refuse the new password, but should be known
+    seconds: float  # how long all of it took
+
+
+class RolledBack(TypedDict):
+    put_back: list[str]  # what was restored
+    not_put_back: list[str]  # what could not be restored, and why
+
+
+class Waiting(TypedDict):
+    pid: int  # its backend's pid, as the server sees it
+    user: Optional[str]  # its role
+    application: str  # its application_name
+    blocked_seconds: float  # for how long it had been waiting
+    query: Optional[str]  # the query that waits, secrets masked, at most 200 characters; null where it may not be seen
+
+
+class PreparedTransaction(TypedDict):
+    msg: str  # the outcome in one line
+    gid: str  # its name
+    owner: Optional[str]  # the role that prepared it; null when it does not exist
+    database: Optional[str]  # its database; null when it does not exist
+    prepared: Optional[str]  # when it was prepared; null when it does not exist
+    age_seconds: Optional[float]  # since it was prepared; null when it does not exist
+    blocks: list[Waiting]  # the sessions that waited for it, longest first

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the playbooks' own tasks return."""
+
+from __future__ import annotations
+
+from typing import Optional, TypedDict
+
+
+class Procedure(TypedDict):
+    # `done`, `unchanged`, `planned` in check mode, `refused` when nothing was touched, or `failed`; the values of the
+    # module that did it are returned, too
+    outcome: str
+
+
+class Earlier(TypedDict):
+    code: str  # the earlier verdict's code
+    cause: Optional[str]  # its cause; null when it had none
+    severity: str  # its severity
+
+
+class ReportedHost(TypedDict):
+    host: str  # its name in the inventory
+    status: str  # its state: `emergency`, `critical`, `unreachable`, `failed` (not checked), `warning` or `ok`
+    code: Optional[str]  # the verdict's code; null where the host was not checked
+    cause: Optional[str]  # the verdict's cause; null when there is none
+    summary: str  # the verdict in words, or why there is none
+    before: Optional[Earlier]  # the earlier verdict; null when there is none
+    notes: list[str]  # what was done in between
+
+
+class Fleet(TypedDict):
+    worst: Optional[str]  # the state of the host that is worst off; null without hosts
+    counts: dict[str, int]  # how many hosts are in each state
+    hosts: list[ReportedHost]  # one entry for each host, worst first
+
+
+class Report(TypedDict):
+    summary: Fleet  # the fleet at a glance
+    report: Optional[str]  # path of the page; null without `report_dir`
+
+
+class Evidence(TypedDict):
+    msg: str  # a line for the report; empty when there was nothing to save
+    # the file; of several hosts, the pattern that matches all of their files; with `report_dir`, the page; null when
+    # nothing was written
+    path: Optional[str]

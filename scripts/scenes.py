@@ -1,0 +1,189 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The servers whose results stand in the documentation: real ones, each with what its modules are for.
+
+What a task registers is named after its module; ``module__something`` is another run of it, such as one that fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg2
+
+from scripts.samples import play, task
+from tests.embedded import Server
+
+PASSWORD = "not-a-secret"
+SETTINGS = {"max_connections": 20, "max_prepared_transactions": 2, "log_line_prefix": "%m [%p] %e "}
+LOOKING = ("server_info", "readiness_info", "network_info", "connections_info", "login_info", "activity_info")
+
+
+@contextlib.contextmanager
+def shop() -> Iterator[Server]:
+    """A shop's database; Debian's build: it stands where users have it."""
+    with Server(tls=True, settings=SETTINGS) as server:
+        server.sql("CREATE ROLE shop LOGIN PASSWORD '%s'; CREATE DATABASE shop OWNER shop" % PASSWORD)
+        server.sql("CREATE TABLE prices (article int, cents int); GRANT ALL ON prices TO shop", database="shop")
+        yield server
+
+
+def login(server: Server) -> dict[str, Any]:
+    return {"host": server.host, "port": server.port, "user": "shop", "password": PASSWORD, "database": "shop"}
+
+
+def target(server: Server) -> dict[str, Any]:
+    return {
+        "runtime": "pg_ctl",
+        "data_directory": str(server.data),
+        "bin_directory": str(server.bin),
+        "log_file": str(server.log_file),
+        "login_user": "postgres",
+        "blocked_seconds": 1,
+        "clients": [{"service": "shop", "application_name": "shop-api", "login": login(server)}],
+    }
+
+
+def connect(server: Server) -> Any:
+    known = login(server)
+    known["dbname"] = known.pop("database")
+    return psycopg2.connect(**known, application_name="shop-api")
+
+
+@contextlib.contextmanager
+def blocked(server: Server) -> Iterator[None]:
+    """Somebody has waited for a table for more than a second."""
+    waiting = server.background("SET application_name = 'shop-api'; SELECT * FROM prices;", "shop", "postgres")
+    try:
+        time.sleep(2)
+        yield
+    finally:
+        waiting.kill()
+        waiting.communicate()
+
+
+def no_slot_left() -> dict[str, Any]:
+    with shop() as server, contextlib.ExitStack() as stack:
+        for _unused in range(15):
+            stack.callback(connect(server).close)
+        root = stack.enter_context(contextlib.closing(connect(server)))
+        root.cursor().execute("LOCK TABLE prices")
+        stack.enter_context(blocked(server))
+        asked = target(server)
+        return play([*(task(name, asked) for name in LOOKING), task("triage", {**asked, "host": "shop-db"})])
+
+
+def sessions() -> dict[str, Any]:
+    with shop() as server, contextlib.ExitStack() as stack:
+        asked = target(server)
+        first = [stack.enter_context(contextlib.closing(connect(server))) for _unused in range(3)]
+        time.sleep(1)
+        refused = task(
+            "sessions", {**asked, "state": "absent", "idle_seconds": 1, "max_sessions": 1}, "sessions__refused", True
+        )
+        found = play([refused, task("sessions", {**asked, "state": "absent", "pids": [first[0].get_backend_pid()]})])
+        for _unused in range(14):
+            stack.callback(connect(server).close)
+        return {**found, **play([task("pool_reset", asked)])}
+
+
+def locks() -> dict[str, Any]:
+    with shop() as server:
+        asked = target(server)
+        with contextlib.closing(connect(server)) as root:
+            root.cursor().execute("LOCK TABLE prices")
+            with blocked(server):
+                found = play([task("cancel_queries", asked)])
+        server.sql("BEGIN; LOCK TABLE prices; PREPARE TRANSACTION 'payment-4711'", database="shop")
+        with blocked(server):
+            return {**found, **play([task("prepared_transaction", {**asked, "gid": "payment-4711"})])}
+
+
+def passwords() -> dict[str, Any]:
+    with shop() as server:
+        file = server.directory / "password"
+        file.write_text(PASSWORD + "\n")
+        reset = {**target(server), "role": "shop", "password_file": str(file)}
+        found = play([task("credentials", reset)])
+        known = file.read_text().strip()
+        reset["clients"][0]["login"]["password"] = known
+        server.hba("host all shop 127.0.0.1/32 reject")
+        return {**found, **play([task("credentials", reset, "credentials__not_proved", True)])}
+
+
+def settings() -> dict[str, Any]:
+    with shop() as server:
+        asked = target(server)
+        server.conf(work_mem="64MB", max_connections=40)
+        found = play([task("procedure", {**asked, "verb": "reload"})])
+        server.conf(work_mem="32MB")
+        found.update(play([task("configuration", asked)]))
+        server.conf(work_mem="a lot")
+        return {**found, **play([task("configuration", asked, "configuration__refused", True)])}
+
+
+def restart() -> dict[str, Any]:
+    """Restarted; refused while a transaction is open; held up by a session that is stopped; not started again."""
+    with shop() as server:
+        asked = {**target(server), "state": "restarted", "long_query_seconds": 1}
+        server.conf(max_connections=40)
+        found = play([task("server", asked)])
+        with contextlib.closing(connect(server)) as open_one:
+            open_one.cursor().execute("SELECT * FROM prices")
+            time.sleep(1.5)
+            found.update(play([task("server", asked, "server__refused", True)]))
+        client = server.background("SELECT pg_backend_pid();")
+        assert client.stdout is not None
+        pid = int(client.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            found.update(play([task("server", {**asked, "stop_timeout_seconds": 2}, "server__held", True)]))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            client.kill()
+            client.communicate()
+        found.update(play([task("server", {**asked, "state": "stopped"}, "server_stopped")]))
+        server.conf(work_mem="a lot")
+        failing = task("server", {**asked, "state": "started"}, "server__not_started", True)
+        return {**found, **play([failing])}
+
+
+def containers() -> dict[str, Any]:
+    """With clients that are containers."""
+    from tests.lab.driving import LIGHT
+    from tests.lab.stack import Stack, docker
+
+    with Stack("shop") as stack:
+        stack.up({"services": LIGHT})
+        asked = stack.target()
+        docker("network", "disconnect", stack.network(), stack.name())
+        found = play([task("network", asked)])
+        stack.wait_api()
+        found.update(play([task("clients", {**asked, "state": "restarted"}), task("graceful_restart", asked)]))
+        return found
+
+
+def reporting() -> dict[str, Any]:
+    with shop() as server:
+        asked = {**target(server), "host": "shop-db"}
+        decided = {"ansible.builtin.set_fact": {"oncall_response": {"verb": "reload"}, "oncall_only_plan": False}}
+        looked = task("triage", asked, "oncall_triage")
+        return play([looked, decided, task("evidence", {}), task("report", {"report_dir": "reports"})])
+
+
+SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
+    (*LOOKING, "triage"): no_slot_left,
+    ("sessions", "pool_reset"): sessions,
+    ("cancel_queries", "prepared_transaction"): locks,
+    ("credentials",): passwords,
+    ("procedure", "configuration"): settings,
+    ("server",): restart,
+    ("network", "clients", "graceful_restart"): containers,
+    ("report", "evidence"): reporting,
+}
