@@ -1,22 +1,27 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Podman instead of Docker: a Compose project brought up by Compose on Podman's socket, triaged and reset."""
+"""Podman instead of Docker: a Compose project brought up by Compose on Podman's socket, triaged, reset, restarted."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from .driving import LIGHT, module
 from .remedy import rows
-from .stack import Stack, playbook, run, wait_for, write_inventory
+from .stack import Stack, docker, playbook, run, wait_for, write_inventory
+from .writer import Writer
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "install-podman.sh"
 # A store, networks and a socket of our own. runc, since crun refuses hosts that mount both versions of cgroups; limits
@@ -42,6 +47,12 @@ runroot = "%(place)s/run"
 
 # Podman 4 splits the words of a health check at their blanks.
 CHECK = ["CMD", "/usr/bin/python3", "-c", "__import__('urllib.request').request.urlopen('http://127.0.0.1:8000/docs')"]
+# 20 s from the request to end until the end; SIGUSR1 is a crash.
+CRASH = "\nsignal.signal(signal.SIGUSR1, lambda *_: os._exit(1))"
+DRAINING = [
+    word.replace("lambda *_: os._exit(0))", "lambda *_: threading.Timer(20, os._exit, (0,)).start())" + CRASH)
+    for word in LIGHT["api"]["command"]
+]
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +93,30 @@ def podman() -> Iterator[str]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def stack(podman: str) -> Iterator[Stack]:
+@contextlib.contextmanager
+def brought_up(podman: str, name: str, override: dict[str, Any]) -> Iterator[Stack]:
     """Brought up, looked at and taken down by the docker command, on Podman's socket."""
-    with pytest.MonkeyPatch.context() as patch, Stack("lab-podman-%d" % os.getpid()) as made:
-        for name in ("LAB_POSTGRES_IMAGE", "LAB_API_IMAGE"):
-            made.environment[name] = "localhost/" + made.environment[name]
+    with pytest.MonkeyPatch.context() as patch, Stack("%s-%d" % (name, os.getpid())) as made:
+        for image in ("LAB_POSTGRES_IMAGE", "LAB_API_IMAGE"):
+            made.environment[image] = "localhost/" + made.environment[image]
         made.environment["LAB_RESTART"] = "always"
         made.options["docker_host"] = podman
         patch.setenv("DOCKER_HOST", podman)
-        made.up(override={"services": {"api": {"healthcheck": {"test": CHECK}}}})
+        api = {"restart": "always", "healthcheck": {"test": CHECK}, **override.get("api", {})}
+        made.up(override={"services": {**override, "api": api}})
         yield made
         made.down()
+
+
+@pytest.fixture(scope="module")
+def stack(podman: str) -> Iterator[Stack]:
+    with brought_up(podman, "lab-podman", {}) as made:
+        yield made
+
+
+def assert_nothing_killed(podman: str) -> None:
+    """Podman writes a warning when it sends SIGKILL."""
+    assert "SIGKILL" not in Path(podman[len("unix://") :]).with_name("log").read_text()
 
 
 def carried_out(stack: Stack, verb: str, *words: str) -> str:
@@ -105,7 +128,7 @@ def carried_out(stack: Stack, verb: str, *words: str) -> str:
     return done.stdout
 
 
-def test_triage_and_pool_reset(stack: Stack) -> None:
+def test_triage_pool_reset_and_restart(podman: str, stack: Stack) -> None:
     expected = rows(stack)
     found = stack.triage()
     assert found["verdict"]["code"] == "healthy", found["verdict"]
@@ -120,4 +143,55 @@ def test_triage_and_pool_reset(stack: Stack) -> None:
     carried_out(stack, "pool_reset", "-e", "oncall_idle_minutes=0.001")
     assert stack.triage()["verdict"]["code"] == "healthy"
     stack.call("release")
+
+    started = stack.state()["StartedAt"]
+    with Writer(stack) as writing:
+        carried_out(stack, "graceful_restart")
+        writing.reconcile()
+    assert stack.state()["StartedAt"] != started
+    assert stack.inspect(stack.name(stack.client))["State"]["Status"] == "running"
+    found = stack.triage()
+    assert found["verdict"]["code"] == "healthy", found["verdict"]
     assert rows(stack) == expected
+
+    assert_nothing_killed(podman)
+
+    stack.stop()
+    found = stack.triage()
+    assert (found["verdict"]["code"], found["verdict"]["cause"]) == ("server_down", "stopped")
+    assert found["facts"]["server"]["control"]["state"] == "shut down"  # by a toolbox
+
+
+def test_a_client_that_drains_and_a_shell_in_front(podman: str) -> None:
+    """The restart policy stays quiet until the next start, and nothing is killed however long it takes."""
+    front = {
+        "restart": "unless-stopped",
+        "stop_signal": "SIGTERM",
+        "entrypoint": ["/bin/sh", "-c", "docker-entrypoint.sh postgres; exit $$?"],
+    }
+    with brought_up(podman, "lab-podman-slow", {"postgres": front, "api": {"command": DRAINING}}) as slow:
+        client = slow.name(slow.client)
+        stopped = module(slow, "clients", state="stopped", grace_seconds=3)
+        assert stopped["failed"] and "did not end within 3 s" in stopped["msg"], stopped
+        assert slow.inspect(client)["State"]["Status"] == "stopping"
+        ended = wait_for(lambda: (state := slow.inspect(client)["State"])["Status"] == "exited" and state, 40)
+        assert ended["ExitCode"] == 0
+        time.sleep(2)
+        assert slow.inspect(client)["State"]["FinishedAt"] == ended["FinishedAt"]
+
+        assert not module(slow, "clients", state="started")["failed"]
+        started = slow.inspect(client)["State"]["StartedAt"]
+        docker("kill", "--signal", "USR1", client)  # its policy works again
+        wait_for(lambda: slow.inspect(client)["State"]["StartedAt"] != started, 40)
+        slow.wait_api()
+
+        first = slow.state()["StartedAt"]
+        slow.session("SELECT 1;")  # a smart shutdown would wait for it
+        carried_out(slow, "graceful_restart", "-e", "oncall_grace_seconds=60", "-e", "oncall_stop_timeout_seconds=30")
+        assert slow.state()["StartedAt"] != first
+        stopped = module(slow, "server", state="stopped")
+        assert stopped["clean_shutdown"] is True, stopped
+        time.sleep(2)
+        assert slow.state()["Status"] == "exited" and slow.state()["ExitCode"] != 137
+        assert module(slow, "server", state="started")["changed"]
+        assert_nothing_killed(podman)

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING, List, Optional
 
 from ..._core.deadline import Deadline
-from ..._core.errors import OncallError, TargetError
+from ..._core.errors import DeadlineError, OncallError, TargetError
 from ..._core.wait import wait_for
 from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.api import EngineError
@@ -27,8 +28,10 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and s
 _INTERRUPT_SH = r"""
 read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
 case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
-kill -INT "$pid"
+[ -n "$2" ] || { kill -INT "$pid"; exit; }
+(sleep "$2"; kill -INT "$pid") </dev/null >/dev/null 2>&1 &
 """
+_EARLY_SECONDS = 3  # for Podman to note that it stops the container: if it ended before, its policy would restart it
 _LOOK_SECONDS = 5.0
 
 
@@ -81,8 +84,13 @@ class ComposeDrive:
             container, own = inspected["Id"], containers.stop_signal(inspected)
             number = own if own in _STOP_SIGNALS else signal.SIGINT
             direct = number == signal.SIGINT and self._is_first_process(inspected, deadline)
-            engine.send(self._runtime.view(deadline).engine, container, int(number), deadline)
-            if not direct:
+            served = self._runtime.view(deadline).engine
+            early = not direct and served.command == "podman"  # runs no command in a container that it is stopping
+            if early:
+                self._interrupt(deadline, _EARLY_SECONDS)
+            with contextlib.suppress(DeadlineError):  # what counts is whether it ends
+                (engine.ask if number == own else engine.send)(served, container, int(number), deadline)
+            if not direct and not early:
                 self._interrupt(deadline)
         return wait_for(self._still_alive, lambda alive: not alive, deadline.left(), 0.05).ok
 
@@ -115,14 +123,15 @@ class ComposeDrive:
         found = containers.postmaster(containers.rows(top))
         return found is not None and found["pid"] == inspected["State"].get("Pid")
 
-    def _interrupt(self, deadline: Deadline) -> None:
+    def _interrupt(self, deadline: Deadline, after_seconds: Optional[int] = None) -> None:
         """SIGINT to the postmaster itself: SIGTERM waits for every session, and a shell in front passes on none.
 
         What goes wrong is no reason to give up: the stop signal was sent, and whether the server ends is waited for.
         """
         directory = self._runtime.known_directory(deadline) or ""
+        later = "" if after_seconds is None else str(after_seconds)
         try:
-            done = self._runtime.run_beside(["sh", "-c", _INTERRUPT_SH, "oncall", directory], deadline)
+            done = self._runtime.run_beside(["sh", "-c", _INTERRUPT_SH, "oncall", directory, later], deadline)
         except OncallError as error:
             self._runtime.errors["stop"] = str(error)
             return

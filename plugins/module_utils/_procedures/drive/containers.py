@@ -88,8 +88,7 @@ class DrivenContainer:
         return read_page(url, done.out, done.err)
 
     def _inspect(self, deadline: Deadline) -> Inspection:
-        inspected: Inspection = self._engine.get("/containers/%s/json" % self._id, deadline)
-        return inspected
+        return self._engine.inspect(self._id, deadline)
 
 
 def health_command(inspected: Mapping[str, Any]) -> Optional[List[str]]:

@@ -25,6 +25,9 @@ OLDEST_API, NEWEST_API = (1, 41), (1, 44)  # Engine 20.10; the newest form of th
 # Podman would run the image's own ps, where it has one, unless it is asked for the columns that it knows itself.
 _PS_ARGS = {"docker": "-eo pid,ppid,uid,stat,args", "podman": "hpid,pid,ppid,huser,state,args"}
 
+# Podman's own: asked to end, ended and not yet tidied up, about to start.
+_STATUS = {"stopping": "running", "stopped": "exited", "initialized": "created"}
+
 
 def connect(docker_host: Optional[str], deadline: Deadline) -> "Engine":
     """The engine at ``docker_host`` (unix://, tcp://, ssh://); None: ``DOCKER_HOST``, else the default socket.
@@ -87,6 +90,12 @@ class Engine(Api):
     def now(self) -> float:
         """Seconds of the epoch by the engine's clock."""
         return time.time() + self._ahead
+
+    def inspect(self, container: str, deadline: Deadline) -> Dict[str, Any]:
+        """A container, its status in Docker's words."""
+        found: Dict[str, Any] = self.get("/containers/%s/json" % container, deadline)
+        found["State"]["Status"] = _STATUS.get(found["State"]["Status"], found["State"]["Status"])
+        return found
 
     def top(self, container: str, deadline: Deadline) -> Dict[str, Any]:
         """The processes of a running container, for ``containers.rows``."""

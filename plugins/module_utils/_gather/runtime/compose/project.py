@@ -96,10 +96,10 @@ def _inspect(
 
 def _inspection(engine: Engine, container: str, deadline: Deadline) -> Callable[[], Inspection]:
     def inspect() -> Inspection:
-        inspected: Inspection = engine.get("/containers/%s/json" % container, deadline)
+        inspected: Inspection = engine.inspect(container, deadline)
         mode = inspected["HostConfig"].get("NetworkMode") or ""
         if mode.startswith("container:"):  # it lives in another's network, so that one's networks are its own
-            other = engine.get("/containers/%s/json" % mode.partition(":")[2], deadline)
+            other = engine.inspect(mode.partition(":")[2], deadline)
             inspected["NetworkSettings"]["Networks"] = other["NetworkSettings"]["Networks"]
         return inspected
 

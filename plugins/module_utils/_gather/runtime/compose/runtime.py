@@ -405,7 +405,7 @@ class ComposeRuntime:
         if view.server is None:
             return None
         try:
-            inspected: Optional[Inspection] = view.engine.get("/containers/%s/json" % view.server["Id"], deadline)
+            inspected: Optional[Inspection] = view.engine.inspect(view.server["Id"], deadline)
         except EngineError as error:
             if error.status != 404:
                 raise
