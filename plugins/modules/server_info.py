@@ -226,12 +226,35 @@ server:
         entries:
           description: Number of names in it; 0 is an empty directory; null when unknown.
           type: int
+        cluster_files:
+          description: Those of V(global), V(global/pg_control), V(base), C(pg_wal) that it holds; null
+            when unknown.
+          type: list
+          elements: str
+        databases:
+          description: Number of databases in V(base); a cluster that initdb has finished has at least
+            2; null when unknown.
+          type: int
         standby_signal:
           description: Whether it holds C(standby.signal).
           type: bool
         recovery_signal:
           description: Whether it holds C(recovery.signal).
           type: bool
+    program_version:
+      description: Version of the program that would start it; null unless the server is down.
+      type: str
+    other_clusters:
+      description: What its mounts hold instead; looked for where its data directory holds no cluster.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: Its directory, as the server sees it.
+          type: str
+        version:
+          description: Text of its C(PG_VERSION), such as "17".
+          type: str
     disks:
       description: The file systems it writes to.
       type: list
@@ -444,8 +467,15 @@ server:
       expected_uid: 65534
       version: '15'
       entries: 24
+      cluster_files:
+        - global
+        - global/pg_control
+        - base
+      databases: 4
       standby_signal: false
       recovery_signal: false
+    program_version: null
+    other_clusters: []
     disks:
       - role: data
         path: /tmp/oncall-pg-be4_89vp/data

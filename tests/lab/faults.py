@@ -9,11 +9,13 @@ A fault's ``prove`` (where making it is not proof enough) fails when the fault i
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .images import image
 from .stack import ADMIN_PASSWORD, PASSWORD, Stack, docker, run, wait_for
 
 Act = Callable[[Stack], Any]
@@ -113,6 +115,36 @@ def control_file(stack: Stack) -> None:
     stack.stop()
     with open(stack.data() / "global" / "pg_control", "r+b") as file:
         file.write(b"\xff" * 200)
+    stack.start_server()
+    stack.wait_exited()
+
+
+def of_another_major(version: str, **settings: Any) -> Act:
+    """The image's tag was changed, the volume is the same."""
+
+    def act(stack: Stack) -> None:
+        stack.environment["LAB_POSTGRES_IMAGE"] = image("postgres:" + version)
+        stack.start(server(**settings) if settings else None)
+        stack.wait_exited()
+
+    return act
+
+
+# As the official images do from 18 on: another PGDATA, on a volume of its own, and no start beside an older cluster.
+MOVED = {
+    "environment": {"PGDATA": "/var/lib/postgresql/17/docker"},
+    "volumes": ["/var/lib/postgresql"],
+    "entrypoint": ["sh", "-c", "echo 'Error: there appears to be PostgreSQL data in /var/lib/postgresql/data'; exit 1"],
+}
+
+
+def half_initialised(stack: Stack) -> None:
+    """initdb was killed before it made the control file."""
+    stack.stop()
+    (stack.data() / "global" / "pg_control").unlink()
+    for database in (stack.data() / "base").iterdir():
+        if database.name != "1":
+            shutil.rmtree(database)
     stack.start_server()
     stack.wait_exited()
 
@@ -535,6 +567,16 @@ FAULTS = (
     _down("wrong_mode", wrong_mode, "permission_denied", "0?777", override=KEEPS_MODE),
     _down("wrong_owner", wrong_owner, "permission_denied", "1234", override=server(user="999:999")),
     _down("control_file", control_file, "data_corruption", "(?i)pg_control|control file|checksum|CRC"),
+    _down("newer_image", of_another_major("17"), "incompatible_version", "cluster of PostgreSQL 15", version="15"),
+    _down("older_image", of_another_major("15"), "incompatible_version", "program is PostgreSQL 15"),
+    _down(
+        "moved_directory",
+        of_another_major("17", **MOVED),
+        "incompatible_version",
+        "/var/lib/postgresql/data is a cluster of PostgreSQL 15",
+        version="15",
+    ),
+    _down("half_initialised", half_initialised, "not_initialised", "initdb did not finish"),
     _down("damaged_wal", damaged_wal, "data_corruption", "(?i)checkpoint|WAL"),
     _down("lost_wal", lost_wal, "data_corruption", "(?i)checkpoint|WAL"),
     _down("disk_full", disk_full, "disk_full", "(?i)free|space", before=on_a_small_disk),

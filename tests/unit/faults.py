@@ -316,10 +316,63 @@ fault(
     R,
     "an empty volume",
     "server_down",
-    "unknown",
-    "shop-postgres-1 has exited",
+    "not_initialised",
+    "is empty: is its volume mounted",
     down(control=None),
-    set_directory(entries=0, version=None),
+    set_directory(entries=0, version=None, cluster_files=[], databases=None),
+)
+fault(
+    R,
+    "lost+found in the data directory",
+    "server_down",
+    "not_initialised",
+    "holds 1 other file, but no cluster",
+    down(control=None),
+    set_directory(entries=1, version=None, cluster_files=[], databases=None),
+)
+fault(
+    R,
+    "initdb did not get to the control file",
+    "server_down",
+    "not_initialised",
+    "initdb did not finish",
+    down(control=control(None, readable=False, message="could not open file: No such file or directory")),
+    set_directory(cluster_files=["global", "base", "pg_wal"], databases=1),
+)
+fault(
+    R,
+    "initdb did not get beyond template1",
+    "server_down",
+    "not_initialised",
+    "initdb did not finish",
+    down(),
+    set_directory(databases=1),
+)
+fault(
+    R,
+    "the control file of a finished cluster is gone",
+    "server_down",
+    "data_corruption",
+    "pg_control cannot be read",
+    down(control=control(None, readable=False, message="could not open file: No such file or directory")),
+    set_directory(cluster_files=["global", "base", "pg_wal"]),
+)
+fault(
+    R,
+    "image of another major version",
+    "server_down",
+    "incompatible_version",
+    "is a cluster of PostgreSQL 17",
+    down(program_version="18.1", control=control(None, crc_ok=False, message="CRC checksum does not match")),
+)
+fault(
+    R,
+    "image of another major version, with another directory",
+    "server_down",
+    "incompatible_version",
+    "/var/lib/postgresql/data is a cluster of PostgreSQL 15",
+    down(program_version="18.1", control=None, other_clusters=[{"path": "/var/lib/postgresql/data", "version": "15"}]),
+    set_directory(path="/var/lib/postgresql/18/docker", exists=False, version=None, cluster_files=None, databases=None),
 )
 fault(
     R,

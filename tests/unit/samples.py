@@ -99,9 +99,13 @@ def server(name: str = "shop-postgres-1") -> ServerFacts:
             "expected_uid": 999,
             "version": "17",
             "entries": 24,
+            "cluster_files": ["global", "global/pg_control", "base", "pg_wal"],
+            "databases": 4,
             "standby_signal": False,
             "recovery_signal": False,
         },
+        "program_version": None,
+        "other_clusters": [],
         "disks": [
             {
                 "role": "data",

@@ -17,7 +17,7 @@ DATA = "/var/lib/postgresql/my data"
 SECTIONS: dict[str, tuple[str, int]] = {
     "where": (f"directory={DATA}\npostmaster=1\npostmaster_uid=101\ncwd={DATA}\npostgres_uid=999\n", 0),
     "stat": (f"700 101 103 65024 {DATA}\n700 101 103 65024 {DATA}/pg_wal\n600 101 103 65024 {DATA}/PG_VERSION\n", 0),
-    "directory": ("version=18\nentries=24\n", 0),
+    "directory": ("version=18\nentries=24\nholds_global=1\nholds_base=1\ndatabases=3\n", 0),
     "space": (
         "Filesystem     1024-blocks     Used Available Capacity Mounted on\n"
         "/dev/vda         264212084 32053928  74336984      31% /\n"
@@ -69,6 +69,18 @@ def look(log_lines: int = 100, **changes: tuple[str, int] | None) -> Look:
     return parse(text)
 
 
+def test_what_would_start_it_and_what_the_mounts_hold() -> None:
+    found = look(
+        program=("postgres (PostgreSQL) 18beta1 (Debian 18~beta1-1)\n", 0),
+        clusters=("15=/var/lib/postgresql/data\n9.6=/a=b\n", 0),
+    )
+    assert found["program_version"] == "18beta1"
+    assert found["other_clusters"] == [
+        {"path": "/var/lib/postgresql/data", "version": "15"},
+        {"path": "/a=b", "version": "9.6"},
+    ]
+
+
 def test_a_running_server() -> None:
     assert look(log_lines=2) == {
         "data_directory": {
@@ -79,9 +91,13 @@ def test_a_running_server() -> None:
             "expected_uid": 101,
             "version": "18",
             "entries": 24,
+            "cluster_files": ["global", "base"],
+            "databases": 3,
             "standby_signal": False,
             "recovery_signal": False,
         },
+        "program_version": None,
+        "other_clusters": [],
         "disks": [
             {
                 "role": "data",

@@ -42,6 +42,8 @@ DESIGN: Dict[str, List[Optional[str]]] = {
         "stale_lock_file",
         "port_conflict",
         "missing_container",
+        "incompatible_version",
+        "not_initialised",
         "unknown",
     ],
     "not_accepting": ["starting_up", "recovering", "shutting_down", "unresponsive", "not_listening", "unknown"],

@@ -147,6 +147,20 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         None,
         COMPLETE_FAILURE,
     ),
+    ("server_down", "incompatible_version"): Row(
+        CRITICAL,
+        "{server} cannot start{loop}: its data is of PostgreSQL {data_version}, its program of {program_version}. Go "
+        "back to {data_version}, or dump and restore, or pg_upgrade; it is not damaged",
+        None,
+        UNRESOLVED,
+    ),
+    ("server_down", "not_initialised"): Row(
+        CRITICAL,
+        "{server} has no database cluster in {directory}{loop}: check which volume is mounted there; initialise it "
+        "only if it is new",
+        None,
+        UNRESOLVED,
+    ),
     ("server_down", "unknown"): Row(
         CRITICAL, "{server} is down for an unknown reason{loop}: read its full log", None, NO_CAUSE
     ),

@@ -49,7 +49,9 @@ class Values:
     service: Optional[str] = None
     directory: Optional[str] = None
     engine: str = "docker"  # command of the container engine
-    loop: Optional[str] = None  # ", in a restart loop" or nothing
+    loop: Optional[str] = None  # " (restart loop)" or nothing
+    data_version: Optional[str] = None
+    program_version: Optional[str] = None
     # 2. accepting
     advice: Optional[str] = None
     where: Optional[str] = None

@@ -44,8 +44,17 @@ class DataDirectory(TypedDict):
     expected_uid: Optional[int]  # the user the server runs as (or would)
     version: Optional[str]  # text of `PG_VERSION`, such as "17"
     entries: Optional[int]  # number of names in it; 0 is an empty directory
+    cluster_files: Optional[List[str]]  # those of `global`, `global/pg_control`, `base`, `pg_wal` that it holds
+    databases: Optional[int]  # number of databases in `base`; a cluster that initdb has finished has at least 2
     standby_signal: bool  # whether it holds `standby.signal`
     recovery_signal: bool  # whether it holds `recovery.signal`
+
+
+class Cluster(TypedDict):
+    """A database cluster that the server does not use."""
+
+    path: str  # its directory, as the server sees it
+    version: str  # text of its `PG_VERSION`, such as "17"
 
 
 class Disk(TypedDict):
@@ -159,6 +168,8 @@ class ServerFacts(TypedDict):
     postmaster_state: Optional[str]  # the postmaster's process state, as in `processes`
     processes: List[Process]  # the postmaster and all its children
     data_directory: Optional[DataDirectory]  # the data directory
+    program_version: Optional[str]  # version of the program that would start it; null unless the server is down
+    other_clusters: List[Cluster]  # what its mounts hold instead; looked for where its data directory holds no cluster
     disks: List[Disk]  # the file systems it writes to
     mounts: List[Mount]  # the container's mounts
     nofile_soft: Optional[int]  # soft limit of open files

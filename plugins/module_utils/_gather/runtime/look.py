@@ -22,13 +22,15 @@ from ..._core.mask import mask
 from ..._core.numbers import whole
 
 if TYPE_CHECKING:
-    from ..._model.facts import Configuration, ControlData, DataDirectory, Disk, Listening, LockFile
+    from ..._model.facts import Cluster, Configuration, ControlData, DataDirectory, Disk, Listening, LockFile
 
 
 class Look(TypedDict):
     """What the script brought back; null or empty where a reading failed (``errors``: reading -> what it said)."""
 
     data_directory: Optional[DataDirectory]
+    program_version: Optional[str]  # null unless asked with ``stopped``
+    other_clusters: List[Cluster]
     disks: List[Disk]
     lock_file: Optional[LockFile]
     control: Optional[ControlData]
@@ -147,7 +149,24 @@ if [ -n "$D" ]; then
     fi
     for f in standby recovery; do [ -e "$D/$f.signal" ] && printf '%s=1\n' "$f"; done
     [ -e "$D/backup_label" ] && echo backup_label=1
+    for f in global global/pg_control base pg_wal; do [ -e "$D/$f" ] && printf 'holds_%s=1\n' "$f"; done
+    if [ -r "$D/base" ] && [ -x "$D/base" ]; then
+        databases=0
+        for f in "$D"/base/[0-9]*; do [ -d "$f" ] && databases=$((databases + 1)); done
+        printf 'databases=%s\n' "$databases"
+    fi
     result 0
+
+    if [ -z "$version" ] && [ -n "$M" ]; then
+        section clusters
+        printf '%s\n' "$M" | while IFS= read -r mount; do
+            for f in "$mount" "$mount/data" "$mount"/*/docker; do
+                first_line "$f/PG_VERSION"
+                case $line in ''|*[!0-9.]*) ;; *) printf '%s=%s\n' "$line" "$f" ;; esac
+            done
+        done
+        result 0
+    fi
 
     wal=; [ -d "$D/pg_wal" ] && wal=$D/pg_wal
     section space; df -Pk "$D" ${wal:+"$wal"} 2>&1; result $?
@@ -207,6 +226,9 @@ value_of() { # of a line "$1: value" in $control
     found=
     case $control in *"$1:"*) found=${control#*"$1:"}; found=${found%%"$nl"*}; found=${found##* } ;; esac
 }
+if [ -n "$STOPPED" ] && [ -n "$B" ]; then
+    section program; "$B/postgres" -V 2>&1; result $?
+fi
 if [ -n "$STOPPED" ] && [ -n "$D" ] && [ -n "$B" ]; then
     value_of 'Latest checkpoint location'; lsn=$found
     value_of "Latest checkpoint's TimeLineID"; timeline=$found
@@ -272,11 +294,13 @@ def script(
     stopped: bool,
     arguments: Sequence[str] = (),
     log_lines: int = 100,
+    mounts: Sequence[str] = (),
 ) -> str:
     """The text for ``sh -c`` (dash, busybox, bash); it changes nothing, and always exits 0.
 
     ``data_directory`` None: that of the running postmaster, else ``$PGDATA``. ``stopped`` adds what only a server that
     is down needs (is the checkpoint readable, is the configuration valid), with the server's own ``arguments``.
+    ``mounts``: where to look for a cluster if the data directory holds none.
     ``lock_file.pid_alive`` speaks of the pid namespace it runs in: run elsewhere (a toolbox), the caller knows better.
     """
     if arguments and arguments[0].rsplit("/", 1)[-1] in ("postgres", "postmaster"):
@@ -293,6 +317,7 @@ def script(
         "B": bin_directory or "",
         "STOPPED": "1" if stopped else "",
         "CHECK": check,
+        "M": "\n".join(mount for mount in mounts if "\n" not in mount),
         "LOG_BYTES": str(max(65536, 600 * log_lines)),
     }
     head = ["echo look %s %d" % (token, log_lines)]
@@ -309,6 +334,8 @@ def parse(out: str) -> Look:
     """The script's output as facts; whatever is missing or strange becomes null, never an exception."""
     look: Look = {
         "data_directory": None,
+        "program_version": None,
+        "other_clusters": [],
         "disks": [],
         "lock_file": None,
         "control": None,
@@ -336,6 +363,12 @@ def parse(out: str) -> Look:
     else:
         look["data_directory"] = _data_directory(path, stats, where, details, sections.get("stat"), look["errors"])
         look["disks"] = _disks(path, stats, sections, look["errors"])
+    look["program_version"] = _program_version(sections)
+    look["other_clusters"] = [
+        {"path": found, "version": version}
+        for version, _equals, found in (row.partition("=") for row in _text(sections, "clusters").splitlines())
+        if found
+    ]
     look["lock_file"] = _lock_file(sections, look["errors"])
     if look["data_directory"] is not None and look["data_directory"]["exists"]:
         look["control"] = _control(
@@ -424,9 +457,18 @@ def _data_directory(
         "expected_uid": expected,
         "version": details.get("version"),
         "entries": whole(details.get("entries")),
+        "cluster_files": [name[len("holds_") :] for name in details if name.startswith("holds_")]
+        if "entries" in details
+        else None,
+        "databases": whole(details.get("databases")),
         "standby_signal": "standby" in details,
         "recovery_signal": "recovery" in details,
     }
+
+
+def _program_version(sections: Dict[str, _Section]) -> Optional[str]:
+    found = re.search(r"^postgres \(.*?\) (\d+(?:\.\d+|\w+)?)", _text(sections, "program"), re.MULTILINE)
+    return found.group(1) if found else None
 
 
 def _disks(path: str, stats: Dict[str, _Stat], sections: Dict[str, _Section], errors: Dict[str, str]) -> List[Disk]:

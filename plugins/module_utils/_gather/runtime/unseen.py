@@ -34,6 +34,8 @@ def unseen(name: str, state: str) -> ServerFacts:
         "postmaster_state": None,
         "processes": [],
         "data_directory": None,
+        "program_version": None,
+        "other_clusters": [],
         "disks": [],
         "mounts": [],
         "nofile_soft": None,

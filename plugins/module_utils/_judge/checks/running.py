@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, List, NamedTuple, Optional
 
+from ..._core.numbers import whole
 from ..._core.text import count, duration, line, size
 from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, when, wire_line
 
 if TYPE_CHECKING:
-    from ..._model.facts import Disk, Facts, LogEntry, ServerFacts
+    from ..._model.facts import Cluster, DataDirectory, Disk, Facts, LogEntry, ServerFacts
 
 QUESTION = "running"
 ANSWERING = ("accepting", "rejecting", "silent")
@@ -39,7 +40,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         return _from_outside(facts)
     if not down(facts):
         return Answer(QUESTION, YES, _running(server), findings=tuple(_findings(server)))
-    reason = _why(server)
+    reason, cluster = _why(server), _cluster(server)
     evidence = _state(server) + reason.evidence if reason.cause == "unknown" else reason.evidence + _state(server)
     return Answer(
         QUESTION,
@@ -54,6 +55,8 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             directory=_directory(server),
             engine=server["engine_command"] or "docker",
             loop=" (restart loop)" if server["restart_loop"] else "",
+            data_version=cluster["version"] if cluster else None,
+            program_version=server["program_version"],
         ),
     )
 
@@ -64,6 +67,8 @@ def _why(server: ServerFacts) -> Reason:
     for reason in (
         _port_taken(server, entries),
         _missing(server),
+        _incompatible(server),
+        _not_initialised(server),
         _out_of_memory(server),
         _disk_full(server),
         _permission(server),
@@ -104,6 +109,66 @@ def _missing(server: ServerFacts) -> Optional[Reason]:
     if server["state"] != "missing":
         return None
     return Reason("missing_container", ["service %s has no container" % (server["service"] or server["name"])])
+
+
+def _incompatible(server: ServerFacts) -> Optional[Reason]:
+    """Another major version cannot read the data, and its tools take the control file for damaged."""
+    program = server["program_version"]
+    if not program:
+        return None
+    other = _cluster(server)
+    if other is None or _major(other["version"]) == _major(program):
+        return None
+    evidence = ["%s is a cluster of PostgreSQL %s" % (other["path"], other["version"])]
+    evidence.append("the server program is PostgreSQL %s" % program)
+    if other["path"] != _directory(server):
+        evidence.append("its own data directory %s holds no cluster" % _directory(server))
+    return Reason("incompatible_version", evidence)
+
+
+def _cluster(server: ServerFacts) -> Optional[Cluster]:
+    """The cluster in its data directory; where there is none, the one that its mounts hold instead."""
+    directory = server["data_directory"]
+    if directory and directory["version"]:
+        return {"path": directory["path"], "version": directory["version"]}
+    return next(iter(server["other_clusters"]), None)
+
+
+def _major(version: str) -> str:
+    """PostgreSQL's manual, "Upgrading a PostgreSQL Cluster": the first number; before 10 the first two."""
+    parts = version.split(".")
+    return ".".join(parts[: 1 if (whole(parts[0]) or 0) >= 10 else 2])
+
+
+def _not_initialised(server: ServerFacts) -> Optional[Reason]:
+    """Nothing that could be damaged. A container that has never run makes its cluster when it does."""
+    directory = server["data_directory"]
+    if directory is None or server["state"] == "created" or _finished(directory):
+        return None
+    path, entries = directory["path"], directory["entries"]
+    if not directory["exists"]:
+        text = "data directory %s does not exist: is its volume mounted?" % path
+    elif entries == 0:
+        text = "data directory %s is empty: is its volume mounted?" % path
+    elif not directory["cluster_files"] and directory["version"] is None:
+        text = "data directory %s holds %s, but no cluster" % (path, count(entries or 0, "other file"))
+    else:
+        text = "initdb did not finish in %s: it has no database but template1" % path
+    other = [
+        "%s holds a cluster of PostgreSQL %s, which the server does not use" % (each["path"], each["version"])
+        for each in server["other_clusters"]
+    ]
+    return Reason("not_initialised", [text, *other])
+
+
+def _finished(directory: DataDirectory) -> bool:
+    """initdb makes template1 first and the control file with it, then the other databases."""
+    if not directory["exists"] or directory["entries"] == 0:
+        return False
+    files, databases = directory["cluster_files"], directory["databases"]
+    if files is None:  # it may not be read
+        return True
+    return (databases or 0) > 1 or (databases is None and bool(files))
 
 
 def _out_of_memory(server: ServerFacts) -> Optional[Reason]:
@@ -165,8 +230,6 @@ def _files(server: ServerFacts) -> Optional[Reason]:
 
 def _damaged(server: ServerFacts) -> Optional[Reason]:
     directory, control = server["data_directory"], server["control"]
-    if directory and (not directory["exists"] or directory["entries"] == 0):
-        return None  # nothing there is no damage: more likely a volume that was not mounted
     evidence = []
     if directory and directory["version"] is None and directory["entries"]:
         evidence.append("%s has no PG_VERSION" % directory["path"])
@@ -293,13 +356,7 @@ def _shut_down(state: Optional[str]) -> bool:
 
 
 def _hints(server: ServerFacts) -> List[str]:
-    directory = server["data_directory"]
-    hints = [_engine(server["engine_error"])] if server["engine_error"] else []
-    if directory and not directory["exists"]:
-        hints.append("data directory %s does not exist: is its volume mounted?" % directory["path"])
-    elif directory and directory["entries"] == 0:
-        hints.append("data directory %s is empty: is its volume mounted?" % directory["path"])
-    return hints
+    return [_engine(server["engine_error"])] if server["engine_error"] else []
 
 
 def _state(server: ServerFacts) -> List[str]:
@@ -381,5 +438,7 @@ CAUSES = (
     "stale_lock_file",
     "port_conflict",
     "missing_container",
+    "incompatible_version",
+    "not_initialised",
     "unknown",
 )

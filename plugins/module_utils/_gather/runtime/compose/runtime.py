@@ -114,6 +114,8 @@ class ComposeRuntime:
             "postmaster_state": postmaster["state"] if postmaster else None,
             "processes": _containers.processes(rows),
             "data_directory": look["data_directory"] if look is not None else None,
+            "program_version": look["program_version"] if look is not None else None,
+            "other_clusters": look["other_clusters"] if look is not None else [],
             "disks": look["disks"] if look is not None else self._disks(view, inspected),
             "mounts": _containers.mounts(inspected),
             "nofile_soft": soft,
@@ -135,11 +137,12 @@ class ComposeRuntime:
     ) -> Tuple[_look.Look, bool]:
         """The look script's answer, and whether it ran in the container itself."""
         words = _containers.arguments(inspected)
+        mounts = [mount["destination"] for mount in _containers.mounts(inspected)]
         directory = self._data_directory or _containers.data_directory(inspected)
         if state == "running" and not restart_loop:
             pid = view.enterable(inspected)
             stopped = pid is not None and beside.postmaster(pid) is None
-            text = _look.script(self._data_directory, self._bin_directory, stopped, words, self._log_lines)
+            text = _look.script(self._data_directory, self._bin_directory, stopped, words, self._log_lines, mounts)
             try:
                 done = view.engine.run(inspected["Id"], ["sh", "-c", text], deadline, user="0:0")
             except EngineError:
@@ -151,7 +154,7 @@ class ComposeRuntime:
         directory = directory or _likely(inspected)
         if directory is not None and _containers.mount_of(inspected, directory) is None:
             return self._look_at_layer(view, inspected, directory, deadline), False
-        text = _look.script(directory, self._bin_directory, state != "paused", words, self._log_lines)
+        text = _look.script(directory, self._bin_directory, state != "paused", words, self._log_lines, mounts)
         done = view.engine.toolbox(
             inspected["Image"],
             ["sh", "-c", text],
@@ -177,6 +180,8 @@ class ComposeRuntime:
             "expected_uid": None,
             "version": None,
             "entries": None,
+            "cluster_files": None,
+            "databases": None,
             "standby_signal": False,
             "recovery_signal": False,
         }

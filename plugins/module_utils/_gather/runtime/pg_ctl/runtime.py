@@ -105,6 +105,8 @@ class PgCtlRuntime:
             "postmaster_state": postmaster.state if postmaster is not None else None,
             "processes": [process.fact() for process in processes],
             "data_directory": self._expecting(look["data_directory"], postmaster),
+            "program_version": look["program_version"],
+            "other_clusters": look["other_clusters"],
             "disks": look["disks"],
             "nofile_soft": look["nofile_soft"],
             "nofile_hard": look["nofile_hard"],
