@@ -34,7 +34,7 @@ EXAMPLES = r"""
 RETURN = r"""
 # Written by scripts/returns.py.
 target:
-  description: The server that was looked at.
+  description: The server that was checked.
   returned: success
   type: dict
   contains:
@@ -117,7 +117,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: The steps that brought nothing, and why.
+  description: The steps that failed, and why.
   returned: success
   type: dict
   sample: {}
@@ -145,7 +145,7 @@ activity:
           description: Its backend's pid, as the server sees it.
           type: int
         backend_start:
-          description: When it connected; empty where that may not be seen.
+          description: When it connected; empty without the right to see it.
           type: str
         user:
           description: Its role; null when unknown.
@@ -182,8 +182,8 @@ activity:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null where it may not be
-            seen.
+          description: Its last query, secrets masked, at most 200 characters; null without the right
+            to see it.
           type: str
     blocking:
       description: Who waits for whom.
@@ -217,7 +217,7 @@ activity:
           description: Its backend's pid, as the server sees it.
           type: int
         backend_start:
-          description: When it connected; empty where that may not be seen.
+          description: When it connected; empty without the right to see it.
           type: str
         user:
           description: Its role; null when unknown.
@@ -254,8 +254,8 @@ activity:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null where it may not be
-            seen.
+          description: Its last query, secrets masked, at most 200 characters; null without the right
+            to see it.
           type: str
     prepared:
       description: Prepared transactions, the oldest first, at most 50.

@@ -98,7 +98,7 @@ sessions:
       description: Its backend's pid, as the server sees it.
       type: int
     backend_start:
-      description: When it connected; empty where that may not be seen.
+      description: When it connected; empty without the right to see it.
       type: str
     user:
       description: Its role; null when unknown.
@@ -135,7 +135,8 @@ sessions:
       description: Whether its role is a superuser; null when unknown.
       type: bool
     query:
-      description: Its last query, secrets masked, at most 200 characters; null where it may not be seen.
+      description: Its last query, secrets masked, at most 200 characters; null without the right to see
+        it.
       type: str
     backend_type:
       description: The kind of process, such as "client backend".

@@ -35,7 +35,7 @@ EXAMPLES = r"""
 RETURN = r"""
 # Written by scripts/returns.py.
 target:
-  description: The server that was looked at.
+  description: The server that was checked.
   returned: success
   type: dict
   contains:
@@ -116,7 +116,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: The steps that brought nothing, and why.
+  description: The steps that failed, and why.
   returned: success
   type: dict
   sample: {}
@@ -182,7 +182,7 @@ connections:
           description: Its backend's pid, as the server sees it.
           type: int
         backend_start:
-          description: When it connected; empty where that may not be seen.
+          description: When it connected; empty without the right to see it.
           type: str
         user:
           description: Its role; null when unknown.
@@ -219,8 +219,8 @@ connections:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null where it may not be
-            seen.
+          description: Its last query, secrets masked, at most 200 characters; null without the right
+            to see it.
           type: str
     idle_in_transaction:
       description: Those idle in a transaction, the longest first, at most 50.
@@ -231,7 +231,7 @@ connections:
           description: Its backend's pid, as the server sees it.
           type: int
         backend_start:
-          description: When it connected; empty where that may not be seen.
+          description: When it connected; empty without the right to see it.
           type: str
         user:
           description: Its role; null when unknown.
@@ -268,8 +268,8 @@ connections:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null where it may not be
-            seen.
+          description: Its last query, secrets masked, at most 200 characters; null without the right
+            to see it.
           type: str
     long_idle:
       description: How many have been idle for at least O(idle_minutes).
@@ -372,8 +372,7 @@ processes:
         Z zombie.'
       type: str
     title:
-      description: 'A backend''s title says whom it serves: "postgres: app shop 10.0.0.7(51234) idle in
-        transaction".'
+      description: 'A backend''s title names its client: "postgres: app shop 10.0.0.7(51234) idle in transaction".'
       type: str
   sample:
     - pid: 28482

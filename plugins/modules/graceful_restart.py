@@ -197,7 +197,7 @@ clients:
           description: The HTTP status; null when there was no answer.
           type: int
         ok:
-          description: Whether the status is 200, and a JSON answer says nothing bad about its health.
+          description: Whether the status is 200, and a JSON answer does not report a problem.
           type: bool
         body:
           description: At most 300 characters of the answer, secrets masked; null when unknown.

@@ -36,7 +36,7 @@ EXAMPLES = r"""
 RETURN = r"""
 # Written by scripts/returns.py.
 target:
-  description: The server that was looked at.
+  description: The server that was checked.
   returned: success
   type: dict
   contains:
@@ -114,7 +114,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: The steps that brought nothing, and why.
+  description: The steps that failed, and why.
   returned: success
   type: dict
   sample: {}
@@ -143,7 +143,7 @@ clients:
       description: V(running), V(exited), V(missing), ... as the server's state.
       type: str
     place:
-      description: 'Where it was looked from: V(namespace) (the container''s own), V(toolbox) (a container
+      description: 'Where it was examined from: V(namespace) (the container''s own), V(toolbox) (a container
         beside it), V(here) or V(none).'
       type: str
     application_name:
@@ -199,7 +199,7 @@ clients:
             "target".'
           type: str
     resolution:
-      description: How the server's name resolved; null when it was not looked up.
+      description: How the server's name resolved; null without a lookup.
       type: dict
       contains:
         name:
@@ -252,7 +252,7 @@ clients:
           description: Such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432".
           type: str
         outcome:
-          description: V(accepting) (asked for a password, or let us in), V(rejecting) (answered with
+          description: V(accepting) (asked for a password, or logged us in), V(rejecting) (answered with
             an error), V(silent) (connected, nothing came), V(refused), V(unreachable), V(timeout) (no
             connection), V(missing) (no such socket), V(not_postgresql).
           type: str
@@ -289,8 +289,8 @@ clients:
           description: The error's text; null without an error.
           type: str
         method:
-          description: 'How the server asked for it: V(trust), V(password), V(md5), V(scram-sha-256),
-            ...; null when unknown.'
+          description: 'The authentication method: V(trust), V(password), V(md5), V(scram-sha-256), ...;
+            null when unknown.'
           type: str
         tls:
           description: Whether the connection was encrypted.
@@ -302,7 +302,7 @@ clients:
           description: How long it took.
           type: float
     password_matches:
-      description: Whether its password fits the stored verifier; null when either cannot be read.
+      description: Whether its password matches the stored verifier; null when either cannot be read.
       type: bool
     health:
       description: Its health page; null when none was declared, or it could not be asked.
@@ -315,7 +315,7 @@ clients:
           description: The HTTP status; null when there was no answer.
           type: int
         ok:
-          description: Whether the status is 200, and a JSON answer says nothing bad about its health.
+          description: Whether the status is 200, and a JSON answer does not report a problem.
           type: bool
         body:
           description: At most 300 characters of the answer, secrets masked; null when unknown.

@@ -107,8 +107,7 @@ blocks:
       description: For how long it had been waiting.
       type: float
     query:
-      description: The query that waits, secrets masked, at most 200 characters; null where it may not
-        be seen.
+      description: Its query, secrets masked, at most 200 characters; null without the right to see it.
       type: str
   sample:
     - pid: 12541

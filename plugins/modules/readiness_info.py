@@ -34,7 +34,7 @@ EXAMPLES = r"""
 RETURN = r"""
 # Written by scripts/returns.py.
 target:
-  description: The server that was looked at.
+  description: The server that was checked.
   returned: success
   type: dict
   contains:
@@ -112,7 +112,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: The steps that brought nothing, and why.
+  description: The steps that failed, and why.
   returned: success
   type: dict
   sample: {}
@@ -139,9 +139,9 @@ wire:
       description: Such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432".
       type: str
     outcome:
-      description: V(accepting) (asked for a password, or let us in), V(rejecting) (answered with an error),
-        V(silent) (connected, nothing came), V(refused), V(unreachable), V(timeout) (no connection), V(missing)
-        (no such socket), V(not_postgresql).
+      description: V(accepting) (asked for a password, or logged us in), V(rejecting) (answered with an
+        error), V(silent) (connected, nothing came), V(refused), V(unreachable), V(timeout) (no connection),
+        V(missing) (no such socket), V(not_postgresql).
       type: str
     severity:
       description: Of the error, never localised, such as "FATAL"; null without an error.
@@ -164,7 +164,7 @@ wire:
       message: null
       elapsed_ms: 30.17
 configured:
-  description: What the server was told; null when SQL did not get through.
+  description: The configuration the server runs with; null when SQL did not get through.
   returned: success
   type: dict
   contains:
@@ -175,7 +175,7 @@ configured:
       description: The setting of that name.
       type: int
     socket_directories:
-      description: The setting unix_socket_directories; null where it may not be read.
+      description: The setting unix_socket_directories; null without the right to read it.
       type: str
     ssl:
       description: The setting of that name.
@@ -190,7 +190,7 @@ configured:
       description: When the configuration files were last loaded; null when unknown.
       type: str
     file_errors:
-      description: Errors in the configuration files; empty where they may not be read.
+      description: Errors in the configuration files; empty without the right to read them.
       type: list
       elements: dict
       contains:
@@ -218,7 +218,7 @@ configured:
           description: The value that is in force until then.
           type: str
     hba_rules:
-      description: The rules of C(pg_hba.conf); null where they may not be read.
+      description: The rules of C(pg_hba.conf); null without the right to read them.
       type: list
       elements: dict
       contains:
@@ -226,7 +226,7 @@ configured:
           description: Its number; null before PostgreSQL 16 and for a line with an error.
           type: int
         file_name:
-          description: The file it stands in; null when unknown.
+          description: The file it is in; null when unknown.
           type: str
         line_number:
           description: Its line in the file.
@@ -260,7 +260,7 @@ configured:
           description: Why the line cannot be used; null when it can.
           type: str
     hba_file:
-      description: The path of C(pg_hba.conf); null where it may not be read.
+      description: The path of C(pg_hba.conf); null without the right to read it.
       type: str
   sample:
     listen_addresses: 127.0.0.1

@@ -34,7 +34,7 @@ EXAMPLES = r"""
 RETURN = r"""
 # Written by scripts/returns.py.
 target:
-  description: The server that was looked at.
+  description: The server that was checked.
   returned: success
   type: dict
   contains:
@@ -112,7 +112,7 @@ findings:
       elements: str
   sample: []
 errors:
-  description: The steps that brought nothing, and why.
+  description: The steps that failed, and why.
   returned: success
   type: dict
   sample: {}
@@ -124,7 +124,7 @@ elapsed_ms:
     server: 88.3
     total: 91.7
 server:
-  description: The server's process and what it stands on; null when unknown.
+  description: The server's process, storage and log; null when unknown.
   returned: success
   type: dict
   contains:
@@ -151,7 +151,7 @@ server:
       description: The signal that ended it, from the exit code (137 is 9); null when none did.
       type: int
     out_of_memory:
-      description: Whether the kernel ended it for want of memory; null when unknown.
+      description: Whether the OOM killer ended it; null when unknown.
       type: bool
     engine_error:
       description: Why the engine could not start the container; null when it says nothing.
@@ -198,7 +198,7 @@ server:
             Z zombie.'
           type: str
         title:
-          description: 'A backend''s title says whom it serves: "postgres: app shop 10.0.0.7(51234) idle
+          description: 'A backend''s title names its client: "postgres: app shop 10.0.0.7(51234) idle
             in transaction".'
           type: str
     data_directory:
@@ -261,10 +261,10 @@ server:
       elements: dict
       contains:
         role:
-          description: V(data), or V(wal) where pg_wal lies on a file system of its own.
+          description: V(data), or V(wal) where pg_wal is on a file system of its own.
           type: str
         path:
-          description: The directory that was asked about.
+          description: The directory whose file system this is.
           type: str
         total_bytes:
           description: Its size.
@@ -350,7 +350,7 @@ server:
           description: Whether C(pg_waldump) can read that record; null unless the server is stopped.
           type: bool
         message:
-          description: What the tool said when it failed, else null.
+          description: Its error message when it failed, else null.
           type: str
     configuration:
       description: Whether its configuration is accepted; null unless the server is down.
@@ -360,7 +360,7 @@ server:
           description: Whether it does; null when unknown.
           type: bool
         message:
-          description: What it said when it did not, else null.
+          description: Its error message when it does not, else null.
           type: str
     listening:
       description: The TCP sockets that listen where the server lives; null when unknown.

@@ -65,7 +65,7 @@ schema:
   type: int
   sample: 1
 target:
-  description: The server that was looked at.
+  description: The server that was checked.
   returned: success
   type: dict
   contains:
@@ -95,7 +95,7 @@ verdict:
       description: What is wrong; V(healthy) when nothing is.
       type: str
     cause:
-      description: Why it is wrong; null when nothing is, or nobody can say.
+      description: Why it is wrong; null when nothing is, or the cause is unknown.
       type: str
     question:
       description: The question that was answered with no; null when none was.
@@ -124,20 +124,20 @@ verdict:
           description: The command to paste.
           type: str
     escalation:
-      description: Who must be told.
+      description: Who has to be informed.
       type: dict
       contains:
         to:
           description: V(none), V(dba) or V(emergency).
           type: str
         after_minutes:
-          description: When, in minutes from now, 0 is at once; null when nobody must be told.
+          description: Minutes from now, 0 is immediately; null when nobody has to be informed.
           type: int
         reason:
           description: Why.
           type: str
         or_if:
-          description: What makes it due at once; null when nothing does.
+          description: What makes it due immediately; null when nothing does.
           type: str
   sample:
     code: pool_exhausted
@@ -216,10 +216,10 @@ facts:
   type: dict
   contains:
     target:
-      description: The server that was looked at.
+      description: The server that was checked.
       type: dict
     server:
-      description: Its process and what it stands on; null when it could not be looked at.
+      description: Its process, storage and log; null when it could not be examined.
       type: dict
     wire:
       description: What each address answered to a start-up packet.
@@ -236,7 +236,7 @@ facts:
       description: Why SQL did not get through; null when it did.
       type: dict
     errors:
-      description: The steps that brought nothing, and why.
+      description: The steps that failed, and why.
       type: dict
 facts_json:
   description: 'With O(compact=true): the facts as one JSON text; null otherwise.'

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules return that only look."""
+"""What the modules that only read return."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Finding(TypedDict):
 class Question(TypedDict):
     """One question of the decision tree, asked alone."""
 
-    target: model.TargetFacts  # the server that was looked at
+    target: model.TargetFacts  # the server that was checked
     question: str  # the question that was asked
     answer: str  # `yes`, `no`, or `not_asked` when it could not be answered
     detail: str  # the answer in one line
@@ -31,17 +31,17 @@ class Question(TypedDict):
     cause: Optional[str]  # the verdict's cause; null unless the answer is `no`
     evidence: list[str]  # the readings that prove the answer `no`, the decisive one first
     findings: list[Finding]  # everything else that was noticed
-    errors: dict[str, str]  # the steps that brought nothing, and why
+    errors: dict[str, str]  # the steps that failed, and why
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
 
 
 class ServerInfo(Question):
-    server: Optional[model.ServerFacts]  # the server's process and what it stands on
+    server: Optional[model.ServerFacts]  # the server's process, storage and log
 
 
 class ReadinessInfo(Question):
     wire: list[model.WireAnswer]  # what each address answered to a start-up packet
-    configured: Optional[model.Configured]  # what the server was told; null when SQL did not get through
+    configured: Optional[model.Configured]  # the configuration the server runs with; null when SQL did not get through
     started_at: Optional[str]  # when the server started; null when SQL did not get through
     listening: Optional[list[model.Listening]]  # the TCP sockets that listen where the server lives
     lock_file: Optional[model.LockFile]  # what `postmaster.pid` says; null when there is no such file
@@ -63,7 +63,7 @@ class LoginInfo(Question):
     clients: list[model.ClientFacts]  # each client from its own place
     roles: Optional[list[model.Role]]  # the roles that the clients log in as; null when SQL did not get through
     databases: Optional[list[model.Database]]  # the databases they ask for; null when SQL did not get through
-    hba_rules: Optional[list[model.HbaRule]]  # the rules of `pg_hba.conf`; null when they may not be read
+    hba_rules: Optional[list[model.HbaRule]]  # the rules of `pg_hba.conf`; null without the right to read them
 
 
 class ActivityInfo(Question):
@@ -79,25 +79,25 @@ class Remedy(TypedDict):
 
 
 class Escalation(TypedDict):
-    """Who must be told."""
+    """Who has to be informed."""
 
     to: str  # `none`, `dba` or `emergency`
-    after_minutes: Optional[int]  # when, in minutes from now, 0 is at once; null when nobody must be told
+    after_minutes: Optional[int]  # minutes from now, 0 is immediately; null when nobody has to be informed
     reason: str  # why
-    or_if: Optional[str]  # what makes it due at once; null when nothing does
+    or_if: Optional[str]  # what makes it due immediately; null when nothing does
 
 
 class Verdict(TypedDict):
     """The answer."""
 
     code: str  # what is wrong; `healthy` when nothing is
-    cause: Optional[str]  # why it is wrong; null when nothing is, or nobody can say
+    cause: Optional[str]  # why it is wrong; null when nothing is, or the cause is unknown
     question: Optional[str]  # the question that was answered with no; null when none was
     severity: str  # `ok`, `warning`, `critical` or `emergency`
     summary: str  # the verdict in one line
     evidence: list[str]  # the readings that prove it, the decisive one first
     remedy: Optional[Remedy]  # the playbook that fixes it; null when there is no safe one
-    escalation: Escalation  # who must be told
+    escalation: Escalation  # who has to be informed
 
 
 class Step(TypedDict):
@@ -113,7 +113,7 @@ class Triage(TypedDict):
     """All questions, and one verdict."""
 
     schema: int  # version of this result's shape
-    target: model.TargetFacts  # the server that was looked at
+    target: model.TargetFacts  # the server that was checked
     verdict: Verdict  # the answer
     path: list[Step]  # the questions in the order in which they are asked
     findings: list[Finding]  # everything that was noticed, the worst first

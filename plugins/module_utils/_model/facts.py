@@ -18,7 +18,7 @@ from typing import Dict, List, Optional, TypedDict
 
 
 class TargetFacts(TypedDict):
-    """The server that was looked at."""
+    """The server that was checked."""
 
     host: str  # name of the host
     runtime: str  # the value of the option `runtime`
@@ -31,7 +31,7 @@ class Process(TypedDict):
 
     pid: int  # as seen from the host, also for a process in a container
     state: str  # first letter of `ps`'s STAT: R running, S sleeping, D waiting for I/O, T stopped, Z zombie
-    title: str  # a backend's title says whom it serves: "postgres: app shop 10.0.0.7(51234) idle in transaction"
+    title: str  # a backend's title names its client: "postgres: app shop 10.0.0.7(51234) idle in transaction"
 
 
 class DataDirectory(TypedDict):
@@ -60,8 +60,8 @@ class Cluster(TypedDict):
 class Disk(TypedDict):
     """A file system the server writes to."""
 
-    role: str  # `data`, or `wal` where pg_wal lies on a file system of its own
-    path: str  # the directory that was asked about
+    role: str  # `data`, or `wal` where pg_wal is on a file system of its own
+    path: str  # the directory whose file system this is
     total_bytes: int  # its size
     free_bytes: int  # what the server's unprivileged user can still use
     total_inodes: Optional[int]  # null where the file system has no fixed number
@@ -99,14 +99,14 @@ class ControlData(TypedDict):
     checkpoint_lsn: Optional[str]  # where the last checkpoint's record starts
     checkpoint_wal_file: Optional[str]  # the WAL file that recovery would need first
     checkpoint_readable: Optional[bool]  # whether `pg_waldump` can read that record; null unless the server is stopped
-    message: Optional[str]  # what the tool said when it failed, else null
+    message: Optional[str]  # its error message when it failed, else null
 
 
 class Configuration(TypedDict):
     """Whether `postgres -C` accepts the configuration, with the server's own arguments."""
 
     valid: Optional[bool]  # whether it does
-    message: Optional[str]  # what it said when it did not, else null
+    message: Optional[str]  # its error message when it does not, else null
 
 
 class Listening(TypedDict):
@@ -145,7 +145,7 @@ class Network(TypedDict):
 
 
 class ServerFacts(TypedDict):
-    """The server's process and what it stands on."""
+    """The server's process, storage and log."""
 
     name: str  # the container's name, or the data directory
     service: Optional[str]  # the Compose service; null without Compose
@@ -155,7 +155,7 @@ class ServerFacts(TypedDict):
     state: str
     exit_code: Optional[int]  # how it exited; null when it runs
     signal: Optional[int]  # the signal that ended it, from the exit code (137 is 9); null when none did
-    out_of_memory: Optional[bool]  # whether the kernel ended it for want of memory
+    out_of_memory: Optional[bool]  # whether the OOM killer ended it
     engine_error: Optional[str]  # why the engine could not start the container; null when it says nothing
     started_at: Optional[str]  # when it was last started
     finished_at: Optional[str]  # when it last ended; null when it never did
@@ -191,7 +191,7 @@ class WireAnswer(TypedDict):
 
     kind: str  # `socket`, `network` (the server's own address), `loopback`, `published` or `login_host`
     address: str  # such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432"
-    # `accepting` (asked for a password, or let us in), `rejecting` (answered with an error), `silent` (connected,
+    # `accepting` (asked for a password, or logged us in), `rejecting` (answered with an error), `silent` (connected,
     # nothing came), `refused`, `unreachable`, `timeout` (no connection), `missing` (no such socket), `not_postgresql`
     outcome: str
     severity: Optional[str]  # of the error, never localised, such as "FATAL"; null without an error
@@ -230,7 +230,7 @@ class LoginAttempt(TypedDict):
     severity: Optional[str]  # of the server's error, never localised; null without an error
     sqlstate: Optional[str]  # of the server's error; null without an error
     message: Optional[str]  # the error's text; null without an error
-    method: Optional[str]  # how the server asked for it: `trust`, `password`, `md5`, `scram-sha-256`, ...
+    method: Optional[str]  # the authentication method: `trust`, `password`, `md5`, `scram-sha-256`, ...
     tls: bool  # whether the connection was encrypted
     source_address: Optional[str]  # the client's address as pg_hba.conf sees it; null on a Unix socket
     elapsed_ms: float  # how long it took
@@ -253,7 +253,7 @@ class Health(TypedDict):
 
     url: str  # its address
     status: Optional[int]  # the HTTP status; null when there was no answer
-    ok: bool  # whether the status is 200, and a JSON answer says nothing bad about its health
+    ok: bool  # whether the status is 200, and a JSON answer does not report a problem
     body: Optional[str]  # at most 300 characters of the answer, secrets masked
     error: Optional[str]  # why there was no answer, else null
 
@@ -264,17 +264,18 @@ class ClientFacts(TypedDict):
     service: str  # the service's name
     name: str  # the container's name, or "here"
     state: str  # `running`, `exited`, `missing`, ... as the server's state
-    # where it was looked from: `namespace` (the container's own), `toolbox` (a container beside it), `here` or `none`
+    # where it was examined from: `namespace` (the container's own), `toolbox` (a container beside it), `here` or `none`
     place: str
     application_name: Optional[str]  # the application_name it is known by; null when none was declared
     networks: List[Network]  # the container's networks
     shared_networks: List[str]  # the networks that both the client and the server are attached to
     login: Optional[ClientLogin]  # its settings; null when none were found
-    resolution: Optional[Resolution]  # how the server's name resolved; null when it was not looked up
+    resolution: Optional[Resolution]  # how the server's name resolved; null without a lookup
     reach: Optional[Reach]  # whether TCP connections open; null when there was no address to try
     startup: Optional[WireAnswer]  # what the server answered to a start-up packet; null when it was not sent
     attempt: Optional[LoginAttempt]  # how a login went; null when none was tried
-    password_matches: Optional[bool]  # whether its password fits the stored verifier; null when either cannot be read
+    # whether its password matches the stored verifier; null when either cannot be read
+    password_matches: Optional[bool]
     health: Optional[Health]  # its health page; null when none was declared, or it could not be asked
     error: Optional[str]  # why this client could not be examined, else null
 
@@ -283,20 +284,20 @@ class SnapshotError(TypedDict):
     """Why SQL did not get through."""
 
     sqlstate: Optional[str]  # the server's SQLSTATE; null when it never answered
-    message: str  # what was said
+    message: str  # the error message
     kind: str  # `connection`, `statement`, `deadline` or `unavailable`
 
 
 class Facts(TypedDict):
     """All that was read."""
 
-    target: TargetFacts  # the server that was looked at
-    server: Optional[ServerFacts]  # its process and what it stands on; null when it could not be looked at
+    target: TargetFacts  # the server that was checked
+    server: Optional[ServerFacts]  # its process, storage and log; null when it could not be examined
     wire: List[WireAnswer]  # what each address answered to a start-up packet
     clients: List[ClientFacts]  # each client from its own place
     snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through
     snapshot_error: Optional[SnapshotError]  # why SQL did not get through; null when it did
-    errors: Dict[str, str]  # the steps that brought nothing, and why
+    errors: Dict[str, str]  # the steps that failed, and why
 
 
 # --- the snapshot: one statement, one JSON document ------------------------------------------------------------------
@@ -306,7 +307,7 @@ class SessionRow(TypedDict):
     """A session of a client. Ages are in seconds at the snapshot's time."""
 
     pid: int  # its backend's pid, as the server sees it
-    backend_start: str  # when it connected; empty where that may not be seen
+    backend_start: str  # when it connected; empty without the right to see it
     user: Optional[str]  # its role
     database: Optional[str]  # its database
     application: str  # its application_name; empty when it gave none
@@ -318,7 +319,7 @@ class SessionRow(TypedDict):
     wait_event_type: Optional[str]  # what kind of thing it waits for; null when it does not wait
     wait_event: Optional[str]  # what it waits for; null when it does not wait
     superuser: bool  # whether its role is a superuser
-    query: Optional[str]  # its last query, secrets masked, at most 200 characters; null where it may not be seen
+    query: Optional[str]  # its last query, secrets masked, at most 200 characters; null without the right to see it
 
 
 class SessionGroup(TypedDict):
@@ -421,7 +422,7 @@ class HbaRule(TypedDict):
     """A rule of `pg_hba.conf`."""
 
     rule_number: Optional[int]  # its number; null before PostgreSQL 16 and for a line with an error
-    file_name: Optional[str]  # the file it stands in
+    file_name: Optional[str]  # the file it is in
     line_number: int  # its line in the file
     type: Optional[str]  # `local`, `host`, `hostssl`, `hostnossl`, `hostgssenc` or `hostnogssenc`
     database: Optional[List[str]]  # the databases it is for
@@ -443,9 +444,8 @@ class Role(TypedDict):
     valid_until: Optional[str]  # until when its password is valid; null without an end
     expired: Optional[bool]  # whether that time has passed; null when it does not exist
     connection_limit: Optional[int]  # its connection limit, -1 without one; null when it does not exist
-    verifier: Optional[
-        str
-    ]  # how its password is stored: `scram-sha-256`, `md5` or `none`; null when it may not be read
+    # how its password is stored: `scram-sha-256`, `md5` or `none`; null without the right to read it
+    verifier: Optional[str]
     member_of: List[str]  # the roles it is a member of, directly or not
 
 
@@ -476,19 +476,19 @@ class PendingSetting(TypedDict):
 
 
 class Configured(TypedDict):
-    """What the server was told."""
+    """The configuration the server runs with."""
 
     listen_addresses: str  # the setting of that name
     port: int  # the setting of that name
-    socket_directories: Optional[str]  # the setting unix_socket_directories; null where it may not be read
+    socket_directories: Optional[str]  # the setting unix_socket_directories; null without the right to read it
     ssl: bool  # the setting of that name
     password_encryption: Optional[str]  # the setting of that name
     log_destination: Optional[str]  # the setting of that name
     load_time: Optional[str]  # when the configuration files were last loaded
-    file_errors: List[FileError]  # errors in the configuration files; empty where they may not be read
+    file_errors: List[FileError]  # errors in the configuration files; empty without the right to read them
     pending_restart: List[PendingSetting]  # changed settings that wait for a restart
-    hba_rules: Optional[List[HbaRule]]  # the rules of `pg_hba.conf`; null where they may not be read
-    hba_file: Optional[str]  # the path of `pg_hba.conf`; null where it may not be read
+    hba_rules: Optional[List[HbaRule]]  # the rules of `pg_hba.conf`; null without the right to read them
+    hba_file: Optional[str]  # the path of `pg_hba.conf`; null without the right to read it
 
 
 class ChecksumFailures(TypedDict):
@@ -514,9 +514,8 @@ class Standby(TypedDict):
     client_address: Optional[str]  # where it comes from; null for a Unix socket
     state: str  # `streaming`, `catchup`, `startup`, `backup`, `stopping` or `unknown`
     sync_state: str  # `sync`, `async`, `quorum`, `potential` or `unknown`
-    replay_lag_seconds: Optional[
-        float
-    ]  # how far its replay is behind; null when it has caught up and nothing is written
+    # how far its replay is behind; null when it has caught up and nothing is written
+    replay_lag_seconds: Optional[float]
     replay_lag_bytes: Optional[int]  # how much WAL it has yet to replay
 
 
@@ -525,7 +524,7 @@ class Slot(TypedDict):
 
     name: str  # its name
     type: str  # `physical` or `logical`
-    active: bool  # whether somebody uses it
+    active: bool  # whether it is in use
     retained_bytes: Optional[int]  # WAL that is kept for it; null when it holds none
     wal_status: Optional[str]  # `reserved`, `extended`, `unreserved` or `lost`; null when it holds no WAL
 
@@ -535,13 +534,12 @@ class Receiver(TypedDict):
 
     status: Optional[str]  # the WAL receiver's status, such as "streaming"; null when none runs
     sender_host: Optional[str]  # the server it receives from; null when none runs
-    replay_lag_seconds: Optional[
-        float
-    ]  # age of the last replayed transaction; null when all that was received is replayed
+    # age of the last replayed transaction; null when all that was received is replayed
+    replay_lag_seconds: Optional[float]
 
 
 class Soundness(TypedDict):
-    """What says whether data and replication are healthy."""
+    """The state of data and replication."""
 
     checksum_failures: List[ChecksumFailures]  # databases in which checksums were wrong
     transaction_age: List[TransactionAge]  # every database's distance to wraparound, the oldest first
@@ -563,7 +561,7 @@ class Snapshot(TypedDict):
     connections: Connections  # the sessions of clients, and the slots there are for them
     limits: Limits  # roles and databases with a limit of their own
     activity: Activity  # what the sessions do and wait for
-    configured: Configured  # what the server was told
+    configured: Configured  # the configuration the server runs with
     roles: List[Role]  # the roles that the clients log in as
     databases: List[Database]  # the databases that the clients ask for
-    soundness: Soundness  # what says whether data and replication are healthy
+    soundness: Soundness  # the state of data and replication
