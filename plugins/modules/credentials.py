@@ -21,8 +21,15 @@ description:
     comments, order, line ends and quotes are kept. No copy of it is left behind.
   - A container keeps the environment that it was created with, so with O(runtime=compose) those of the role's clients
     are recreated by Compose v2, which must be installed on the target host. This is refused before anything is touched
-    where the Compose files cannot be read, do not pass the password of O(env_file) to the client, or no longer match
-    the existing container.
+    where the Compose files cannot be read, do not pass the password of O(env_file) to the client, or would create
+    another container than the existing one. The configuration hash that Compose gave the container proves that they
+    would not, passwords apart; where it does not match, the message names each setting that would differ, such as ports
+    and limits that come from a variable of somebody's shell. So does what was changed since with C(docker update) or
+    C(docker network connect).
+  - A container is asked to end by its own stop signal before Compose recreates it, and is never killed. One that does
+    not end within O(grace_seconds) keeps running with the old password, which is restored.
+  - All of it is one process in a session of its own. Ctrl-C, SIGTERM or SIGHUP restore everything; a client that was
+    stopped is started again, or named as still stopped.
   - Clients that are not containers must be restarted by hand; RV(restart_needed) names them.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
@@ -87,7 +94,9 @@ options:
     type: bool
     default: false
   grace_seconds:
-    description: How long a client's container may take to stop before it is recreated. Compose kills it after that.
+    description:
+      - How long a client's container may take to stop before it is recreated. It is never killed. When it has not
+        stopped by then, everything is restored.
     type: int
     default: 30
   timeout_seconds:
@@ -237,12 +246,12 @@ sqlstate:
   sample: null
 """
 
-from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.surviving import Surviving
 from ..module_utils._procedures.credentials.run import OPTIONS, Reset
 
-WORK = Changing(TARGET + OPTIONS, Reset())
+WORK = Surviving(TARGET + OPTIONS, Reset())
 
 
 def main() -> None:

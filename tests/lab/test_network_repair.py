@@ -216,3 +216,60 @@ def test_playbook(stack: Stack) -> None:
 def test_a_runtime_without_networks(stack: Stack) -> None:
     result = module(stack, "network", runtime="remote", project=None, login_host=stack.address(stack.name()))
     assert result["failed"] and "runtime=remote" in result["msg"]
+
+
+FIXED: dict[str, Any] = {
+    "services": {
+        "postgres": {
+            "command": ["postgres", "-c", "max_connections=30"],
+            "networks": {"default": {"ipv4_address": "10.214.78.5", "aliases": ["store"]}},
+        },
+        "api": {
+            **LIGHT["api"],
+            "links": ["postgres:database"],
+            "mac_address": "02:aa:bb:cc:dd:ee",
+            "networks": {
+                "default": {"ipv4_address": "10.214.78.9", "ipv6_address": "fd00:214:78::9", "aliases": ["front"]}
+            },
+        },
+    },
+    "networks": {
+        "default": {
+            "enable_ipv6": True,
+            "driver_opts": {"com.docker.network.driver.mtu": "1400"},
+            "ipam": {"config": [{"subnet": "10.214.78.0/24"}, {"subnet": "fd00:214:78::/64"}]},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("fault", ["detached", "lost name", "recreated"])
+def test_links_fixed_addresses_and_names_are_kept(fault: str) -> None:
+    with Stack("lab-netkeep") as made:
+        made.up(FIXED)
+        places = {name: place(made, name) for name in (made.name(), made.name("api"))}
+        assert places[made.name("api")]["links"] and places[made.name("api")]["addresses"]["IPv6Address"]
+        if fault == "detached":
+            for name in places:
+                docker("network", "disconnect", made.network(), name)
+        elif fault == "lost name":
+            docker("network", "disconnect", made.network(), made.name())
+            docker("network", "connect", "--alias", "store", "--ip", "10.214.78.5", made.network(), made.name())
+        else:
+            network = json.loads(docker("network", "inspect", made.network()))[0]
+            run(["ip", "link", "set", "br-" + network["Id"][:12], "down"])
+        result = module(made, "network", recreate=fault == "recreated")
+        assert not result["failed"] and result["changed"], result.get("msg")
+        assert {name: place(made, name) for name in places} == places
+
+
+def place(stack: Stack, name: str) -> dict[str, Any]:
+    seen = stack.inspect(name)
+    found = seen["NetworkSettings"]["Networks"][stack.network()]
+    return {
+        "names": sorted({*found["Aliases"]} - {seen["Id"][:12], name}),
+        "links": sorted(found["Links"] or []),
+        "addresses": found["IPAMConfig"],
+        "hardware": found["MacAddress"],
+        "address": found["IPAddress"],
+    }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import pytest
@@ -83,7 +84,7 @@ def test_who_is_attached(there: Scene, expected: List[Any], source: str) -> None
 
 
 def test_fixed_addresses_come_from_the_compose_file() -> None:
-    fixed = Wanted(NET, (), (("IPv4Address", "10.5.0.9"),))
+    fixed = Wanted(NET, (), (("IPAMConfig", {"IPv4Address": "10.5.0.9"}),))
     there = scene(container("postgres", "db"), wanted={"postgres": [fixed], "api": [Wanted(NET)]})
     (step,) = decide(there, None).steps
     assert step.endpoint.settings == (("IPAMConfig", {"IPv4Address": "10.5.0.9"}),)
@@ -192,17 +193,36 @@ def test_compose_file() -> None:
         "networks": {"default": {"name": "shop_default"}, "back": {"name": "other", "external": True}},
         "services": {
             "postgres": {"networks": {"default": None, "back": {"aliases": ["db"], "ipv4_address": "10.0.0.2"}}},
-            "api": {"networks": ["back"]},
+            "api": {"networks": ["back"], "links": ["postgres:store"], "mac_address": "${MAC}"},
             "cron": {},
             "agent": {"network_mode": "host"},
         },
     }
     assert read(document, "shop") == {
-        "postgres": [Wanted("shop_default"), Wanted("other", ("db",), (("IPv4Address", "10.0.0.2"),))],
-        "api": [Wanted("other")],
+        "postgres": [Wanted("shop_default"), Wanted("other", ("db",), (("IPAMConfig", {"IPv4Address": "10.0.0.2"}),))],
+        "api": [
+            Wanted("other", links=("postgres:store",), unknown=("MacAddress",), settings=(("MacAddress", "${MAC}"),))
+        ],
         "cron": [Wanted("shop_default")],
         "agent": [],
     }
+
+
+def test_a_link_names_the_containers_of_its_service() -> None:
+    wanted = {"postgres": [Wanted(NET)], "api": [Wanted(NET, links=("postgres:store",))]}
+    there = replace(
+        scene(clients=[container("api", "api-1")], wanted=wanted), members={"postgres": ["shop-postgres-1"]}
+    )
+    (step,) = decide(there, None).steps
+    links = ["shop-postgres-1:postgres-1", "shop-postgres-1:shop-postgres-1", "shop-postgres-1:store"]
+    assert dict(step.endpoint.settings) == {"Links": links}
+
+
+def test_what_takes_a_variable_is_not_left_out() -> None:
+    wanted = {"postgres": [Wanted(NET)], "api": [Wanted(NET, unknown=("IPAMConfig",))]}
+    with pytest.raises(RefusedError, match="takes IPAMConfig of api-1 on shop_default from a variable"):
+        decide(scene(clients=[container("api", "api-1")], wanted=wanted), None)
+    assert decide(scene(wanted=wanted), None).empty
 
 
 def test_a_compose_file_with_a_variable_in_a_name_says_nothing() -> None:

@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ..._core.errors import DeadlineError, RefusedError, TargetError
-from ..._core.mask import mask
+from ..._core.deadline import Deadline
+from ..._core.errors import OncallError, RefusedError, TargetError
+from ..._core.interrupt import held_back
+from ..._core.side_by_side import side_by_side
+from ..._core.text import names as listed
 from ..._gather.client.settings import resolve_login
 from ..._gather.runtime.compose import containers
+from ..._gather.runtime.compose.project import container_name
+from ..drive import engine as drive
+from .compose_cli import ask, carry_out, compose_command
+from .same import Described, changed_since, configuration, differing, environment, with_passwords_of
 
 if TYPE_CHECKING:
-    from ..._core.deadline import Deadline
     from ..._gather.runtime.compose.project import Inspection, View
 
 ENV_FILES = "com.docker.compose.project.environment_file"
@@ -29,7 +34,8 @@ CONFIG_HASH = "com.docker.compose.config-hash"
 _LIVE = ("running", "paused", "restarting")
 # Stopped on purpose: a clean exit, or the signals that a stop sends.
 _MEANT = (0, 137, 143)
-_ASK_SECONDS = 20.0
+_MARGIN_SECONDS = 5.0
+_NEVER_SECONDS = 3600  # what Compose waits before it kills: nothing is left for it to stop
 
 
 class Recreation:
@@ -39,7 +45,7 @@ class Recreation:
         self.services = list(services)
         self._view, self._project, self._docker_host = view, project, docker_host
         self._containers: Dict[str, List[Inspection]] = {name: view.clients.get(name) or [] for name in services}
-        labels = [one["Config"].get("Labels") or {} for found in self._containers.values() for one in found]
+        labels = [one["Config"].get("Labels") or {} for one in self._all()]
         places = {
             (each.get(containers.WORKING_DIR), each.get(containers.CONFIG_FILES), each.get(ENV_FILES))
             for each in labels
@@ -55,9 +61,12 @@ class Recreation:
         self._files = [os.path.join(self.directory, one) for one in (files or "").split(",") if one]
         self._env_files = [os.path.join(self.directory, one) for one in (env_files or "").split(",") if one]
         self._command: Tuple[str, ...] = ()
+        self._document: Dict[str, Any] = {}
+        self._asked: Set[str] = set()  # to end, and not seen to have ended
+        self.begun = False  # whether Compose may have made anything
 
     def prepare(self, deadline: Deadline) -> None:
-        """Raise RefusedError unless the CLI is there, the files are, and they describe the containers that run."""
+        """Raise RefusedError unless the CLI is there, the files are, and they make the very containers that run."""
         missing = [one for one in self._files + self._env_files if not os.access(one, os.R_OK)]
         if missing or not self._files:
             raise RefusedError(
@@ -69,148 +78,194 @@ class Recreation:
                 "Run where the project was brought up, as a user who may read its files.",
             )
         self._command = compose_command(deadline)
-        described = self._described(deadline)
-        hashes = self._ask(["config", "--hash", ",".join(self.services)], deadline, ()).split("\n")
-        same = {line.split(" ")[0] for line in hashes for one in self._all() if line.endswith(" " + _hash(one))}
+        self._document = self._described(deadline)
+        self._refuse_tenants(deadline)
         for service, found in self._containers.items():
-            if service not in described:
+            if service not in self._document["services"]:
                 raise RefusedError("The Compose files define no service %s" % service, "Have they changed since?")
             for inspected in found:
-                differing = self._differing(described[service], inspected, service in same, deadline)
-                if differing:
+                differs = self._differing(service, inspected, deadline)
+                if differs:
                     raise RefusedError(
-                        "The Compose files do not match the existing container of %s (%s)"
-                        % (service, ", ".join(differing)),
-                        "Set the environment of the first %s compose up, or bring the service up once by hand."
-                        % self._view.engine.command,
+                        "The Compose files, read from here, do not match the existing container of %s (%s)"
+                        % (service, "; ".join(differs)),
+                        "Run it with the variables and files of the first %s compose up, or bring the service up once "
+                        "by hand." % self._view.engine.command,
                     )
 
-    def passwords(self, deadline: Deadline) -> Dict[str, Tuple[Optional[str], Optional[str]]]:
+    def passwords(self) -> Dict[str, Tuple[Optional[str], Optional[str]]]:
         """service -> (role, password) as a container would get them if it was made now. Secret: never to be shown."""
         found: Dict[str, Tuple[Optional[str], Optional[str]]] = {}
-        for service, one in self._described(deadline).items():
-            login = resolve_login({"host": "?"}, _environment(one), {})
+        for service in self.services:
+            login = resolve_login({"host": "?"}, environment(self._document["services"][service]), {})
             found[service] = (login.user, login.password) if login else (None, None)
         return found
 
     def run(self, services: Sequence[str], grace_seconds: float, deadline: Deadline, secrets: Sequence[str]) -> None:
-        """Make the containers anew; those that were stopped on purpose stay so. Raises TargetError, DeadlineError."""
+        """Make the containers anew; those that were stopped on purpose stay so. Raises TargetError, DeadlineError.
+
+        They are asked to end first, by us: Compose's own way of doing it ends in SIGKILL.
+        """
         started = self.started(services)
         stopped = [name for name in services if name not in started]
+        self._stop(services, grace_seconds)
         for names, more in ((started, ["-d"]), (stopped, ["--no-start"])):
             if names:
                 scales = [word for name in names for word in ("--scale", "%s=%d" % (name, len(self._containers[name])))]
                 words = ["up", *more, "--no-deps", "--force-recreate", "--no-build", "--pull", "never"]
-                self._ask([*words, "--timeout", "%d" % max(1, grace_seconds), *scales, *names], deadline, secrets)
+                words += ["--timeout", "%d" % _NEVER_SECONDS, *scales, *names]
+                with held_back():  # Compose is not left in the middle of it
+                    self.begun = True
+                    carry_out(self._argv(words), deadline, secrets, self.directory, self._docker_host)
+
+    def bring_back(self, services: Sequence[str], seconds: float) -> None:
+        """Start whatever of these services is down and was not when it began; one that was asked to end and has not
+        yet is waited for. Raises TargetError that names those that are down still, or may be later."""
+        deadline, wanted = Deadline(seconds), set(self.started(services))
+        command = self._view.engine.command
+        while True:
+            left: Dict[str, str] = {}
+            try:
+                for one in self._now(Deadline(_MARGIN_SECONDS)):
+                    name, down = one["Names"][0].lstrip("/"), one["State"] not in _LIVE
+                    if one["Labels"].get(containers.SERVICE) in wanted and (down or one["Id"] in self._asked):
+                        left[name] = "is STILL STOPPED" if down else "was asked to stop and WILL STOP LATER"
+                    if name in left and down:
+                        drive.start(self._view.engine, one["Id"], Deadline(_MARGIN_SECONDS))
+                        self._asked.discard(one["Id"])
+                        del left[name]
+            except OncallError as error:
+                left = left or {", ".join(wanted): "may be STILL STOPPED (%s)" % error.msg}
+            if not left:
+                return
+            if deadline.passed():
+                raise TargetError(
+                    "; ".join("%s %s: %s start %s" % (name, how, command, name) for name, how in sorted(left.items()))
+                )
+            time.sleep(deadline.left(0.3))
 
     def started(self, services: Sequence[str]) -> List[str]:
         """Those that run, or should."""
         return [name for name in services if any(_wanted(one) for one in self._containers[name])]
 
+    def changed(self, services: Sequence[str], secrets: Sequence[str], deadline: Deadline) -> List[str]:
+        """What is not as it was in the new containers, passwords apart: "api-1: LogConfig"."""
+        before = {
+            container_name(one): configuration(one, secrets) for name in services for one in self._containers[name]
+        }
+        found: List[str] = []
+        for one in self._now(deadline):
+            name = one["Names"][0].lstrip("/")
+            if name in before:
+                now = configuration(self._view.engine.get("/containers/%s/json" % one["Id"], deadline), secrets)
+                keys = sorted(key for key in {*now, *before[name]} if now.get(key) != before[name].get(key))
+                found += ["%s: %s" % (name, ", ".join(keys))] if keys else []
+        return found
+
     def _all(self) -> List[Inspection]:
         return [one for found in self._containers.values() for one in found]
 
-    def _described(self, deadline: Deadline) -> Dict[str, Any]:
-        text = self._ask(["config", "--format", "json", *self.services], deadline, ())
-        try:
-            services: Dict[str, Any] = json.loads(text)["services"]
-        except (ValueError, KeyError, TypeError):
-            raise RefusedError("docker compose config did not return JSON", "Install a newer Compose v2.") from None
-        return {name: services[name] for name in self.services if name in services}
+    def _now(self, deadline: Deadline) -> List[Dict[str, Any]]:
+        found = self._view.engine.containers(deadline, "%s=%s" % (containers.PROJECT, self._project))
+        return [one for one in found if one["Labels"].get(containers.ONE_OFF) != "True"]
 
-    def _differing(
-        self, described: Mapping[str, Any], inspected: Inspection, same: bool, deadline: Deadline
-    ) -> List[str]:
-        """What is not as it was, by name. A tag may name another image by now though the files are the same."""
-        config = inspected["Config"]
-        differing: List[str] = []
-        reference = described.get("image") or config["Image"]
-        try:
-            image = self._view.engine.get("/images/%s/json" % reference, deadline)["Id"]
-        except TargetError:
-            image = None
-        if image != inspected["Image"]:
-            differing.append("image %s" % reference)
-        if same:
-            return differing
-        now, then = _environment(described), containers.environment(inspected)
-        passwords = [each.password for env in (now, then) for each in [resolve_login({"host": "?"}, env, {})] if each]
-        secrets = [each for each in passwords if each]
-        for name, value in now.items():
-            if mask(value, secrets) != mask(then.get(name, ""), secrets):
-                differing.append("environment %s" % name)
-        for name in ("command", "entrypoint"):
-            wanted = described.get(name)
-            if wanted is not None and [str(word).replace("$$", "$") for word in wanted] != (
-                config.get("Cmd" if name == "command" else "Entrypoint") or []
-            ):
-                differing.append(name)
-        return differing
-
-    def _ask(self, words: Sequence[str], deadline: Deadline, secrets: Sequence[str]) -> str:
-        argv = [*self._command, "--project-name", self._project, "--project-directory", self.directory]
-        for file in self._files:
-            argv += ["--file", file]
-        for file in self._env_files:
-            argv += ["--env-file", file]
-        return _run([*argv, *words], deadline, secrets, self.directory, self._docker_host)
-
-
-def compose_command(deadline: Deadline) -> Tuple[str, ...]:
-    """``docker compose`` or ``docker-compose``, whichever is Compose v2. Raises RefusedError."""
-    found: List[str] = []
-    for words in (("docker", "compose"), ("docker-compose",)):
-        try:
-            said = _run([*words, "version", "--short"], deadline.sooner(_ASK_SECONDS), (), None, None).strip()
-        except TargetError:
-            continue
-        if said.lstrip("v").split(".")[0].isdigit() and int(said.lstrip("v").split(".")[0]) >= 2:
-            return words
-        found.append("%s is %s" % (" ".join(words), said))
-    raise RefusedError(
-        "Compose v2 is not installed here (%s), and without it no container can be recreated"
-        % ("; ".join(found) or "neither docker compose nor docker-compose"),
-        "Install docker-compose-plugin, or leave out env_file and change the files yourself.",
-    )
-
-
-def _run(
-    argv: Sequence[str], deadline: Deadline, secrets: Sequence[str], cwd: Optional[str], docker_host: Optional[str]
-) -> str:
-    environment = {**os.environ, "COMPOSE_ANSI": "never", **({"DOCKER_HOST": docker_host} if docker_host else {})}
-    what = " ".join(word for word in argv if not word.startswith("/"))
-    try:
-        done = subprocess.run(
-            list(argv),
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=cwd,
-            env=environment,
-            timeout=deadline.left(),
+    def _stop(self, services: Sequence[str], grace_seconds: float) -> None:
+        """Raises TargetError for one that takes no notice: it is left running, and the others are started again."""
+        live = {
+            one["Names"][0].lstrip("/"): one["Id"]
+            for one in self._now(Deadline(_MARGIN_SECONDS))
+            if one["Labels"].get(containers.SERVICE) in services and one["State"] in _LIVE
+        }
+        self._asked.update(live.values())
+        outcome = side_by_side(
+            {name: _stopping(self._view, live[name], grace_seconds) for name in live},
+            Deadline(grace_seconds + _MARGIN_SECONDS),
         )
-    except subprocess.TimeoutExpired:
-        raise DeadlineError(
-            "%s did not finish in time" % what, "Check what it is waiting for: docker compose ps."
-        ) from None
-    except OSError as error:
-        raise TargetError("%s cannot be run: %s" % (argv[0], error.strerror)) from None
-    if done.returncode:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())
-        # Of a file that it cannot read Compose quotes whatever stands there: "unterminated quoted value 'geheim".
-        said = mask(re.split(r"[\"'`]", said)[0] if "up" not in argv else said, secrets)[-300:]
-        raise TargetError("%s failed: %s" % (what, said or "exit code %d" % done.returncode))
-    return done.stdout.decode("utf-8", "replace")
+        if outcome.errors:
+            deaf = sorted(outcome.errors)
+            raise TargetError(
+                "%s did not stop within %.0f s of its stop signal, and nothing is killed"
+                % (listed(deaf), grace_seconds),
+                "Give it longer: grace_seconds (-e oncall_grace_seconds=...).",
+            )
+        self._asked.clear()
+
+    def _refuse_tenants(self, deadline: Deadline) -> None:
+        """A container that lives in the network of one that is made anew would be cut off from it for good."""
+        ours = {"container:" + one["Id"]: container_name(one) for one in self._all()}
+        for one in self._view.engine.get("/containers/json", deadline, all=1):
+            mode = (one.get("HostConfig") or {}).get("NetworkMode") or ""
+            if mode in ours:
+                raise RefusedError(
+                    "%s shares the network of %s, and would lose it when that is recreated"
+                    % (one["Names"][0].lstrip("/"), ours[mode]),
+                    "Recreate both by hand, then give password.",
+                )
+
+    def _described(self, deadline: Deadline) -> Dict[str, Any]:
+        text = self._ask(["config", "--format", "json", *self.services], deadline)
+        try:
+            document: Dict[str, Any] = json.loads(text)
+            document["services"].items()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise RefusedError("docker compose config did not return JSON", "Install a newer Compose v2.") from None
+        return document
+
+    def _differing(self, service: str, inspected: Inspection, deadline: Deadline) -> List[str]:
+        """What would not be as it is, by name.
+
+        The hash that Compose gave the container proves that it was made from the same files and variables, whatever
+        they hold. A tag may name another image by now, and a container may have been changed since.
+        """
+        row = self._document["services"][service]
+        reference = row.get("image") or inspected["Config"]["Image"]
+        try:
+            image = self._view.engine.get("/images/%s/json" % reference, deadline)
+        except TargetError:
+            image = {}
+        differs = [] if image.get("Id") == inspected["Image"] else ["image %s" % reference]
+        if differs:
+            image = self._view.engine.get("/images/%s/json" % inspected["Image"], deadline)
+        described = Described(row, _names(self._document, "networks"), _names(self._document, "volumes"))
+        given = (inspected["Config"].get("Labels") or {}).get(CONFIG_HASH)
+        if given and given == self._hash(service, inspected, deadline):
+            return differs + changed_since(described, inspected, image)
+        differs += differing(described, inspected, image)
+        # Of a service with links Compose writes another hash when it makes it without its dependencies, as here.
+        return differs or (["its configuration hash"] if given and not row.get("links") else [])
+
+    def _hash(self, service: str, inspected: Inspection, deadline: Deadline) -> str:
+        """What Compose would put on the container, had its passwords not changed.
+
+        Asked of what Compose itself has read, for only that has the variables of ``env_file`` in it.
+        """
+        row = with_passwords_of(self._document["services"][service], inspected)
+        row.pop("profiles", None)
+        document = {**self._document, "services": {**self._document["services"], service: row}}
+        said = self._ask(["config", "--hash", service], deadline, json.dumps(document))
+        return said.split()[-1] if said.split() else ""
+
+    def _ask(self, words: Sequence[str], deadline: Deadline, document: Optional[str] = None) -> str:
+        argv = self._argv(words) if document is None else self._argv(words, ["-"], ())
+        return ask(argv, deadline, self.directory, self._docker_host, document)
+
+    def _argv(
+        self, words: Sequence[str], files: Optional[Sequence[str]] = None, env_files: Optional[Sequence[str]] = None
+    ) -> List[str]:
+        argv = [*self._command, "--project-name", self._project, "--project-directory", self.directory]
+        for file in self._files if files is None else files:
+            argv += ["--file", file]
+        for file in self._env_files if env_files is None else env_files:
+            argv += ["--env-file", file]
+        return [*argv, *words]
 
 
-def _environment(described: Mapping[str, Any]) -> Dict[str, str]:
-    """``docker compose config`` writes a dollar sign twice, so that its output can be read as a Compose file."""
-    given = described.get("environment") or {}
-    return {name: str(value).replace("$$", "$") for name, value in given.items() if value is not None}
+def _stopping(view: View, container: str, grace_seconds: float) -> Any:
+    return lambda: drive.stop(view.engine, container, Deadline(grace_seconds))
 
 
-def _hash(inspected: Inspection) -> str:
-    return str((inspected["Config"].get("Labels") or {}).get(CONFIG_HASH, "?"))
+def _names(document: Mapping[str, Any], kind: str) -> Dict[str, str]:
+    return {key: str((one or {}).get("name") or key) for key, one in (document.get(kind) or {}).items()}
 
 
 def _wanted(inspected: Inspection) -> bool:

@@ -134,6 +134,15 @@ class Reset:
     def prove(self, target: Target, plan: _Job, done: _Done) -> Change:
         return plan.change(done)
 
+    def recover(self, target: Target, options: Options, how: str) -> Change:
+        """The process that did it was killed, and what it knew of the old password with it: clients are named."""
+        hint = "Run it again: it goes on from what it finds."
+        with contextlib.suppress(OncallError):
+            facts = _examine(target, Deadline(target.deadline_seconds), options["role"], None)
+            down = [one["name"] for _client, one in facts if one["state"] not in ("running", "paused", "restarting")]
+            hint = " ".join(["%s is STILL STOPPED: docker start %s." % (name, name) for name in down] + [hint])
+        raise UnprovenError("The reset was killed (%s) before it was finished" % how, hint)
+
 
 def _look(target: Target, options: Options, request: Request) -> _Scene:
     started = time.monotonic()
@@ -157,7 +166,7 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     recreation, described = None, None
     if env is not None and services and own is not None:
         recreation = _recreation(target, options, services, Deadline(_COMPOSE_SECONDS))
-        described = recreation.passwords(Deadline(_COMPOSE_SECONDS))
+        described = recreation.passwords()
     seen = Seen(
         sessions[0],
         roles[0] if roles else None,
@@ -257,9 +266,10 @@ def _apply(target: Target, options: Options, request: Request, scene: _Scene, pl
                 with _file_of(target):
                     atomic.write(found, data)
         if plan.recreate:
-            made = functools.partial(_recreate, target, options, scene, plan)
-            done.undo.append(("the containers of %s (recreated)" % ", ".join(plan.recreate), made))
-            made()
+            undo = functools.partial(_put_back, target, options, scene, plan)
+            done.undo.append(("the containers of %s" % ", ".join(plan.recreate), undo))
+            _recreate(target, options, scene, plan)
+            done.warnings += _unlike(scene, plan)
         _prove(target, options, request, scene, plan, done)
     except BaseException as error:
         with undisturbed():
@@ -303,6 +313,21 @@ def _recreate(target: Target, options: Options, scene: _Scene, plan: Plan) -> No
         scene.recreation.run(plan.recreate, grace, deadline, _secrets(scene, plan))
     finally:
         _forget(target)
+
+
+def _put_back(target: Target, options: Options, scene: _Scene, plan: Plan) -> None:
+    """From the files, which hold the old password again; those that were only stopped are started."""
+    try:
+        if scene.recreation.begun:
+            _recreate(target, options, scene, plan)
+    finally:
+        scene.recreation.bring_back(plan.recreate, options["timeout_seconds"])
+        _forget(target)
+
+
+def _unlike(scene: _Scene, plan: Plan) -> List[str]:
+    found = scene.recreation.changed(plan.recreate, _secrets(scene, plan), Deadline(_COMPOSE_SECONDS))
+    return ["recreated, and not as it was: %s" % one for one in found]
 
 
 def _forget(target: Target) -> None:

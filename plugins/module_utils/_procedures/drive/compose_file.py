@@ -72,12 +72,22 @@ def read(document: Mapping[str, Any], project: str) -> Optional[Dict[str, List[W
         )
         if any("$" in names.get(key, key) for key, _more in pairs):
             return None
-        found[service] = [_wanted(names.get(key, key), more or {}) for key, more in pairs]
+        found[service] = [_wanted(names.get(key, key), row or {}, more or {}, len(pairs) == 1) for key, more in pairs]
     return found or None
 
 
-def _wanted(network: str, more: Mapping[str, Any]) -> Wanted:
-    addresses = tuple(
-        (theirs, more[ours]) for ours, theirs in _ADDRESSES if more.get(ours) and "$" not in str(more[ours])
+def _wanted(network: str, row: Mapping[str, Any], more: Mapping[str, Any], only: bool) -> Wanted:
+    addresses = {theirs: more[ours] for ours, theirs in _ADDRESSES if more.get(ours)}
+    given = {
+        "IPAMConfig": addresses,
+        "MacAddress": more.get("mac_address") or (row.get("mac_address") if only else None),
+        "DriverOpts": {name: str(value) for name, value in (more.get("driver_opts") or {}).items()},
+    }
+    aliases, links, external = (
+        tuple(str(one) for one in each or ())
+        for each in (more.get("aliases"), row.get("links"), row.get("external_links"))
     )
-    return Wanted(network, tuple(str(one) for one in more.get("aliases") or () if "$" not in str(one)), addresses)
+    known = {**given, "aliases": aliases, "links": (*links, *external)}
+    unknown = tuple(name for name, value in known.items() if "$" in str(value))
+    settings = tuple((name, value) for name, value in given.items() if value)
+    return Wanted(network, tuple(one for one in aliases if "$" not in one), settings, links, external, unknown)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import OncallError
 from ..._gather.runtime.compose import containers
@@ -21,8 +21,9 @@ from .scene import Attached, Endpoint, Net, Scene
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
 
-_KEPT = ("Driver", "IPAM", "Internal", "Attachable", "EnableIPv6", "Options", "Labels")  # of a network made anew
-_OWN_ENDPOINT = ("Aliases", "IPAMConfig", "Links", "DriverOpts")  # what was asked for; the rest is the engine's answer
+# Of a network made anew.
+_KEPT = ("Driver", "IPAM", "Internal", "Attachable", "EnableIPv4", "EnableIPv6", "Options", "Labels", "ConfigFrom")
+_OWN_ENDPOINT = ("IPAMConfig", "Links", "DriverOpts")  # what was asked for; the rest is the engine's answer
 _AGAIN_SECONDS = 0.2
 _CONNECT_SECONDS = 10.0
 
@@ -54,7 +55,16 @@ def look(view: View, project: str, deadline: Deadline) -> Scene:
         tuple(sorted(others)),
         wanted,
         engine.command,
+        _members(engine, project, deadline),
     )
+
+
+def _members(engine: Engine, project: str, deadline: Deadline) -> Dict[str, List[str]]:
+    found: Dict[str, List[str]] = {}
+    for one in engine.containers(deadline, "%s=%s" % (containers.PROJECT, project)):
+        if one["Labels"].get(containers.ONE_OFF) != "True":
+            found.setdefault(one["Labels"].get(containers.SERVICE, ""), []).append(one["Names"][0].lstrip("/"))
+    return found
 
 
 def _attached(inspected: Inspection) -> Attached:
@@ -69,11 +79,20 @@ def _attached(inspected: Inspection) -> Attached:
             Endpoint(
                 name,
                 tuple(sorted(set(network.get("Aliases") or []))),
-                tuple((key, network[key]) for key in _OWN_ENDPOINT if network.get(key)),
+                _settings(network),
             )
             for name, network in sorted(networks.items())
         ),
     )
+
+
+def _settings(place: Mapping[str, Any]) -> Tuple[Tuple[str, Any], ...]:
+    """What makes a place again as it is. A hardware address that the engine derives from the other comes by itself."""
+    kept = {key: place[key] for key in _OWN_ENDPOINT if place.get(key)}
+    address, hardware = place.get("IPAddress"), place.get("MacAddress")
+    if hardware and address and hardware != "02:42:" + ":".join("%02x" % byte for byte in ip_address(address).packed):
+        kept["MacAddress"] = hardware
+    return tuple(kept.items())
 
 
 def on_network(engine: Engine, network: str, deadline: Deadline) -> List[Dict[str, Any]]:
@@ -118,8 +137,7 @@ def recreate(engine: Engine, name: str, deadline: Deadline) -> None:
         settings = (
             engine.get("/containers/%s/json" % one["Id"], deadline)["NetworkSettings"]["Networks"].get(name) or {}
         )
-        kept = tuple((key, settings[key]) for key in _OWN_ENDPOINT if settings.get(key))
-        endpoint = Endpoint(name, tuple(settings.get("Aliases") or ()), kept)
+        endpoint = Endpoint(name, tuple(settings.get("Aliases") or ()), _settings(settings))
         members.append((_order(settings.get("IPAddress")), one["Id"], endpoint))
     body = {key: network[key] for key in _KEPT if network.get(key) is not None}
     body.update(Name=name, CheckDuplicate=True)

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import RefusedError
 from ..procedure import Change
-from .scene import Attached, Endpoint, Scene
+from .scene import Attached, Endpoint, Scene, Wanted
 
 _SHORT = 12  # characters of a container's id that Compose uses as a name
 _ASIDE = ("host", "none", "container:", "service:", "bridge")  # modes in which a container has no place on a network
@@ -100,14 +100,17 @@ def _expected(scene: Scene, networks: Optional[Sequence[str]]) -> Tuple[Dict[str
     containers = [one for one in (scene.server, *scene.clients) if one is not None]
     if networks is not None:
         names = [_by_name(scene, name) for name in networks]
-        rows = {one.name: [_endpoint(one, name) for name in names] for one in containers if _placeable(one)}
-        return rows, "options"
+        given = {
+            one.name: [_endpoint(scene, one, _wanted(scene, one, name)) for name in names]
+            for one in containers
+            if _placeable(one)
+        }
+        return given, "options"
     if scene.wanted is not None and all(one.service in scene.wanted for one in containers):
         rows = {}
         for one in containers:
             if _placeable(one):
-                wanted = scene.wanted[one.service]
-                rows[one.name] = [_endpoint(one, each.network, each.aliases, each.addresses) for each in wanted]
+                rows[one.name] = [_endpoint(scene, one, wanted) for wanted in scene.wanted[one.service]]
         return rows, "compose file"
     own = {net.name for net in scene.networks}
     defaults = [net.name for net in scene.networks if net.key == "default"] or sorted(own)
@@ -118,7 +121,7 @@ def _expected(scene: Scene, networks: Optional[Sequence[str]]) -> Tuple[Dict[str
         mates = [mate for mate in containers if mate.service == one.service]
         found = {mate.mode for mate in mates} | {place.network for mate in mates for place in mate.endpoints}
         mine = sorted(found & own) or (defaults if len(defaults) == 1 else [])
-        rows[one.name] = [_endpoint(one, name) for name in mine]
+        rows[one.name] = [_endpoint(scene, one, Wanted(name)) for name in mine]
     return rows, "labels"
 
 
@@ -142,14 +145,37 @@ def _placeable(one: Attached) -> bool:
     return not one.mode.startswith(_ASIDE) and one.mode != "default"
 
 
-def _endpoint(
-    one: Attached, network: str, aliases: Sequence[str] = (), addresses: Sequence[Tuple[str, Any]] = ()
-) -> Endpoint:
+def _wanted(scene: Scene, one: Attached, network: str) -> Wanted:
+    known = (scene.wanted or {}).get(one.service) or ()
+    return next((each for each in known if each.network == network), Wanted(network))
+
+
+def _endpoint(scene: Scene, one: Attached, wanted: Wanted) -> Endpoint:
     """Its place as it is now with the names it should have, or the one that Compose would have given it."""
-    now = one.on(network)
-    names = {one.service, one.id[:_SHORT], *aliases, *(now.aliases if now else ())}
-    settings = now.settings if now else (("IPAMConfig", dict(addresses)),) if addresses else ()
-    return Endpoint(network, tuple(sorted(names)), tuple(item for item in settings if item[0] != "Aliases"))
+    now = one.on(wanted.network)
+    names = {one.service, one.id[:_SHORT], *wanted.aliases, *(now.aliases if now else ())}
+    if now is not None:
+        return Endpoint(wanted.network, tuple(sorted(names)), now.settings)
+    if wanted.unknown:
+        raise RefusedError(
+            "The Compose file takes %s of %s on %s from a variable, which is not known here"
+            % (" and ".join(wanted.unknown), one.name, wanted.network),
+            "Attach it by hand: %s network connect (--ip, --link, --alias %s) %s %s."
+            % (scene.engine, one.service, wanted.network, one.name),
+        )
+    links = _links(scene, wanted)
+    return Endpoint(wanted.network, tuple(sorted(names)), (*wanted.settings, *((("Links", links),) if links else ())))
+
+
+def _links(scene: Scene, wanted: Wanted) -> List[str]:
+    """As Compose gives them to the engine: each container of a linked service by its alias and both of its names."""
+    found = [one if ":" in one else "%s:%s" % (one, one) for one in wanted.external_links]
+    for link in wanted.links:
+        service, _colon, alias = link.partition(":")
+        for name in scene.members.get(service, ()):
+            short = name[len(scene.project) + 1 :] if name.startswith(scene.project + "-") else name
+            found += ["%s:%s" % (name, each) for each in (alias or service, short, name)]
+    return sorted(set(found))
 
 
 def _nameless(server: Attached, places: Sequence[Endpoint], trouble: Trouble) -> List[Step]:
@@ -284,9 +310,22 @@ def by_hand(plan: Plan, done: Sequence[Mapping[str, Any]]) -> List[str]:
     lines = []
     for step, record in zip(plan.steps, done):
         if not record["done"]:
-            names = " ".join("--alias %s" % name for name in step.endpoint.aliases)
-            lines.append("%s network connect %s %s %s" % (plan.engine, names, step.endpoint.network, step.container))
+            words = " ".join([*("--alias %s" % name for name in step.endpoint.aliases), *_flags(step.endpoint)])
+            lines.append("%s network connect %s %s %s" % (plan.engine, words, step.endpoint.network, step.container))
     return lines + ["%s compose up -d" % plan.engine for record in done[len(plan.steps) :] if not record["done"]]
+
+
+def _flags(endpoint: Endpoint) -> List[str]:
+    """The command has no word for a hardware address."""
+    settings = dict(endpoint.settings)
+    addresses = settings.get("IPAMConfig") or {}
+    flags = [
+        "%s %s" % (flag, addresses[name])
+        for name, flag in (("IPv4Address", "--ip"), ("IPv6Address", "--ip6"))
+        if addresses.get(name)
+    ]
+    flags += ["--link %s" % link for link in settings.get("Links") or ()]
+    return flags + ["--driver-opt %s=%s" % item for item in sorted((settings.get("DriverOpts") or {}).items())]
 
 
 def absent(scene: Scene, plan: Plan) -> List[str]:

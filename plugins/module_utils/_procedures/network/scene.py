@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One network of one service: its real name, the names the service has there, and fixed addresses."""
+    """One network of one service: its real name, the names the service has there, and how it is attached."""
 
     network: str
     aliases: Tuple[str, ...] = ()
-    addresses: Tuple[Tuple[str, Any], ...] = ()  # as the engine's IPAMConfig
+    settings: Tuple[Tuple[str, Any], ...] = ()  # of the engine's EndpointConfig: addresses, the driver's options
+    links: Tuple[str, ...] = ()  # to services of the project, SERVICE or SERVICE:ALIAS
+    external_links: Tuple[str, ...] = ()  # to containers, NAME or NAME:ALIAS
+    unknown: Tuple[str, ...] = ()  # what takes a variable, so that its value is not known
 
 
 @dataclass(frozen=True)
@@ -62,3 +65,4 @@ class Scene:
     others: Tuple[str, ...] = ()  # names of networks that are not the project's
     wanted: Optional[Mapping[str, Sequence[Wanted]]] = None
     engine: str = "docker"  # the engine's command, docker or podman
+    members: Mapping[str, Sequence[str]] = field(default_factory=dict)  # service -> names of all of its containers

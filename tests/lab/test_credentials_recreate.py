@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container that is made anew for a new password is the same one again, or it is not made anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .driving import LIGHT, module
+from .env_project import Project, state
+from .looks import containers
+from .stack import PASSWORD, docker, run, wait_for
+
+SUBNET = "10.214.77.0/24"
+# It takes a second to end, which is when it is most likely to be forgotten.
+_PROGRAM = LIGHT["api"]["command"][2].replace("os._exit(0)", "(__import__('time').sleep(1), os._exit(0))")
+MORE: dict[str, Any] = {
+    "services": {
+        "api": {
+            "command": [*LIGHT["api"]["command"][:2], _PROGRAM],
+            "mem_limit": "${MEMORY:-64m}",
+            "ports": ["127.0.0.1:${PORT:-0}:8000"],
+            "links": ["postgres:store"],
+            "networks": {"default": {"ipv4_address": "10.214.77.9", "aliases": ["front"]}},
+            "ulimits": {"nofile": {"soft": 2000, "hard": 4000}},
+            "labels": {"team": "shop"},
+            "restart": "unless-stopped",
+        }
+    },
+    "networks": {"default": {"ipam": {"config": [{"subnet": SUBNET}]}}},
+}
+DEAF = "trap '' TERM; while :; do sleep 1; done"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def project() -> Iterator[Project]:
+    made = Project(more=MORE)
+    made.shell = {"MEMORY": "512m", "PORT": str(free_port())}
+    with made:
+        made.up()
+        yield made
+
+
+def options(project: Project, **more: Any) -> dict[str, Any]:
+    return {"role": "app", "env_file": str(project.env), "env_keys": ["LAB_PASSWORD"], "grace_seconds": 10, **more}
+
+
+def reset(project: Project, check: bool = False, **more: Any) -> dict[str, Any]:
+    return module(project, "credentials", check, **options(project, **more))
+
+
+def shape(project: Project) -> dict[str, Any]:
+    """What somebody would miss."""
+    seen = project.inspect(project.name("api"))
+    places = seen["NetworkSettings"]["Networks"]
+    return {
+        "host": {name: seen["HostConfig"][name] for name in ("Memory", "PortBindings", "Ulimits", "RestartPolicy")},
+        "team": seen["Config"]["Labels"].get("team"),
+        "places": {
+            name: (place["IPAMConfig"], place["Links"], sorted({*place["Aliases"]} - {seen["Id"][:12]}))
+            for name, place in places.items()
+        },
+    }
+
+
+def test_a_container_that_would_become_another_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was brought up with variables of somebody's shell, which nobody has here."""
+    before, running, was = state(project), containers(project), shape(project)
+    for check in (True, False):
+        result = reset(project, check)
+        assert result["failed"] and "mem_limit: 512 MiB, would be 64 MiB" in result["msg"], result["msg"]
+        assert "ports: 127.0.0.1:%s:8000/tcp, would be 127.0.0.1:any:8000/tcp" % project.shell["PORT"] in result["msg"]
+        assert (state(project), containers(project)) == (before, running)
+    for name, value in project.shell.items():
+        monkeypatch.setenv(name, value)
+    result = reset(project)
+    assert not result["failed"] and result["recreated"] == ["api"] and not result["warnings_found"], result
+    assert shape(project) == was and project.api_password() != PASSWORD
+    assert was["places"][project.network()][0] == {"IPv4Address": "10.214.77.9"}
+    wait_for(project.healthy)
+    # A .env that somebody has edited already differs by the password alone.
+    project.env.write_text(project.env.read_text().replace(project.api_password(), "edited-Secret-4715"))
+    result = reset(project, password="edited-Secret-4715")
+    assert not result["failed"] and result["recreated"] == ["api"], result.get("msg")
+    assert shape(project) == was and project.api_password() == "edited-Secret-4715"
+
+
+@pytest.mark.parametrize("change", ["limits", "network", "alias"])
+def test_what_was_changed_by_hand_since_would_be_lost(
+    project: Project, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    for name, value in project.shell.items():
+        monkeypatch.setenv(name, value)
+    name, other = project.name("api"), project.project + "_other"
+    docker("network", "create", "--label", "com.docker.compose.project=" + project.project, other)
+    says = "networks: %s and %s, would be %s" % (project.network(), other, project.network())
+    if change == "limits":
+        docker("update", "--memory", "256m", "--memory-swap", "512m", name)
+        says = "mem_limit: 256 MiB, would be 512 MiB"
+    elif change == "network":
+        docker("network", "connect", other, name)
+        says = " and ".join(sorted([other, project.network()])) + ", would be %s" % project.network()
+    else:
+        docker("network", "disconnect", project.network(), name)
+        docker(
+            "network", "connect", "--alias", "api", "--alias", "byhand", "--ip", "10.214.77.9", project.network(), name
+        )
+        says = "network aliases, addresses or links"
+    before, running = state(project), containers(project)
+    result = reset(project)
+    assert result["failed"] and says in result["msg"], result["msg"]
+    assert (state(project), containers(project)) == (before, running)
+
+
+def started(project: Project, **more: Any) -> subprocess.Popen[str]:
+    asked = {**project.target(), **options(project, **more)}
+    argv = [sys.executable, "-m", "ansible_collections.oncall.postgresql.plugins.modules.credentials"]
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **project.shell},
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": asked}))
+    process.stdin.close()
+    return process
+
+
+def settled(project: Project) -> bool:
+    """Nothing of a run goes on any more."""
+    words = run(["ps", "-eo", "args"]).stdout
+    return project.project not in words and "modules.credentials" not in words
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupt_leaves_no_client_down(project: Project, number: signal.Signals) -> None:
+    """To the whole group, as a terminal does, at moments until the new container runs."""
+    for moment in range(4):
+        wait_for(project.healthy)
+        process = started(project)
+        text, end = project.env.read_bytes(), time.monotonic() + 20
+        while time.monotonic() < end and process.poll() is None and project.env.read_bytes() == text:
+            time.sleep(0.02)
+        time.sleep(0.1 + 0.7 * moment)
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+        process.wait(120)
+        wait_for(lambda: settled(project), 120, 0.2)
+        assert project.inspect(project.name("api"))["State"]["Status"] == "running", (moment, project.names("api"))
+        assert len(project.names("api")) == 1
+        wait_for(project.healthy, 30)
+        assert project.env.read_text().count(project.api_password()) == 1, moment
+
+
+def test_a_deaf_client_is_not_killed(project: Project) -> None:
+    """It takes no notice of SIGTERM: waited for, named, and left as it is."""
+    file = project.directory / "compose.override.yml"
+    file.write_text(
+        json.dumps(
+            {
+                "services": {"api": {**MORE["services"]["api"], "command": ["sh", "-c", DEAF]}},
+                "networks": MORE["networks"],
+            }
+        )
+    )
+    project.compose("up", "-d", "--timeout", "1", "api")
+    before = project.inspect(project.name("api"))
+    verifier, text = project.verifier(), project.env.read_bytes()
+    process = started(project, grace_seconds=3, timeout_seconds=5)
+    assert process.stdout
+    result = json.loads(process.stdout.read())
+    process.wait(60)
+    assert result["failed"] and "did not stop within 3 s of its stop signal" in result["msg"], result["msg"]
+    name = project.name("api")
+    assert "%s was asked to stop and WILL STOP LATER: docker start %s" % (name, name) in result["msg"], result["msg"]
+    now = project.inspect(name)
+    assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert now["State"]["Status"] == "running"
+    assert (project.verifier(), project.env.read_bytes()) == (verifier, text)
