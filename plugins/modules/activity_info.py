@@ -178,6 +178,10 @@ activity:
         wait_event:
           description: What it waits for; null when it does not wait.
           type: str
+        backend_type:
+          description: V(client backend), V(autovacuum worker), V(walsender), ...; null without the right
+            to see it.
+          type: str
         superuser:
           description: Whether its role is a superuser.
           type: bool
@@ -204,6 +208,10 @@ activity:
           type: float
         relation:
           description: The table that is locked; null when it waits for something else.
+          type: str
+        lock_type:
+          description: 'What is locked: V(relation), V(transactionid), V(tuple), V(advisory), ...; null
+            when unknown.'
           type: str
         lock_mode:
           description: The lock that it wants; null when unknown.
@@ -250,6 +258,10 @@ activity:
         wait_event:
           description: What it waits for; null when it does not wait.
           type: str
+        backend_type:
+          description: V(client backend), V(autovacuum worker), V(walsender), ...; null without the right
+            to see it.
+          type: str
         superuser:
           description: Whether its role is a superuser.
           type: bool
@@ -288,6 +300,19 @@ activity:
         sessions:
           description: How many sessions wait for it.
           type: int
+    sync_replication:
+      description: Commits that wait for a synchronous standby.
+      type: dict
+      contains:
+        waiting:
+          description: Number of sessions.
+          type: int
+        longest_seconds:
+          description: For how long the first of them has been active; null when none waits.
+          type: float
+        standby_names:
+          description: The setting V(synchronous_standby_names); null when unknown.
+          type: str
     deadlocks:
       description: Databases in which deadlocks have happened.
       type: list
@@ -321,6 +346,7 @@ activity:
         blocking_pid: 28820
         blocking_gid: null
         blocked_seconds: 4.966
+        lock_type: relation
         lock_mode: AccessShareLock
         relation: oid 16386 in database shop
     involved:
@@ -336,6 +362,7 @@ activity:
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
+        backend_type: client backend
         superuser: false
         query: LOCK TABLE prices
     prepared: []
@@ -343,6 +370,10 @@ activity:
       - type: Lock
         event: relation
         sessions: 1
+    sync_replication:
+      waiting: 0
+      longest_seconds: null
+      standby_names: ''
     deadlocks: []
     conflicts: []
 """

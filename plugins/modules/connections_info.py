@@ -215,6 +215,10 @@ connections:
         wait_event:
           description: What it waits for; null when it does not wait.
           type: str
+        backend_type:
+          description: V(client backend), V(autovacuum worker), V(walsender), ...; null without the right
+            to see it.
+          type: str
         superuser:
           description: Whether its role is a superuser.
           type: bool
@@ -264,6 +268,10 @@ connections:
         wait_event:
           description: What it waits for; null when it does not wait.
           type: str
+        backend_type:
+          description: V(client backend), V(autovacuum worker), V(walsender), ...; null without the right
+            to see it.
+          type: str
         superuser:
           description: Whether its role is a superuser.
           type: bool
@@ -303,6 +311,7 @@ connections:
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
+        backend_type: client backend
         superuser: false
         query: ''
     idle_in_transaction:
@@ -318,6 +327,7 @@ connections:
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
+        backend_type: client backend
         superuser: false
         query: LOCK TABLE prices
     long_idle: 0

@@ -194,15 +194,16 @@ sessions:
     wait_event:
       description: What it waits for; null when it does not wait.
       type: str
+    backend_type:
+      description: V(client backend), V(autovacuum worker), V(walsender), ...; null without the right
+        to see it.
+      type: str
     superuser:
       description: Whether its role is a superuser; null when unknown.
       type: bool
     query:
       description: Its last query, secrets masked, at most 200 characters; null without the right to see
         it.
-      type: str
-    backend_type:
-      description: The kind of process, such as "client backend".
       type: str
     outcome:
       description: V(cancelled) (its query, or it left as soon as its query was cancelled), V(terminated),

@@ -13,7 +13,6 @@ from .restarts import Client
 
 
 class Session(SessionRow):
-    backend_type: str  # the kind of process, such as "client backend"
     # whether its role is a superuser
     superuser: Optional[bool]  # type: ignore[misc]
     # `cancelled` (its query, or it left as soon as its query was cancelled), `terminated`, `gone_by_itself`,

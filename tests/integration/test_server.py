@@ -476,3 +476,17 @@ def test_a_server_that_does_not_load_is_told(loaded: Server) -> None:
             reload(loaded, deadline_seconds=2, timeout_seconds=1)
     finally:
         os.kill(loaded.pid, signal.SIGCONT)
+
+
+def test_a_server_whose_commits_wait_for_a_standby_is_not_restarted(server: Server) -> None:
+    server.sql("CREATE TABLE t (n int)")
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nowhere'")
+    server.reload()
+    until(lambda: server.sql("SHOW synchronous_standby_names") == "nowhere")
+    client = server.background("INSERT INTO t VALUES (1);")
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    until(lambda: server.sql(waits) == "1")
+    with pytest.raises(RefusedError, match="1 commit waiting for a synchronous standby"):
+        to("restarted", server)
+    assert server.sql(waits) == "1"
+    client.kill()

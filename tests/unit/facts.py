@@ -234,6 +234,7 @@ def session(pid: int, state: str = "active", seconds: float = 5, **more: Any) ->
         "query_seconds": seconds,
         "wait_event_type": None,
         "wait_event": None,
+        "backend_type": "client backend",
         "superuser": False,
         "query": "UPDATE orders SET total = 1 WHERE id = 1",
     }
@@ -260,6 +261,7 @@ def edge(blocked: int, blocking: int, seconds: float = 60, gid: Optional[str] = 
         "blocking_gid": gid,
         "blocked_seconds": seconds,
         "relation": "public.orders",
+        "lock_type": "transactionid",
         "lock_mode": "ShareLock",
     }
 
@@ -300,6 +302,7 @@ def snapshot() -> Snapshot:
             "involved": [],
             "prepared": [],
             "wait_events": [],
+            "sync_replication": {"waiting": 0, "longest_seconds": None, "standby_names": ""},
             "deadlocks": [{"database": "shop", "count": 0}],
             "conflicts": [],
         },

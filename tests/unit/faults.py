@@ -1063,6 +1063,32 @@ fault(
 )
 fault(
     Q,
+    "an autovacuum to prevent wraparound blocks",
+    "queries_hanging",
+    "blocked_by_lock",
+    "autovacuum worker, blocks 1 session",
+    set_activity(
+        blocking=[edge(2, 1, 90)],
+        involved=[
+            session(1, backend_type="autovacuum worker", query="autovacuum: VACUUM public.t (to prevent wraparound)"),
+            session(2),
+        ],
+    ),
+)
+fault(
+    Q,
+    "commits wait for a standby that is gone",
+    "queries_hanging",
+    "sync_replication_wait",
+    "3 commits waiting for a synchronous standby, the longest for 1 min",
+    set_activity(
+        sync_replication={"waiting": 3, "longest_seconds": 60.0, "standby_names": 'FIRST 1 (here, "there-2")'},
+        blocking=[edge(2, 1, 90)],
+        involved=[session(1), session(2)],
+    ),
+)
+fault(
+    Q,
     "login behind a lock",
     "queries_hanging",
     "blocked_by_lock",

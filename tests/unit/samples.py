@@ -51,6 +51,7 @@ def session(
         "query_seconds": seconds,
         "wait_event_type": "Lock" if active else "Client",
         "wait_event": "transactionid" if active else "ClientRead",
+        "backend_type": "client backend",
         "superuser": False,
         "query": query,
     }
@@ -232,6 +233,7 @@ def activity() -> Activity:
         "involved": [],
         "prepared": [],
         "wait_events": [],
+        "sync_replication": {"waiting": 0, "longest_seconds": None, "standby_names": ""},
         "deadlocks": [{"database": "shop", "count": 0}],
         "conflicts": [],
     }
@@ -337,6 +339,7 @@ def blocked(host: str = "db3") -> Result:
             "blocking_gid": gid,
             "blocked_seconds": seconds,
             "relation": "public.orders",
+            "lock_type": "transactionid",
             "lock_mode": "ShareLock",
         }
 

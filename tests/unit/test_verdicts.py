@@ -60,7 +60,7 @@ DESIGN: Dict[str, List[Optional[str]]] = {
         "connect_privilege",
         "unknown",
     ],
-    "queries_hanging": ["blocked_by_lock", "prepared_transaction", "long_running"],
+    "queries_hanging": ["blocked_by_lock", "prepared_transaction", "sync_replication_wait", "long_running"],
     "data_corruption": ["checksum_failure", "damaged_page", "damaged_index"],
     "storage_full": ["data_directory", "wal", "inodes"],
     "wraparound_risk": ["transaction_age", "multixact_age"],

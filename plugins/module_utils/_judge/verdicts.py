@@ -324,7 +324,14 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "{sessions} blocked; root blocker: {root}",
         Remedy("cancel_queries", variables=(("oncall_pids", "pids"),)),
         UNRESOLVED,
-        "{sessions} blocked; root blocker: {root}, not a client session that can be cancelled; investigate by hand",
+        "{sessions} blocked; root blocker: {root}",
+    ),
+    ("queries_hanging", "sync_replication_wait"): Row(
+        CRITICAL,
+        "{sessions} waiting for synchronous standby {standby}: bring it back. Cancel none of them; whether to go on "
+        "without it is the DBA's decision",
+        None,
+        Escalation(DBA, 0, "commits are waiting for a synchronous standby"),
     ),
     ("queries_hanging", "prepared_transaction"): Row(
         CRITICAL,

@@ -318,6 +318,8 @@ class SessionRow(TypedDict):
     query_seconds: Optional[float]  # since its query began; null unless it is active
     wait_event_type: Optional[str]  # what kind of thing it waits for; null when it does not wait
     wait_event: Optional[str]  # what it waits for; null when it does not wait
+    # `client backend`, `autovacuum worker`, `walsender`, ...; null without the right to see it
+    backend_type: Optional[str]
     superuser: bool  # whether its role is a superuser
     query: Optional[str]  # its last query, secrets masked, at most 200 characters; null without the right to see it
 
@@ -371,6 +373,7 @@ class Blocker(TypedDict):
     blocking_gid: Optional[str]  # the prepared transaction it waits for; null for a session
     blocked_seconds: float  # for how long it has been waiting
     relation: Optional[str]  # the table that is locked; null when it waits for something else
+    lock_type: Optional[str]  # what is locked: `relation`, `transactionid`, `tuple`, `advisory`, ...
     lock_mode: Optional[str]  # the lock that it wants
 
 
@@ -406,6 +409,14 @@ class Conflicts(TypedDict):
     count: int  # how many since the statistics were last reset
 
 
+class SyncReplication(TypedDict):
+    """Commits that wait for a synchronous standby."""
+
+    waiting: int  # number of sessions
+    longest_seconds: Optional[float]  # for how long the first of them has been active; null when none waits
+    standby_names: Optional[str]  # the setting `synchronous_standby_names`
+
+
 class Activity(TypedDict):
     """What the sessions do and wait for."""
 
@@ -414,6 +425,7 @@ class Activity(TypedDict):
     involved: List[SessionRow]  # every session that is named in `blocking`
     prepared: List[PreparedTransaction]  # prepared transactions, the oldest first, at most 50
     wait_events: List[WaitEvent]  # what active sessions wait for
+    sync_replication: SyncReplication  # commits that wait for a synchronous standby
     deadlocks: List[Deadlocks]  # databases in which deadlocks have happened
     conflicts: List[Conflicts]  # conflicts with recovery, only on a standby
 

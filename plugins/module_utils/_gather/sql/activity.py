@@ -46,7 +46,8 @@ edges AS MATERIALIZED (
   SELECT * FROM (
     SELECT e.*, row_number() OVER (PARTITION BY e.blocked_pid
                                    ORDER BY other.pid IS NOT NULL, other.seconds DESC, e.blocking_pid, e.gid) AS rank
-      FROM (SELECT DISTINCT w.pid AS blocked_pid, b.pid AS blocking_pid, w.is_client, w.seconds, w.mode, p.gid
+      FROM (SELECT DISTINCT w.pid AS blocked_pid, b.pid AS blocking_pid, w.is_client, w.seconds, w.mode,
+                            w.locktype, p.gid
               FROM waiting w
              CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b(pid)
               LEFT JOIN LATERAL (
@@ -76,7 +77,7 @@ ACTIVITY = r"""json_build_object(
   'blocking', (
     SELECT coalesce(json_agg(json_build_object(
              'blocked_pid', e.blocked_pid, 'blocking_pid', e.blocking_pid, 'blocking_gid', e.gid,
-             'blocked_seconds', e.seconds, 'lock_mode', e.mode, 'relation', (
+             'blocked_seconds', e.seconds, 'lock_type', e.locktype, 'lock_mode', e.mode, 'relation', (
                SELECT CASE WHEN l.database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
                            THEN l.relation::regclass::text
                            ELSE format('oid %%s in database %%s', l.relation,
@@ -100,6 +101,11 @@ ACTIVITY = r"""json_build_object(
              'type', e.wait_event_type, 'event', e.wait_event, 'sessions', e.sessions)), '[]')
       FROM (SELECT wait_event_type, wait_event, count(*) AS sessions
               FROM clients WHERE state = 'active' AND wait_event IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2) e),
+  'sync_replication', (
+    SELECT json_build_object(
+             'waiting', count(*), 'longest_seconds', max(c.query_seconds),
+             'standby_names', (SELECT setting FROM settings WHERE name = 'synchronous_standby_names'))
+      FROM clients c WHERE c.wait_event = 'SyncRep'),
   'deadlocks', (
     SELECT coalesce(json_agg(json_build_object('database', d.datname, 'count', d.deadlocks) ORDER BY d.datname), '[]')
       FROM pg_stat_database d WHERE d.deadlocks > 0),

@@ -21,6 +21,7 @@ sessions AS MATERIALIZED (
          round(greatest(extract(epoch FROM now() - a.xact_start), 0)::numeric, 3) AS transaction_seconds,
          CASE WHEN a.state = 'active'
               THEN round(greatest(extract(epoch FROM now() - a.query_start), 0)::numeric, 3) END AS query_seconds,
+         a.backend_type,
          coalesce(a.backend_type = 'client backend', a.usesysid IS NOT NULL AND a.datid IS NOT NULL) AS is_client
     FROM pg_stat_activity a
     LEFT JOIN pg_roles r ON r.oid = a.usesysid
@@ -36,7 +37,8 @@ SESSION = """json_build_object(
   'database', s.database,
   'application', s.application, 'client_address', s.client_address, 'state', s.state,
   'state_seconds', s.state_seconds, 'transaction_seconds', s.transaction_seconds, 'query_seconds', s.query_seconds,
-  'wait_event_type', s.wait_event_type, 'wait_event', s.wait_event, 'superuser', s.superuser, 'query', s.query)"""
+  'wait_event_type', s.wait_event_type, 'wait_event', s.wait_event, 'backend_type', s.backend_type,
+  'superuser', s.superuser, 'query', s.query)"""
 
 CONNECTIONS = """json_build_object(
   'max_connections', (SELECT setting::int FROM settings WHERE name = 'max_connections'),

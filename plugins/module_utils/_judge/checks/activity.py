@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from ..._core.text import count, duration, line, names
 from ..._model import tools
 from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds, Values
 from .. import titles
-from .blocking import Root, roots
+from . import spared
+from .blocking import ADVISORY, Root, incidents, roots
 from .readings import down, not_asked, without_snapshot
 
 if TYPE_CHECKING:
@@ -35,27 +37,30 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         and client["attempt"]["outcome"] == "timeout"
         and (client["reach"] is None or client["reach"]["outcome"] == "open")  # otherwise it is the network's doing
     ]
+    waits = _sync_wait(snapshot, thresholds)
+    if waits is not None:
+        return waits
     blockers = [
         root
-        for root in roots(activity["blocking"])
+        for root in roots(incidents(activity["blocking"]))
         if root.longest_seconds >= thresholds.blocked_seconds or (hanging and root.holds)
     ]
     long_queries = [row for row in activity["long_queries"] if not _expected(row) and not _waits(row)]
     findings = tuple(_findings(snapshot, thresholds, blockers))
     if blockers:
         slow = _long_finding(long_queries, blockers)
-        return _blocked(activity, blockers, sessions, hanging, findings + slow)
+        return _blocked(facts, activity, blockers, sessions, hanging, findings + slow)
     if long_queries:
         evidence = tuple(
             _session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in long_queries[:5]
         )
         values = Values(
-            pids=tuple(row["pid"] for row in long_queries),
+            pids=tuple(row["pid"] for row in long_queries if spared.why(row, facts["clients"]) is None),
             sessions=count(len(long_queries), "query", "queries"),
             longest=duration(max(row["query_seconds"] or 0 for row in long_queries)),
         )
         return Answer(QUESTION, NO, evidence[0], "queries_hanging", "long_running", evidence, findings, values)
-    waiting = len({edge["blocked_pid"] for edge in activity["blocking"]})
+    waiting = len({edge["blocked_pid"] for edge in incidents(activity["blocking"])})
     detail = "no query over %s" % duration(thresholds.long_query_seconds)
     detail += (
         ", %s waiting for locks, none for long" % count(waiting, "session")
@@ -65,7 +70,29 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     return Answer(QUESTION, YES, detail, findings=findings)
 
 
+def _sync_wait(snapshot: Snapshot, thresholds: Thresholds) -> Optional[Answer]:
+    """Before the locks: who waits holds them, and must not be cancelled."""
+    waits = snapshot["activity"]["sync_replication"]
+    if (waits["longest_seconds"] or 0) < thresholds.blocked_seconds:
+        return None
+    setting = waits["standby_names"] or ""
+    connected = {row["application"].lower() for row in snapshot["soundness"]["standbys"] if row["state"] == "streaming"}
+    # synchronous_standby_names: names, some in double quotes, after FIRST or ANY and a number
+    listed = [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([A-Za-z_][\w$]*|\*)', setting)]
+    wanted = [each for each in listed if each.upper() not in ("FIRST", "ANY")]
+    missing = [each for each in wanted if each != "*" and each.lower() not in connected]
+    evidence = (
+        "%s waiting for a synchronous standby, the longest for %s"
+        % (count(waits["waiting"], "commit"), duration(waits["longest_seconds"] or 0)),
+        "synchronous_standby_names = %s" % setting,
+        "streaming now: %s" % (names(sorted(connected)) if connected else "no standby"),
+    )
+    values = Values(sessions=count(waits["waiting"], "commit"), standby=names(missing) if missing else "(%s)" % setting)
+    return Answer(QUESTION, NO, evidence[0], "queries_hanging", "sync_replication_wait", evidence, values=values)
+
+
 def _blocked(
+    facts: Facts,
     activity: Activity,
     blockers: List[Root],
     sessions: Dict[int, SessionRow],
@@ -76,12 +103,14 @@ def _blocked(
     evidence = [_root_line(root, sessions, activity) for root in blockers[:5]]
     evidence += _victims(activity, sessions)
     evidence += ["login of %s timed out" % name for name in hanging]
-    blocked = len({edge["blocked_pid"] for edge in activity["blocking"]})
+    blocked = len({edge["blocked_pid"] for edge in incidents(activity["blocking"])})
+    why = {root.pid: spared.why(sessions[root.pid], facts["clients"]) for root in blockers if root.pid in sessions}
+    advice = why.get(worst.pid, None if worst.gid is not None else "not visible to us: investigate by hand")
     values = Values(
         sessions=count(blocked, "session"),
-        root=_short(worst, sessions),
+        root=_short(worst, sessions) + (", " + advice if advice else ""),
         gid=worst.gid,
-        pids=tuple(root.pid for root in blockers if root.gid is None and root.pid in sessions),
+        pids=tuple(pid for pid, reason in why.items() if reason is None),
     )
     cause = "blocked_by_lock" if worst.gid is None else "prepared_transaction"
     return Answer(QUESTION, NO, evidence[0], "queries_hanging", cause, tuple(evidence), findings, values)
@@ -102,6 +131,8 @@ def _root_line(root: Root, sessions: Dict[int, SessionRow], activity: Activity) 
     row = sessions.get(root.pid)
     if row is None:
         return "pid %d (not a client session: a background process, perhaps autovacuum) %s" % (root.pid, holds)
+    if row["backend_type"] not in (None, "client backend"):
+        return "pid %d, %s, %s: %s" % (row["pid"], row["backend_type"], holds, line(row["query"] or "", 80))
     return _session(row, holds)
 
 
@@ -211,7 +242,21 @@ def _findings(snapshot: Snapshot, thresholds: Thresholds, blockers: List[Root]) 
         found.append(
             Finding("long_maintenance", OK, "A backup or maintenance job has been running for a long time", evidence)
         )
-    return found + _counted(activity)
+    return found + _advisory(activity) + _counted(activity)
+
+
+def _advisory(activity: Activity) -> List[Finding]:
+    """Somebody else leads, or a job runs once only: as it was meant, unless it lasts."""
+    waiting = [edge for edge in activity["blocking"] if edge["lock_type"] == ADVISORY]
+    if not waiting:
+        return []
+    evidence = tuple(
+        "pid %d has been waiting %s for an advisory lock of pid %d"
+        % (edge["blocked_pid"], duration(edge["blocked_seconds"]), edge["blocking_pid"])
+        for edge in waiting[:5]
+    )
+    number = len({edge["blocked_pid"] for edge in waiting})
+    return [Finding("advisory_lock", WARNING, "%s waiting for an advisory lock" % count(number, "session"), evidence)]
 
 
 def _counted(activity: Activity) -> List[Finding]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Seq
 if TYPE_CHECKING:
     from ..._model.facts import Blocker
 
+ADVISORY = "advisory"  # pg_locks.locktype
 Node = Tuple[int, Optional[str]]  # (pid, None) or (0, gid)
 
 
@@ -41,6 +42,11 @@ def roots(edges: Sequence[Blocker]) -> List[Root]:
             found.append(_root(node, victims, waiting))
             covered |= all_held(node, victims) | {node}
     return sorted(found, key=lambda root: (-root.holds, -root.longest_seconds, root.gid is None, root.pid))
+
+
+def incidents(edges: Sequence[Blocker]) -> List[Blocker]:
+    """Without those who wait for an advisory lock: so does every candidate of a leader election, by design."""
+    return [edge for edge in edges if edge.get("lock_type") != ADVISORY]
 
 
 def directly_held(edges: Sequence[Blocker]) -> Dict[Node, Set[Node]]:

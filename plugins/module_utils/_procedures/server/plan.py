@@ -285,6 +285,15 @@ def _stoppable(reading: Reading, wanted: Wanted) -> List[str]:
 
 def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> List[Tuple[str, str]]:
     found: List[Tuple[str, str]] = []
+    snapshot = reading.facts["snapshot"]
+    waiting = snapshot["activity"]["sync_replication"]["waiting"] if snapshot else 0
+    if waiting:  # their transactions are committed here, and after a restart they would be visible without a replica
+        found.append(
+            (
+                "%s waiting for a synchronous standby" % count(waiting, "commit"),
+                "Bring the standby back first; whether to go on without it is the DBA's decision.",
+            )
+        )
     errors = file_errors(reading.facts)
     if errors:
         found.append(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
 from ..._judge import titles as _titles
-from ..._judge.checks.blocking import roots
+from ..._judge.checks.blocking import incidents, roots
 from ..._model import tools as _tools
 
 CANCELLED, ABSENT = "cancelled", "absent"
@@ -161,10 +161,10 @@ class Looked:
         """Those that hold the slots."""
         return [row for row in self.rows if row["backend_type"] == CLIENT_BACKEND and not row["own"]]
 
-    @property
-    def blockers(self) -> List[int]:
-        """Root blockers by pid, the worst first."""
-        return [root.pid for root in roots(self.edges) if root.gid is None]
+    def blockers(self, named: bool) -> List[int]:
+        """Root blockers by pid, the worst first. The holder of an advisory lock is one only where it is ``named``."""
+        edges = self.edges if named else incidents(self.edges)
+        return [root.pid for root in roots(edges) if root.gid is None]
 
     @property
     def blocked(self) -> int:
@@ -173,7 +173,7 @@ class Looked:
 
 def select(looked: Looked, request: Request, rules: Rules, at_most: Optional[int] = None) -> Selection:
     """Decide. ``at_most``: as many are enough, the longest in their state first."""
-    blockers = looked.blockers if request.blocking else []
+    blockers = looked.blockers(request.pids is not None) if request.blocking else []
     take: List[Row] = []
     refused: List[Tuple[Row, str]] = []
     idle: List[Row] = []

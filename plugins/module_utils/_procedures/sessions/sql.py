@@ -57,7 +57,8 @@ for _name in ("state_change", "xact_start", "query_start"):
 # Someone who waits for autovacuum's sake alone is no victim, as in activity.ACTIVITY.
 _EDGES = """(
   SELECT coalesce(json_agg(json_build_object('blocked_pid', e.blocked_pid, 'blocking_pid', e.blocking_pid,
-           'blocking_gid', e.gid, 'blocked_seconds', e.seconds, 'relation', null, 'lock_mode', e.mode)), '[]')
+           'blocking_gid', e.gid, 'blocked_seconds', e.seconds, 'relation', null, 'lock_type', e.locktype,
+           'lock_mode', e.mode)), '[]')
     FROM edges e WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges))"""
 
 _LOOK = """WITH {with}

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions that no printed command names: what they are, and what to do about them instead. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, Optional, Sequence
+
+from ..._model import tools
+
+if TYPE_CHECKING:
+    from ..._model.facts import ClientFacts, SessionRow
+
+# What pg_stat_progress_* would show as well; it starts over when it is cancelled.
+TASKS = ("VACUUM", "REINDEX", "CREATE INDEX", "CREATE UNIQUE INDEX", "CLUSTER")
+_BACKGROUND: Dict[str, str] = {
+    "autovacuum worker": "autovacuum: let it finish",
+    "walsender": "a walsender: check the standby or backup that it serves",
+    "logical replication worker": "a logical replication worker: check its subscription",
+}
+
+
+def why(row: SessionRow, clients: Sequence[ClientFacts]) -> Optional[str]:
+    """None: it may be cancelled by its pid."""
+    kind, query = row["backend_type"], (row["query"] or "").lstrip()
+    if kind is not None and kind != "client backend":
+        if kind == "autovacuum worker" and "to prevent wraparound" in query:
+            return "autovacuum to prevent wraparound: let it finish, or it starts over"
+        if kind.startswith("logical replication"):
+            kind = "logical replication worker"
+        return _BACKGROUND.get(kind, "%s, no client session" % kind)
+    if tools.is_any(tools.PROTECTED, row["application"]):
+        return "%s: let it finish, or ask who runs it" % row["application"]
+    task = next((each for each in TASKS if query.upper().startswith(each)), None)
+    if task is not None:
+        return "%s: let it finish, or ask who runs it" % task
+    if row["superuser"] and not any(_is(row, client) for client in clients):
+        return "a superuser's session: ask that person"
+    return None
+
+
+def _is(row: SessionRow, client: ClientFacts) -> bool:
+    """A declared client is a role and a place: as in the procedures' own rule."""
+    login = client["login"]
+    if login is None or login["user"] != row["user"]:
+        return False
+    named = client["application_name"] is not None and client["application_name"] == row["application"]
+    return named or row["client_address"] in [each["address"] for each in client["networks"] if each["address"]]
