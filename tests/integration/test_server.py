@@ -270,14 +270,28 @@ def test_a_server_killed_while_it_stops_is_started_again_and_told(server: Server
 
 
 def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
-    """A value that every check takes, and the kernel does not."""
-    server.conf(shared_buffers="4TB")
-    with pytest.raises(UnprovenError, match=r"does not start again.*shared memory") as raised:
-        to("restarted", server)
+    """What was probed is changed while the server stops: the log's own sentence, and what to correct."""
+    server.sql("ALTER SYSTEM SET listen_addresses = 'localhost'")
+    file = server.data / "postgresql.auto.conf"
+    with deaf(server) as session:
+
+        def accident() -> None:
+            until(lambda: "received fast shutdown request" in server.log)
+            file.write_text(file.read_text().replace("localhost", "203.0.113.7"))
+            os.kill(session, signal.SIGCONT)
+
+        other = threading.Thread(target=accident)
+        other.start()
+        with pytest.raises(UnprovenError, match="does not start again: FATAL: could not create any TCP/IP") as raised:
+            to("restarted", server)
+        other.join()
     details = raised.value.details
     assert (details["state"], details["clean_shutdown"], details["changed"]) == ("stopped", True, True)
-    assert any("shared memory" in line for line in details["evidence"])
-    server.conf(shared_buffers="16MB")
+    assert any("TCP/IP sockets" in line for line in details["evidence"])
+    hint = "It refuses listen_addresses (waited for this restart). Correct listen_addresses in %s line " % file
+    assert raised.value.hint.startswith(hint)
+    assert "then start: ansible-playbook oncall.postgresql.start --limit " in raised.value.hint
+    file.write_text(file.read_text().replace("203.0.113.7", "127.0.0.1"))
     assert to("started", server)["state"] == "running"
 
 

@@ -48,7 +48,7 @@ STARTING = wire("socket", "/var/run/postgresql/.s.PGSQL.5432", "rejecting", "57P
 
 
 def preflight(**values: Any) -> Dict[str, Any]:
-    nothing = {"backups": [], "exclusive_backup": False, "transactions": [], "missing_libraries": []}
+    nothing = {"backups": [], "exclusive_backup": False, "transactions": [], "missing_libraries": [], "waiting": []}
     return {"started_at": "2026-11-24T01:00:00+00:00", **nothing, **values}
 
 

@@ -5,12 +5,27 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, List, Optional, Protocol
+from typing import TYPE_CHECKING, Callable, List, Optional, Protocol, Sequence, Tuple
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
+    from ..._gather.runtime.base import Completed
     from ..._model.facts import Health
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Where a probe of the server can be started: as its OS user, with its limits, beside it but not in its way."""
+
+    programs: str  # the directory of its programs, empty: search
+    configuration: str  # what its -D names: the directory of postgresql.conf unless config_file says otherwise
+    directory: str
+    arguments: Sequence[str]  # of the server, without those that name its directory
+    run: Callable[[Sequence[str], Deadline], Completed]
+    # In the server's own container, which may have files that its image lacks. Its memory is then the server's.
+    run_inside: Optional[Callable[[Sequence[str], Deadline], Completed]] = None
 
 
 class Drive(Protocol):
@@ -34,6 +49,9 @@ class Drive(Protocol):
 
     def alive(self, deadline: Deadline) -> bool:
         """Whether any process of the server is there; one that starts up or shuts down is."""
+
+    def trial(self, deadline: Deadline) -> Trial:
+        """Raises TargetError where a probe of this server cannot be started."""
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         """All existing containers of the declared clients, in their order, stopped ones too; None where clients
@@ -70,3 +88,14 @@ class Container(Protocol):
 
     def page(self, url: str, deadline: Deadline) -> Health:
         """A page as seen from its place."""
+
+
+def placed(arguments: Sequence[str], directory: str) -> Tuple[str, List[str]]:
+    """(what the server's ``-D`` names, its other arguments)"""
+    words = list(arguments)
+    if "-D" in words[:-1]:
+        place = words.index("-D")
+        if posixpath.isabs(words[place + 1]):
+            directory = words[place + 1]
+        words = words[:place] + words[place + 2 :]
+    return directory, words

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError, TargetError
@@ -15,10 +16,13 @@ from ..._core.wait import wait_for
 from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.project import container_name
+from ..._gather.runtime.compose.runtime import plain_environment
 from . import engine
+from .base import Trial, placed
 from .containers import DrivenContainer
 
 if TYPE_CHECKING:
+    from ..._gather.runtime.base import Completed
     from ..._gather.runtime.compose.project import Inspection
     from ..._gather.runtime.compose.runtime import ComposeRuntime
     from .base import Container
@@ -33,6 +37,22 @@ case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
 """
 _EARLY_SECONDS = 3  # for Podman to note that it stops the container: if it ended before, its policy would restart it
 _LOOK_SECONDS = 5.0
+# What a container of ours has in common with the server's, so that what it can start the server can.
+_LIMITS = (
+    "Memory",
+    "MemorySwap",
+    "ShmSize",
+    "Ulimits",
+    "GroupAdd",
+    "NanoCpus",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpusetCpus",
+    "CgroupParent",
+    "UsernsMode",
+    "Tmpfs",
+)
+_RUNTIME_FILES = ("/tmp", "/run", "/var/run", "/var/log", "/var/tmp", "/var/cache", "/root", "/dev", "/proc", "/sys")
 
 
 class ComposeDrive:
@@ -98,6 +118,47 @@ class ComposeDrive:
         inspected = self._runtime.look_again(deadline)
         return inspected is not None and inspected["State"]["Status"] in _LIVE
 
+    def trial(self, deadline: Deadline) -> Trial:
+        """In a toolbox of the same image and limits, where it takes no memory from the server, in its network."""
+        inspected = self._runtime.look_again(deadline)
+        settings = self._runtime.session_settings()
+        directory = settings["data_directory"]
+        if inspected is None or directory is None:
+            raise TargetError("the data directory of service %s is not known" % self._runtime.service)
+        view = self._runtime.view(deadline)
+        words = containers.arguments(inspected)
+        if not words:  # a program of the image's author starts it: PostgreSQL keeps how
+            file = view.engine.file(inspected["Id"], directory + "/postmaster.opts", deadline)
+            words = shlex.split(file.text)[1:] if file is not None else []
+        configuration, words = placed(words, directory)
+        if containers.mount_of(inspected, directory) is None:
+            raise TargetError("the data is not on a volume, but in container %s" % container_name(inspected))
+        user = next(self._runtime.users(view, inspected, deadline))
+
+        def run(argv: Sequence[str], within: Deadline) -> Completed:
+            return view.engine.toolbox(
+                inspected["Image"],
+                argv,
+                within,
+                volumes_from=inspected["Id"],
+                network_mode="container:" + inspected["Id"],
+                user=user,
+                environment=plain_environment(inspected),
+                limits=_limits(inspected),
+            )
+
+        changed = self._changed(inspected, deadline)
+        inside = self._runtime.run_beside if changed else None
+        return Trial(settings["bin_directory"] or "", configuration, directory, words, run, inside)
+
+    def _changed(self, inspected: Inspection, deadline: Deadline) -> bool:
+        """Whether its file system has programs, libraries or configuration that its image lacks."""
+        changes = self._runtime.view(deadline).engine.get("/containers/%s/changes" % inspected["Id"], deadline) or []
+        own = (*_RUNTIME_FILES, *(mount["Destination"] for mount in inspected.get("Mounts") or []))
+        paths = [each["Path"] for each in changes]
+        above = {parent for path in paths for parent in _parents(path)}
+        return any(path not in above and not any((path + "/").startswith(each + "/") for each in own) for path in paths)
+
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         view = self._runtime.view(deadline)
         return [
@@ -137,3 +198,15 @@ class ComposeDrive:
             return
         if done.code:  # 137: the container has ended around it
             self._runtime.errors["stop"] = (done.err or done.out).strip()[:200] or "exit code %d" % done.code
+
+
+def _limits(inspected: Inspection) -> Dict[str, Any]:
+    host = inspected["HostConfig"]
+    limits = {name: host[name] for name in _LIMITS if host.get(name)}
+    kernel = {name: value for name, value in (host.get("Sysctls") or {}).items() if name.startswith(("kernel.", "fs."))}
+    return {**limits, **({"Sysctls": kernel} if kernel else {})}
+
+
+def _parents(path: str) -> List[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(2, len(parts))]

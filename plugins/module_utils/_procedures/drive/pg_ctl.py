@@ -14,6 +14,7 @@ from ..._core.errors import TargetError
 from ..._core.wait import wait_for
 from ..._gather.runtime import processes as _processes
 from ..._gather.runtime.pg_ctl.runtime import user_name
+from .base import Trial, placed
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -44,12 +45,7 @@ class PgCtlDrive:
         return None
 
     def start(self, deadline: Deadline) -> None:
-        words = self._runtime.arguments()
-        directory = self._directory
-        if "-D" in words[:-1]:
-            place = words.index("-D")
-            directory = words[place + 1] if os.path.isabs(words[place + 1]) else directory
-            words = words[:place] + words[place + 2 :]
+        directory, words = placed(self._runtime.arguments(), self._directory)
         options = ["-o", " ".join(shlex.quote(word) for word in words)] if words else []
         self._pg_ctl(["start", "-W", "-D", directory, "-l", self._start_log(), *options], deadline)
 
@@ -69,6 +65,11 @@ class PgCtlDrive:
 
     def alive(self, deadline: Deadline) -> bool:
         return bool(_processes.of_directory(self._directory))
+
+    def trial(self, deadline: Deadline) -> Trial:
+        configuration, words = placed(self._runtime.arguments(), self._directory)
+        programs = os.path.dirname(self._program("postgres") or "")
+        return Trial(programs, configuration, self._directory, words, self._runtime.run_beside)
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         return None

@@ -12,7 +12,7 @@ from ..._core.errors import TargetError
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._gather.runtime.remote import RemoteRuntime
-    from .base import Container
+    from .base import Container, Trial
 
 
 class RemoteDrive:
@@ -35,6 +35,9 @@ class RemoteDrive:
 
     def alive(self, deadline: Deadline) -> bool:
         raise self._unseen("watched")
+
+    def trial(self, deadline: Deadline) -> Trial:
+        raise self._unseen("probed")
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         return None

@@ -19,8 +19,9 @@ from ..clients.run import PATIENCE
 from ..drive.choose import drive_of, engine_of
 from ..procedure import Change, Options
 from ..server.plan import RESTARTED
-from ..server.run import RESTART, Server, prove, wanted
+from ..server.run import RESTART, probed, prove, wanted
 from ..server.run import Moving as ServerMoving
+from ..server.run import look as look_at_server
 from .note import Writer, alone, wait_for_others
 from .plan import Done, Plan, State, concluded, decide, moved_meanwhile, owed, recovery
 
@@ -38,7 +39,7 @@ class GracefulRestart:
         if where:
             wait_for_others(where, target.deadline_seconds)
         return State(
-            Server().read(target, options),
+            probed(target, look_at_server(target), wanted(RESTARTED, options)),
             tuple(option.service for option in target.clients),
             tuple(look(containers, Deadline(target.deadline_seconds))),
             note_.read(where) if where else Note(),

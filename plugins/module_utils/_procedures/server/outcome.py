@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -17,6 +18,7 @@ from ..._judge.verdicts import render
 from ..._model.answers import Answer, Thresholds
 from ..._model.facts import Facts, Process, ServerFacts
 from .plan import STARTABLE, Reading, state_of
+from .probe import advice
 
 _CLEAN = ("shut down", "shut down in recovery")
 
@@ -40,10 +42,13 @@ class Failure:
     cause: Optional[str] = None
     evidence: Tuple[str, ...] = ()
     todo: str = "Run triage"
+    said: str = ""  # the server's own last words, its FATAL
 
 
-def failure(facts: Optional[Facts], thresholds: Thresholds, host: str) -> Failure:
-    """By question 1 or 2, of what was read after a start that failed."""
+def failure(
+    facts: Optional[Facts], thresholds: Thresholds, host: str, waiting: Sequence[Mapping[str, Any]] = ()
+) -> Failure:
+    """By question 1 or 2, of what was read after a start that failed. ``waiting``: the settings that it applied."""
     if facts is None:
         return Failure()
     answer: Answer = running.check(facts, thresholds)
@@ -54,13 +59,21 @@ def failure(facts: Optional[Facts], thresholds: Thresholds, host: str) -> Failur
         # Nothing that is known speaks against a start that has just failed: its last words have to say it.
         answer = replace(answer, cause="unknown")
         evidence = log_lines(this_run(facts["server"])) + evidence
-    return Failure(
-        state_of(Reading(facts, thresholds))[0],
-        answer.code,
-        answer.cause,
-        tuple(evidence),
-        render(answer, host)["summary"] if answer.code else "Run triage",
-    )
+    said = _last_words(facts) if answer.cause in ("unknown", "invalid_configuration") else ""
+    todo = render(answer, host)["summary"] if answer.code else "Run triage"
+    if said and waiting:
+        todo = "%s, then start: %s" % (
+            advice(said, waiting, "waited"),
+            " ".join(map(shlex.quote, ["ansible-playbook", "oncall.postgresql.start", "--limit", host])),
+        )
+    return Failure(state_of(Reading(facts, thresholds))[0], answer.code, answer.cause, tuple(evidence), todo, said)
+
+
+def _last_words(facts: Facts) -> str:
+    """Of the last start: the first FATAL tells why, those of its children and of the engine's next try follow it."""
+    entries = this_run(facts["server"]) if facts["server"] is not None else []
+    fatal = [entry["text"] for entry in entries if entry["severity"] in ("FATAL", "PANIC")]
+    return "FATAL: %s" % line(fatal[-1], 400) if fatal else ""
 
 
 def holders(processes: Sequence[Process], postmaster: Optional[int]) -> List[Dict[str, Any]]:

@@ -17,6 +17,7 @@ from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds
 from ..._model.facts import Facts, ServerFacts
 from ..procedure import Change
+from .probe import REFUSED, Probe, advice
 
 STARTED, STOPPED, RESTARTED = "started", "stopped", "restarted"
 VERBS = {STARTED: "Start", STOPPED: "Stop", RESTARTED: "Restart"}
@@ -43,6 +44,7 @@ class Reading:
     obstacle: Optional[str] = None
     preflight: Optional[Mapping[str, Any]] = None
     preflight_error: Optional[str] = None
+    probe: Optional[Probe] = None  # None: not asked
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Plan:
     before: Dict[str, Any] = field(default_factory=dict)
     after: Dict[str, Any] = field(default_factory=dict)
     started_at: Optional[str] = None  # of the server as it was found
+    waiting: Tuple[Mapping[str, Any], ...] = ()  # settings that it will apply, with their places
 
     @property
     def empty(self) -> bool:
@@ -171,12 +174,13 @@ def _plan(reading: Reading, wanted: Wanted, found: str, steps: Tuple[str, ...], 
     before = {"state": found, "restarted": False, "pending_restart": waiting}
     if not stops and START not in steps:
         return Plan(wanted, steps, tuple(warnings), before, before, started)
+    changing = tuple(reading.preflight["waiting"]) if reading.preflight else ()
     changed = {
         "state": after,
         "restarted": stops and START in steps,
         "pending_restart": [] if stops else waiting,
     }
-    return Plan(wanted, steps, tuple(warnings), before, changed, started)
+    return Plan(wanted, steps, tuple(warnings), before, changed, started, changing)
 
 
 def _to_start(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tuple[Tuple[str, ...], List[str]]:
@@ -318,6 +322,10 @@ def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> 
         if disk["free_bytes"] < 2 * WAL_SEGMENT_BYTES and disk["free_bytes"] < disk["total_bytes"] / 10:
             text = "only %s of %s free on %s" % (size(disk["free_bytes"]), size(disk["total_bytes"]), disk["path"])
             found.append((text, "Free disk space first (never in the data directory): a start writes WAL."))
+    probe = reading.probe
+    if probe is not None and probe.status == REFUSED:
+        what = "%s." % advice(probe.said, preflight["waiting"]) if preflight["waiting"] else ""
+        found.append(("it would not start again: %s" % probe.said, " ".join(filter(None, [probe.hint, what]))))
     interrupted = _backups(preflight) if BACKUPS not in wanted.interrupt else []
     if interrupted:
         hint = 'Wait for it, or have it interrupted: -e \'{"oncall_interrupt": ["backups"]}\'.'
@@ -333,6 +341,7 @@ def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> 
 def _warnings(reading: Reading, preflight: Mapping[str, Any]) -> List[str]:
     warnings = ["A backup is interrupted: %s." % each for each in _backups(preflight)]
     warnings += ["A long transaction is rolled back: %s." % _transaction(each) for each in preflight["transactions"]]
+    warnings += reading.probe.notes if reading.probe is not None else ()
     snapshot = reading.facts["snapshot"]
     for each in snapshot["activity"]["prepared"] if snapshot else []:
         warnings.append(

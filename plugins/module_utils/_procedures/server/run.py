@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 from ..._core.deadline import Deadline
@@ -21,6 +22,7 @@ from ..._gather.snapshot import take
 from ..drive.choose import drive_of
 from ..procedure import Change, Options
 from . import outcome
+from . import probe as probing
 from .plan import (
     ACKNOWLEDGEABLE,
     CHECKPOINT,
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 _GONE_SECONDS = 2.0  # a server that was launched and shows no process for so long has given up
 _ASK_SECONDS = 3.0
+_PROBE_SECONDS = 30.0  # for a server with nothing in it
+_PROBE_ALL_SECONDS = 75.0  # with initdb, and its end
 _ANSWERED = ("accepting", "rejecting")
 _CANNOT_CONNECT_NOW = "57P03"
 _INSUFFICIENT_PRIVILEGE = "42501"
@@ -85,22 +89,7 @@ class Server:
     """The state read is all that ``decide`` wants to know."""
 
     def read(self, target: Target, options: Options) -> Reading:
-        obstacle = drive_of(target).obstacle(Deadline(target.deadline_seconds))
-        facts, _elapsed = gather.gather(target, (gather.SERVER, gather.WIRE, gather.SNAPSHOT))
-        preflight: Optional[Dict[str, Any]] = None
-        error = facts["snapshot_error"]["message"] if facts["snapshot_error"] else None
-        if facts["snapshot"] is not None:
-            try:
-                preflight = target.session.query(
-                    PREFLIGHT,
-                    Deadline(target.deadline_seconds),
-                    long_transaction_seconds=target.thresholds.long_query_seconds,
-                )[0]
-                for each in preflight["transactions"]:
-                    each["query"] = mask(each["query"] or "")[:200]
-            except (SessionError, DeadlineError) as failed:
-                error = str(failed)
-        return Reading(facts, target.thresholds, obstacle, preflight, error)
+        return probed(target, look(target), wanted(options["state"], options))
 
     def plan(self, state: Reading, options: Options) -> Plan:
         return decide(state, wanted(options["state"], options))
@@ -117,6 +106,56 @@ class Server:
         with _told(plan):
             prove(target, plan, done.details)
         return Change(plan.changes, plan.before, plan.after, done.details)
+
+
+def look(target: Target) -> Reading:
+    obstacle = drive_of(target).obstacle(Deadline(target.deadline_seconds))
+    facts, _elapsed = gather.gather(target, (gather.SERVER, gather.WIRE, gather.SNAPSHOT))
+    preflight: Optional[Dict[str, Any]] = None
+    error = facts["snapshot_error"]["message"] if facts["snapshot_error"] else None
+    if facts["snapshot"] is not None:
+        try:
+            preflight = target.session.query(
+                PREFLIGHT,
+                Deadline(target.deadline_seconds),
+                long_transaction_seconds=target.thresholds.long_query_seconds,
+            )[0]
+            for each in preflight["transactions"]:
+                each["query"] = mask(each["query"] or "")[:200]
+        except (SessionError, DeadlineError) as failed:
+            error = str(failed)
+    return Reading(facts, target.thresholds, obstacle, preflight, error)
+
+
+def probed(target: Target, reading: Reading, wished: Wanted) -> Reading:
+    """With the answer of the server's own binary, where all that is known would let it be restarted."""
+    try:
+        restarts = {CHECKPOINT, START} <= set(decide(reading, wished).steps)
+    except RefusedError:
+        return reading
+    return replace(reading, probe=_probe(target, reading)) if restarts else reading
+
+
+def _probe(target: Target, reading: Reading) -> probing.Probe:
+    """What goes wrong with the probe itself says nothing about the server; that it was not probed is said."""
+    preflight, snapshot = reading.preflight or {}, reading.facts["snapshot"]
+    prepared = len(snapshot["activity"]["prepared"]) if snapshot else 0
+    deadline = Deadline(_PROBE_ALL_SECONDS)
+    try:
+        trial = drive_of(target).trial(Deadline(target.deadline_seconds))
+
+        def ask(run: Any, small: str) -> probing.Probe:
+            port = str(random.SystemRandom().randrange(20000, 32000))
+            words = [trial.programs, trial.configuration, trial.directory, "%d" % _PROBE_SECONDS, port, small]
+            done = run(["sh", "-c", probing.PROBE_SH, "oncall", *words, *trial.arguments], deadline)
+            return probing.read(done.out or done.err, trial.directory, preflight.get("slots", []), prepared)
+
+        found = ask(trial.run, "")
+        if found.status == probing.REFUSED and trial.run_inside is not None and not found.of_memory:
+            found = ask(trial.run_inside, "small")
+        return found
+    except OncallError as error:
+        return probing.unprobed(error.msg)
 
 
 @contextlib.contextmanager
@@ -280,9 +319,9 @@ class Moving:
             facts = gather.gather(self.target, (gather.SERVER, gather.WIRE))[0]
         except OncallError as error:
             launch = launch or error.msg
-        found = outcome.failure(facts, self.target.thresholds, self.target.host)
+        found = outcome.failure(facts, self.target.thresholds, self.target.host, self.plan.waiting)
         self.details.update(state=found.state or was, code=found.code, cause=found.cause, evidence=list(found.evidence))
-        told = "; ".join(part for part in [launch, *found.evidence[:4]] if part)
+        told = found.said or "; ".join(part for part in [launch, *found.evidence[:4]] if part)
         told = told or (seen.error if seen else "") or "no reason found"
         if seen is not None and not seen.gone and seen.missing_since is None:
             text = "PostgreSQL was started but is not responding after %d s" % self.plan.wanted.start_timeout_seconds

@@ -37,7 +37,14 @@ SELECT
                      FROM regexp_split_to_table(f.setting, ',') word) l
     WHERE l.name <> '' AND l.name !~ '/' AND current_setting('dynamic_library_path') = '$libdir'
       AND (SELECT size FROM pg_config c, pg_stat_file(c.setting || '/' || l.name || '.so', true)
-            WHERE c.name = 'PKGLIBDIR') IS NULL) AS missing_libraries
+            WHERE c.name = 'PKGLIBDIR') IS NULL) AS missing_libraries,
+  (SELECT coalesce(json_agg(json_build_object('name', slot_name, 'type', slot_type) ORDER BY slot_name), '[]')
+     FROM pg_replication_slots) AS slots,
+  (SELECT coalesce(json_agg(json_build_object(
+            'name', f.name, 'file', f.sourcefile, 'line', f.sourceline, 'setting', f.setting,
+            'current', current_setting(f.name, true)) ORDER BY f.name), '[]')
+     FROM (SELECT DISTINCT ON (lower(name)) * FROM pg_file_settings ORDER BY lower(name), seqno DESC) f
+    WHERE f.error IS NOT NULL) AS waiting
 """
 
 _PREFLIGHT = _PREFLIGHT.replace("{backups}", "|".join(BACKUPS))  # plain words, all of them

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import posixpath
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ...._core.deadline import Deadline
 from ...._core.errors import TargetError
@@ -160,7 +160,7 @@ class ComposeRuntime:
             ["sh", "-c", text],
             deadline,
             volumes_from=inspected["Id"],
-            environment=_plain(inspected),
+            environment=plain_environment(inspected),
             capabilities=_LOOK_CAPABILITIES,
         )
         return _look.parse(done.out), False
@@ -299,7 +299,7 @@ class ComposeRuntime:
                 inspected["Image"],
                 argv,
                 deadline,
-                environment=_plain(inspected),
+                environment=plain_environment(inspected),
                 network_mode="container:" + inspected["Id"],
                 volumes_from=inspected["Id"],
                 capabilities=_LOOK_CAPABILITIES,
@@ -336,7 +336,7 @@ class ComposeRuntime:
             raise TargetError(
                 "Container %s is %s: nothing can run beside the server" % (container_name(view.server), state)
             )
-        for user in self._users(view, view.server, deadline):
+        for user in self.users(view, view.server, deadline):
             try:
                 return view.engine.run(view.server["Id"], argv, deadline, stdin, environment, user)
             except EngineError as error:
@@ -348,7 +348,7 @@ class ComposeRuntime:
             "Container %s shows no PostgreSQL process, so its OS user is unknown" % container_name(view.server)
         )
 
-    def _users(self, view: View, inspected: Inspection, deadline: Deadline) -> Any:
+    def users(self, view: View, inspected: Inspection, deadline: Deadline) -> Iterator[str]:
         """Whom the postmaster may run as, surest and cheapest first (lazily: the last one costs a request)."""
         pid = view.enterable(inspected)
         found = beside.postmaster(pid) if pid is not None else None
@@ -474,7 +474,7 @@ def _likely(inspected: Inspection) -> Optional[str]:
     return None
 
 
-def _plain(inspected: Inspection) -> Dict[str, str]:
+def plain_environment(inspected: Inspection) -> Dict[str, str]:
     """What the server's programs need of its environment; nothing secret goes into a toolbox's configuration."""
     env = _containers.environment(inspected)
     return {name: env[name] for name in ("PATH", "PGDATA", "PG_MAJOR", "LD_LIBRARY_PATH") if name in env}

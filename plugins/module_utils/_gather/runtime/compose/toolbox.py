@@ -45,11 +45,13 @@ class Toolboxes:
         environment: Optional[Mapping[str, str]] = None,
         capabilities: Sequence[str] = (),
         hosts: Sequence[str] = (),
+        limits: Optional[Mapping[str, Any]] = None,
     ) -> Completed:
         """Run a command in a container of its own, which is gone again whatever happens.
 
         ``volumes_from`` (a container's id) mounts its volumes read-only. ``networks`` are joined besides
-        ``network_mode``. What must stay secret goes by ``stdin``: arguments and environment can be inspected.
+        ``network_mode``. ``limits`` are those of a host configuration (memory, ulimits). What must stay secret goes
+        by ``stdin``: arguments and environment can be inspected.
         """
         self._sweep(deadline)
         name = "oncall-toolbox-%s" % uuid.uuid4().hex[:12]
@@ -79,6 +81,7 @@ class Toolboxes:
                 "LogConfig": {"Type": "none"},  # what it prints is for us, not for the engine's disk
                 "PidsLimit": 256,
                 "ExtraHosts": list(hosts),
+                **(limits or {}),
             },
         }
         created = False
