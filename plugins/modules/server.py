@@ -13,6 +13,11 @@ description:
   - Refuses beforehand, with nothing touched, when the configuration files contain an error, a library to be preloaded
     is missing, a backup is running, transactions have been open for O(long_query_seconds), the disk is nearly full, or
     the server would not start again for another reason that can be read.
+  - Before a restart the server's own binary is asked whether it would start again, by a probe with the configuration
+    that a restart reads, on a new and empty data directory in a temporary directory, with another port and without
+    archiving, log files or background workers. It takes some seconds, and C(initdb) beside the server. With
+    O(runtime=compose) it runs in a short-lived container of the same image and limits, in the server's network. What it
+    cannot show, such as the memory of a second server where there is too little for two, is said in RV(notes).
   - Starts a server only once the cause of its failure is fixed, and otherwise says what to do by hand. It never starts
     one with damaged data or an empty data directory.
   - Never sends SIGKILL to anything. After O(stop_timeout_seconds) it fails and says what holds the shutdown, which

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import DeadlineError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import DeadlineError, RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.libpq import LibpqSession
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.snapshot import take
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
@@ -24,6 +24,8 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts imp
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.shapes import problems
+
+from .test_server import to
 
 
 def snapshot(server: Server) -> Snapshot:
@@ -164,3 +166,12 @@ def test_a_frozen_server_holds_libpq_no_longer_than_the_deadline() -> None:
             server.signal(signal.SIGCONT)
         assert until(lambda: session.query(pid, Deadline(5)))
         session.close()
+
+
+def test_a_standby_would_start_again_unless_its_limits_are_below_its_primarys(pair: tuple[Server, Server]) -> None:
+    _primary, standby = pair
+    assert to("restarted", standby, check_mode=True)["notes"] == []
+    standby.conf(max_connections=20)
+    with pytest.raises(RefusedError, match="would not start again: max_connections is 20, but its primary had 100"):
+        to("restarted", standby)
+    assert standby.sql("SELECT pg_is_in_recovery()") == "t"

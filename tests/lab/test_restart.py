@@ -128,6 +128,7 @@ def test_graceful_restart_loses_no_write(stack: Stack, writer: Writer) -> None:
     assert done.returncode == 0, done.stdout
     downtime = re.search(r"graceful_restart, downtime ([0-9.]+) s", done.stdout)
     assert downtime and float(downtime.group(1)) > 0
+    assert '"notes": []' in done.stdout, done.stdout  # it was probed, all of it
     assert '"applied": ["max_wal_senders"]' in done.stdout and '"clean_shutdown": true' in done.stdout
     assert stack.state()["StartedAt"] != started and stack.sql("SHOW max_wal_senders") == "7"
     assert clients_state(stack) == "running"
@@ -239,22 +240,77 @@ def test_an_engine_that_goes_away_half_way(stack: Stack, writer: Writer) -> None
 
 
 def test_a_server_that_does_not_start_again(stack: Stack, writer: Writer) -> None:
-    stack.configure("shared_buffers = '4TB'")
-    file = stack.data() / "postgresql.conf"
+    """The file is changed while the server stops, after it was probed: the clients run, the log's sentence is told."""
+    inventory = write_inventory(stack.work, {"lab": {"oncall_target": stack.target()}})
+    place = Path(os.environ.get("ONCALL_ANSIBLE_BIN") or Path(sys.executable).parent)
+    words = ["-e", "oncall_health_timeout_seconds=2", "-e", "oncall_start_timeout_seconds=10"]
+    stack.sql("ALTER SYSTEM SET shared_buffers = '48MB'")
+    file = stack.data() / "postgresql.auto.conf"
     try:
-        words = ["-e", "oncall_health_timeout_seconds=2", "-e", "oncall_start_timeout_seconds=10"]
-        done = procedure(stack, "graceful_restart", *words)
-        assert done.returncode != 0
+        with deaf(stack):
+            running = subprocess.Popen(
+                [str(place / "ansible-playbook"), COLLECTION + "graceful_restart", "-i", str(inventory), *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            wait_for(lambda: stopping(stack), 90)
+            file.write_text(file.read_text().replace("48MB", "4TB"))
+        said = flat(running.communicate(timeout=120)[0])
+        assert running.returncode != 0
         assert re.search(
-            "PostgreSQL (does not start|was started but is not responding).*shared memory", flat(done.stdout)
-        )
+            "PostgreSQL (does not start|was started but is not responding).*FATAL: .*shared memory", said
+        ), said
+        assert "It refuses shared_buffers (waited for this restart). Correct shared_buffers in " in said, said
+        assert "postgresql.auto.conf line " in said and "ansible-playbook oncall.postgresql.start" in said
         assert clients_state(stack) == "running"
     finally:
-        file.write_text(file.read_text().replace("shared_buffers = '4TB'\n", ""))
+        file.write_text("")
     wait_for(lambda: stack.state()["Running"], 90)  # its policy tries again and again
     stack.wait_ready()
     time.sleep(11)  # one that has been up for less is still taken for being in its restart loop
     healthy(stack)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("huge_pages", "on", "FATAL: could not map anonymous shared memory"),
+        ("shared_buffers", "500GB", "FATAL: could not map anonymous shared memory"),
+        ("shared_preload_libraries", "/nonexistent/audit.so", 'FATAL: could not access file "/nonexistent/audit.so"'),
+    ],
+)
+def test_what_the_binary_refuses_cuts_nobody_off(
+    stack: Stack, writer: Writer, name: str, value: str, text: str
+) -> None:
+    stack.sql("ALTER SYSTEM SET %s = '%s'" % (name, value))
+    try:
+        there = looks.containers(stack), looks.files(stack)
+        for words in [["--check"], []] if name == "huge_pages" else [[]]:
+            done = procedure(stack, "graceful_restart", *words)
+            assert done.returncode != 0 and text in flat(done.stdout), done.stdout
+            assert "It refuses %s (waits for this restart)" % name in flat(done.stdout), flat(done.stdout)[-3500:]
+        assert (looks.containers(stack), looks.files(stack)) == there
+    finally:
+        stack.sql("ALTER SYSTEM RESET ALL")
+
+
+def test_a_library_that_only_the_container_has_is_not_refused(stack: Stack) -> None:
+    """Installed in the running container: a toolbox of its image lacks it, a restart of the container does not."""
+    docker("exec", "-u", "0", stack.name(), "sh", "-c", 'cp "$(pg_config --pkglibdir)"/plpgsql.so /opt/own.so')
+    stack.sql("ALTER SYSTEM SET shared_preload_libraries = '/opt/own.so'")
+    try:
+        done = procedure(stack, "graceful_restart", "--check", "-v")
+        assert done.returncode == 0 and '"notes": []' in done.stdout, done.stdout
+    finally:
+        stack.sql("ALTER SYSTEM RESET ALL")
+
+
+@pytest.mark.parametrize("version", ["13", "15"])
+def test_older_versions_are_probed(version: str) -> None:
+    with Stack("restart-%s" % version, version) as other:
+        other.up()
+        assert server(other, "restarted")["notes"] == []
 
 
 @pytest.mark.parametrize(

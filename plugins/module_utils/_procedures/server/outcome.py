@@ -18,7 +18,7 @@ from ..._judge.verdicts import render
 from ..._model.answers import Answer, Thresholds
 from ..._model.facts import Facts, Process, ServerFacts
 from .plan import STARTABLE, Reading, state_of
-from .probe import advice
+from .probe import advice, meant
 
 _CLEAN = ("shut down", "shut down in recovery")
 
@@ -59,7 +59,9 @@ def failure(
         # Nothing that is known speaks against a start that has just failed: its last words have to say it.
         answer = replace(answer, cause="unknown")
         evidence = log_lines(this_run(facts["server"])) + evidence
-    said = _last_words(facts) if answer.cause in ("unknown", "invalid_configuration") else ""
+    said = _last_words(facts)
+    if not meant(said, waiting) and answer.cause not in ("unknown", "invalid_configuration"):
+        said = ""  # the cause says more
     todo = render(answer, host)["summary"] if answer.code else "Run triage"
     if said and waiting:
         todo = "%s, then start: %s" % (

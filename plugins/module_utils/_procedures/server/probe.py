@@ -299,16 +299,16 @@ def contradictions(values: Mapping[str, str], slots: Sequence[Mapping[str, Any]]
     return found
 
 
-def culprits(said: str, waiting: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
-    """Of the settings that wait for a restart, those that the server's words name or mean; else all of them."""
+def meant(said: str, waiting: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+    """Of the settings that wait for a restart, those that the server's words name, else those that they mean."""
     named = [each for each in waiting if re.search(r"\b%s\b" % re.escape(each["name"]), said)]
-    meant = [name for words, names in _MEANT if words.lower() in said.lower() for name in names]
-    return named or [each for each in waiting if each["name"] in meant] or list(waiting)
+    others = [name for words, names in _MEANT if words.lower() in said.lower() for name in names]
+    return named or [each for each in waiting if each["name"] in others]
 
 
 def advice(said: str, waiting: Sequence[Mapping[str, Any]], waits: str = "waits") -> str:
     """``It refuses wal_level (waits for this restart). Correct it in ...``; nothing where nothing waits."""
-    found = culprits(said, waiting)
+    found = meant(said, waiting) or list(waiting)
     if not found:
         return ""
     return "It refuses %s (%s for this restart). Correct %s" % (
@@ -342,8 +342,9 @@ def _refusal(text: str, code: str) -> Tuple[str, str]:
     records = _records(text)
     at = next((at for at, each in enumerate(records) if each[0] in ("FATAL", "PANIC")), None)
     if at is None:
-        killed = "killed by SIGKILL: does its memory limit suffice?" if code in ("137", "9") else "exit code %s" % code
-        return line(mask(text), 400) or killed, ""
+        if code == "137":  # nobody but the kernel does that to it
+            return "it was killed by SIGKILL while it started: its memory limit is too low", ""
+        return line(mask(text), 400) or "exit code %s" % code, ""
     before = [said for severity, said in records[:at] if severity == "LOG" and _bad(said)]
     after: Dict[str, str] = {}
     for severity, said in records[at + 1 :]:

@@ -44,7 +44,9 @@ SELECT
             'name', f.name, 'file', f.sourcefile, 'line', f.sourceline, 'setting', f.setting,
             'current', current_setting(f.name, true)) ORDER BY f.name), '[]')
      FROM (SELECT DISTINCT ON (lower(name)) * FROM pg_file_settings ORDER BY lower(name), seqno DESC) f
-    WHERE f.error IS NOT NULL) AS waiting
+    WHERE f.error IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pg_settings s
+                       WHERE lower(s.name) = lower(f.name) AND s.source = 'command line')) AS waiting
 """
 
 _PREFLIGHT = _PREFLIGHT.replace("{backups}", "|".join(BACKUPS))  # plain words, all of them
