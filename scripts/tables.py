@@ -37,10 +37,10 @@ QUESTIONS = {
 
 
 def _prose(template: str) -> str:
-    """A summary with its placeholders as words: ``{role}`` -> _role_; ``{loop}`` says nothing here."""
+    """A summary with its placeholders as words: ``{role}`` -> _role_; what may be empty says nothing here."""
     words = []
     for text, field, *_rest in string.Formatter().parse(template):
-        words += [text, "_%s_" % field if field and field != "loop" else ""]
+        words += [text, "_%s_" % field if field and field not in ("loop", "superuser") else ""]
     return "".join(words).replace("|", "\\|")
 
 

@@ -45,7 +45,7 @@ class Fault:
     options: Mapping[str, Any] = field(default_factory=dict)  # of the target
     before: Act | None = None  # makes what ``override`` needs
     version: str = "17"
-    variables: Mapping[str, str] = field(default_factory=dict)  # what ``extra_vars`` of the remedy must hold
+    variables: Mapping[str, str | bool] = field(default_factory=dict)  # what ``extra_vars`` of the remedy must hold
     moves: bool = False  # the fault goes on by itself: states before and after may differ
 
 
@@ -635,6 +635,15 @@ FAULTS = (
         "(?i)password",
         "credentials_reset",
         variables={"oncall_role": "app", "oncall_client": "api"},
+    ),
+    _locked_out(
+        "wrong_password_superuser",
+        statement("ALTER ROLE postgres PASSWORD 'another-one'"),
+        "wrong_password",
+        "(?i)password",
+        "credentials_reset",
+        variables={"oncall_role": "postgres", "oncall_allow_superuser": True},
+        override={"services": {"api": {"environment": {"DATABASE_URL": ADMIN_DSN}}}},
     ),
     _locked_out("role_missing", statement("ALTER ROLE app RENAME TO app_old"), "role_missing", "app"),
     _locked_out("nologin", statement("ALTER ROLE app NOLOGIN"), "login_not_permitted", "(?i)nologin|log in"),

@@ -188,3 +188,17 @@ def test_every_variable_of_a_remedy_is_one_of_its_row() -> None:
 
 def test_every_remedy_is_a_row() -> None:
     assert set(REMEDIES) <= set(REGISTRY)
+
+
+def test_a_permission_of_the_printed_command_is_a_persons() -> None:
+    extra = {"oncall_role": "postgres", "oncall_client": "api", "oncall_allow_superuser": True}
+    remedy = {"playbook": "oncall.postgresql.credentials_reset", "extra_vars": extra}
+    verdict = {
+        "code": "authentication_failed",
+        "cause": "wrong_password",
+        "remedy": remedy,
+        "escalation": {"to": "dba"},
+    }
+    decided = decide({"verdict": verdict}, "respond", "credentials_reset")
+    assert decided["verb"] == "credentials_reset"
+    assert decided["variables"] == {"oncall_role": "postgres", "oncall_client": "api"}

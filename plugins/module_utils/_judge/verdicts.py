@@ -35,12 +35,16 @@ class Verdict(TypedDict):
 
 @dataclass(frozen=True)
 class Remedy:
-    """A playbook and its variables, taken from the answer's values: only if these, and ``when``, are set."""
+    """A playbook and its variables, taken from the answer's values: only if these, and ``when``, are set.
+
+    ``permissions``: variables that a person gives by pasting the command; where the value is not set, none is needed.
+    """
 
     playbook: str
     variables: Tuple[Tuple[str, str], ...] = ()  # (variable, the value's name)
     constants: Tuple[Tuple[str, str], ...] = ()  # (variable, what it is)
     when: Optional[str] = None
+    permissions: Tuple[Tuple[str, str], ...] = ()  # (variable, the value's name)
 
     def helps(self, values: Values) -> bool:
         """A variable left empty could mean everything, so none is."""
@@ -263,8 +267,12 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     # 5. Can clients log in?
     ("authentication_failed", "wrong_password"): Row(
         CRITICAL,
-        "{client} uses a wrong password for role {role}",
-        Remedy("credentials_reset", variables=(("oncall_role", "role"), ("oncall_client", "service"))),
+        "{client} uses a wrong password for role {role}{superuser}",
+        Remedy(
+            "credentials_reset",
+            variables=(("oncall_role", "role"), ("oncall_client", "service")),
+            permissions=(("oncall_allow_superuser", "superuser"),),
+        ),
         UNRESOLVED,
     ),
     ("authentication_failed", "role_missing"): Row(
@@ -431,6 +439,7 @@ def render(answer: Answer, host: str) -> Verdict:
 def _remedy(remedy: Remedy, values: Values, host: str) -> Dict[str, Any]:
     extra: Dict[str, Any] = dict(remedy.constants)
     extra.update((name, _plain(getattr(values, key))) for name, key in remedy.variables)
+    extra.update((name, True) for name, key in remedy.permissions if getattr(values, key))
     words = ["ansible-playbook", _PREFIX + remedy.playbook, "--limit", host]
     if extra:
         words += ["-e", _extra_vars(extra)]

@@ -68,6 +68,7 @@ class Values:
     query_seconds: Optional[float] = None
     # 5. login
     role: Optional[str] = None
+    superuser: str = ""  # that the role is one, and what the printed command therefore allows; or nothing
     database: Optional[str] = None
     reload_helps: bool = False
     # 6. activity

@@ -30,12 +30,14 @@ class Variable:
     """A variable of a verb's playbook. Its type, choices and default are those of the module's ``option``.
 
     ``name``: without ``oncall_``, where it is not the option's. ``default``: in words, where the option has none.
+    ``permission``: only a person gives it; ``respond`` does not take it from a verdict.
     """
 
     option: str
     about: str
     name: str = ""
     default: str = ""
+    permission: bool = False
 
     @property
     def variable(self) -> str:
@@ -99,7 +101,7 @@ REGISTRY: Dict[str, Row] = {
             Variable("password_file", "write the new password to this file, too"),
             Variable("password", "the new password, better in a vault than on a command line", default="generated"),
             Variable("valid_until", "when it expires; needed where the old one has expired"),
-            Variable("allow_superuser", "the role may be a superuser"),
+            Variable("allow_superuser", "the role may be a superuser", permission=True),
             Variable("grace_seconds", "how long a client may take to stop before it is recreated"),
         ),
         "Restored automatically when a login fails; later: run it again with the former password (oncall_password).",

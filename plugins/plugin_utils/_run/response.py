@@ -68,7 +68,9 @@ def _chosen(triage: Mapping[str, Any], asked: str, verbs: Sequence[str]) -> Dict
     chosen = str(remedy["playbook"])[len(PREFIX) :]
     if chosen not in verbs:
         return _nothing("%s is only recommended; oncall_auto_remedies does not allow it" % chosen)
-    return _step(chosen, dict(remedy.get("extra_vars") or {}), verdict)
+    permissions = [each.variable for each in registry()[chosen].variables if each.permission]
+    variables = {name: value for name, value in (remedy.get("extra_vars") or {}).items() if name not in permissions}
+    return _step(chosen, variables, verdict)
 
 
 def suspected(triage: Mapping[str, Any]) -> bool:

@@ -92,6 +92,9 @@ def _no(failed: List[Tuple[Case, Reason]]) -> Answer:
         client=names(other.client["name"] for other, why in failed if why.cause == reason.cause),
         service=case.client["service"],
         role=case.login["user"],
+        superuser=", a superuser: the command allows changing its password"
+        if case.role and case.role["superuser"]
+        else "",
         database=case.login["database"],
         address=case.attempt["source_address"] or "the local socket",
         reload_helps=reason.reload_helps,
