@@ -69,8 +69,8 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'pid 28820, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-    for 5 s: LOCK TABLE prices'
+  sample: 'pid 8728, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+    for 3.9 s: LOCK TABLE prices'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -92,10 +92,10 @@ evidence:
   type: list
   elements: str
   sample:
-    - 'pid 28820, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
-      5 s: LOCK TABLE prices'
-    - 'pid 28839 has been waiting 5 s for AccessShareLock on oid 16386 in database shop, blocked by pid
-      28820: SELECT * FROM prices;'
+    - 'pid 8728, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
+      3.9 s: LOCK TABLE prices'
+    - 'pid 8730 has been waiting 3.9 s for AccessShareLock on oid 16386 in database shop, blocked by pid
+      8728: SELECT * FROM prices;'
 findings:
   description: Everything else that was noticed.
   returned: success
@@ -126,11 +126,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 227.8
-    snapshot: 269.8
-    server: 350.8
-    wire: 360.2
-    total: 363.4
+    client 0: 68.6
+    snapshot: 98.2
+    server: 115.2
+    wire: 120.8
+    total: 126.7
 activity:
   description: What the sessions do and wait for; null when SQL did not get through.
   returned: success
@@ -342,23 +342,23 @@ activity:
   sample:
     long_queries: []
     blocking:
-      - blocked_pid: 28839
-        blocking_pid: 28820
+      - blocked_pid: 8730
+        blocking_pid: 8728
         blocking_gid: null
-        blocked_seconds: 4.966
+        blocked_seconds: 3.853
         lock_type: relation
         lock_mode: AccessShareLock
         relation: oid 16386 in database shop
     involved:
-      - pid: 28820
-        backend_start: '2026-11-24T18:41:47.595423+00:00'
+      - pid: 8728
+        backend_start: '2026-11-28T16:39:21.785646+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 4.999
-        transaction_seconds: 4.999
+        state_seconds: 3.861
+        transaction_seconds: 3.861
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead

@@ -150,8 +150,8 @@ sessions:
       description: Why it was refused; null when it was not.
       type: str
   sample:
-    - pid: 10156
-      backend_start: '2026-11-28T16:09:49.091229+00:00'
+    - pid: 10774
+      backend_start: '2026-11-28T16:39:36.742624+00:00'
       backend_type: client backend
       user: shop
       database: shop
@@ -160,8 +160,8 @@ sessions:
       state: idle in transaction
       wait_event_type: Client
       wait_event: ClientRead
-      state_seconds: 4.557
-      transaction_seconds: 4.557
+      state_seconds: 3.241
+      transaction_seconds: 3.241
       query_seconds: null
       superuser: false
       query: LOCK TABLE prices

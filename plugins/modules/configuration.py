@@ -69,14 +69,14 @@ load_time:
   description: When the server last loaded its configuration files; null when unknown.
   returned: always, unless the task was refused
   type: str
-  sample: '2026-11-28T16:10:25.058869+00:00'
+  sample: '2026-11-28T16:40:07.04377+00:00'
 changed_files:
   description: Files that were changed since they had been loaded.
   returned: always, unless the task was refused
   type: list
   elements: str
   sample:
-    - /tmp/oncall-pg-b5sbwsu7/data/postgresql.conf
+    - /tmp/oncall-pg-vgynaicv/data/postgresql.conf
 changed_settings:
   description: Settings that took effect (in check mode, would), as far as this session can see them.
   returned: always, unless the task was refused
@@ -116,7 +116,7 @@ configuration_errors:
   type: list
   elements: str
   sample:
-    - '/tmp/oncall-pg-b5sbwsu7/data/postgresql.conf line 831: work_mem: setting could not be applied'
+    - '/tmp/oncall-pg-vgynaicv/data/postgresql.conf line 831: work_mem: setting could not be applied'
 refused:
   description: Whether the task was refused before anything was changed.
   returned: failure

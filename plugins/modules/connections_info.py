@@ -125,11 +125,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 155.5
-    snapshot: 185.2
-    server: 223.9
-    wire: 237.7
-    total: 274.1
+    server: 95.3
+    wire: 99.6
+    client 0: 108.7
+    snapshot: 112.3
+    total: 116.1
 connections:
   description: The sessions of clients, and the slots there are for them; null when SQL did not get through.
   returned: success
@@ -297,16 +297,16 @@ connections:
         application: shop-api
         client_address: 127.0.0.1
         sessions: 15
-        longest_state_seconds: 4.654
+        longest_state_seconds: 3.646
     idle:
-      - pid: 28760
-        backend_start: '2026-11-24T18:41:47.311371+00:00'
+      - pid: 8713
+        backend_start: '2026-11-28T16:39:21.66053+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle
-        state_seconds: 4.654
+        state_seconds: 3.646
         transaction_seconds: 0.0
         query_seconds: null
         wait_event_type: Client
@@ -315,15 +315,15 @@ connections:
         superuser: false
         query: ''
     idle_in_transaction:
-      - pid: 28820
-        backend_start: '2026-11-24T18:41:47.595423+00:00'
+      - pid: 8728
+        backend_start: '2026-11-28T16:39:21.785646+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 4.383
-        transaction_seconds: 4.383
+        state_seconds: 3.519
+        transaction_seconds: 3.52
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
@@ -385,9 +385,9 @@ processes:
       description: 'A backend''s title names its client: "postgres: app shop 10.0.0.7(51234) idle in transaction".'
       type: str
   sample:
-    - pid: 28482
+    - pid: 8701
       state: S
-      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-be4_89vp/data
+      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-p369nvr_/data
 """
 
 from ..module_utils._entry import questions

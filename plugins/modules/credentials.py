@@ -156,7 +156,7 @@ files:
   type: list
   elements: str
   sample:
-    - /tmp/oncall-pg-rwuajlsn/password
+    - /tmp/oncall-pg-rdf9jgrq/password
 files_on:
   description: 'The machine that has the files of O(env_file) and O(password_file): V(the controller),
     or the host by its name; null when neither was given.'
@@ -227,7 +227,7 @@ put_back:
   elements: str
   sample:
     - the password of role shop
-    - /tmp/oncall-pg-rwuajlsn/password on the controller
+    - /tmp/oncall-pg-rdf9jgrq/password on the controller
 not_put_back:
   description: What could not be restored, and why.
   returned: when the new password could not be verified

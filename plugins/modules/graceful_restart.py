@@ -70,10 +70,11 @@ options:
     description:
       - Causes that a person has fixed, of those that leave nothing to read once they are gone. A server that went down
         because of one of them is started only when it is named here.
-      - A cause that can still be read is never skipped.
+      - A cause that can still be read is never skipped. V(directory_in_use) is one as long as another server, or a
+        container that may run one, has the data directory.
     type: list
     elements: str
-    choices: [out_of_memory, port_conflict, unknown]
+    choices: [out_of_memory, port_conflict, directory_in_use, unknown]
     default: []
 seealso:
   - module: oncall.postgresql.server
@@ -130,12 +131,12 @@ downtime_seconds:
     and started.
   returned: always, unless the task was refused
   type: float
-  sample: 1.25
+  sample: 1.406
 started_at:
   description: When the server was last started; null when it could not be asked.
   returned: always, unless the task was refused
   type: str
-  sample: '2026-11-28T16:11:20.145665+00:00'
+  sample: '2026-11-28T16:41:04.315267+00:00'
 applied:
   description: Names of the settings that had waited for the restart and are now in effect.
   returned: always, unless the task was refused
@@ -214,14 +215,14 @@ clients:
       type: str
   sample:
     - service: api
-      name: shop-0e4c7038-api-1
+      name: shop-d645c949-api-1
       before: running
       after: running
       asked: true
       stopped: true
       started: true
       stop_seconds: 0.141
-      seconds: 1.146
+      seconds: 1.274
       health: healthy
       health_page:
         url: http://localhost:8000/api/v1/db/health

@@ -124,11 +124,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    snapshot: 161.1
-    client 0: 159.8
-    server: 183.5
-    wire: 189.5
-    total: 205.1
+    client 0: 75.0
+    server: 92.1
+    wire: 93.2
+    snapshot: 111.0
+    total: 117.3
 clients:
   description: Each client from its own place.
   returned: success
@@ -338,7 +338,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 10928
+        port: 32546
         user: shop
         database: shop
         ssl_mode: prefer
@@ -350,22 +350,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.131
+        elapsed_ms: 0.084
       reach:
-        address: 127.0.0.1:10928
+        address: 127.0.0.1:32546
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 1.099
+        latency_ms: 0.084
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:10928
+        address: 127.0.0.1:32546
         outcome: accepting
         severity: null
         sqlstate: null
         message: null
-        elapsed_ms: 42.494
+        elapsed_ms: 18.166
       attempt:
         succeeded: false
         outcome: rejected
@@ -375,7 +375,7 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 53.552
+        elapsed_ms: 25.529
       password_matches: true
       health: null
       error: null
@@ -497,7 +497,7 @@ hba_rules:
       type: str
   sample:
     - rule_number: null
-      file_name: /tmp/oncall-pg-be4_89vp/data/pg_hba.conf
+      file_name: /tmp/oncall-pg-p369nvr_/data/pg_hba.conf
       line_number: 1
       type: local
       database:

@@ -96,10 +96,10 @@ steps:
       type: bool
   sample:
     - kind: connect
-      container: shop-0e4c7038-postgres-1
-      network: shop-0e4c7038_default
+      container: shop-d645c949-postgres-1
+      network: shop-d645c949_default
       aliases:
-        - 023d44fdd52b
+        - 448d13077484
         - postgres
       done: true
 expected:
@@ -107,10 +107,10 @@ expected:
   returned: always, unless the task was refused
   type: dict
   sample:
-    shop-0e4c7038-api-1:
-      - shop-0e4c7038_default
-    shop-0e4c7038-postgres-1:
-      - shop-0e4c7038_default
+    shop-d645c949-api-1:
+      - shop-d645c949_default
+    shop-d645c949-postgres-1:
+      - shop-d645c949_default
 source:
   description: 'Where that comes from: V(options), V(compose file) or V(labels).'
   returned: always, unless the task was refused
@@ -126,7 +126,7 @@ detail:
   description: Whether the clients reach the server, in one line; after the repair, if there was one.
   returned: always, unless the task was refused
   type: str
-  sample: reached from shop-0e4c7038-api-1 in at most 0.1 ms
+  sample: reached from shop-d645c949-api-1 in at most 0.1 ms
 clients:
   description: Each client from its own place, as M(oncall.postgresql.network_info) returns it.
   returned: always, unless the task was refused
@@ -134,20 +134,20 @@ clients:
   elements: dict
   sample:
     - service: api
-      name: shop-0e4c7038-api-1
+      name: shop-d645c949-api-1
       state: running
       place: namespace
       application_name: api
       networks:
-        - name: shop-0e4c7038_default
-          address: 192.168.192.2
+        - name: shop-d645c949_default
+          address: 192.168.96.2
           aliases:
-            - 82b226b91e2c
             - api
-            - shop-0e4c7038-api-1
+            - d52364cccd35
+            - shop-d645c949-api-1
           attached: true
       shared_networks:
-        - shop-0e4c7038_default
+        - shop-d645c949_default
       login:
         host: postgres
         port: 5432
@@ -159,25 +159,25 @@ clients:
       resolution:
         name: postgres
         addresses:
-          - 192.168.192.3
+          - 192.168.96.3
         nameserver: 127.0.0.11
         error: null
-        elapsed_ms: 11.094
+        elapsed_ms: 17.603
       reach:
-        address: 192.168.192.3:5432
+        address: 192.168.96.3:5432
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 0.087
+        latency_ms: 0.107
         outcome: open
       startup:
         kind: network
-        address: 192.168.192.3:5432
+        address: 192.168.96.3:5432
         outcome: accepting
         severity: null
         sqlstate: null
         message: null
-        elapsed_ms: 102.104
+        elapsed_ms: 123.809
       attempt:
         succeeded: true
         outcome: ok
@@ -186,8 +186,8 @@ clients:
         message: null
         method: scram-sha-256
         tls: false
-        source_address: 192.168.192.2
-        elapsed_ms: 50.194
+        source_address: 192.168.96.2
+        elapsed_ms: 62.036
       password_matches: null
       health:
         url: http://localhost:8000/api/v1/db/health
@@ -200,7 +200,7 @@ seconds:
   description: How long it took, 0 when nothing was done.
   returned: always, unless the task was refused
   type: float
-  sample: 0.82
+  sample: 0.73
 answer:
   description: The answer to the question whether the clients reach the server, after the repair.
   returned: when a client still does not reach the server

@@ -71,7 +71,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: reached from here in at most 0.1 ms
+  sample: reached from here in at most 0.5 ms
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -123,10 +123,10 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 62.3
-    server: 87.7
-    wire: 89.6
-    total: 127.0
+    client 0: 46.6
+    server: 89.9
+    wire: 93.4
+    total: 95.7
 clients:
   description: Each client from its own place.
   returned: success
@@ -336,7 +336,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 10928
+        port: 32546
         user: shop
         database: shop
         ssl_mode: prefer
@@ -348,22 +348,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.085
+        elapsed_ms: 0.087
       reach:
-        address: 127.0.0.1:10928
+        address: 127.0.0.1:32546
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 0.076
+        latency_ms: 0.543
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:10928
+        address: 127.0.0.1:32546
         outcome: accepting
         severity: null
         sqlstate: null
         message: null
-        elapsed_ms: 12.425
+        elapsed_ms: 3.239
       attempt:
         succeeded: false
         outcome: rejected
@@ -373,7 +373,7 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 15.963
+        elapsed_ms: 12.906
       password_matches: null
       health: null
       error: null

@@ -82,12 +82,12 @@ prepared:
   description: When it was prepared; null when it does not exist.
   returned: success
   type: str
-  sample: '2026-11-28T16:09:56.346634+00:00'
+  sample: '2026-11-28T16:39:41.754019+00:00'
 age_seconds:
   description: Since it was prepared; null when it does not exist.
   returned: success
   type: float
-  sample: 3.946
+  sample: 3.105
 blocks:
   description: The sessions that waited for it, longest first.
   returned: success
@@ -110,10 +110,10 @@ blocks:
       description: Its query, secrets masked, at most 200 characters; null without the right to see it.
       type: str
   sample:
-    - pid: 12541
+    - pid: 11700
       user: postgres
       application: shop-api
-      blocked_seconds: 3.925
+      blocked_seconds: 3.088
       query: SELECT * FROM prices;
 refused:
   description: Whether the task was refused before anything was changed.

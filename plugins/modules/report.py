@@ -167,5 +167,5 @@ report:
   description: Path of the page; null without O(report_dir).
   returned: success
   type: str
-  sample: /tmp/tmp7012mh1u/reports/index.html
+  sample: /tmp/tmpfc6nm6ha/reports/index.html
 """

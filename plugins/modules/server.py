@@ -20,6 +20,10 @@ description:
     cannot show, such as the memory of a second server where there is too little for two, is said in RV(notes).
   - Starts a server only once the cause of its failure is fixed, and otherwise says what to do by hand. It never starts
     one with damaged data or an empty data directory.
+  - Refuses to start or restart a server while another one has its data directory, in a container of any project, by
+    whatever mount, or on the host; that is asked once more in the moment before the start. What merely mounts the
+    directory and runs no server is no reason. Where it cannot be told whether a server runs there, it refuses and
+    names the container.
   - Never sends SIGKILL to anything. After O(stop_timeout_seconds) it fails and says what holds the shutdown, which
     continues; running the module again waits for its end.
   - Afterwards proves that the shutdown was clean, that the server responds as a new one, and that settings that waited
@@ -72,10 +76,11 @@ options:
     description:
       - Causes that a person has fixed, of those that leave nothing to read once they are gone. A server that went down
         because of one of them is started only when it is named here.
-      - A cause that can still be read is never skipped.
+      - A cause that can still be read is never skipped. V(directory_in_use) is one as long as another server, or a
+        container that may run one, has the data directory.
     type: list
     elements: str
-    choices: [out_of_memory, port_conflict, unknown]
+    choices: [out_of_memory, port_conflict, directory_in_use, unknown]
     default: []
 seealso:
   - module: oncall.postgresql.server_info
@@ -138,12 +143,12 @@ downtime_seconds:
     and started.
   returned: always, unless the task was refused
   type: float
-  sample: 0.324
+  sample: 0.421
 started_at:
   description: When the server was last started; null when it could not be asked.
   returned: always, unless the task was refused
   type: str
-  sample: '2026-11-28T16:10:36.712263+00:00'
+  sample: '2026-11-28T16:40:21.667515+00:00'
 applied:
   description: Names of the settings that had waited for the restart and are now in effect.
   returned: always, unless the task was refused
@@ -178,7 +183,7 @@ held_by:
       description: Its title, such as "app shop 172.18.0.3(51234) idle".
       type: str
   sample:
-    - pid: 30211
+    - pid: 18948
       kind: session
       state: T
       title: postgres postgres [local] idle
@@ -199,8 +204,8 @@ evidence:
   elements: str
   sample:
     - 'the server rejects its configuration: invalid value for parameter "work_mem": "a lot"; configuration
-      file "/tmp/oncall-pg-t5_xtp68/data/postgresql.conf" contains errors'
-    - /tmp/oncall-pg-t5_xtp68/data has exited, since 2026-11-28T16:10:50.845Z
+      file "/tmp/oncall-pg-rxsynivl/data/postgresql.conf" contains errors'
+    - /tmp/oncall-pg-rxsynivl/data has exited
 backups:
   description: Running backups.
   returned: when the task was refused
@@ -245,12 +250,12 @@ transactions:
       description: Its last query, secrets masked, at most 200 characters.
       type: str
   sample:
-    - pid: 28898
+    - pid: 18203
       user: shop
       database: shop
       application: shop-api
       state: idle in transaction
-      transaction_seconds: 3.240608
+      transaction_seconds: 3.32681
       query: SELECT * FROM prices
 configuration_errors:
   description: Errors in the configuration files, each with its file and line.

@@ -69,7 +69,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: /tmp/oncall-pg-be4_89vp/data has been running for 5.1 s
+  sample: /tmp/oncall-pg-p369nvr_/data has been running for 3.9 s
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -121,8 +121,8 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    server: 88.3
-    total: 91.7
+    server: 29.9
+    total: 30.8
 server:
   description: The server's process, storage and log; null when unknown.
   returned: success
@@ -241,6 +241,9 @@ server:
         recovery_signal:
           description: Whether it holds C(recovery.signal).
           type: bool
+        backup_label:
+          description: 'Whether it holds V(backup_label): a base backup that no server has started from.'
+          type: bool
     program_version:
       description: Version of the program that would start it; null unless the server is down.
       type: str
@@ -255,6 +258,25 @@ server:
         version:
           description: Text of its C(PG_VERSION), such as "17".
           type: str
+    directory_used_by:
+      description: 'Other servers on the same data directory: there must never be one.'
+      type: list
+      elements: dict
+      contains:
+        container:
+          description: The container it lives in, by name or id (empty when unknown); null for a process
+            of the host.
+          type: str
+        pid:
+          description: Its postmaster's pid as seen from the host; null when its processes cannot be seen.
+          type: int
+        title:
+          description: Its postmaster's command line, or why its processes cannot be seen; null when unknown.
+          type: str
+        seen:
+          description: 'Whether it was seen in the data directory; false: it may be there, and that cannot
+            be seen.'
+          type: bool
     disks:
       description: The file systems it writes to.
       type: list
@@ -314,6 +336,9 @@ server:
         pid_alive:
           description: Whether a process with that pid exists (where the server lives); null when unknown.
           type: bool
+        started_at:
+          description: When the server that wrote it was started; null when unknown.
+          type: str
         port:
           description: The port; null when unknown.
           type: int
@@ -339,6 +364,9 @@ server:
         state:
           description: The cluster's state, such as "in production", "shut down" or "in crash recovery";
             null when unknown.
+          type: str
+        written_at:
+          description: When the control file was last written; null when unknown.
           type: str
         checkpoint_lsn:
           description: Where the last checkpoint's record starts; null when unknown.
@@ -437,7 +465,7 @@ server:
       description: '"container log", or the path of the file; null when no log was found.'
       type: str
   sample:
-    name: /tmp/oncall-pg-be4_89vp/data
+    name: /tmp/oncall-pg-p369nvr_/data
     service: null
     image: null
     engine_command: null
@@ -446,21 +474,21 @@ server:
     signal: null
     out_of_memory: null
     engine_error: null
-    started_at: '2026-11-24T18:41:46.240Z'
+    started_at: '2026-11-28T16:39:21.070Z'
     finished_at: null
-    uptime_seconds: 5.1
+    uptime_seconds: 3.9
     restart_count: null
     restart_policy: null
     restart_loop: false
     health: null
-    postmaster_pid: 28482
+    postmaster_pid: 8701
     postmaster_state: S
     processes:
-      - pid: 28482
+      - pid: 8701
         state: S
-        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-be4_89vp/data
+        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-p369nvr_/data
     data_directory:
-      path: /tmp/oncall-pg-be4_89vp/data
+      path: /tmp/oncall-pg-p369nvr_/data
       exists: true
       mode: '0700'
       owner_uid: 65534
@@ -474,30 +502,34 @@ server:
       databases: 4
       standby_signal: false
       recovery_signal: false
+      backup_label: false
     program_version: null
     other_clusters: []
+    directory_used_by: []
     disks:
       - role: data
-        path: /tmp/oncall-pg-be4_89vp/data
+        path: /tmp/oncall-pg-p369nvr_/data
         total_bytes: 270553174016
-        free_bytes: 76731863040
+        free_bytes: 76714459136
         total_inodes: 16777216
-        free_inodes: 16045955
+        free_inodes: 16006738
     mounts: []
     nofile_soft: 20000
     nofile_hard: 20000
     memory_limit_bytes: null
     lock_file:
-      pid: 28482
+      pid: 8701
       pid_alive: true
-      port: 10928
-      socket_directory: /tmp/oncall-pg-be4_89vp
+      started_at: '2026-11-28T16:39:21.000Z'
+      port: 32546
+      socket_directory: /tmp/oncall-pg-p369nvr_
       listen_address: 127.0.0.1
       status: ready
     control:
       readable: true
       crc_ok: true
       state: in production
+      written_at: '2026-11-28T16:39:21.000Z'
       checkpoint_lsn: 0/1500708
       checkpoint_wal_file: '000000010000000000000001'
       checkpoint_readable: null
@@ -511,7 +543,7 @@ server:
     networks: []
     log: []
     log_lines_read: 5
-    log_source: /tmp/oncall-pg-be4_89vp/server.log
+    log_source: /tmp/oncall-pg-p369nvr_/server.log
 """
 
 from ..module_utils._entry import questions

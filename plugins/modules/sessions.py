@@ -213,8 +213,8 @@ sessions:
       description: Why it was refused; null when it was not.
       type: str
   sample:
-    - pid: 7482
-      backend_start: '2026-11-28T16:09:36.769127+00:00'
+    - pid: 9088
+      backend_start: '2026-11-28T16:39:27.862797+00:00'
       backend_type: client backend
       user: shop
       database: shop
@@ -223,7 +223,7 @@ sessions:
       state: idle
       wait_event_type: Client
       wait_event: ClientRead
-      state_seconds: 3.446
+      state_seconds: 2.641
       transaction_seconds: 0.0
       query_seconds: null
       superuser: false

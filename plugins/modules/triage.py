@@ -179,7 +179,7 @@ path:
   sample:
     - question: running
       answer: 'yes'
-      detail: /tmp/oncall-pg-be4_89vp/data has been running for 6.8 s
+      detail: /tmp/oncall-pg-p369nvr_/data has been running for 4.8 s
       reason: null
 findings:
   description: Everything that was noticed, the worst first.
@@ -203,12 +203,12 @@ findings:
   sample:
     - code: queries_hanging
       severity: critical
-      summary: '1 session blocked; root blocker: pid 28820 (shop, idle in transaction)'
+      summary: '1 session blocked; root blocker: pid 8728 (shop, idle in transaction)'
       evidence:
-        - 'pid 28820, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-          for 5.3 s: LOCK TABLE prices'
-        - 'pid 28839 has been waiting 5.3 s for AccessShareLock on oid 16386 in database shop, blocked
-          by pid 28820: SELECT * FROM prices;'
+        - 'pid 8728, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+          for 4 s: LOCK TABLE prices'
+        - 'pid 8730 has been waiting 4 s for AccessShareLock on oid 16386 in database shop, blocked by
+          pid 8728: SELECT * FROM prices;'
 facts:
   description: All that was read; docs/facts.md in the collection's repository describes every field;
     null with O(compact=true).
@@ -248,11 +248,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 107.9
-    snapshot: 189.1
-    server: 228.5
-    wire: 232.4
-    total: 240.0
+    snapshot: 85.8
+    client 0: 75.8
+    server: 106.7
+    wire: 101.8
+    total: 112.1
 """
 
 from ..module_utils._entry import questions

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -26,13 +27,17 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     TargetError,
     UnprovenError,
 )
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.pg_ctl.runtime import PgCtlRuntime
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.remote import RemoteRuntime
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.remote import RemoteDrive
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
-from tests.embedded import Server
+from tests.embedded import Server, free_port
 from tests.integration.results import held
+from tests.lab.images import image
 
+from .containers import docker
 from .test_pg_ctl import gone, wait_until_gone
 
 
@@ -504,3 +509,112 @@ def test_a_server_whose_commits_wait_for_a_standby_is_not_restarted(server: Serv
         to("restarted", server)
     assert server.sql(waits) == "1"
     client.kill()
+
+
+# --- rule 14: never two servers on one data directory ----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def second(server: Server, *apart: str) -> Iterator[int]:
+    """Another postmaster on the same directory, kept ``apart`` so that neither lock nor shared memory stops it."""
+    owner = str(server.data.stat().st_uid)
+    identity = ["setpriv", "--reuid", owner, "--regid", owner, "--clear-groups"]
+    place = ["-c", "port=%d" % free_port(), "-c", "unix_socket_directories="]
+    argv = ["unshare", "--ipc", *apart, *identity, str(server.bin / "postgres"), "-D", str(server.data), *place]
+    process = subprocess.Popen(argv, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = pathlib.Path("/proc/%d/task/%d/children" % (process.pid, process.pid))
+    pid = int(until(lambda: children.read_text().split())[0]) if "--fork" in apart else process.pid
+    try:
+        until(lambda: "ready" in lock_file(server))
+        yield pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+        process.wait(30)
+
+
+def lock_file(server: Server) -> str:
+    try:
+        return (server.data / "postmaster.pid").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+IN_A_CONTAINER = ("--pid", "--fork")
+
+
+def test_no_start_while_a_container_has_the_directory(server: Server) -> None:
+    server.stop()
+    with second(server, *IN_A_CONTAINER) as pid:
+        for check_mode in (True, False):
+            with pytest.raises(
+                RefusedError, match=r"do not start it.*runs PostgreSQL on this data directory"
+            ) as raised:
+                to("started", server, check_mode=check_mode)
+            assert (raised.value.details["code"], raised.value.details["cause"]) == ("server_down", "directory_in_use")
+            assert "pid %d" % pid in raised.value.details["evidence"][0]
+        assert lock_file(server).startswith("1\n")  # what PostgreSQL itself would have taken for stale
+    assert "database system is ready" not in server.log.rpartition("shut down")[2]
+    assert to("started", server)["state"] == "running"
+
+
+def test_no_start_while_a_real_container_has_the_directory(server: Server) -> None:
+    server.stop()
+    server.directory.chmod(0o755)
+    owner = server.data.stat().st_uid
+    words = ["run", "-d", "--user", "%d:%d" % (owner, owner), "-v", "%s:/data" % server.data]
+    program = docker(
+        "run", "--rm", "--entrypoint", "sh", image("postgres:18"), "-c", "ls /usr/lib/postgresql/*/bin/postgres"
+    )
+    settings = ["-c", "unix_socket_directories=", "-c", "listen_addresses=127.0.0.1"]
+    name = docker(*words, "--entrypoint", program, image("postgres:18"), "-D", "/data", *settings)
+    try:
+        until(lambda: "ready" in lock_file(server))
+        with pytest.raises(RefusedError, match="container %s is using its data directory" % name[:12]):
+            to("started", server)
+    finally:
+        docker("stop", "-t", "30", name)
+        docker("rm", "-v", name)
+
+
+def test_it_is_asked_again_in_the_moment_of_the_start(server: Server) -> None:
+    server.stop()
+    given = options(server, state="started")
+    given = ArgumentSpecValidator(**server_module.WORK.spec.arguments()).validate(given).validated_parameters
+    target, procedure = open_target(given, "here"), server_module.WORK.procedure
+    plan = procedure.plan(procedure.read(target, given), given)
+    assert plan.steps == ("start", "wait_ready")
+    with second(server, *IN_A_CONTAINER), pytest.raises(RefusedError, match=r"Start refused: .* runs PostgreSQL"):
+        procedure.apply(target, plan)
+    assert to("started", server)["state"] == "running"
+
+
+def test_two_servers_of_this_host_are_named_and_none_is_restarted(server: Server) -> None:
+    first = server.pid
+    (server.data / "postmaster.pid").unlink()
+    with second(server) as other:
+        facts = PgCtlRuntime(str(server.data)).server(Deadline(10))
+        # the lock file is the newer one's
+        assert facts["postmaster_pid"] == other
+        assert [(user["container"], user["pid"], user["seen"]) for user in facts["directory_used_by"]] == [
+            (None, first, True)
+        ]
+        for state in ("restarted", "started"):
+            with pytest.raises(RefusedError, match=r"Two servers are running on one data directory.*pid %d" % first):
+                to(state, server)
+        assert not gone(first) and not gone(other)
+    os.kill(first, signal.SIGINT)
+    wait_until_gone(first)
+
+
+def test_a_lock_file_that_a_container_left_behind(server: Server) -> None:
+    """Its server may still run where nobody can see it; PostgreSQL itself takes pid 1 for somebody else's."""
+    server.stop()
+    with second(server, *IN_A_CONTAINER) as pid:
+        kept = lock_file(server)
+        os.kill(pid, signal.SIGQUIT)
+        wait_until_gone(pid)
+    (server.data / "postmaster.pid").write_text(kept)
+    with pytest.raises(RefusedError, match=r"postmaster.pid names pid 1: a server in a container wrote it"):
+        to("started", server)
+    (server.data / "postmaster.pid").unlink()

@@ -240,6 +240,17 @@ def empty_lock_file(stack: Stack) -> None:
 # --- 2. Is it accepting connections? ----------------------------------------------------------------------------------
 
 
+def used_by_another(stack: Stack) -> None:
+    """Shut down cleanly, then another container mounted its volume."""
+    stack.stop()
+    stack.second_server()
+
+
+def two_servers(stack: Stack) -> None:
+    """The lock file keeps none out: each postmaster is process 1 of its own container."""
+    stack.second_server()
+
+
 def frozen(stack: Stack) -> None:
     run(["kill", "-STOP", str(stack.pid())])
 
@@ -543,6 +554,8 @@ def _healthy(id: str, make: Act = nothing, **more: Any) -> Fault:
 
 FAULTS = (
     _down("stopped", Stack.stop, "stopped", "exit code 0|exited", "start"),
+    _down("used_by_another", used_by_another, "directory_in_use", "container .*-second-0 runs PostgreSQL.*pid [0-9]+"),
+    _down("two_servers", two_servers, "directory_in_use", "container .*-second-0 runs PostgreSQL.*pid [0-9]+"),
     _down("killed", killed, "killed", "SIGKILL|137|signal 9", "start"),
     _down("oom", out_of_memory, "out_of_memory", "(?i)oom|memory", override=server(mem_limit="160m")),
     _down("bad_setting", restarted_with("shared_buffers = banana"), "invalid_configuration", "shared_buffers|banana"),

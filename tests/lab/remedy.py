@@ -35,6 +35,7 @@ BY_A_PERSON = {
     ("server_down", "stale_lock_file"): ("no postmaster uses.*move that file away", EMERGENCY),
     ("server_down", "port_conflict"): ("stop the process that holds it", EMERGENCY),
     ("server_down", "missing_container"): ("create it from its Compose file", EMERGENCY),
+    ("server_down", "directory_in_use"): ("two servers destroy the data|they destroy the data", EMERGENCY),
     ("not_accepting", "unresponsive"): ("unpause|SIGCONT|continue|kill -CONT", EMERGENCY),
     ("not_accepting", "recovering"): ("wait, do not restart it", DBA),
     ("not_accepting", "shutting_down"): ("wait until it is down", DBA),

@@ -103,6 +103,7 @@ class Stack:
         self._file = FILES / file
         self._mounts: list[Path] = []
         self._others: list[subprocess.Popen[str]] = []
+        self.outside: list[str] = []
         self.environment = {
             "LAB_POSTGRES_IMAGE": image("postgres:" + version),
             "LAB_API_IMAGE": image(api),
@@ -151,7 +152,8 @@ class Stack:
             process.wait()
         self._others.clear()
         label = "label=com.docker.compose.project=" + self.project
-        found = docker("ps", "-aq", "--filter", label).split()
+        found = docker("ps", "-aq", "--filter", label).split() + self.outside
+        self.outside.clear()
         if found:
             docker("unpause", *found, check=False)
             docker("rm", "-fv", *found)
@@ -272,6 +274,20 @@ class Stack:
         self.sql("SELECT pg_reload_conf()")
         wait_for(lambda: self.log().count("SIGHUP") > before)
         self.sql("SELECT 1", check=False)
+
+    def beside(self, *words: str) -> str:
+        """``docker run`` of a container that is of no project; gone with the stack."""
+        name = "%s-second-%d" % (self.project, len(self.outside))
+        self.outside.append(name)
+        docker("run", "-d", "--name", name, *words)
+        return name
+
+    def second_server(self, *words: str) -> str:
+        """Another container with a live server on the data directory."""
+        volume = "%s:/var/lib/postgresql/data" % self.data().parent.name
+        name = self.beside("-v", volume, *words, self.environment["LAB_POSTGRES_IMAGE"])
+        wait_for(lambda: "accepting" in docker("exec", name, "pg_isready", "-U", "postgres", check=False))
+        return name
 
     def restart(self) -> None:
         docker("restart", "-t", "5", self.name())

@@ -81,7 +81,15 @@ def fault(
 
 def lock(**values: object) -> Dict[str, object]:
     return dict(
-        {"pid": 1, "pid_alive": None, "port": 5432, "socket_directory": None, "listen_address": "*", "status": "ready"},
+        {
+            "pid": 1,
+            "pid_alive": None,
+            "started_at": None,
+            "port": 5432,
+            "socket_directory": None,
+            "listen_address": "*",
+            "status": "ready",
+        },
         **values,
     )
 
@@ -100,6 +108,90 @@ fault(
 )
 fault(R, "killed by Docker's SIGTERM", "server_down", "stopped", "exit code 143", down(exit_code=143, **clean))
 fault(R, "pg_ctl stop", "server_down", "stopped", 'control state is "shut down"', down(exit_code=None, **clean))
+SECOND = {"container": "shop-b-1", "pid": 4711, "title": "postgres -c fsync=on", "seen": True}
+UNSEEN = {"container": "shop-b-1", "pid": None, "title": "it is restarting", "seen": False}
+ENDED = {"finished_at": "2026-11-28T10:00:00.5Z"}
+fault(
+    R,
+    "stopped cleanly, its volume in use by another container",
+    "server_down",
+    "directory_in_use",
+    "container shop-b-1 runs PostgreSQL on this data directory (pid 4711: postgres -c fsync=on)",
+    down(exit_code=0, directory_used_by=[SECOND], control=control("in production")),
+)
+fault(
+    R,
+    "killed, and a process of the host has its directory",
+    "server_down",
+    "directory_in_use",
+    "pid 99 of the host runs PostgreSQL on this data directory (postgres -D /data)",
+    down(exit_code=137, directory_used_by=[{**SECOND, "container": None, "pid": 99, "title": "postgres -D /data"}]),
+)
+fault(
+    R,
+    "two servers on one directory",
+    "server_down",
+    "directory_in_use",
+    "container shop-b-1 runs PostgreSQL on this data directory",
+    set_server(directory_used_by=[SECOND]),
+)
+fault(
+    R,
+    "a container with the directory that is between two starts",
+    "server_down",
+    "directory_in_use",
+    "container shop-b-1 may run PostgreSQL on this data directory (it is restarting)",
+    down(exit_code=0, directory_used_by=[UNSEEN], **clean),
+)
+fault(
+    R,
+    "exit code 0, and a lock file of a server started since",
+    "server_down",
+    "directory_in_use",
+    "postmaster.pid is of a server started at 2026-11-28T10:05:00Z",
+    down(exit_code=0, lock_file=lock(started_at="2026-11-28T10:05:00Z"), **ENDED, **clean),
+)
+fault(
+    R,
+    "killed, and a control file of a server started since",
+    "server_down",
+    "directory_in_use",
+    'control state "in production", written at 2026-11-28T10:05:00Z',
+    down(exit_code=137, control=control("in production", written_at="2026-11-28T10:05:00Z"), **ENDED),
+)
+fault(
+    R,
+    "exit code 0 and control state in production, times unknown",
+    "server_down",
+    "directory_in_use",
+    'exit code 0, but control state "in production"',
+    down(exit_code=0, control=control("in production")),
+)
+fault(
+    R,
+    "an immediate shutdown: exit code 0, all that it left is older than its end",
+    "server_down",
+    "stopped",
+    'exit code 0, control state "in production"',
+    down(exit_code=0, control=control("in production", written_at="2026-11-28T09:58:00Z"), **ENDED),
+)
+fault(
+    R,
+    "a base backup put in place since it was stopped",
+    "server_down",
+    "stopped",
+    "exit code 0",
+    down(exit_code=0, control=control("in production", written_at="2026-11-28T11:00:00Z"), **ENDED),
+    set_directory(backup_label=True),
+)
+fault(
+    R,
+    "on a host, the lock file of a container's server",
+    "server_down",
+    "directory_in_use",
+    "postmaster.pid names pid 1",
+    down(exit_code=None, engine_command=None, lock_file=lock(pid=1, pid_alive=True), control=control("in production")),
+)
 fault(R, "never started", "server_down", "stopped", "never started", down("created", 0, control=None))
 fault(R, "killed", "server_down", "killed", "SIGKILL", down(exit_code=137, lock_file=lock()))
 fault(

@@ -104,9 +104,11 @@ def server(name: str = "shop-postgres-1") -> ServerFacts:
             "databases": 4,
             "standby_signal": False,
             "recovery_signal": False,
+            "backup_label": False,
         },
         "program_version": None,
         "other_clusters": [],
+        "directory_used_by": [],
         "disks": [
             {
                 "role": "data",

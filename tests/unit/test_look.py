@@ -16,8 +16,12 @@ TOKEN = "oncall-903d3bfce52f436c"
 DATA = "/var/lib/postgresql/my data"
 SECTIONS: dict[str, tuple[str, int]] = {
     "where": (f"directory={DATA}\npostmaster=1\npostmaster_uid=101\ncwd={DATA}\npostgres_uid=999\n", 0),
-    "stat": (f"700 101 103 65024 {DATA}\n700 101 103 65024 {DATA}/pg_wal\n600 101 103 65024 {DATA}/PG_VERSION\n", 0),
     "directory": ("version=18\nentries=24\nholds_global=1\nholds_base=1\ndatabases=3\n", 0),
+    "stat": (
+        f"700 101 103 65024 1795499000 {DATA}\n700 101 103 65024 1795499000 {DATA}/pg_wal\n"
+        f"600 101 103 65024 1795499000 {DATA}/PG_VERSION\n600 101 103 65024 1795499915 {DATA}/global/pg_control\n",
+        0,
+    ),
     "space": (
         "Filesystem     1024-blocks     Used Available Capacity Mounted on\n"
         "/dev/vda         264212084 32053928  74336984      31% /\n"
@@ -95,6 +99,7 @@ def test_a_running_server() -> None:
             "databases": 3,
             "standby_signal": False,
             "recovery_signal": False,
+            "backup_label": False,
         },
         "program_version": None,
         "other_clusters": [],
@@ -111,6 +116,7 @@ def test_a_running_server() -> None:
         "lock_file": {
             "pid": 1,
             "pid_alive": True,
+            "started_at": "2026-11-24T05:51:31.000Z",
             "port": 5433,
             "socket_directory": "/var/run/postgresql",
             "listen_address": "*",
@@ -120,6 +126,7 @@ def test_a_running_server() -> None:
             "readable": True,
             "crc_ok": True,
             "state": "in production",
+            "written_at": "2026-11-24T05:58:35.000Z",
             "checkpoint_lsn": "0/1715968",
             "checkpoint_wal_file": "000000010000000000000001",
             "checkpoint_readable": None,
@@ -143,7 +150,7 @@ def test_a_running_server() -> None:
 
 def test_wal_on_its_own_file_system() -> None:
     found = look(
-        stat=(f"700 101 103 65024 {DATA}\n700 101 103 45 {DATA}/pg_wal\n", 0),
+        stat=(f"700 101 103 65024 17 {DATA}\n700 101 103 45 17 {DATA}/pg_wal\n", 0),
         space=(
             "Filesystem           1024-blocks    Used Available Capacity Mounted on\n"
             "/dev/mapper/a very long name\n"

@@ -316,3 +316,44 @@ def test_a_reload_that_told_of_errors_did_not_end_a_killed_server() -> None:
     assert running.check(killed, Thresholds()).cause == "killed"
     failed = healthy(down(exit_code=1, log=[told], configuration=valid))
     assert running.check(failed, Thresholds()).cause == "invalid_configuration"
+
+
+SECOND = {"container": "shop-b-1", "pid": 4711, "title": "postgres", "seen": True}
+UNSEEN = {"container": "shop-b-1", "pid": None, "title": "it is restarting", "seen": False}
+
+
+@pytest.mark.parametrize("user", [SECOND, UNSEEN], ids=["seen", "may be there"])
+@pytest.mark.parametrize("state", ["started", "restarted"])
+@pytest.mark.parametrize("cause", ["stopped", "killed"])
+def test_a_server_whose_directory_another_one_has_is_not_started(state: str, user: Dict[str, Any], cause: str) -> None:
+    """Rule 14: whatever ended it, and whatever a person acknowledges."""
+    ended: Dict[str, Any] = CLEAN if cause == "stopped" else {"exit_code": 137}
+    everything = ["out_of_memory", "port_conflict", "directory_in_use", "unknown"]
+    with pytest.raises(RefusedError, match=r"do not start it.*container shop-b-1") as raised:
+        decide(reading(down(directory_used_by=[user], **ended)), Wanted(state, acknowledged_causes=everything))
+    assert raised.value.details["cause"] == "directory_in_use"
+
+
+def test_of_two_on_one_directory_none_is_restarted_but_one_may_be_stopped() -> None:
+    both = reading(set_server(directory_used_by=[SECOND]))
+    for state in ("started", "restarted"):
+        with pytest.raises(RefusedError, match="Two servers are running on one data directory"):
+            decide(both, Wanted(state))
+    assert decide(both, Wanted("stopped")).steps == ("checkpoint", "stop")
+
+
+def test_a_running_server_beside_one_that_may_be_there_is_not_restarted() -> None:
+    with pytest.raises(RefusedError, match="container shop-b-1 may run PostgreSQL"):
+        decide(reading(set_server(directory_used_by=[UNSEEN])), Wanted("restarted"))
+    assert decide(reading(set_server(directory_used_by=[UNSEEN])), Wanted("started")).empty
+
+
+def test_what_a_vanished_server_has_written_can_be_acknowledged() -> None:
+    since = down(
+        exit_code=0,
+        finished_at="2026-11-28T10:00:00Z",
+        control=control("in production", written_at="2026-11-28T10:05:00Z"),
+    )
+    with pytest.raises(RefusedError, match=r"written at 2026-11-28T10:05:00Z.*oncall_acknowledged_causes"):
+        decide(reading(since), Wanted("started"))
+    assert decide(reading(since), Wanted("started", acknowledged_causes=["directory_in_use"])).steps == START

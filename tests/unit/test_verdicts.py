@@ -44,6 +44,7 @@ DESIGN: Dict[str, List[Optional[str]]] = {
         "missing_container",
         "incompatible_version",
         "not_initialised",
+        "directory_in_use",
         "unknown",
     ],
     "not_accepting": ["starting_up", "recovering", "shutting_down", "unresponsive", "not_listening", "unknown"],

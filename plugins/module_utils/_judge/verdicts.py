@@ -74,6 +74,7 @@ AFTER_RESET = replace(UNRESOLVED, or_if="it comes back after a pool reset")
 NO_CAUSE = Escalation(DBA, 0, "no cause found")
 SUSPECTED = Escalation(DBA, 0, "data corruption suspected")
 CONFIRMED = Escalation(EMERGENCY_CALL, 0, "data corruption confirmed: data loss possible, a restore may be needed")
+SHARED = Escalation(EMERGENCY_CALL, 0, "two servers on one data directory: data loss possible")
 COMPLETE_FAILURE = Escalation(
     EMERGENCY_CALL, UNRESOLVED_MINUTES, "complete outage, not resolved within %d minutes" % UNRESOLVED_MINUTES
 )
@@ -165,6 +166,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         None,
         UNRESOLVED,
     ),
+    ("server_down", "directory_in_use"): Row(EMERGENCY, "{what}: {advice}", None, SHARED),
     ("server_down", "unknown"): Row(
         CRITICAL, "{server} is down for an unknown reason{loop}: read its full log", None, NO_CAUSE
     ),

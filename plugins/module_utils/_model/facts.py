@@ -48,6 +48,7 @@ class DataDirectory(TypedDict):
     databases: Optional[int]  # number of databases in `base`; a cluster that initdb has finished has at least 2
     standby_signal: bool  # whether it holds `standby.signal`
     recovery_signal: bool  # whether it holds `recovery.signal`
+    backup_label: bool  # whether it holds `backup_label`: a base backup that no server has started from
 
 
 class Cluster(TypedDict):
@@ -77,6 +78,17 @@ class Mount(TypedDict):
     read_only: bool  # whether it can only be read
 
 
+class DirectoryUser(TypedDict):
+    """Another server that uses the data directory, or that may."""
+
+    container: Optional[
+        str
+    ]  # the container it lives in, by name or id (empty when unknown); null for a process of the host
+    pid: Optional[int]  # its postmaster's pid as seen from the host; null when its processes cannot be seen
+    title: Optional[str]  # its postmaster's command line, or why its processes cannot be seen
+    seen: bool  # whether it was seen in the data directory; false: it may be there, and that cannot be seen
+
+
 class LockFile(TypedDict):
     """What `postmaster.pid` says."""
 
@@ -84,6 +96,7 @@ class LockFile(TypedDict):
 
     pid: Optional[int]  # the postmaster's pid; null when the file is empty or holds no number
     pid_alive: Optional[bool]  # whether a process with that pid exists (where the server lives)
+    started_at: Optional[str]  # when the server that wrote it was started
     port: Optional[int]  # the port
     socket_directory: Optional[str]  # the directory of the Unix socket
     listen_address: Optional[str]  # the first address it listens on
@@ -96,6 +109,7 @@ class ControlData(TypedDict):
     readable: bool  # whether `pg_controldata` could read the control file
     crc_ok: Optional[bool]  # whether its checksum is right
     state: Optional[str]  # the cluster's state, such as "in production", "shut down" or "in crash recovery"
+    written_at: Optional[str]  # when the control file was last written
     checkpoint_lsn: Optional[str]  # where the last checkpoint's record starts
     checkpoint_wal_file: Optional[str]  # the WAL file that recovery would need first
     checkpoint_readable: Optional[bool]  # whether `pg_waldump` can read that record; null unless the server is stopped
@@ -170,6 +184,7 @@ class ServerFacts(TypedDict):
     data_directory: Optional[DataDirectory]  # the data directory
     program_version: Optional[str]  # version of the program that would start it; null unless the server is down
     other_clusters: List[Cluster]  # what its mounts hold instead; looked for where its data directory holds no cluster
+    directory_used_by: List[DirectoryUser]  # other servers on the same data directory: there must never be one
     disks: List[Disk]  # the file systems it writes to
     mounts: List[Mount]  # the container's mounts
     nofile_soft: Optional[int]  # soft limit of open files

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Set,
 
 from ..._core.mask import mask
 from ..._core.numbers import whole
+from ..._core.times import utc
 
 if TYPE_CHECKING:
     from ..._model.facts import Cluster, Configuration, ControlData, DataDirectory, Disk, Listening, LockFile
@@ -130,7 +131,7 @@ result 0
 
 if [ -n "$D" ]; then
     section stat
-    said=$(stat -L -c '%a %u %g %d %n' "$D" "$D/pg_wal" "$D/PG_VERSION" 2>&1)
+    said=$(stat -L -c '%a %u %g %d %Y %n' "$D" "$D/pg_wal" "$D/PG_VERSION" "$D/global/pg_control" 2>&1)
     printf '%s\n' "$said"
     result 0
     owner=${said#* }; owner=${owner%% *}
@@ -371,9 +372,9 @@ def parse(out: str) -> Look:
     ]
     look["lock_file"] = _lock_file(sections, look["errors"])
     if look["data_directory"] is not None and look["data_directory"]["exists"]:
-        look["control"] = _control(
-            sections, "standby" in details or "recovery" in details or "backup_label" in details, look["errors"]
-        )
+        other_start = "standby" in details or "recovery" in details or "backup_label" in details
+        written = stats.get("%s/global/pg_control" % path)
+        look["control"] = _control(sections, written, other_start, look["errors"])
         look["configuration"] = _configuration(sections, look["errors"])
     look["listening"] = _listening(sections, look["errors"])
     look["nofile_soft"], look["nofile_hard"] = _limits(sections)
@@ -418,14 +419,20 @@ class _Stat(TypedDict):
     mode: str
     uid: int
     device: str
+    written: int  # seconds of the epoch
 
 
 def _stats(section: Optional[_Section]) -> Dict[str, _Stat]:
     stats: Dict[str, _Stat] = {}
     for line in (section["text"] if section else "").splitlines():
-        match = re.match(r"^([0-7]+) ([0-9]{1,10}) \d+ (\w+) (.+)$", line)
+        match = re.match(r"^([0-7]+) ([0-9]{1,10}) \d+ (\w+) (\d{1,12}) (.+)$", line)
         if match:
-            stats[match.group(4)] = {"mode": match.group(1), "uid": int(match.group(2)), "device": match.group(3)}
+            stats[match.group(5)] = {
+                "mode": match.group(1),
+                "uid": int(match.group(2)),
+                "device": match.group(3),
+                "written": int(match.group(4)),
+            }
     return stats
 
 
@@ -463,6 +470,7 @@ def _data_directory(
         "databases": whole(details.get("databases")),
         "standby_signal": "standby" in details,
         "recovery_signal": "recovery" in details,
+        "backup_label": "backup_label" in details,
     }
 
 
@@ -529,6 +537,7 @@ def _lock_file(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optiona
     return {
         "pid": whole(lines[0].lstrip("-")),
         "pid_alive": alive == "1" if alive else None,
+        "started_at": utc(whole(lines[2])),
         "port": whole(lines[3]),
         "socket_directory": lines[4] or None,
         "listen_address": lines[5] or None,
@@ -536,7 +545,9 @@ def _lock_file(sections: Dict[str, _Section], errors: Dict[str, str]) -> Optiona
     }
 
 
-def _control(sections: Dict[str, _Section], other_start: bool, errors: Dict[str, str]) -> Optional[ControlData]:
+def _control(
+    sections: Dict[str, _Section], written: Optional[_Stat], other_start: bool, errors: Dict[str, str]
+) -> Optional[ControlData]:
     if "control" not in sections:
         return None
     said, code = sections["control"]["text"], sections["control"]["code"]
@@ -556,6 +567,7 @@ def _control(sections: Dict[str, _Section], other_start: bool, errors: Dict[str,
         "readable": readable,
         "crc_ok": not bad_crc if readable else None,
         "state": values.get("Database cluster state"),
+        "written_at": utc(written["written"]) if written is not None else None,
         "checkpoint_lsn": lsn,
         "checkpoint_wal_file": values.get("Latest checkpoint's REDO WAL file"),
         "checkpoint_readable": checkpoint,

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
-    from ..._model.facts import Process
+    from ..._model.facts import DirectoryUser, Process
 
-_NAMES = ("postgres", "postmaster")
+NAMES = ("postgres", "postmaster", "edb-postgres")
+_CONTAINER_ID = re.compile("[0-9a-f]{64}")
+_CONTAINER_FILES = re.compile("containers/([0-9a-f]{64})/")
 
 
 @dataclass(frozen=True)
@@ -26,26 +28,48 @@ class Running:
     state: str
     title: str
     started: float  # seconds since the epoch
+    contained: bool  # it lives in a container, and we do not
 
     def fact(self) -> Process:
         return {"pid": self.pid, "state": self.state, "title": self.title}
 
+    def container(self) -> Optional[str]:
+        """The id of the container it lives in; "" where only its pid namespace says that there is one."""
+        return (_container(str(self.pid)) or "") if self.contained else None
 
-def of_directory(data_directory: str) -> List[Running]:
-    """All live processes that work in that directory (a server's all do), by number. The same path is not enough: a
-    container's server has its own ``/var/lib/postgresql/data``."""
-    try:
-        directory = os.stat(data_directory)
-    except OSError:
-        return []
-    found, hidden = [], []
+    def user(self, seen: bool) -> DirectoryUser:
+        container = self.container()
+        return {
+            "container": None if container is None else container[:12],
+            "pid": self.pid,
+            "title": self.title,
+            "seen": seen,
+        }
+
+
+class OnDirectory(NamedTuple):
+    """The server processes that work in one directory (a server's all do), and those whose directory is hidden."""
+
+    found: List[Running]
+    hidden: List[Running]
+
+
+def on(data_directory: str) -> OnDirectory:
+    """All live ones, in containers too, by number. The same path is not enough: a container's server has its own
+    ``/var/lib/postgresql/data``. Raises OSError where the directory itself may not be seen."""
+    directory = os.stat(data_directory)
+    found: List[Running] = []
+    hidden: List[Running] = []
     for name in os.listdir("/proc"):
-        if not name.isdigit() or _read("/proc/%s/comm" % name).strip() not in _NAMES:
+        if not name.isdigit() or _read("/proc/%s/comm" % name).strip() not in NAMES:
             continue
         try:
             cwd = os.stat("/proc/%s/cwd" % name)
         except PermissionError:  # somebody else's, or we are root without CAP_SYS_PTRACE (in a container)
-            hidden.append(int(name))
+            process = _process(int(name))
+            # PostgreSQL serves only a directory that belongs to its own user (checkDataDir in miscinit.c)
+            if process is not None and process.uid == directory.st_uid:
+                hidden.append(process)
             continue
         except OSError:  # gone, or a zombie
             continue
@@ -53,27 +77,55 @@ def of_directory(data_directory: str) -> List[Running]:
             process = _process(int(name))
             if process is not None:
                 found.append(process)
-    if not found:
-        found = _named(_read(os.path.join(data_directory, "postmaster.pid")), hidden, directory.st_uid)
-    return sorted(found, key=lambda process: process.pid)
+    return OnDirectory(sorted(found, key=_number), sorted(hidden, key=_number))
 
 
-def _named(lock_file: str, pids: List[int], owner: int) -> List[Running]:
-    """Where the working directories may not be seen: the server that postmaster.pid names, and its children."""
-    processes = [process for process in map(_process, pids) if process is not None and process.uid == owner]
-    named = lock_file.partition("\n")[0].strip()
-    if named not in [str(process.pid) for process in processes]:
-        return []
-    return [process for process in processes if named in (str(process.pid), str(process.parent))]
+def of_directory(data_directory: str) -> List[Running]:
+    """The processes of this host's own server of that directory, by number."""
+    return _apart(data_directory)[0]
+
+
+def others(data_directory: str) -> List[DirectoryUser]:
+    """Further servers on that directory: in a container, or a second one of this host; and those that may be one."""
+    return _apart(data_directory)[1]
+
+
+def _apart(data_directory: str) -> Tuple[List[Running], List[DirectoryUser]]:
+    try:
+        look = on(data_directory)
+    except OSError:
+        return [], []
+    named = _read(os.path.join(data_directory, "postmaster.pid")).partition("\n")[0].strip()
+    own = [process for process in look.found if not process.contained]
+    if not look.found:
+        own = [each for each in look.hidden if not each.contained and named in (str(each.pid), str(each.parent))]
+        own = own if named in [str(each.pid) for each in own] else []
+    servers = heads(own)
+    if len(servers) > 1:
+        # Only one can have written the lock file. Without it the older one is whom everybody knows.
+        first = min(servers, key=lambda each: (str(each.pid) != named, each.started))
+        rest = [each.pid for each in servers if each is not first]
+        own = [each for each in own if each.pid not in rest and each.parent not in rest]
+    mine = {process.pid for process in own}
+    strangers = [each for each in heads(look.found) if each.pid not in mine and each.parent not in mine]
+    # A lock of this host is PostgreSQL's own business; one that a container's server holds says nothing to it.
+    unsure = [each for each in heads(look.hidden) if each.contained]
+    return own, [each.user(True) for each in strangers] + [each.user(False) for each in unsure]
+
+
+def heads(processes: List[Running]) -> List[Running]:
+    """The postmasters: not started by another of them, and no orphan of one."""
+    pids = {process.pid for process in processes}
+    return [each for each in processes if each.parent not in pids and not each.title.startswith("postgres: ")]
+
+
+def _number(process: Running) -> int:
+    return process.pid
 
 
 def postmaster(processes: List[Running]) -> Optional[Running]:
     """The one that started the others; None when only orphans are left of it."""
-    pids = {process.pid for process in processes}
-    return next(
-        (process for process in processes if process.parent not in pids and not process.title.startswith("postgres: ")),
-        None,
-    )
+    return next(iter(heads(processes)), None)
 
 
 def programs(pid: int) -> Optional[str]:
@@ -139,9 +191,19 @@ def _process(pid: int) -> Optional[Running]:
     except OSError:
         return None
     title = _read("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
-    return Running(
-        pid, int(fields[1]), uid, fields[0], title, _boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    )
+    started = _boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    numbers = re.search(r"^NSpid:\s*(.*)$", _read("/proc/%d/status" % pid), re.MULTILINE)
+    below = numbers is not None and len(numbers.group(1).split()) > 1
+    # Without a pid namespace of its own (--pid host) only its cgroup tells.
+    contained = below or _container(str(pid)) not in (None, _container("self"))
+    return Running(pid, int(fields[1]), uid, fields[0], title, started, contained)
+
+
+def _container(pid: str) -> Optional[str]:
+    """The id of a process's container, as engines name cgroups, or the files that they mount."""
+    found = _CONTAINER_ID.findall(_read("/proc/%s/cgroup" % pid))
+    found = found or _CONTAINER_FILES.findall(_read("/proc/%s/mountinfo" % pid))
+    return str(found[-1]) if found else None
 
 
 _boot: Dict[str, float] = {}

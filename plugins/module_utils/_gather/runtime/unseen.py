@@ -36,6 +36,7 @@ def unseen(name: str, state: str) -> ServerFacts:
         "data_directory": None,
         "program_version": None,
         "other_clusters": [],
+        "directory_used_by": [],
         "disks": [],
         "mounts": [],
         "nofile_soft": None,

@@ -11,15 +11,17 @@ nothing about the server and is left to question 3.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
 from ..._core.numbers import whole
-from ..._core.text import count, duration, line, size
-from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
+from ..._core.text import count, duration, line, names, size
+from ..._model.answers import CRITICAL, NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, when, wire_line
 
 if TYPE_CHECKING:
-    from ..._model.facts import Cluster, DataDirectory, Disk, Facts, LogEntry, ServerFacts
+    import datetime
+
+    from ..._model.facts import Cluster, DataDirectory, DirectoryUser, Disk, Facts, LogEntry, ServerFacts
 
 QUESTION = "running"
 ANSWERING = ("accepting", "rejecting", "silent")
@@ -38,7 +40,8 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     server = facts["server"]
     if server is None or server["state"] == "unknown":
         return _from_outside(facts)
-    if not down(facts):
+    live = not down(facts)
+    if live and not _seen(server):
         return Answer(QUESTION, YES, _running(server), findings=tuple(_findings(server)))
     reason, cluster = _why(server), _cluster(server)
     evidence = _state(server) + reason.evidence if reason.cause == "unknown" else reason.evidence + _state(server)
@@ -57,7 +60,10 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             loop=" (restart loop)" if server["restart_loop"] else "",
             data_version=cluster["version"] if cluster else None,
             program_version=server["program_version"],
+            what=_sharing(server, live)[0],
+            advice=_sharing(server, live)[1],
         ),
+        severity=CRITICAL if reason.cause == "directory_in_use" and not _seen(server) else None,
     )
 
 
@@ -65,6 +71,7 @@ def _why(server: ServerFacts) -> Reason:
     """The first of these that holds; the order is from what excludes everything else to what is left."""
     entries = this_run(server)
     for reason in (
+        _in_use(server),
         _port_taken(server, entries),
         _missing(server),
         _incompatible(server),
@@ -85,6 +92,77 @@ def _why(server: ServerFacts) -> Reason:
             lines = log_lines([entry for entry in entries if entry["cause"] == reason.cause])
             return Reason(reason.cause, reason.evidence + [text for text in lines if text not in reason.evidence])
     return Reason("unknown", _hints(server) + log_lines(entries))
+
+
+def _in_use(server: ServerFacts) -> Optional[Reason]:
+    evidence = [user_line(user) for user in server["directory_used_by"]] or _contradictions(server)
+    return Reason("directory_in_use", evidence) if evidence else None
+
+
+def _seen(server: ServerFacts) -> List[DirectoryUser]:
+    return [user for user in server["directory_used_by"] if user["seen"]]
+
+
+def _user(user: DirectoryUser) -> str:
+    if user["container"] is None:
+        return "the host" if user["pid"] is None else "pid %d of the host" % user["pid"]
+    return "container %s" % user["container"] if user["container"] else "a container (pid %s)" % user["pid"]
+
+
+def user_line(user: DirectoryUser) -> str:
+    """``container shop-b-1 runs PostgreSQL on this data directory (pid 4711: postgres)``"""
+    pid = "pid %d" % user["pid"] if user["container"] and user["pid"] else ""
+    said = ": ".join(word for word in (pid, line(user["title"] or "", 300)) if word)
+    what = "runs PostgreSQL on this data directory" if user["seen"] else "may run PostgreSQL on this data directory"
+    return "%s %s%s" % (_user(user), what, " (%s)" % said if said else "")
+
+
+def _contradictions(server: ServerFacts) -> List[str]:
+    """What only another server can have written: after this one had ended, by the clock of the engine's host."""
+    lock, control, directory = server["lock_file"], server["control"], server["data_directory"]
+    if lock and lock["pid"] == 1 and server["engine_command"] is None and server["state"] == "exited":
+        return ["postmaster.pid names pid 1: a server in a container wrote it, and it was not shut down"]
+    if server["state"] not in ("exited", "dead") or server["restart_loop"]:
+        return []
+    ended = when(server["finished_at"])
+    found = []
+    if lock and _after(lock["started_at"], ended):
+        found.append(
+            "postmaster.pid is of a server started at %s, after this one had ended (%s)"
+            % (lock["started_at"], server["finished_at"])
+        )
+    # A base backup brings the control file of the server it was taken from.
+    copied = _restoring(server) or (directory is not None and directory["backup_label"])
+    if control and control["state"] and not _shut_down(control["state"]) and not copied:
+        told = 'control state "%s"' % control["state"]
+        if _after(control["written_at"], ended):
+            found.append("%s, written at %s, after this one had ended" % (told, control["written_at"]))
+        elif server["exit_code"] == 0 and (lock or not (ended and control["written_at"])):
+            found.append("exit code 0, but %s: it did not write that" % told)
+    return found
+
+
+def _after(text: Optional[str], ended: Optional[datetime.datetime]) -> bool:
+    """Beyond what the two clock readings, one of whole seconds, may differ by."""
+    at = when(text)
+    return at is not None and ended is not None and (at - ended).total_seconds() > 2
+
+
+def _sharing(server: ServerFacts, live: bool) -> Tuple[str, str]:
+    """What is wrong, and what to do."""
+    name, who = server["name"], names(_user(user) for user in _seen(server))
+    if live:
+        return "Two servers are running on one data directory: %s and %s" % (name, who), (
+            "they destroy the data; stop all writing now, ask a DBA which one to shut down (never kill -9), "
+            "and check the data before it is used again"
+        )
+    if who:
+        return "%s is down, but %s is using its data directory" % (name, who), (
+            "do not start it, two servers destroy the data; find out who started the other one"
+        )
+    return "%s is down, and another server may be using its data directory" % name, (
+        "do not start it, two servers destroy the data; find the other one first"
+    )
 
 
 def _port_taken(server: ServerFacts, entries: List[LogEntry]) -> Optional[Reason]:
@@ -382,7 +460,11 @@ def _stands(server: ServerFacts) -> str:
 
 
 def _findings(server: ServerFacts) -> List[Finding]:
+    unsure = [user_line(user) for user in server["directory_used_by"]]
     found = []
+    if unsure:
+        text = "Another server may be using the same data directory"
+        found.append(Finding("directory_shared", WARNING, text, tuple(unsure)))
     if server["out_of_memory"]:
         limit = server["memory_limit_bytes"]
         text = "OOM flag set" + (", memory limit %s" % size(limit) if limit else "")
@@ -440,5 +522,6 @@ CAUSES = (
     "missing_container",
     "incompatible_version",
     "not_initialised",
+    "directory_in_use",
     "unknown",
 )

@@ -9,10 +9,13 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, List, Optional, Protocol, Sequence, Tuple
 
+from ..._core.errors import RefusedError
+from ..._judge.checks import running
+
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._gather.runtime.base import Completed
-    from ..._model.facts import Health
+    from ..._model.facts import DirectoryUser, Health
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,12 @@ class Drive(Protocol):
     def start(self, deadline: Deadline) -> None:
         """Start the server as it was started before; does not wait until it answers.
 
-        Raises TargetError with what came back when it could not even be launched.
+        Raises RefusedError where, in the moment before, another server has the data directory; TargetError with
+        what came back when it could not even be launched.
         """
+
+    def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
+        """Other servers that have the data directory now, or may have it."""
 
     def stop(self, deadline: Deadline) -> bool:
         """Fast shutdown (SIGINT to the postmaster), waited for. A server stopped so stays stopped.
@@ -56,6 +63,17 @@ class Drive(Protocol):
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         """All existing containers of the declared clients, in their order, stopped ones too; None where clients
         are no containers."""
+
+
+def refuse_shared(users: Sequence[DirectoryUser]) -> None:
+    """Raises RefusedError for a data directory that another server has."""
+    if users:
+        evidence = [running.user_line(user) for user in users]
+        raise RefusedError(
+            "; ".join(evidence),
+            "Two servers on one data directory destroy it: find out who started that one, and stop one of them.",
+            details={"code": "server_down", "cause": "directory_in_use", "evidence": evidence},
+        )
 
 
 @dataclass(frozen=True)

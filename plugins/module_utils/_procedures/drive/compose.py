@@ -18,13 +18,14 @@ from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.project import container_name
 from ..._gather.runtime.compose.runtime import plain_environment
 from . import engine
-from .base import Trial, placed
+from .base import Trial, placed, refuse_shared
 from .containers import DrivenContainer
 
 if TYPE_CHECKING:
     from ..._gather.runtime.base import Completed
     from ..._gather.runtime.compose.project import Inspection
     from ..._gather.runtime.compose.runtime import ComposeRuntime
+    from ..._model.facts import DirectoryUser
     from .base import Container
 
 _LIVE = ("running", "paused")
@@ -92,10 +93,14 @@ class ComposeDrive:
                 "Create it from its Compose file: %s compose up -d %s."
                 % (self._runtime.engine_command, self._runtime.service),
             )
+        refuse_shared(self._runtime.used_by(deadline))
         try:
             engine.start(self._runtime.view(deadline).engine, inspected["Id"], deadline)
         finally:
             self._runtime.look_again(deadline)
+
+    def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
+        return self._runtime.used_by(deadline)
 
     def stop(self, deadline: Deadline) -> bool:
         """The stop signal tells the engine that no restart policy is to bring the container back."""

@@ -14,11 +14,12 @@ from ..._core.errors import TargetError
 from ..._core.wait import wait_for
 from ..._gather.runtime import processes as _processes
 from ..._gather.runtime.pg_ctl.runtime import user_name
-from .base import Trial, placed
+from .base import Trial, placed, refuse_shared
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._gather.runtime.pg_ctl.runtime import PgCtlRuntime
+    from ..._model.facts import DirectoryUser
     from .base import Container
 
 
@@ -37,6 +38,11 @@ class PgCtlDrive:
             return "cannot determine which user runs the server of %s: set os_user" % self._directory
         if os.geteuid() not in (0, uid):
             return "%s cannot act as %s: use become: true" % (user_name(os.geteuid()), user_name(uid))
+        if postmaster is not None and self._runtime.lock_pid() not in (None, postmaster.pid):
+            return "postmaster.pid names pid %s, not the server's own (%d): pg_ctl would signal the wrong process" % (
+                self._runtime.lock_pid(),
+                postmaster.pid,
+            )
         service = _processes.unit(postmaster.pid) if postmaster is not None else self._debian_service()
         if service is not None:  # started by us it would be outside of its unit, and end with our session
             return "the server belongs to the systemd unit %s: use systemctl for it" % service
@@ -46,8 +52,12 @@ class PgCtlDrive:
 
     def start(self, deadline: Deadline) -> None:
         directory, words = placed(self._runtime.arguments(), self._directory)
+        refuse_shared(self.used_by(deadline))
         options = ["-o", " ".join(shlex.quote(word) for word in words)] if words else []
         self._pg_ctl(["start", "-W", "-D", directory, "-l", self._start_log(), *options], deadline)
+
+    def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
+        return _processes.others(self._directory)
 
     def stop(self, deadline: Deadline) -> bool:
         postmaster = _processes.postmaster(_processes.of_directory(self._directory))

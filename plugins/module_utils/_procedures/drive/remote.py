@@ -12,6 +12,7 @@ from ..._core.errors import TargetError
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._gather.runtime.remote import RemoteRuntime
+    from ..._model.facts import DirectoryUser
     from .base import Container, Trial
 
 
@@ -29,6 +30,9 @@ class RemoteDrive:
 
     def start(self, deadline: Deadline) -> None:
         raise self._unseen("started")
+
+    def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
+        raise self._unseen("watched")
 
     def stop(self, deadline: Deadline) -> bool:
         raise self._unseen("stopped")

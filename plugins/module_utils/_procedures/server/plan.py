@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 from ..._core.errors import RefusedError
 from ..._core.text import count, duration, line, names, size
 from ..._judge.checks import accepting, running
-from ..._judge.checks.readings import WAL_SEGMENT_BYTES
+from ..._judge.checks.readings import WAL_SEGMENT_BYTES, down
 from ..._judge.hba import broken, describe
 from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds
@@ -28,11 +28,11 @@ CHECKPOINT, STOP, WAIT_STOPPED, START, WAIT_READY = "checkpoint", "stop", "wait_
 LONG_TRANSACTIONS, BACKUPS = "long_transactions", "backups"
 INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
 # Causes of a server's end that leave nothing to read once they are fixed: a person has to say so.
-ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "unknown")
+ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "directory_in_use", "unknown")
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
 STARTABLE = ("stopped", "killed")
-_UNREAD = {"readable": True, "crc_ok": None, "checkpoint_readable": None, "message": None}
+_UNREAD = {"readable": True, "crc_ok": None, "written_at": None, "checkpoint_readable": None, "message": None}
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ class Plan:
 def decide(reading: Reading, wanted: Wanted) -> Plan:
     """Raises RefusedError where it is not safe now; its text says why and what would make it safe."""
     found, answer = state_of(reading)
+    if found != DOWN and wanted.state != STOPPED:
+        _refuse_two(reading, wanted)
     if reading.obstacle and not _as_wanted(found, wanted.state):
         raise RefusedError("%s refused: %s" % (VERBS[wanted.state], reading.obstacle))
     if found == UNRESPONSIVE:
@@ -119,7 +121,7 @@ def state_of(reading: Reading) -> Tuple[str, Answer]:
     """How the server was found, and the answer of the check that says so."""
     facts = reading.facts
     first = running.check(facts, reading.thresholds)
-    if first.answer == NO:
+    if first.answer == NO and (facts["server"] is None or down(facts)):
         return DOWN, first
     second = accepting.check(facts, reading.thresholds)
     if second.answer == NO and second.cause in ("starting_up", "recovering"):
@@ -246,6 +248,25 @@ def _read(server: ServerFacts, cause: str) -> bool:
     }[cause]
 
 
+def _refuse_two(reading: Reading, wanted: Wanted) -> None:
+    """Rule 14: where another server has the directory, too, none is started again."""
+    answer = running.check(reading.facts, reading.thresholds)
+    if answer.cause == "directory_in_use":
+        raise _refused(reading, wanted, answer)
+    users = reading.facts["server"]["directory_used_by"] if reading.facts["server"] else []
+    if users and wanted.state == RESTARTED:
+        raise RefusedError(
+            "%s refused: %s" % (VERBS[wanted.state], "; ".join(map(running.user_line, users))),
+            "Once it is stopped, a start would be refused. Find out what that is first.",
+            details=_details(reading, answer),
+        )
+
+
+def _alone(facts: Facts) -> Facts:
+    """A server may be stopped because of another one on its directory."""
+    return cast(Facts, dict(facts, server=dict(cast(ServerFacts, facts["server"]), directory_used_by=[])))
+
+
 def _without_past(facts: Facts, lock_file: Any) -> Facts:
     """The same server as if it had been shut down cleanly: only what it stands on can speak against it."""
     server = cast(ServerFacts, facts["server"])
@@ -259,6 +280,7 @@ def _without_past(facts: Facts, lock_file: Any) -> Facts:
         out_of_memory=False,
         engine_error=None,
         restart_loop=False,
+        finished_at=None,
         log=[],
         lock_file=lock_file,
         control=dict(control or _UNREAD, state="shut down"),
@@ -314,7 +336,7 @@ def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> 
             )
         )
     if reading.facts["server"] is not None and reading.facts["server"]["state"] != "unknown":
-        now = running.check(_without_past(reading.facts, None), reading.thresholds)
+        now = running.check(_without_past(_alone(reading.facts), None), reading.thresholds)
         if now.cause not in STARTABLE:
             told = "; ".join(now.evidence[:-1] or now.evidence)  # the last one says that it is down
             found.append(("it would not start again: %s" % told, "Fix that first."))

@@ -19,6 +19,7 @@ from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
 from ..._gather.snapshot import take
+from ..._judge.checks import running
 from ..drive.choose import drive_of
 from ..procedure import Change, Options
 from . import outcome
@@ -270,6 +271,12 @@ class Moving:
         drive = drive_of(self.target)
         try:
             drive.start(Deadline(max(self.target.deadline_seconds, self.plan.wanted.start_timeout_seconds)))
+        except RefusedError as error:
+            if self.done.stopping_since is not None:  # it is down, and by us
+                raise self._down(error.msg) from error
+            error.msg = "%s refused: %s" % (VERBS[self.plan.wanted.state], error.msg)
+            error.details = {**self.details, **error.details}
+            raise
         except OncallError as error:
             with contextlib.suppress(OncallError):
                 if drive.alive(Deadline(self.target.deadline_seconds)):
@@ -288,6 +295,23 @@ class Moving:
         if seen.started_at is None:  # it answered a moment after SQL was tried
             self._observe(seen, before)
         self.details.update(state=RUNNING, started_at=seen.started_at)
+        self._alone()
+
+    def _alone(self) -> None:
+        """Rule 14, once more: another one may have been started in the very moment of it."""
+        try:
+            users = drive_of(self.target).used_by(Deadline(self.target.deadline_seconds))
+        except OncallError as error:
+            self.details["notes"].append("Whether another server uses its directory could not be read: %s" % error.msg)
+            return
+        seen = [running.user_line(user) for user in users if user["seen"]]
+        if seen:
+            self.details.update(code="server_down", cause="directory_in_use", evidence=seen)
+            raise UnprovenError(
+                "PostgreSQL was started, and so was another server on its data directory: %s" % "; ".join(seen),
+                "Stop all writing now and call a DBA: two servers on one data directory destroy it.",
+                details=self.details,
+            )
 
     def _observe(self, seen: "_Seen", before: Optional[str]) -> "_Seen":
         try:

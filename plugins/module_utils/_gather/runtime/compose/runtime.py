@@ -21,7 +21,7 @@ from .. import look as _look
 from .. import ready
 from ..base import ClientOption, Completed
 from ..unseen import unseen
-from . import beside
+from . import beside, sharing
 from . import containers as _containers
 from .api import EngineError
 from .client import ComposeClient
@@ -29,7 +29,7 @@ from .engine import Engine, connect
 from .project import Inspection, View, container_name, find
 
 if TYPE_CHECKING:
-    from ...._model.facts import DataDirectory, Disk, LogEntry, ServerFacts, WireAnswer
+    from ...._model.facts import DataDirectory, DirectoryUser, Disk, LogEntry, ServerFacts, WireAnswer
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
@@ -87,6 +87,7 @@ class ComposeRuntime:
         steps: Dict[str, Callable[[], Any]] = {
             "log": lambda: engine.logs(container, self._log_lines, parts, tty=bool(inspected["Config"].get("Tty"))),
             "look": lambda: self._stands_on(view, inspected, life["state"], life["restart_loop"], parts),
+            "directory_used_by": lambda: self._used_by(view, inspected, parts),
         }
         if life["state"] in _LIVE:
             steps["processes"] = lambda: _containers.rows(engine.top(container, parts))
@@ -116,6 +117,7 @@ class ComposeRuntime:
             "data_directory": look["data_directory"] if look is not None else None,
             "program_version": look["program_version"] if look is not None else None,
             "other_clusters": look["other_clusters"] if look is not None else [],
+            "directory_used_by": outcome.values.get("directory_used_by", []),
             "disks": look["disks"] if look is not None else self._disks(view, inspected),
             "mounts": _containers.mounts(inspected),
             "nofile_soft": soft,
@@ -165,6 +167,13 @@ class ComposeRuntime:
         )
         return _look.parse(done.out), False
 
+    def _used_by(self, view: View, inspected: Inspection, deadline: Deadline) -> List[DirectoryUser]:
+        pid = view.enterable(inspected)
+        found = beside.postmaster(pid) if pid is not None else None
+        directory = self._directory(inspected, found) or _likely(inspected)
+        running = found.pid if found is not None else None
+        return sharing.users(view, inspected, directory, running, deadline) if directory else []
+
     def _look_at_layer(self, view: View, inspected: Inspection, directory: str, deadline: Deadline) -> _look.Look:
         """A stopped server whose data is on no volume, only in its container: the engine shows single files of it."""
         look = _look.parse("")
@@ -184,6 +193,7 @@ class ComposeRuntime:
             "databases": None,
             "standby_signal": False,
             "recovery_signal": False,
+            "backup_label": False,
         }
         if found is not None:
             facts["mode"], facts["owner_uid"] = "%04o" % (found.mode & 0o7777), found.uid
@@ -397,6 +407,11 @@ class ComposeRuntime:
         """The server's data directory by the options or its container's configuration; None: nothing names it."""
         view = self._view(deadline)
         return self._directory(view.server, None) if view.server is not None else None
+
+    def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
+        """Other servers on the data directory, as of now."""
+        inspected = self.look_again(deadline)
+        return self._used_by(self._view(deadline), inspected, deadline) if inspected is not None else []
 
     def forget(self) -> None:
         """Look anew from now on: something was changed. The engine stays connected."""

@@ -46,12 +46,14 @@ class Toolboxes:
         capabilities: Sequence[str] = (),
         hosts: Sequence[str] = (),
         limits: Optional[Mapping[str, Any]] = None,
+        pid_mode: str = "",
     ) -> Completed:
         """Run a command in a container of its own, which is gone again whatever happens.
 
         ``volumes_from`` (a container's id) mounts its volumes read-only. ``networks`` are joined besides
-        ``network_mode``. ``limits`` are those of a host configuration (memory, ulimits). What must stay secret goes
-        by ``stdin``: arguments and environment can be inspected.
+        ``network_mode``. ``limits`` are those of a host configuration (memory, ulimits). ``pid_mode`` "host" shows it
+        the processes of the engine's host.
+        What must stay secret goes by ``stdin``: arguments and environment can be inspected.
         """
         self._sweep(deadline)
         name = "oncall-toolbox-%s" % uuid.uuid4().hex[:12]
@@ -77,7 +79,8 @@ class Toolboxes:
                 "Mounts": self._covers(image, volumes_from, deadline),
                 "CapDrop": ["ALL"],
                 "CapAdd": list(capabilities),
-                "SecurityOpt": ["no-new-privileges", "label=disable"],  # SELinux: another container's volumes
+                "SecurityOpt": ["no-new-privileges", "label=disable", *_confinement(pid_mode)],
+                "PidMode": pid_mode,
                 "LogConfig": {"Type": "none"},  # what it prints is for us, not for the engine's disk
                 "PidsLimit": 256,
                 "ExtraHosts": list(hosts),
@@ -159,6 +162,11 @@ class Toolboxes:
             until = left["Labels"].get(TOOLBOX_UNTIL, "")
             if (numbers.whole(until) or time.time()) < time.time():
                 self._remove(left["Id"])
+
+
+def _confinement(pid_mode: str) -> List[str]:
+    """SELinux forbids another container's volumes (``label``), AppArmor to see where a process of the host works."""
+    return ["apparmor=unconfined"] if pid_mode == "host" else []
 
 
 def _text(content: bytes) -> str:

@@ -20,13 +20,13 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...._core.errors import DeadlineError, TargetError
 from ...._core.numbers import port as noted_port
 from ...._core.numbers import whole
 from ...._core.side_by_side import side_by_side
+from ...._core.times import utc
 from ...wire import wire as _wire
 from .. import log as _log
 from .. import look as _look
@@ -98,8 +98,8 @@ class PgCtlRuntime:
             **unseen(self.directory, "running" if postmaster is not None else "exited"),
             "signal": 9 if killed else None,
             "out_of_memory": killed,
-            "started_at": _iso(started),
-            "finished_at": _iso(finished),
+            "started_at": utc(started),
+            "finished_at": utc(finished),
             "uptime_seconds": round(max(0.0, time.time() - postmaster.started), 1) if postmaster is not None else None,
             "postmaster_pid": postmaster.pid if postmaster is not None else None,
             "postmaster_state": postmaster.state if postmaster is not None else None,
@@ -107,6 +107,7 @@ class PgCtlRuntime:
             "data_directory": self._expecting(look["data_directory"], postmaster),
             "program_version": look["program_version"],
             "other_clusters": look["other_clusters"],
+            "directory_used_by": _processes.others(self.directory),
             "disks": look["disks"],
             "nofile_soft": look["nofile_soft"],
             "nofile_hard": look["nofile_hard"],
@@ -185,6 +186,10 @@ class PgCtlRuntime:
     def _lock_lines(self) -> List[str]:
         return [line.strip() for line in _read(os.path.join(self.directory, "postmaster.pid")).split("\n")]
 
+    def lock_pid(self) -> Optional[int]:
+        """Line 1: whom pg_ctl would signal. Negative for a stand-alone backend."""
+        return whole(self._lock_lines()[0].lstrip("-"))
+
     def _lock_started(self) -> Optional[float]:
         """Line 3 of postmaster.pid: when its server was started."""
         lines = self._lock_lines()
@@ -230,7 +235,7 @@ class PgCtlRuntime:
                     texts[path] = text
         order = sorted(texts, key=lambda path: _modified(path) or 0)
         entries, read = [], 0
-        oldest = _iso(since - 1) if since is not None else None
+        oldest = utc(since - 1) if since is not None else None
         for path in order:
             entries += _log.classify(texts[path], self._log_lines)
             read += min(self._log_lines, texts[path].rstrip("\n").count("\n") + 1) if texts[path] else 0
@@ -450,9 +455,3 @@ def _modified(path: str) -> Optional[float]:
         return os.stat(path).st_mtime
     except OSError:
         return None
-
-
-def _iso(seconds: Optional[float]) -> Optional[str]:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
