@@ -28,7 +28,7 @@ BY_A_PERSON = {
     ("server_down", "disk_full"): ("enlarge the volume.*never anything in", EMERGENCY),
     ("server_down", "permission_denied"): ("correct owner and mode", EMERGENCY),
     ("server_down", "data_corruption"): ("touch nothing.*restore from backup", EMERGENCY),
-    ("server_down", "incompatible_version"): ("Go back to 1[57], or.*pg_upgrade; it is not damaged", DBA),
+    ("server_down", "incompatible_version"): ("Go back to 1[57], or.*pg_upgrade; the data is not damaged", DBA),
     ("server_down", "not_initialised"): ("check which volume is mounted", DBA),
     ("server_down", "too_many_open_files"): ("open-file limit is too low: raise it", EMERGENCY),
     ("server_down", "invalid_configuration"): ("correct the setting", EMERGENCY),

@@ -154,8 +154,8 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ),
     ("server_down", "incompatible_version"): Row(
         CRITICAL,
-        "{server} cannot start{loop}: its data is of PostgreSQL {data_version}, its program of {program_version}. Go "
-        "back to {data_version}, or dump and restore, or pg_upgrade; it is not damaged",
+        "{server} cannot start{loop}: its data is PostgreSQL {data_version}, the program {program_version}. Go back to "
+        "{data_version}, or dump and restore, or pg_upgrade; the data is not damaged",
         None,
         UNRESOLVED,
     ),
