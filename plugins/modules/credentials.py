@@ -93,6 +93,17 @@ options:
     description: Whether the password of a superuser may be changed.
     type: bool
     default: false
+  may_lock_out:
+    description:
+      - Who else uses the role may be left with the old password. Names of containers, services, addresses or keys, as
+        the refusal lists them, or V(all).
+      - Without it the change is refused where somebody who is not in O(clients) uses the role, as sessions and the
+        environment of every container on the server's networks show, or where O(env_file) or the C(.env) of the Compose
+        project holds the old password in another key than O(env_keys), alone or in a URL.
+      - Whoever has the new password already is not counted.
+    type: list
+    elements: str
+    version_added: 0.2.0
   grace_seconds:
     description:
       - How long a client's container may take to stop before it is recreated. It is never killed. When it has not

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.verifier import md5_verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.others import named_in
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.plan import (
     ClientSeen,
     Request,
     Seen,
+    User,
     decide,
     diff,
 )
@@ -214,3 +216,59 @@ def test_warns_of_old_drivers() -> None:
 def test_a_password_file_keeps_its_end(secret: Optional[str], wanted: Optional[str]) -> None:
     scene = seen(HERE, secret=secret)
     assert decide(Request("app", password_file="/x"), scene, NEW).secret_text == wanted
+
+
+USER = User("shop-cron-1", "its environment (PG*)", OLD, "cron")
+
+
+@pytest.mark.parametrize("allowed", [["shop-cron-1"], ["cron"], ["all"]])
+def test_others_are_locked_out_only_if_that_is_permitted(allowed: List[str]) -> None:
+    scene = replace(seen(API, text=TEXT), users=[USER, User("shop-cron-1", "1 session", service="cron")])
+    with pytest.raises(RefusedError, match=r"shop-cron-1 \(its environment \(PG\*\)\)"):
+        decide(replace(ENV, may_lock_out=["other"]), scene, NEW)
+    plan = decide(replace(ENV, may_lock_out=allowed), scene, NEW)
+    assert plan.warnings == ("shop-cron-1 may be locked out, as permitted",)
+
+
+def test_whoever_has_the_new_password_is_no_hindrance() -> None:
+    scene = replace(seen(API, text=TEXT), users=[replace(USER, password=NEW), User("shop-cron-1", "1 session")])
+    assert decide(replace(ENV, password=NEW), scene, "").alter
+    assert decide(replace(ENV, password=OLD), replace(seen(API, text=TEXT), users=[USER]), "").empty
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("B=" + OLD, True),
+        ("B='postgresql://app:old%2DSecret@db/shop'", True),
+        ("B=postgresql://app:${PW}@db/shop", False),
+        ("B='host=db user=app password=old-Secret'", True),
+        ("B=postgresql://other:old-Secret@db/shop", False),
+        ("B='host=db user=other password=old-Secret'", False),
+        ("B=old-Secret-too", False),
+    ],
+)
+def test_keys_that_hold_the_old_password(line: str, found: bool) -> None:
+    for scene in (seen(API, text=TEXT + line + "\n"), replace(seen(API, text=TEXT), beside={"/srv/x.env": line})):
+        if found:
+            with pytest.raises(RefusedError, match=r"B \(a key of /srv/.*that holds the old password"):
+                decide(ENV, scene, NEW)
+        else:
+            assert decide(ENV, scene, NEW).alter
+        assert decide(replace(ENV, may_lock_out=["B"]), scene, NEW).alter
+
+
+@pytest.mark.parametrize(
+    ("env", "by"),
+    [
+        ({"DATABASE_URL": "postgresql://other:x@db/a", "REPORTS_URL": "postgresql://app:x@db/a"}, ["REPORTS_URL"]),
+        ({"PGUSER": "app"}, ["PG*"]),
+        ({"PGUSER": "other", "PGPASSWORD": OLD}, []),
+        ({"APP_DB_SECRET": OLD}, ["APP_DB_SECRET"]),
+        ({"DATABASE_URL": "postgresql://app:x@reports-db/a"}, []),
+        ({"DB_USER_X": "app"}, []),
+    ],
+)
+def test_an_environment_that_names_the_role(env: Dict[str, str], by: List[str]) -> None:
+    found = named_in(env, lambda path: None, "app", [OLD], ["reports-db"])
+    assert [variables for variables, _password in found] == by

@@ -102,6 +102,11 @@ REGISTRY: Dict[str, Row] = {
             Variable("password", "the new password, better in a vault than on a command line", default="generated"),
             Variable("valid_until", "when it expires; needed where the old one has expired"),
             Variable("allow_superuser", "the role may be a superuser", permission=True),
+            Variable(
+                "may_lock_out",
+                "others who use the role and would keep the old password: their names, or all",
+                permission=True,
+            ),
             Variable("grace_seconds", "how long a client may take to stop before it is recreated"),
         ),
         "Restored automatically when a login fails; later: run it again with the former password (oncall_password).",

@@ -111,6 +111,23 @@ def named_user(option: Mapping[str, Any], env: Mapping[str, str], read: Read = u
     return _layered(_texts(option), described).get("user")
 
 
+def named_logins(given: Mapping[str, str], read: Read = unread) -> Iterator[Tuple[str, Dict[str, str]]]:
+    """Every connection that an environment describes, by the names of its variables; no gap is filled."""
+    env = with_files(given, _is_setting, read)
+    for name in _url_names(env):
+        values = parse_connection_string(env[name])
+        if values is not None:
+            yield name, values
+    for source, names in _PIECES:
+        values = {
+            key: next(env[each] for each in variables if env.get(each))
+            for key, variables in names.items()
+            if any(env.get(each) for each in variables)
+        }
+        if values:
+            yield source, values
+
+
 def secrets_of(login: Login) -> List[str]:
     """What to mask in texts about it: not a password that is also one of its names, which are shown anyway."""
     if login.password is None or login.password in (login.host, login.user, login.database):

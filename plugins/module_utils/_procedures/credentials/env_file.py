@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Sequence
+from typing import Collection, Dict, List, Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from ..._core.errors import RefusedError
@@ -29,6 +29,7 @@ _URL = re.compile(
 )
 _WORDS = re.compile(r"(?:^|\s)password\s*=", re.I)
 _OTHER_WORDS = re.compile(r"(?:^|\s)(?:host|user|dbname|port)\s*=", re.I)
+_WORD = re.compile(r"(?:^|(?<=\s))(user|password)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
 _VARIABLE = re.compile(r"\$(?:\{|[A-Za-z_])")
 _PLAIN = re.compile(r"[A-Za-z0-9_.~%+,:@/=-]+\Z")  # means itself in every style, to every reader
 
@@ -105,6 +106,30 @@ def with_password(text: str, keys: Sequence[str], role: str, password: str, name
     for change in sorted(changes, key=lambda one: one.start, reverse=True):
         text = text[: change.start] + change.written + text[change.end :]
     return text
+
+
+def keys_holding(text: str, role: str, passwords: Collection[str]) -> List[str]:
+    """Every key that holds one of ``passwords``, alone or in a URL of the role."""
+    found: List[str] = []
+    for key, entry in entries(text).items():
+        url = _URL.match(entry.value) if "://" in entry.value else None
+        if url is None:
+            words = {word[1]: _unquoted(word) for word in _WORD.finditer(entry.value)}
+            held = entry.value if "password" not in words else words["password"] if _is(words, role) else ""
+        else:
+            ours = unquote(url.group("user")) == role or _VARIABLE.search(url.group("user"))
+            held = unquote(url.group("password") or "") if ours else ""
+        if held and held in passwords:
+            found.append(key)
+    return found
+
+
+def _unquoted(word: "re.Match[str]") -> str:
+    return re.sub(r"\\(.)", r"\1", word[2] if word[2] is not None else word[3])
+
+
+def _is(words: Mapping[str, str], role: str) -> bool:
+    return words.get("user", role) == role
 
 
 def _entry(text: str, key: str, name: str) -> Entry:

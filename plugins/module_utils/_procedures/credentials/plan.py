@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..._core.errors import RefusedError
 from ..._gather.client.verifier import kind, matches
-from .env_file import password_in, with_password
+from .env_file import keys_holding, password_in, with_password
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,17 @@ class Request:
     password_file: Optional[str] = None
     valid_until: Optional[str] = None
     allow_superuser: bool = False
+    may_lock_out: Sequence[str] = ()  # names of users and keys, or all
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody else who logs in as the role. ``how``: what shows it."""
+
+    name: str  # a container, an address
+    how: str
+    password: Optional[str] = field(default=None, repr=False)  # None: unknown
+    service: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Seen:
     secret_text: Optional[str] = field(default=None, repr=False)
     # service -> (role, password) that Compose would give a container now; None where no container is to be made
     described: Optional[Mapping[str, Tuple[Optional[str], Optional[str]]]] = field(default=None, repr=False)
+    users: Sequence[User] = ()
+    beside: Mapping[str, str] = field(default_factory=dict, repr=False)  # path -> text of the project's other .env
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ class Plan:
     secret_text: Optional[str] = field(default=None, repr=False)
     recreate: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    keys: Sequence[str] = ()  # of env_file, that are changed
 
     @property
     def empty(self) -> bool:
@@ -100,7 +114,8 @@ def decide(request: Request, seen: Seen, generated: str) -> Plan:
     secret_text = _secret_text(seen, password) if request.password_file else None
     fits = matches(password, role["verifier"], request.role) is True
     alter = not fits or not role["asked_same"]
-    warnings: List[str] = []
+    left = [] if fits and env_text is None else _left_behind(request, seen, password, fits)
+    warnings: List[str] = ["%s may be locked out, as permitted" % each for each in left]
     if not fits and kind(role["verifier"]) == "md5":
         warnings.append("the role had an md5 password: drivers older than PostgreSQL 10 cannot log in with the new one")
     return Plan(
@@ -111,6 +126,7 @@ def decide(request: Request, seen: Seen, generated: str) -> Plan:
         secret_text,
         _stale(seen, password) if request.env_file else (),
         tuple(warnings),
+        tuple(dict.fromkeys(request.env_keys)) if env_text is not None else (),
     )
 
 
@@ -128,8 +144,9 @@ def diff(request: Request, seen: Seen, plan: Plan) -> Tuple[Dict[str, Any], Dict
         (request.password_file, plan.secret_text, seen.secret_text),
     ):
         if path is not None:
+            keys = " (%s)" % ", ".join(plan.keys) if path == request.env_file else ""
             before[path] = "present" if was is not None else "absent"
-            after[path] = before[path] if text is None else "password: changed"
+            after[path] = before[path] if text is None else "password: changed" + keys
     before["recreated"], after["recreated"] = [], list(plan.recreate)
     return before, after
 
@@ -174,6 +191,42 @@ def _clients(request: Request, seen: Seen) -> None:
             "%s does not log in as role %s" % (request.password_of, request.role),
             "These do: %s." % ", ".join(sorted({one.service for one in seen.clients})),
         )
+
+
+def _left_behind(request: Request, seen: Seen, password: str, fits: bool) -> List[str]:
+    """Whoever would be left with another password: refused, but for those that may be. Their names."""
+    allowed, everybody = set(request.may_lock_out), "all" in request.may_lock_out
+    out: Dict[str, str] = {}
+    known = {user.name: user.password for user in seen.users if user.password is not None}
+    for user in seen.users if not fits else ():
+        if known.get(user.name) != password:
+            out.setdefault(user.name, user.how)
+    held = _held(request, seen) - {password}
+    texts = {**({request.env_file: seen.env_text} if request.env_file and seen.env_text else {}), **seen.beside}
+    for path, text in texts.items():
+        for key in keys_holding(text, request.role, held):
+            if not (path == request.env_file and key in request.env_keys):
+                out.setdefault(key, "a key of %s that holds the old password" % path)
+    services = {user.name: user.service for user in seen.users}
+    refused = [each for each in out if not (everybody or each in allowed or services.get(each) in allowed)]
+    if refused:
+        keys = [each for each in refused if each in keys_holding(seen.env_text or "", request.role, held)]
+        more = "Add %s to env_keys. " % " and ".join(keys) if keys else ""
+        raise RefusedError(
+            "Role %s is used by others, who would be locked out: %s"
+            % (request.role, "; ".join("%s (%s)" % (each, out[each]) for each in refused)),
+            '%sdeclare them in clients, or permit it: may_lock_out (-e \'{"oncall_may_lock_out": ["%s"]}\').'
+            % (more, '", "'.join(refused)),
+        )
+    return list(out)
+
+
+def _held(request: Request, seen: Seen) -> Set[str]:
+    """The passwords that the role's clients and the given keys hold."""
+    found = {one.password for one in seen.clients if one.password}
+    if request.env_file is not None and seen.env_text is not None:
+        found |= {password_in(seen.env_text, key, request.role, request.env_file) for key in request.env_keys}
+    return found
 
 
 def _password(request: Request, seen: Seen, generated: str) -> str:

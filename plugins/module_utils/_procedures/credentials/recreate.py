@@ -93,6 +93,9 @@ class Recreation:
                         "by hand." % self._view.engine.command,
                     )
 
+    def variable_files(self) -> List[str]:
+        return self._env_files or [os.path.join(self.directory, ".env")]
+
     def passwords(self) -> Dict[str, Tuple[Optional[str], Optional[str]]]:
         """service -> (role, password) as a container would get them if it was made now. Secret: never to be shown."""
         found: Dict[str, Tuple[Optional[str], Optional[str]]] = {}

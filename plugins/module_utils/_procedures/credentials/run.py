@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
@@ -29,9 +30,11 @@ from ..._gather.runtime.base import Client
 from ..._gather.runtime.compose.address import elsewhere
 from ..._gather.session.bind import identifier
 from ..procedure import Change, Options
-from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
+from .env_file import password_in
+from .others import by_environment, by_sessions, neighbours
+from .plan import ClientSeen, Plan, Request, Seen, User, check_session, decide, diff
 from .scram import make_password, make_verifier
-from .sql import ROLE, SESSION, SET_BOTH, SET_VERIFIER
+from .sql import ROLE, SESSION, SET_BOTH, SET_VERIFIER, USERS
 
 if TYPE_CHECKING:
     from ..._gather.runtime.compose.runtime import ComposeRuntime
@@ -52,6 +55,7 @@ OPTIONS = Spec(
         "password_file": {"type": "path", "no_log": False},
         "valid_until": {"type": "str"},
         "allow_superuser": {"type": "bool", "default": False},
+        "may_lock_out": {"type": "list", "elements": "str"},
         "grace_seconds": {"type": "int", "default": 30},
         "timeout_seconds": {"type": "float", "default": 60},
     },
@@ -115,6 +119,7 @@ class Reset:
             options["password_file"],
             options["valid_until"],
             options["allow_superuser"],
+            tuple(options["may_lock_out"] or ()),
         )
         return _look(target, options, request)
 
@@ -175,6 +180,8 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
         env.text if env is not None else None,
         secret.text if secret is not None and secret.data is not None else None,
         described,
+        _users(target, request, clients, facts, env),
+        _other_files(request, recreation),
     )
     unwritable: Dict[Optional[str], RefusedError] = {}
     for path, found in ((request.env_file, env), (request.password_file, secret)):
@@ -185,6 +192,39 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
         except RefusedError as error:
             unwritable[path] = error
     return _Scene(request, options, seen, started, target.place, env, secret, recreation, unwritable)
+
+
+def _users(
+    target: Target,
+    request: Request,
+    clients: Sequence[ClientSeen],
+    facts: Sequence[Tuple[Client, ClientFacts]],
+    env: Optional[atomic.Found],
+) -> Sequence[User]:
+    deadline = Deadline(target.deadline_seconds)
+    rows = target.session.query(USERS, deadline, role=request.role)
+    addresses = {address: one["name"] for client, one in facts for address in client.addresses}
+    here = any(not one.container for one in clients)
+    if target.runtime.name != "compose":
+        return tuple(by_sessions(rows, (), addresses, here))
+    view = _compose(target).view(deadline)
+    beside = neighbours(view, deadline)
+    held = {one.password for one in clients if one.password}
+    if env is not None:
+        held |= {password_in(env.text, key, request.role, str(request.env_file)) for key in request.env_keys}
+    known = {one.name for one in clients if one.container}
+    found = list(by_environment(view, beside, known, request.role, held, deadline))
+    return (*found, *by_sessions(rows, beside, addresses, here))
+
+
+def _other_files(request: Request, recreation: Any) -> Mapping[str, str]:
+    """The files that Compose takes variables from, but env_file."""
+    texts: Dict[str, str] = {}
+    for path in recreation.variable_files() if recreation is not None else ():
+        if request.env_file is None or os.path.realpath(path) != os.path.realpath(request.env_file):
+            with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape") as file:
+                texts[path] = file.read()
+    return texts
 
 
 def _read(target: Target, path: Optional[str], must_exist: bool) -> Optional[atomic.Found]:

@@ -40,3 +40,16 @@ SET_BOTH = Query(
     "a new password and its end",
     {OLDEST: "ALTER ROLE %(role)s PASSWORD %(verifier)s VALID UNTIL %(valid_until)s"},
 )
+
+# Our own sessions are called oncall, wherever they come from.
+USERS = Query(
+    "the role's sessions",
+    {
+        OLDEST: """
+SELECT coalesce(host(client_addr), '') AS address, coalesce(application_name, '') AS application,
+       CAST(count(*) AS int) AS sessions
+  FROM pg_stat_activity
+ WHERE usename = %(role)s AND pid <> pg_backend_pid() AND coalesce(application_name, '') <> 'oncall'
+ GROUP BY 1, 2 ORDER BY 1, 2"""
+    },
+)
