@@ -246,6 +246,13 @@ def used_by_another(stack: Stack) -> None:
     stack.second_server()
 
 
+def removed_and_used(stack: Stack) -> None:
+    """Nothing but the volume is left of it: created anew from its Compose file it would be the second one."""
+    stack.stop()
+    stack.second_server()
+    docker("rm", stack.name())
+
+
 def two_servers(stack: Stack) -> None:
     """The lock file keeps none out: each postmaster is process 1 of its own container."""
     stack.second_server()
@@ -555,6 +562,9 @@ def _healthy(id: str, make: Act = nothing, **more: Any) -> Fault:
 FAULTS = (
     _down("stopped", Stack.stop, "stopped", "exit code 0|exited", "start"),
     _down("used_by_another", used_by_another, "directory_in_use", "container .*-second-0 runs PostgreSQL.*pid [0-9]+"),
+    _down(
+        "removed_and_used", removed_and_used, "directory_in_use", "container .*-second-0 runs PostgreSQL.*pid [0-9]+"
+    ),
     _down("two_servers", two_servers, "directory_in_use", "container .*-second-0 runs PostgreSQL.*pid [0-9]+"),
     _down("killed", killed, "killed", "SIGKILL|137|signal 9", "start"),
     _down("oom", out_of_memory, "out_of_memory", "(?i)oom|memory", override=server(mem_limit="160m")),

@@ -98,7 +98,7 @@ class Plan:
 def decide(reading: Reading, wanted: Wanted) -> Plan:
     """Raises RefusedError where it is not safe now; its text says why and what would make it safe."""
     found, answer = state_of(reading)
-    if found != DOWN and wanted.state != STOPPED:
+    if wanted.state != STOPPED and (found != DOWN or reading.obstacle):
         _refuse_two(reading, wanted)
     if reading.obstacle and not _as_wanted(found, wanted.state):
         raise RefusedError("%s refused: %s" % (VERBS[wanted.state], reading.obstacle))

@@ -79,7 +79,17 @@ class ComposeRuntime:
         view = self._view(deadline)
         if view.server is None:
             missing = unseen("%s-%s" % (self.project, self.service), "missing")
-            return {**missing, "service": self.service, "engine_command": view.engine.command}
+            users: List[DirectoryUser] = []
+            try:
+                users = sharing.strangers(view.engine, self.project, deadline)
+            except EngineError as error:  # one of them has just ended
+                self.errors["server.directory_used_by"] = error.msg
+            return {
+                **missing,
+                "service": self.service,
+                "engine_command": view.engine.command,
+                "directory_used_by": users,
+            }
         inspected, engine = view.server, view.engine
         life = _containers.lifecycle(inspected, engine.now())
         container = inspected["Id"]

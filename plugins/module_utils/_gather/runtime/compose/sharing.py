@@ -98,6 +98,22 @@ def users(
     return result
 
 
+def strangers(engine: Engine, project: str, deadline: Deadline) -> List[DirectoryUser]:
+    """Of a server that has no container any more: who, outside of its project, runs one on a volume of the project."""
+    volumes = {str(one["Name"]) for one in engine.volumes(deadline, "%s=%s" % (containers.PROJECT, project))}
+    found: List[DirectoryUser] = []
+    for one in engine.get("/containers/json", deadline) if volumes else []:
+        mounted = [mount for mount in one.get("Mounts") or [] if mount.get("Name") in volumes and mount.get("RW", True)]
+        if not mounted or (one.get("Labels") or {}).get(containers.PROJECT) == project:
+            continue
+        inspected = engine.get("/containers/%s/json" % one["Id"], deadline)
+        head = containers.postmaster(containers.rows(engine.top(one["Id"], deadline)))
+        mount = containers.mount_of(inspected, containers.data_directory(inspected) or "")
+        if head is not None and mount is not None and mount.get("Name") in volumes:
+            found.append({"container": _name(one), "pid": head["pid"], "title": head["args"], "seen": True})
+    return found
+
+
 class _Near(NamedTuple):
     """Where the directory is on the engine's host."""
 
