@@ -147,7 +147,7 @@ def test_steps(alterations: Tuple[Alter, ...], state: str, steps: Tuple[str, ...
         pytest.param((down(lock_file=lock(pid=77, pid_alive=True)),), "names pid 77", id="lock file"),
         pytest.param(
             (down(log=[log("FATAL: something else")]),),
-            "unknown reason.*oncall_acknowledged_causes.*unknown",
+            "the reason in its log: FATAL: .*oncall_acknowledged_causes.*unknown",
             id="unknown",
         ),
         pytest.param(

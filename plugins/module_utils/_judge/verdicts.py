@@ -167,9 +167,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         UNRESOLVED,
     ),
     ("server_down", "directory_in_use"): Row(EMERGENCY, "{what}: {advice}", None, SHARED),
-    ("server_down", "unknown"): Row(
-        CRITICAL, "{server} is down for an unknown reason{loop}: read its full log", None, NO_CAUSE
-    ),
+    ("server_down", "unknown"): Row(CRITICAL, "{server} is down for {why}", None, NO_CAUSE),
     # 2. Is it accepting connections?
     ("not_accepting", "starting_up"): Row(
         CRITICAL,

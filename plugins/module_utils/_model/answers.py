@@ -50,6 +50,7 @@ class Values:
     directory: Optional[str] = None
     engine: str = "docker"  # command of the container engine
     loop: Optional[str] = None  # " (restart loop)" or nothing
+    why: Optional[str] = None  # the log's last words, where no cause is known
     data_version: Optional[str] = None
     program_version: Optional[str] = None
     # 2. accepting

@@ -58,6 +58,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             directory=_directory(server),
             engine=server["engine_command"] or "docker",
             loop=" (restart loop)" if server["restart_loop"] else "",
+            why=_last_words(server),
             data_version=cluster["version"] if cluster else None,
             program_version=server["program_version"],
             what=_sharing(server, live)[0],
@@ -162,6 +163,15 @@ def _sharing(server: ServerFacts, live: bool) -> Tuple[str, str]:
         )
     return "%s is down, and another server may be using its data directory" % name, (
         "do not start it, two servers destroy the data; find the other one first"
+    )
+
+
+def _last_words(server: ServerFacts) -> str:
+    """For a cause that is not known: the FATAL of the last start, which says more than that nothing is known."""
+    said = [entry["text"] for entry in this_run(server) if entry["severity"] in ("FATAL", "PANIC")]
+    loop = " (restart loop)" if server["restart_loop"] else ""
+    return "%s%s: %s" % (
+        ("the reason in its log", loop, line(said[-1])) if said else ("an unknown reason", loop, "read its full log")
     )
 
 
@@ -495,7 +505,8 @@ def _from_outside(facts: Facts) -> Answer:
         evidence = [wire_line(answer) for answer in refusing]
         evidence.append("seen over the network only: a firewall that rejects, or another port, would look the same")
         address = refusing[0]["address"]
-        values = Values(server=address, service=address, directory="the data directory", loop="")
+        why = "an unknown reason: read its full log"
+        values = Values(server=address, service=address, directory="the data directory", loop="", why=why)
         return Answer(QUESTION, NO, evidence[0], "server_down", "unknown", tuple(evidence), values=values)
     why = (
         facts["errors"].get("server")
