@@ -23,7 +23,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super().run(tmp, task_vars)
-        options = self.validate_argument_spec(argument_spec={"report_dir": {"type": "path"}})[1]
+        options = self.validate_argument_spec(
+            argument_spec={
+                "report_dir": {"type": "path"},
+                "report_mode": {"type": "str", "choices": list(files.MODES), "default": files.MODES[0]},
+            }
+        )[1]
         variables = task_vars or {}
         names, hostvars = variables["ansible_play_hosts_all"], variables["hostvars"]
         decided = registered(hostvars, names, "oncall_response")
@@ -37,7 +42,8 @@ class ActionModule(ActionBase):
         place = os.path.join(options["report_dir"], "before") if options["report_dir"] else files.KEPT
         try:
             if options["report_dir"]:
-                result["path"] = files.write(hosts, place, _now().strftime("%Y-%m-%d %H:%M:%S UTC"))
+                at = _now().strftime("%Y-%m-%d %H:%M:%S UTC")
+                result["path"] = files.write(hosts, place, at, int(options["report_mode"], 8))
             elif acting:
                 result["path"] = files.keep(acting, _now())
         except OSError as error:

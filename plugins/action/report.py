@@ -31,6 +31,7 @@ class ActionModule(ActionBase):
                 "hosts": {"type": "list", "elements": "str"},
                 "report_dir": {"type": "path"},
                 "evidence": {"type": "str", "default": ""},
+                "report_mode": {"type": "str", "choices": list(files.MODES), "default": files.MODES[0]},
             }
         )[1]
         variables = task_vars or {}
@@ -44,7 +45,7 @@ class ActionModule(ActionBase):
         failure, report = None, None
         if options["report_dir"]:
             try:
-                report = files.write(hosts, options["report_dir"], _now())
+                report = files.write(hosts, options["report_dir"], _now(), int(options["report_mode"], 8))
             except OSError as error:
                 failure = "The report cannot be written to %s: %s. Give another directory with report_dir." % (
                     options["report_dir"],

@@ -27,6 +27,16 @@ options:
       - Write the results of all hosts of the play, and a page of them, to the directory C(before) below this one
         instead, as M(oncall.postgresql.report) does. In check mode, too.
     type: path
+  report_mode:
+    description:
+      - Mode of the files below O(report_dir). They hold names of roles, databases and hosts, and what clients ask.
+      - A directory that is created can be listed and entered by whoever may read the files, so by default by its owner
+        only. One that exists keeps its mode.
+      - Choose V(0640) or V(0644) where a web server is to serve the page. Quote it in YAML.
+    type: str
+    choices: ["0600", "0640", "0644"]
+    default: "0600"
+    version_added: 0.2.0
 attributes:
   action:
     description: There is an action plugin of the same name, and it does all the work, on the controller.

@@ -50,6 +50,16 @@ options:
       - The files are replaced one by one, each of them at once. Files of other hosts stay.
       - If it cannot be written, the task fails after everything has been printed.
     type: path
+  report_mode:
+    description:
+      - Mode of the files below O(report_dir). They hold names of roles, databases and hosts, and what clients ask.
+      - A directory that is created can be listed and entered by whoever may read the files, so by default by its owner
+        only. One that exists keeps its mode.
+      - Choose V(0640) or V(0644) where a web server is to serve the page. Quote it in YAML.
+    type: str
+    choices: ["0600", "0640", "0644"]
+    default: "0600"
+    version_added: 0.2.0
   evidence:
     description: A line on what was kept before a procedure acted, RV(oncall.postgresql.evidence#module:msg). It is
       shown last.

@@ -304,7 +304,7 @@ def test_contrast(dark: bool) -> None:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def test_files_are_written_whole_and_readable(tmp_path: Path) -> None:
+def test_files_are_written_whole_and_for_their_owner_only(tmp_path: Path) -> None:
     place = tmp_path / "new" / "reports"
     results = dict(samples.night(), **{"../x": samples.healthy()})
     written = files.write(worst_first(results), str(place), "now")
@@ -313,11 +313,30 @@ def test_files_are_written_whole_and_readable(tmp_path: Path) -> None:
     assert len(names) == len(results) + 1 and not [name for name in names if name.startswith(".")]
     assert json.loads((place / "db2.json").read_text("utf-8"))["verdict"]["code"] == "pool_exhausted"
     assert json.loads((place / "db8.json").read_text("utf-8"))["error"]["kind"] == "unreachable"
-    mask = os.umask(0)
-    os.umask(mask)
-    assert stat.S_IMODE((place / "index.html").stat().st_mode) == 0o666 & ~mask
+    assert {mode_of(place / name) for name in names} == {0o600}
+    assert mode_of(place) == mode_of(place.parent) == 0o700
     files.write(worst_first({"db2": samples.healthy()}), str(place), "now")
     assert json.loads((place / "db2.json").read_text("utf-8"))["verdict"]["code"] == "healthy"
+
+
+@pytest.mark.parametrize(("mode", "directory"), [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755)])
+def test_a_mode_holds_for_the_files_and_the_directories_that_are_made(
+    tmp_path: Path, mode: int, directory: int
+) -> None:
+    (tmp_path / "there").mkdir(mode=0o711)
+    place = tmp_path / "there" / "new" / "reports"
+    umask = os.umask(0o077)
+    try:
+        files.write(worst_first({"db1": samples.healthy()}), str(place), "now", mode)
+    finally:
+        os.umask(umask)
+    assert mode_of(place / "index.html") == mode_of(place / "db1.json") == mode
+    assert mode_of(place) == mode_of(place.parent) == directory
+    assert mode_of(place.parent.parent) == 0o711
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 ODD = [

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the report is written: every file whole or not at all."""
+"""Where the report is written: every file whole or not at all, and for its owner only unless told otherwise."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Sequence
 
 from . import html
 from .model import Host, document, file_names
 
 INDEX = "index.html"
 KEPT = "~/.oncall/reports"
+OWNER = 0o600
+MODES = ("0600", "0640", "0644")
 
 
-def write(hosts: Sequence[Host], directory: str, at: str) -> str:
+def write(hosts: Sequence[Host], directory: str, at: str, mode: int = OWNER) -> str:
     """Write ``<host>.json`` for each host and the page into ``directory`` (made if need be); the page's path.
 
-    Raises OSError. A file that is there is replaced at once, so that a web server never serves half of one.
+    Raises OSError. A file that is there is replaced at once, so that a web server never serves half of one. A directory
+    that is there keeps its mode.
     """
     place = Path(directory).expanduser().absolute()
-    place.mkdir(parents=True, exist_ok=True)
+    _make(place, mode)
     names = file_names([host.name for host in hosts])
     for host in hosts:
-        _replace(place / (names[host.name] + ".json"), _json(host))
+        _replace(place / (names[host.name] + ".json"), _json(host), mode)
     page = place / INDEX
-    _replace(page, html.render(hosts, at))
+    _replace(page, html.render(hosts, at), mode)
     return str(page)
 
 
@@ -40,12 +43,11 @@ def keep(hosts: Sequence[Host], at: datetime) -> str:
     Raises OSError. Nothing is replaced and nothing deleted.
     """
     place = Path(os.path.expanduser(KEPT))
-    for directory in (place.parent, place):
-        directory.mkdir(mode=0o700, exist_ok=True)
+    _make(place, OWNER)
     names = file_names([host.name for host in hosts])
     ending = at.strftime("-%Y%m%dT%H%M%S.%f")[:-3] + "Z.json"
     for host in hosts:
-        _replace(place / (names[host.name] + ending), _json(host), 0o600)
+        _replace(place / (names[host.name] + ending), _json(host), OWNER)
     return str(place / ((names[hosts[0].name] if len(hosts) == 1 else "*") + ending))
 
 
@@ -53,20 +55,21 @@ def _json(host: Host) -> str:
     return json.dumps(document(host), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
-def _replace(path: Path, text: str, mode: Optional[int] = None) -> None:
-    wanted = 0o666 & ~_umask() if mode is None else mode  # mkstemp's 0600 would keep colleagues and web servers out
+def _make(place: Path, mode: int) -> None:
+    """The directories that are missing, to be searched by whoever may read the files."""
+    for directory in (*reversed(place.parents), place):
+        if not directory.is_dir():
+            directory.mkdir(mode=0o700, exist_ok=True)
+            directory.chmod(0o700 | mode | (mode & 0o044) >> 2)
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=".%s." % path.name[:40])
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-        os.chmod(temporary, wanted)
+        os.chmod(temporary, mode)
         os.replace(temporary, str(path))
     except BaseException:
         os.unlink(temporary)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, NamedTup
 
 from ...module_utils._core.spec import Spec
 from ...module_utils._model.answers import SEVERITIES
+from .._report.files import MODES
 from .checking import Problem, check, did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ FRAME = Spec(
         "oncall_hosts": {"type": "raw"},
         "oncall_target": {"type": "raw"},
         "oncall_report_dir": {"type": "str"},
+        "oncall_report_mode": {"type": "str", "choices": list(MODES)},
         "oncall_fail_on": {"type": "str", "choices": list(SEVERITIES[1:])},
         "oncall_plan": {"type": "bool"},
         "oncall_auto_remedies": {"type": "raw"},
     }
 )
 # May be empty, which is the same as not given: a survey sends it so.
-_MAY_BE_EMPTY = ("oncall_report_dir", "oncall_fail_on", "oncall_auto_remedies")
+_MAY_BE_EMPTY = ("oncall_report_dir", "oncall_report_mode", "oncall_fail_on", "oncall_auto_remedies")
 _ONLY_ACTING = ("oncall_plan",)
 _ONLY_RESPOND = ("oncall_auto_remedies",)
 # Registered by the playbooks themselves; another play of the same run finds them among its variables.
