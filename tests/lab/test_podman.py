@@ -104,8 +104,10 @@ def brought_up(podman: str, name: str, override: dict[str, Any]) -> Iterator[Sta
         patch.setenv("DOCKER_HOST", podman)
         api = {"restart": "always", "healthcheck": {"test": CHECK}, **override.get("api", {})}
         made.up(override={"services": {**override, "api": api}})
-        yield made
-        made.down()
+        try:
+            yield made
+        finally:
+            made.down()
 
 
 @pytest.fixture(scope="module")
