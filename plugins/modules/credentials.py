@@ -15,6 +15,8 @@ description:
   - The server is given a SCRAM-SHA-256 verifier that is computed here. The password itself never reaches it, nor its
     log, whatever its log settings. Clients need a driver that supports SCRAM, as those of PostgreSQL 10 and newer do;
     the C(pg_hba.conf) method C(md5) accepts it, too.
+  - Where the session is a superuser's, the verifier is kept out of the server's log and C(pg_stat_statements), too.
+    Otherwise a warning names the settings that may have written it down.
   - No password is in a result, a diff, a message, an argument list, or the environment of a process that is started.
   - With O(password_of) no client is touched. The role gets the password that its clients use already.
   - O(env_file) is replaced atomically, so that no reader ever sees half of it. Its mode, owner, SELinux context,

@@ -18,12 +18,22 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, UnprovenError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
+    RefusedError,
+    SessionError,
+    UnprovenError,
+)
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.bind import identifier
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials import run
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.run import OPTIONS
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import make_verifier
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.sql import (
+    SESSION,
+    SET_VERIFIER,
+)
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Change, carry_out
 from tests.embedded import Server
 from tests.integration.results import held
@@ -103,12 +113,58 @@ def test_the_server_takes_the_verifier_and_sees_no_password(server: Server, name
     assert logs_in(server, NEW, name) and not logs_in(server, OLD, name)
     assert result["logins"][0]["method"] == "scram-sha-256" and result["logins"][0]["succeeded"]
     assert result["restart_needed"] == ["shop"]
-    assert "ALTER ROLE" in server.log and "SCRAM-SHA-256$4096:" in server.log
     for secret in (OLD, NEW):
         assert secret not in server.log and secret not in json.dumps(result)
     assert NEW not in stored(server, name.replace("'", "''"))
     again = change(server, role=name, password=NEW)
     assert (again.changed, again.before) == (False, again.after)
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["psql", "libpq"])
+def test_a_superusers_session_keeps_the_verifier_out_of_the_log(server: Server, beside: bool) -> None:
+    """Whatever the server logs; and what is logged otherwise is logged again afterwards."""
+    server.hba("host all postgres all trust\nhost all all all scram-sha-256")
+    where: dict[str, Any] = {} if beside else {"login_host": server.host, "login_port": server.port}
+    begin = len(server.log)
+    server.sql("DO $$ BEGIN EXECUTE $q$ALTER ROLE app PASSWORD '%s'$q$; END $$" % make_verifier(OLD))
+    assert "SCRAM-SHA-256$" in server.log[begin:]  # this server does log them
+    begin = len(server.log)
+    done = change(server, password=NEW, valid_until="2099-01-01", **where)
+    said = server.log[begin:]
+    assert logs_in(server, NEW) and done.details["warnings_found"] == []
+    assert "SCRAM-SHA-256$" not in said and "VALID UNTIL" not in said
+    assert "rolpassword AS verifier" in said  # what came after it is logged as before
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["psql", "libpq"])
+def test_a_statement_with_a_verifier_that_fails_is_not_logged_either(server: Server, beside: bool) -> None:
+    server.hba("host all postgres all trust")
+    where: dict[str, Any] = {} if beside else {"login_host": server.host, "login_port": server.port}
+    target = open_target(options(server, **where), "here")
+    verifier, begin = make_verifier(NEW), len(server.log)
+    try:
+        with pytest.raises(SessionError, match="does not exist"):
+            target.session.execute(SET_VERIFIER, Deadline(10), role=identifier("nobody"), verifier=verifier)
+        assert target.session.query(SESSION, Deadline(10))[0]["superuser"] is True  # and the session goes on
+    finally:
+        target.close()
+    assert "does not exist" in server.log[begin:] and "SCRAM-SHA-256$" not in server.log[begin:]
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["psql", "libpq"])
+def test_whoever_is_no_superuser_is_told_that_the_log_may_hold_the_verifier(server: Server, beside: bool) -> None:
+    server.sql("DROP ROLE IF EXISTS keeper")
+    server.sql("CREATE ROLE keeper LOGIN CREATEROLE; GRANT SELECT ON pg_authid TO keeper")
+    if server.sql("SHOW server_version_num") >= "160000":
+        server.sql("GRANT app TO keeper WITH ADMIN TRUE")
+    server.hba("local all keeper trust\nhost all keeper all trust\nhost all all all scram-sha-256")
+    where: dict[str, Any] = {} if beside else {"login_host": server.host, "login_port": server.port}
+    try:
+        done = change(server, password=NEW, login_user="keeper", **where)
+    finally:
+        server.sql("DROP OWNED BY keeper; DROP ROLE keeper")
+    assert logs_in(server, NEW)
+    assert [one for one in done.details["warnings_found"] if "log_statement = all" in one], done.details
 
 
 @pytest.mark.parametrize(

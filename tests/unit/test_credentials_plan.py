@@ -33,6 +33,7 @@ SESSION = {
     "in_recovery": False,
     "reads_verifiers": True,
     "iterations": 4096,
+    "writes": None,
 }
 ROLE = {
     "can_login": True,

@@ -105,6 +105,36 @@ def within(settings: Mapping[str, str], statement: str) -> str:
     return "SELECT %s; %s" % (local, statement)
 
 
+# What writes a statement's text: into the log, or into the view of pg_stat_statements. The last two are unknown to a
+# server without the extension, which takes such names all the same.
+_WRITES = {
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+    "log_min_error_statement": "panic",
+    "pg_stat_statements.track_utility": "off",
+    "pgaudit.log": "none",
+}
+
+
+def unlogged(transaction: bool) -> str:
+    """A query after which no statement of this session (or of this transaction) is written down.
+
+    Only a superuser may say so; for others it does nothing. It has to be a message of its own: log_statement is
+    considered when a message arrives, before anything of it is run.
+    """
+    pairs = ", ".join("(%s, %s)" % (literal(name), literal(value)) for name, value in _WRITES.items())
+    return (
+        "SELECT set_config(s.name, s.value, %s) FROM (VALUES %s) s (name, value) WHERE current_setting(%s) = 'on'"
+        % (
+            literal(transaction),
+            pairs,
+            literal("is_superuser"),
+        )
+    )
+
+
 def too_late(query: Query) -> DeadlineError:
     return DeadlineError(
         "the query %r did not finish before its deadline" % query.name,

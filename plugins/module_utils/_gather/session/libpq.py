@@ -10,13 +10,13 @@ import copy
 import select
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..._core.errors import DeadlineError, OptionsError, SessionError
 from ..._core.mask import mask
 from ..sql import rights
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old, within
+from .bind import APPLICATION, TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old, unlogged, within
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -55,25 +55,30 @@ class LibpqSession:
         }
 
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
-        def text(version_num: int) -> str:
-            return within(settings(deadline), as_json(query, version_num, params))
+        def texts(version_num: int) -> Sequence[str]:
+            return (within(settings(deadline), as_json(query, version_num, params)),)
 
-        return rows(self._run(query, text, deadline))
+        return rows(self._run(query, texts, deadline))
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
-        def text(version_num: int) -> str:
-            statement = bind(query.text(version_num), params)
-            return statement if query.alone else within(settings(deadline, read_only=False), statement)
+        def texts(version_num: int) -> Sequence[str]:
+            statement, own = bind(query.text(version_num), params), settings(deadline, read_only=False)
+            if query.unlogged:
+                return ("BEGIN; " + within(own, unlogged(transaction=True)), statement, "COMMIT")
+            return (statement if query.alone else within(own, statement),)
 
-        self._run(query, text, deadline)
+        self._run(query, texts, deadline)
 
     def in_database(self, name: str) -> "LibpqSession":
         session = copy.copy(self)
         session._connection, session._parameters = None, {**self._parameters, "dbname": name}
         return session
 
-    def _run(self, query: Query, text: Callable[[int], str], deadline: Deadline) -> str:
-        """The first value that the last statement gives, else "". An asynchronous connection commits by itself."""
+    def _run(self, query: Query, texts: Callable[[int], Sequence[str]], deadline: Deadline) -> str:
+        """The first value that the last statement gives, else "". An asynchronous connection commits by itself.
+
+        ``texts``: one message each.
+        """
         driver = _driver()
         connection = self._connected(driver, deadline)
         version_num = connection.server_version
@@ -89,13 +94,16 @@ class LibpqSession:
                 missing = self._send(within(settings(deadline), "SELECT %s" % rights.missing(query.needs)), deadline)
                 if missing:
                     raise no_right(query, missing)
-            return self._send(text(version_num), deadline)
+            value = ""
+            for text in texts(version_num):
+                value = self._send(text, deadline)
+            return value
         except DeadlineError:
             self.close()
             raise too_late(query) from None
         except driver.Error as error:
             sqlstate = error.pgcode
-            if connection.closed or not sqlstate:
+            if connection.closed or not sqlstate or query.unlogged:  # that one left a transaction
                 self.close()
             if sqlstate == TOO_LATE:
                 raise too_late(query) from None

@@ -16,7 +16,19 @@ from ..._core.errors import DeadlineError, SessionError, TargetError
 from ..._core.mask import mask
 from ..sql import rights
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, LONGEST_SECONDS, TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old
+from .bind import (
+    APPLICATION,
+    LONGEST_SECONDS,
+    TOO_LATE,
+    as_json,
+    bind,
+    no_right,
+    rows,
+    settings,
+    too_late,
+    too_old,
+    unlogged,
+)
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -98,7 +110,10 @@ class PsqlSession:
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
         # What a statement returns is of no interest, and must not be taken for psql's own words.
-        statements = {least: "\\o /dev/null\n%s\n;\n\\o" % bind(text, params) for least, text in query.texts.items()}
+        before = unlogged(transaction=False) + "\n;\n" if query.unlogged else ""
+        statements = {
+            least: "\\o /dev/null\n%s%s\n;\n\\o" % (before, bind(text, params)) for least, text in query.texts.items()
+        }
         self._run(query, statements, deadline, read_only=False)
 
     def in_database(self, name: str) -> "PsqlSession":

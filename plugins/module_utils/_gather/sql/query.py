@@ -16,12 +16,14 @@ class Query:
     """Constant text by minimum ``server_version_num``. Parameters are written ``%(name)s``, a per cent sign ``%%``.
 
     ``alone``: a statement that may not run in a transaction block, such as CHECKPOINT or ROLLBACK PREPARED.
+    ``unlogged``: a statement that holds a secret; a superuser's session keeps it out of the server's log.
     ``needs``: names of ``rights``; where the role lacks one, the text is not sent and the session raises RightsError.
     """
 
     name: str
     texts: Dict[int, str]
     alone: bool = False
+    unlogged: bool = False
     needs: Tuple[str, ...] = ()
 
     def text(self, version_num: int) -> str:

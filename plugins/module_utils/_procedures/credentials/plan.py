@@ -118,6 +118,12 @@ def decide(request: Request, seen: Seen, generated: str) -> Plan:
     warnings: List[str] = ["%s may be locked out, as permitted" % each for each in left]
     if not fits and kind(role["verifier"]) == "md5":
         warnings.append("the role had an md5 password: drivers older than PostgreSQL 10 cannot log in with the new one")
+    if alter and seen.session["writes"]:
+        warnings.append(
+            "the new verifier (not the password) may be in the server's log or statistics: %s. Set login_user to a "
+            "superuser, whose session keeps it out, and log_transaction_sample_rate to 0"
+            % ", ".join(seen.session["writes"])
+        )
     return Plan(
         password,
         alter,

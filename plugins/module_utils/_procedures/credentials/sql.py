@@ -14,7 +14,14 @@ SESSION = Query(
 SELECT current_user AS name, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
        pg_is_in_recovery() AS in_recovery,
        has_table_privilege('pg_authid', 'SELECT') AS reads_verifiers,
-       CAST(coalesce(current_setting('scram_iterations', true), '4096') AS int) AS iterations
+       CAST(coalesce(current_setting('scram_iterations', true), '4096') AS int) AS iterations,
+       (SELECT json_agg(s.name || ' = ' || s.setting ORDER BY s.name) FROM pg_settings s
+         WHERE (s.name = 'log_transaction_sample_rate' AND CAST(s.setting AS float8) > 0)
+            OR (NOT r.rolsuper
+                AND ((s.name = 'log_statement' AND s.setting <> 'none')
+                     OR (s.name IN ('log_min_duration_statement', 'log_min_duration_sample') AND s.setting <> '-1')
+                     OR (s.name = 'pg_stat_statements.track_utility' AND s.setting = 'on'))))
+         AS writes
   FROM pg_roles r WHERE r.rolname = current_user"""
     },
 )
@@ -34,11 +41,12 @@ SELECT r.rolcanlogin AS can_login, r.rolsuper AS superuser, r.rolpassword AS ver
     },
 )
 
-SET_VERIFIER = Query("a new password", {OLDEST: "ALTER ROLE %(role)s PASSWORD %(verifier)s"})
+SET_VERIFIER = Query("a new password", {OLDEST: "ALTER ROLE %(role)s PASSWORD %(verifier)s"}, unlogged=True)
 
 SET_BOTH = Query(
     "a new password and its end",
     {OLDEST: "ALTER ROLE %(role)s PASSWORD %(verifier)s VALID UNTIL %(valid_until)s"},
+    unlogged=True,
 )
 
 # Our own sessions are called oncall, wherever they come from.
