@@ -126,7 +126,7 @@ def guide() -> str:
         " nothing, and why.\n"
         "- Times are UTC in ISO 8601. Durations and sizes carry their unit in the name.\n"
         "- No fact holds a secret. Passwords and stored verifiers are compared where they are read; only the result is"
-        " kept. Secrets in queries, settings and log lines are masked.",
+        " kept. Queries are shown without their values; secrets in settings and log lines are masked.",
     ]
     for shape in _shapes(Facts):
         rows = ["| field | type | meaning |", "|---|---|---|"]

@@ -164,6 +164,16 @@ options:
     description: How many lines to read from the end of the log.
     type: int
     default: 100
+  query_text:
+    description:
+      - How queries are shown, in results, reports and what is kept before a procedure acts.
+      - V(shape) replaces every literal by C(?) and leaves comments out, so that no value of a row, no key and no
+        password is shown.
+      - V(masked) shows literals and comments, and masks what looks like a password. It cannot know all of them.
+    type: str
+    choices: [shape, masked]
+    default: shape
+    version_added: 0.2.0
   deadline_seconds:
     description: Checks end after this time, and report what has been found by then.
     type: float

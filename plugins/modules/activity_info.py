@@ -186,7 +186,7 @@ activity:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null without the right
+          description: Its last query, without values, at most 200 characters; null without the right
             to see it.
           type: str
     blocking:
@@ -266,7 +266,7 @@ activity:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null without the right
+          description: Its last query, without values, at most 200 characters; null without the right
             to see it.
           type: str
     prepared:

@@ -223,7 +223,7 @@ connections:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null without the right
+          description: Its last query, without values, at most 200 characters; null without the right
             to see it.
           type: str
     idle_in_transaction:
@@ -276,7 +276,7 @@ connections:
           description: Whether its role is a superuser.
           type: bool
         query:
-          description: Its last query, secrets masked, at most 200 characters; null without the right
+          description: Its last query, without values, at most 200 characters; null without the right
             to see it.
           type: str
     long_idle:

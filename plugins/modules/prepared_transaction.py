@@ -107,7 +107,7 @@ blocks:
       description: For how long it had been waiting.
       type: float
     query:
-      description: Its query, secrets masked, at most 200 characters; null without the right to see it.
+      description: Its query, without values, at most 200 characters; null without the right to see it.
       type: str
   sample:
     - pid: 11700

@@ -247,7 +247,7 @@ transactions:
       description: Since its transaction began.
       type: float
     query:
-      description: Its last query, secrets masked, at most 200 characters.
+      description: Its last query, without values, at most 200 characters.
       type: str
   sample:
     - pid: 18203

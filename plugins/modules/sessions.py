@@ -202,7 +202,7 @@ sessions:
       description: Whether its role is a superuser; null when unknown.
       type: bool
     query:
-      description: Its last query, secrets masked, at most 200 characters; null without the right to see
+      description: Its last query, without values, at most 200 characters; null without the right to see
         it.
       type: str
     outcome:

@@ -89,7 +89,7 @@ class Waiting(TypedDict):
     user: Optional[str]  # its role
     application: str  # its application_name
     blocked_seconds: float  # for how long it had been waiting
-    query: Optional[str]  # its query, secrets masked, at most 200 characters; null without the right to see it
+    query: Optional[str]  # its query, without values, at most 200 characters; null without the right to see it
 
 
 class PreparedTransaction(TypedDict):

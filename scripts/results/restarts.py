@@ -95,7 +95,7 @@ class OldTransaction(TypedDict):
     application: str  # its application_name
     state: Optional[str]  # its state as in pg_stat_activity
     transaction_seconds: float  # since its transaction began
-    query: str  # its last query, secrets masked, at most 200 characters
+    query: str  # its last query, without values, at most 200 characters
 
 
 class Obstacles(TypedDict):

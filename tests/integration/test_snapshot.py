@@ -95,7 +95,7 @@ def test_who_holds_the_slots(snapshot: Take, connect: Connect, admin: Client) ->
     }
     (row,) = [row for row in connections["idle_in_transaction"] if row["pid"] == sleeping.pid]
     assert 0.25 < (row["state_seconds"] or 0) <= (row["transaction_seconds"] or 0) < 10
-    assert (row["query"], row["query_seconds"], row["superuser"]) == ("SELECT 1", None, False)
+    assert (row["query"], row["query_seconds"], row["superuser"]) == ("SELECT ?", None, False)
     (start,) = admin.run(
         "SELECT backend_start FROM pg_stat_activity WHERE pid = %d AND backend_start = '%s'"
         % (sleeping.pid, row["backend_start"])
@@ -120,11 +120,17 @@ def test_long_queries_and_no_secret_in_them(server: AnyServer, snapshot: Take, c
         (row,) = taken["activity"]["long_queries"]
         assert (row["pid"], row["user"], row["superuser"], row["state"]) == (slow.pid, "postgres", True, "active")
         assert (row["query_seconds"] or 0) >= 0.2
-        assert row["query"] and "ALTER ROLE app PASSWORD" in row["query"] and len(row["query"]) <= 200
+        assert row["query"] == "DO ?;  "
         (idle,) = taken["connections"]["idle"]
-        assert idle["pid"] == quick.pid and idle["query"] == "SELECT 'postgresql://app:********@db/shop'"
+        assert idle["pid"] == quick.pid and idle["query"] == "SELECT ?"
         assert secret not in json.dumps(taken)
         assert not snapshot(session, long_query_seconds=15)["activity"]["long_queries"]
+    session = servers.psql(server)
+    as_written, _unused = take(session, Deadline(10), Thresholds(long_query_seconds=0.2), [], [], "masked")
+    (row,) = as_written["activity"]["long_queries"]
+    assert row["query"] and "ALTER ROLE app PASSWORD" in row["query"] and len(row["query"]) <= 200
+    assert as_written["connections"]["idle"][0]["query"] == "SELECT 'postgresql://app:********@db/shop'"
+    assert secret not in json.dumps(as_written)
 
 
 def test_a_chain_of_three(server: AnyServer, snapshot: Take, connect: Connect, admin: Client) -> None:

@@ -50,6 +50,11 @@ HIDDEN = [
     "SELECT 1 FROM users WHERE password = 'hunter2'",
     "UPDATE users SET password='hunter2' WHERE id = 1",
     "call set_login(password => 'hunter2')",
+    "GET /x?token=hunter2&a=1",
+    "api_key: hunter2",
+    '{"apiKey": "hunter2"}',
+    "client_secret='hunter2'",
+    "Authorization: Bearer hunter2",
     "SCRAM-SHA-256$4096:hunter2==$a/b+c=:d=",
 ]
 

@@ -49,10 +49,12 @@ _URL = re.compile(
 )
 # A conninfo inside a statement's literal has its quotes doubled; an unquoted value ends at a blank, a quote or an "&".
 _ASSIGNED = re.compile(
-    r"(?P<head>(?:password|passwd|pwd)[\"']?\s*(?:=>|:=|[:=])\s*)(?P<value>%s|(?:\\.|[^\s'\"&;,)\\])+)" % _LITERAL,
+    r"(?P<head>(?:password|passwd|pwd|token|secret|api[_-]?key)[\"']?\s*(?:=>|:=|[:=])\s*)(?P<value>%s|(?:\\.|[^\s'\"&;,)\\])+)"
+    % _LITERAL,
     re.I | re.S,
 )
 _LITERAL_PASSWORD = re.compile(r"(?P<head>(?<![\"'])password%s)(?P<value>%s)" % (_GAP, _LITERAL), re.I | re.S)
+_BEARER = re.compile(r"(?P<head>\bbearer\s+)[^\s'\",;]+", re.I)
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^\s'\"]+|\bmd5[0-9a-f]{32}\b", re.I)
 
 
@@ -76,6 +78,7 @@ def mask(text: str, secrets: Sequence[str] = ()) -> str:
         text = text.replace(spelling, MASK) if len(spelling) >= _LONG else _word(spelling).sub(MASK, text)
     text = _VERIFIER.sub(MASK, text)
     text = _URL.sub(lambda found: found.group("head") + MASK + (found.group("at") or ""), text)
+    text = _BEARER.sub(lambda found: found.group("head") + MASK, text)
     text = _mask_role_statement(text)
     text = _LITERAL_PASSWORD.sub(_masked, text)
     return _ASSIGNED.sub(_masked, text)

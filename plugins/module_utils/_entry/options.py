@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, Set, Tuple
 
 from .._core.errors import OptionsError
 from .._core.mask import PROSE, is_common
+from .._core.shape import QUERY_TEXTS
 from .._core.spec import Spec
 from .._gather.runtime.base import SSL_MODES
 from .._model.answers import Thresholds
@@ -59,6 +60,7 @@ TARGET = (
             "connect_timeout_seconds": {"type": "float", "default": 5},
             "clients": {"type": "list", "elements": "dict", "default": [], "options": _CLIENT},
             "log_lines": {"type": "int", "default": 100},
+            "query_text": {"type": "str", "choices": list(QUERY_TEXTS), "default": QUERY_TEXTS[0]},
             "deadline_seconds": {"type": "float", "default": 10},
         },
         required_if=(

@@ -34,6 +34,7 @@ def open_target(options: Dict[str, Any], host: str) -> Target:
         options["connect_timeout_seconds"],
         tuple(clients),
         options.get(PLACE) or "this host",
+        options["query_text"],
     )
 
 

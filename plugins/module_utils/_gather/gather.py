@@ -73,6 +73,7 @@ def _snapshot(target: Target, clients: Sequence[Client], deadline: Deadline) -> 
         target.thresholds,
         sorted({login.user for login in logins}),
         sorted({login.database for login in logins}),
+        target.query_text,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 
 from .._core.errors import RightsError, SessionError
 from .._core.mask import MASK, mask
+from .._core.shape import QUERY_TEXTS, shown
 from .._model.facts import Snapshot
 from .sql import rights
 from .sql.snapshot import snapshot as asking
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from .session.base import Session
 
 INSUFFICIENT_PRIVILEGE = "42501"
-_QUERY_LENGTH = 200
 _SECRET_OPTIONS = ("ldapbindpasswd", "radiussecrets")  # of pg_hba.conf
 
 
 def take(
-    session: Session, deadline: Deadline, thresholds: Thresholds, roles: Sequence[str], databases: Sequence[str]
+    session: Session,
+    deadline: Deadline,
+    thresholds: Thresholds,
+    roles: Sequence[str],
+    databases: Sequence[str],
+    query_text: str = QUERY_TEXTS[0],
 ) -> Tuple[Snapshot, Dict[str, str]]:
     """The snapshot, and the stored verifiers of ``roles`` (empty where we may not read them). The latter are no facts.
 
@@ -45,11 +50,11 @@ def take(
             raise
         without = error.missing if isinstance(error, RightsError) else rights.ALL
         row = session.query(asking(without, asked), deadline, **params)[0]
-    return masked(row["snapshot"]), row["verifiers"]
+    return masked(row["snapshot"], query_text), row["verifiers"]
 
 
-def masked(snapshot: Dict[str, Any]) -> Snapshot:
-    """The statement's document with its free texts masked (and queries cut, after masking)."""
+def masked(snapshot: Dict[str, Any], query_text: str) -> Snapshot:
+    """The statement's document with its free texts masked, and queries as ``query_text`` has them."""
     connections, activity, configured = (snapshot[name] for name in ("connections", "activity", "configured"))
     for session in [
         *connections["idle"],
@@ -58,7 +63,7 @@ def masked(snapshot: Dict[str, Any]) -> Snapshot:
         *activity["involved"],
     ]:
         if session["query"] is not None:
-            session["query"] = mask(session["query"])[:_QUERY_LENGTH]
+            session["query"] = shown(session["query"], query_text)
     for error in configured["file_errors"]:
         error["error"] = mask(error["error"])
     for pending in configured["pending_restart"]:

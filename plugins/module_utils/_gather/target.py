@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
+
+from .._core.shape import QUERY_TEXTS, shown
 
 if TYPE_CHECKING:
     from .._model.answers import Thresholds
@@ -26,6 +28,12 @@ class Target:
     connect_timeout_seconds: float
     clients: Tuple[ClientOption, ...] = ()
     place: str = "this host"  # the machine that the code runs on, whose files are meant; in words, as a message has it
+
+    query_text: str = QUERY_TEXTS[0]
+
+    def shown(self, query: Optional[str]) -> Optional[str]:
+        """A query as results have it, without its values unless told otherwise."""
+        return None if query is None else shown(query, self.query_text)
 
     def close(self) -> None:
         self.session.close()

@@ -336,7 +336,7 @@ class SessionRow(TypedDict):
     # `client backend`, `autovacuum worker`, `walsender`, ...; null without the right to see it
     backend_type: Optional[str]
     superuser: bool  # whether its role is a superuser
-    query: Optional[str]  # its last query, secrets masked, at most 200 characters; null without the right to see it
+    query: Optional[str]  # its last query, without values, at most 200 characters; null without the right to see it
 
 
 class SessionGroup(TypedDict):

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional
 
 from ..._core.errors import RefusedError
-from ..._core.mask import mask
 from ..._core.text import count, duration
 from ..procedure import Change
-
-_QUERY_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,7 @@ def nothing(gid: str) -> Change:
 
 
 def told(found: Mapping[str, Any]) -> Dict[str, Any]:
-    blocks = [dict(one, query=one["query"] and mask(one["query"])[:_QUERY_LENGTH]) for one in found["blocks"]]
-    kept = ("gid", "owner", "database", "prepared", "age_seconds")
-    return dict({name: found[name] for name in kept}, blocks=blocks)
+    return {name: found[name] for name in ("gid", "owner", "database", "prepared", "age_seconds", "blocks")}
 
 
 def named(found: Mapping[str, Any]) -> str:

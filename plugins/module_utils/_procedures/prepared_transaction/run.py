@@ -37,6 +37,8 @@ class Finish:
 
     def read(self, target: Target, options: Options) -> Dict[str, Any]:
         found = target.session.query(PREPARED, Deadline(target.deadline_seconds), gid=options["gid"])[0]
+        for each in found["blocks"]:
+            each["query"] = target.shown(each["query"])
         return dict(found, blocked_seconds=target.thresholds.blocked_seconds)
 
     def plan(self, state: Dict[str, Any], options: Options) -> Plan:

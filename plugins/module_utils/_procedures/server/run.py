@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError, RefusedError, SessionError, TargetError, UnprovenError
 from ..._core.interrupt import held_back
-from ..._core.mask import mask
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
@@ -122,7 +121,7 @@ def look(target: Target) -> Reading:
                 long_transaction_seconds=target.thresholds.long_query_seconds,
             )[0]
             for each in preflight["transactions"]:
-                each["query"] = mask(each["query"] or "")[:200]
+                each["query"] = target.shown(each["query"] or "")
         except (SessionError, DeadlineError) as failed:
             error = str(failed)
     return Reading(facts, target.thresholds, obstacle, preflight, error)

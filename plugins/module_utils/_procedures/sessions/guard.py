@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, TypedDict
+from typing import Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
 from ..._judge import titles as _titles
 from ..._judge.checks.blocking import incidents, roots
@@ -147,9 +147,11 @@ class Looked:
     edges: Tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Looked:
+    def of(cls, row: Mapping[str, Any], shown: Callable[[Optional[str]], Optional[str]]) -> Looked:
+        """``shown``: ``Target.shown``. Nothing here depends on a query's text, so only what may be seen is kept."""
         limits: List[Dict[str, int]] = [row["role_limits"], row["database_limits"]]
-        return cls(tuple(row["rows"]), int(row["usable"]), limits[0], limits[1], tuple(row["edges"]))
+        rows: Any = tuple(dict(each, query=shown(each["query"])) for each in row["rows"])
+        return cls(rows, int(row["usable"]), limits[0], limits[1], tuple(row["edges"]))
 
     def without(self, pids: Collection[int]) -> Looked:
         """What a look would show once these are gone."""

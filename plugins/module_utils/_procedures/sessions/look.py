@@ -33,7 +33,7 @@ def state(target: Target, job: Job) -> State:
     rules = rules_of(target, job)
     query = LOOK_BLOCKING if job.blocking else LOOK
     try:
-        return State(rules, Looked.of(target.session.query(query, Deadline(target.deadline_seconds))[0]))
+        return State(rules, Looked.of(target.session.query(query, Deadline(target.deadline_seconds))[0], target.shown))
     except SessionError:
         if not is_full(target):
             raise
@@ -62,6 +62,6 @@ def is_full(target: Target) -> bool:
 def used(target: Target) -> Optional[Looked]:
     """A look afterwards; None where it cannot be had: what became of each session is known all the same."""
     try:
-        return Looked.of(target.session.query(LOOK, Deadline(target.deadline_seconds))[0])
+        return Looked.of(target.session.query(LOOK, Deadline(target.deadline_seconds))[0], target.shown)
     except SessionError:
         return None

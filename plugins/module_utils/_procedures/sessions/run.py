@@ -86,7 +86,7 @@ class Sessions:
 
     @staticmethod
     def _again(plan: Plan, way: Way) -> Plan:
-        looked = Looked.of(way.ask(LOOK_BLOCKING if plan.request.blocking else LOOK)[0])
+        looked = Looked.of(way.ask(LOOK_BLOCKING if plan.request.blocking else LOOK)[0], way.shown)
         return decide(State(plan.rules, looked), plan.job, plan.request, plan.percent, len(way.freed))
 
 

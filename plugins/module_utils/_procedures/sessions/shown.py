@@ -8,14 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ..._core.mask import mask
 from .by_title import Titled
 from .guard import Row, Selection
 
 TERMINATED, GONE, STILL_THERE, REFUSED = "terminated", "gone_by_itself", "still_there", "refused"
 NOTHING_TO_CANCEL = "has no query to cancel; state=absent ends it"
 TO_FREE_A_SLOT = "to free a slot for SQL"
-_QUERY_LENGTH = 200
 _HIDDEN = ("own", "may_signal", "sync", "task", "state_change", "query_start", "replication")
 
 
@@ -61,8 +59,6 @@ def merged(steps: Iterable[Tuple[Selection, Outcome]], nothing: str = NOTHING_TO
 def record(row: Row, outcome: str, reason: Optional[str]) -> Dict[str, Any]:
     shown: Dict[str, Any] = {name: value for name, value in row.items() if name not in _HIDDEN}
     shown["backend_start"] = row["backend_start"] or ""
-    if row["query"] is not None:
-        shown["query"] = mask(row["query"])[:_QUERY_LENGTH]
     return dict(shown, outcome=outcome, reason=reason)
 
 

@@ -27,6 +27,7 @@ class Way:
     """``request`` says whose slots may be freed; ``freed``: whose were."""
 
     def __init__(self, target: Target, job: Job, request: Request) -> None:
+        self.shown = target.shown
         self._target, self._job, self._request = target, job, request
         self.freed: List[Titled] = []
 
