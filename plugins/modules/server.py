@@ -67,6 +67,7 @@ options:
     description:
       - What may be lost by the stop.
       - V(long_transactions) are rolled back. They are those older than O(long_query_seconds), idle ones too.
+        VACUUM, CREATE INDEX, REINDEX and CLUSTER count however young they are.
       - V(backups) have to begin again.
     type: list
     elements: str

@@ -384,6 +384,36 @@ def test_a_long_transaction_is_not_lost_unless_it_may_be(server: Server) -> None
     assert "rolled back" in done["notes"][0]
 
 
+def test_maintenance_is_not_lost_unless_it_may_be(server: Server) -> None:
+    """However young it is."""
+    server.sql("CREATE TABLE wide AS SELECT n, repeat('x', 200) FROM generate_series(1, 20000) n; DELETE FROM wide")
+    client = server.background("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1;\n\\echo 1\nVACUUM wide;")
+    try:
+        until(lambda: server.sql("SELECT count(*) FROM pg_stat_progress_vacuum") == "1")
+        with pytest.raises(RefusedError, match=r"1 long transaction would be lost"):
+            to("restarted", server, long_query_seconds=600)
+        assert server.sql("SELECT count(*) FROM pg_stat_progress_vacuum") == "1"
+        done = to("restarted", server, long_query_seconds=600, interrupt=["long_transactions"])
+    finally:
+        client.terminate()
+        client.communicate()
+    assert "rolled back" in done["notes"][0]
+
+
+def test_a_backup_by_functions_is_not_lost_either_whatever_its_session_is_called(server: Server) -> None:
+    start = "pg_backup_start" if int(server.sql("SHOW server_version_num")) >= 150000 else "pg_start_backup"
+    more = "true" if start == "pg_backup_start" else "true, false"
+    client = server.background("\\o /dev/null\nSELECT %s('tonight', %s);\n\\o\n\\echo 1\n" % (start, more))
+    assert client.stdout is not None and client.stdout.readline() == "1\n"
+    try:
+        with pytest.raises(RefusedError, match=r"a backup is running: pid"):
+            to("restarted", server)
+        assert to("restarted", server, interrupt=["backups"])["state"] == "running"
+    finally:
+        client.terminate()
+        client.communicate()
+
+
 def test_a_running_backup_is_not_lost_unless_it_may_be(server: Server) -> None:
     server.conf(max_wal_senders=3)
     server._write_hba(["local replication postgres trust"])

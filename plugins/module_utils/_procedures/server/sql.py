@@ -9,7 +9,9 @@ from ..._gather.sql import rights
 from ..._gather.sql.query import OLDEST, Query
 from ..._model.tools import BACKUPS
 
-# Backups: those the server knows of (pg_basebackup), and sessions of tools that hold one open by functions. A library
+# Backups: those the server knows of (pg_basebackup), and sessions that hold one open by functions, whatever their name.
+# Maintenance loses its work, however long its present transaction is (VACUUM and CREATE INDEX CONCURRENTLY take
+# several). A library
 # that is not there is the commonest reason for a server that does not start again; only names in the default place are
 # looked for. To read pg_file_settings takes a superuser, and so does restarting a server with a good conscience.
 _PREFLIGHT = r"""
@@ -21,15 +23,21 @@ SELECT
     WHERE a.pid <> pg_backend_pid()
       AND (p.pid IS NOT NULL
            OR a.backend_type = 'client backend'
-              AND a.application_name ~* '^({backups})')) AS backups,
+              AND (a.application_name ~* '^({backups})'
+                   OR a.query ~* '\mpg_(backup_start|start_backup)\s*[(]'))) AS backups,
   {exclusive} AS exclusive_backup,
   (SELECT coalesce(json_agg(json_build_object(
             'pid', pid, 'user', usename, 'database', datname, 'application', application_name, 'state', state,
-            'transaction_seconds', extract(epoch FROM clock_timestamp() - xact_start), 'query', query)
-            ORDER BY xact_start), '[]')
-     FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-      AND xact_start < clock_timestamp() - make_interval(secs => %(long_transaction_seconds)s)) AS transactions,
+            'transaction_seconds', extract(epoch FROM clock_timestamp() - began), 'query', query)
+            ORDER BY began), '[]')
+     FROM (SELECT *, least(xact_start, CASE WHEN state = 'active' THEN query_start END) AS began,
+                  pid IN (SELECT pid FROM pg_stat_progress_vacuum
+                          UNION ALL SELECT pid FROM pg_stat_progress_create_index
+                          UNION ALL SELECT pid FROM pg_stat_progress_cluster) AS maintains
+             FROM pg_stat_activity) a
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+      AND (maintains OR began < clock_timestamp() - make_interval(secs => %(long_transaction_seconds)s)))
+    AS transactions,
   (SELECT coalesce(json_agg(DISTINCT l.name), '[]')
      FROM (SELECT setting FROM pg_file_settings
             WHERE lower(name) = 'shared_preload_libraries' ORDER BY seqno DESC LIMIT 1) f,
