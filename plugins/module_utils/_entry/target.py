@@ -97,7 +97,7 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
     if options["login_host"]:
         from .._gather.session.libpq import LibpqSession
 
-        return LibpqSession(
+        session = LibpqSession(
             options["login_host"],
             options["login_port"],
             options["login_user"],
@@ -107,6 +107,11 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
             options["ca_cert"],
             connect_timeout_seconds=options["connect_timeout_seconds"],
         )
+        if options["runtime"] == "remote":  # whoever answers there is meant
+            return session
+        from .._gather.session.proved import ProvedSession
+
+        return ProvedSession(session, runtime)
     from .._gather.session.psql import PsqlSession
 
     given = {"socket_directory": options["login_unix_socket"], "port": options["login_port"]}

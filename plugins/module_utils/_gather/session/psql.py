@@ -50,10 +50,15 @@ class RunBeside(Protocol):
 _PSQL_SH = r"""
 data=${1:-$PGDATA} bin=$2 host=$3 port=$4; shift 4
 unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
+pid=
 if [ -n "$data" ] && [ -r "$data/postmaster.pid" ]; then
-  { read -r _; read -r _; read -r _; read -r p; read -r s; read -r a; } <"$data/postmaster.pid"
+  { read -r pid; read -r _; read -r _; read -r p; read -r s; read -r a; } <"$data/postmaster.pid"
   case $a in '*'|0.0.0.0) a=127.0.0.1;; ::) a=::1;; esac
   port=${port:-$p}; host=${host:-${s:-$a}}
+fi
+# Whoever else answers at its port or socket is not the one that is meant.
+if [ -n "$data" ] && [ -x "$data" ] && ! kill -0 "${pid:-no}" 2>/dev/null; then
+  echo "no server is running in $data" >&2; exit 2
 fi
 if [ -n "$data" ] && [ -r "$data/postmaster.opts" ]; then
   read -r program _ <"$data/postmaster.opts"
