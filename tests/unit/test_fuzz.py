@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, TargetError
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.mask import mask, mask_words
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import health, toolbox, verifier
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.secret_files import password_for
@@ -36,10 +37,12 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.s
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime import log, look, ready
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import Login
-from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose import containers
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose import api, containers
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.engine import connect
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire import dns, protocol, wire
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge import titles
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials import env_file
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server import probe
 
 fuzz = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBERS = ("0", "1", "-1", "5432", "65535", "65536", "99999", "²", "٣", "9" * 20, "9" * 5000, "1e999", "nan", "")
@@ -93,6 +96,85 @@ def test_the_engines_process_list(rows: list[list[str]]) -> None:
     found = containers.rows({"Titles": ["PID", "PPID", "UID", "STAT", "COMMAND"], "Processes": rows})
     containers.processes(found)
     containers.postmaster(found)
+
+
+@fuzz
+@given(made_of("{", "}", '"message"', ":", "[", '"x"', "null"), st.integers(100, 599))
+@example("[" * 100000, 500)
+@example('{"message":' * 50000, 500)
+def test_what_an_engine_says_of_a_failure(text: str, status: int) -> None:
+    assert api._message(text.encode("utf-8", "surrogateescape"), status)
+
+
+class Engine(BaseHTTPRequestHandler):
+    """Whatever it is that has the engine's socket."""
+
+    said = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.said)))
+        self.end_headers()
+        self.wfile.write(self.said)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing on the screen."""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield "tcp://127.0.0.1:%d" % server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@fuzz
+@given(made_of("{", "}", '"ApiVersion"', '"MinAPIVersion"', ":", ",", '"1.41"', '"1"', "[", "]", "1.41", "null"))
+@example('{"ApiVersion": "1"}')
+@example('{"ApiVersion": "1.²"}')
+@example('{"ApiVersion": {"a": 1}, "MinAPIVersion": []}')
+@example("[]")
+@example("[" * 100000)
+@example('{"ApiVersion": "%s.1"}' % ("9" * 5000))
+def test_what_answers_at_the_engines_address(engine: str, text: str) -> None:
+    Engine.said = text.encode("utf-8", "surrogateescape")
+    with contextlib.suppress(TargetError):
+        connect(engine, Deadline(5)).close()
+
+
+@fuzz
+@given(
+    made_of("2026-11-24T05:58:35.123456789Z", "T", "-", ":", "2026", "99", "+01:00", "Z", "."),
+    made_of("SIG", "TERM", "INT", "RTMIN+3", "15", "_DFL"),
+    made_of("5432", "/", "tcp", "udp", "-"),
+)
+@example("2026-13-24T05:58:35Z", "", "")
+@example("%s-01-01T00:00:00Z" % ("9" * 30), "", "")
+@example("2026-٣-24T05:58:35Z", "", "")
+def test_an_inspected_container(at: str, stop_signal: str, port: str) -> None:
+    inspected = {
+        "State": {"Status": "running", "StartedAt": at, "FinishedAt": at, "ExitCode": 0},
+        "Config": {"StopSignal": stop_signal},
+        "HostConfig": {"PortBindings": {port: [{"HostIp": at, "HostPort": port}]}, "Tmpfs": {at: port}},
+        "Mounts": [{"Destination": at}],
+    }
+    json.dumps(containers.lifecycle(inspected, 0.0))
+    containers.stop_signal(inspected)
+    containers.published(inspected)
+    containers.mounts(inspected)
+    containers.mount_of(inspected, at)
+
+
+@fuzz
+@given(
+    made_of("LOG:  ", "FATAL:  ", "WARNING:  ", "HINT:  ", "could not bind", "\n", "\t", "x", longest=30),
+    made_of("1", "137"),
+)
+def test_what_a_probe_printed(text: str, code: str) -> None:
+    probe._refusal(text, code)
+    probe._warnings(text)
 
 
 ENTRY = made_of(

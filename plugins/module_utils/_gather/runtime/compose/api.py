@@ -72,7 +72,7 @@ class Api:
             return None
         try:
             return json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = answer.body[:200].decode("utf-8", "replace").strip()
             raise EngineError(
                 "The engine at %s answered %r instead of JSON (%s %s)" % (self.host, said, method, path)
@@ -218,5 +218,5 @@ def _message(body: bytes, status: int) -> str:
     text = body.decode("utf-8", "replace").strip()
     try:
         return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return text[:300] or "HTTP status %d" % status

@@ -306,7 +306,10 @@ def _seconds(text: Optional[str]) -> Optional[float]:
     match = re.match(r"(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)(\.\d+)?(?:Z|([+-])(\d\d):(\d\d))$", text or "")
     if not match or match.group(1) == "0001":
         return None
-    seconds = timegm(tuple(int(part) for part in match.groups()[:6]) + (0, 0, 0)) + float(match.group(7) or 0)
+    try:
+        seconds = timegm(tuple(int(part) for part in match.groups()[:6]) + (0, 0, 0)) + float(match.group(7) or 0)
+    except (ValueError, OverflowError):  # no such day
+        return None
     if match.group(8):
         offset = int(match.group(9)) * 3600 + int(match.group(10)) * 60
         seconds -= offset if match.group(8) == "+" else -offset

@@ -70,7 +70,7 @@ class Engine(Api):
             answer = self.ask("GET", "/version", deadline)
             version = json.loads(answer.body)
             newest, oldest = _version(version["ApiVersion"]), _version(version.get("MinAPIVersion"))
-        except (EngineError, ValueError, KeyError, TypeError) as error:
+        except (EngineError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
             raise TargetError(
                 "What answers at %s is not a container engine: %s" % (self.host, error), "Check docker_host."
             ) from error
@@ -196,8 +196,8 @@ def _first(archive: Any) -> Optional[File]:
 
 
 def _version(text: Any) -> Tuple[int, int]:
-    parts = str(text or "0.0").split(".")
-    return int(parts[0]), int(parts[1])
+    major, _dot, minor = str(text or "0.0").partition(".")
+    return int(major), int(minor)
 
 
 def _text(content: bytes) -> str:
