@@ -697,8 +697,36 @@ def test_another_cluster_at_login_host_is_not_taken_for_the_target(server: Serve
     with psycopg2.connect(host=str(neighbour.directory), port=neighbour.port, user="postgres") as victim:
         found = stray(triage_module, server, **there)
         assert found["facts"]["snapshot"] is None
-        assert "another cluster answers at login_host" in found["facts"]["errors"]["snapshot"]
-        with pytest.raises(SessionError, match="another cluster answers at login_host"):
+        assert "another cluster answers (system identifier" in found["facts"]["errors"]["snapshot"]
+        with pytest.raises(SessionError, match="another cluster answers"):
             stray(sessions_module, server, state="absent", session_states=["idle"], max_percent=100, **there)
         with victim.cursor() as cursor:
             cursor.execute("SELECT 1")
+
+
+def test_another_cluster_at_the_given_port_or_socket_is_not_taken_for_the_target(
+    server: Server, neighbour: Server
+) -> None:
+    there = {"login_unix_socket": str(neighbour.directory), "login_port": neighbour.port}
+    own = {"login_unix_socket": str(server.directory), "login_port": server.port}
+    with psycopg2.connect(host=str(neighbour.directory), port=neighbour.port, user="postgres") as victim:
+        found = stray(triage_module, server, **there)
+        assert found["facts"]["snapshot"] is None
+        assert "another cluster answers (system identifier" in found["facts"]["errors"]["snapshot"]
+        with pytest.raises(SessionError, match="another cluster answers"):
+            stray(sessions_module, server, state="absent", session_states=["idle"], max_percent=100, **there)
+        with victim.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    assert stray(triage_module, server, **own)["facts"]["snapshot"] is not None
+
+
+def test_where_it_cannot_be_proved_who_answers_nothing_is_asked(server: Server) -> None:
+    there = {"login_unix_socket": str(server.directory), "login_port": server.port}
+    server.sql("CREATE ROLE plain LOGIN; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    server.hba("local all plain trust")
+    before = len(server.log)
+    found = stray(triage_module, server, **{**there, "login_user": "plain"})
+    assert found["facts"]["snapshot"] is None
+    assert "it cannot be proved which cluster answers" in found["facts"]["errors"]["snapshot"]
+    assert "ERROR" not in server.log[before:]
+    server.sql("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")

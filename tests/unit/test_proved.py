@@ -13,12 +13,14 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.
 @pytest.mark.parametrize(
     "stands, answers, same",
     [
-        (Identity("7", 1000.0), Identity("7", 1000.4), True),
-        (Identity("7", 1000.0), Identity("7", 1090.0), True),  # with large libraries
-        (Identity("7", 1000.0), Identity("8", 1000.4), False),
-        (Identity("7", 1000.0), Identity("7", 90000.0), False),  # a copy, or the standby
-        (Identity("7", 1000.0), Identity("7", 10.0), False),
-        (Identity("7", None), Identity("7", 1000.0), True),
+        (Identity("7", 1000, 5432), Identity("7", 1000.4, 5432, False), True),
+        (Identity("7", 1000, 5432), Identity("7", 1090, 5432, False), True),  # with large libraries
+        (Identity("7", 1000, 5432), Identity("8", 1000.4, 5432, False), False),
+        (Identity("7", 1000, 5432), Identity("7", 90000, 5432, False), False),  # a copy, or the standby
+        (Identity("7", 1000, 5432), Identity("7", 10, 5432, False), False),
+        (Identity("7", 1000, 5432), Identity("7", 1000.4, 5433, False), False),  # a copy, both started at boot
+        (Identity("7", 1000, 5432, False), Identity("7", 1000.4, 5432, True), False),  # the standby, likewise
+        (Identity("7", 1000, 5432, True), Identity("7", 1000.4, 5432, True), True),
     ],
 )
 def test_a_cluster_is_told_by_its_identifier_and_its_start(stands: Identity, answers: Identity, same: bool) -> None:

@@ -112,12 +112,15 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
         from .._gather.session.proved import ProvedSession
 
         return ProvedSession(session, runtime)
+    from .._gather.session.proved import ProvedSession
     from .._gather.session.psql import PsqlSession
 
     given = {"socket_directory": options["login_unix_socket"], "port": options["login_port"]}
     settings = dict(runtime.session_settings())
     settings.update({name: value for name, value in given.items() if value is not None})
-    return PsqlSession(runtime.run_beside, settings)
+    beside = PsqlSession(runtime.run_beside, settings)
+    # Where postmaster.pid says where to go, and its process is alive, nobody else can be there.
+    return beside if set(given.values()) == {None} else ProvedSession(beside, runtime)
 
 
 def _login(options: Dict[str, Any]) -> Dict[str, Any]:

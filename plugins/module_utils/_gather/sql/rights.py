@@ -11,14 +11,16 @@ from __future__ import annotations
 from typing import Iterable
 
 AUTHID, FILE_SETTINGS, HBA_RULES = "pg_authid", "pg_file_settings", "pg_hba_file_rules"
+CONTROL = "pg_control_system"
 _TABLE = "has_table_privilege(to_regclass('pg_catalog.%s'), 'SELECT')"
 _FUNCTION = "has_function_privilege(to_regprocedure('pg_catalog.%s()'), 'EXECUTE')"
 _CONDITIONS = {
     AUTHID: _TABLE % AUTHID,
     FILE_SETTINGS: "%s AND %s" % (_TABLE % FILE_SETTINGS, _FUNCTION % "pg_show_all_file_settings"),
     HBA_RULES: "%s AND %s" % (_TABLE % HBA_RULES, _FUNCTION % HBA_RULES),
+    CONTROL: _FUNCTION % CONTROL,  # everybody, unless it was revoked
 }
-ALL = tuple(_CONDITIONS)
+ALL = (AUTHID, FILE_SETTINGS, HBA_RULES)  # of a snapshot
 
 
 def missing(names: Iterable[str]) -> str:
