@@ -24,6 +24,7 @@ QUESTIONS = {
     "server_down": "1. Is PostgreSQL running?",
     "not_accepting": "2. Is it accepting connections?",
     "network_unreachable": "3. Can clients reach it?",
+    "client_down": "3. Can clients reach it?",
     "pool_exhausted": "4. Are connection slots available?",
     "authentication_failed": "5. Can clients log in?",
     "queries_hanging": "6. Are queries getting through?",

@@ -144,6 +144,15 @@ clients:
     state:
       description: V(running), V(exited), V(missing), ... as the server's state.
       type: str
+    exit_code:
+      description: How it exited; null when it runs, or is no container.
+      type: int
+    finished_at:
+      description: When it last ended; null when it never did.
+      type: str
+    out_of_memory:
+      description: Whether the kernel ended it for want of memory; null when unknown.
+      type: bool
     place:
       description: 'Where it was examined from: V(namespace) (the container''s own), V(toolbox) (a container
         beside it), V(here) or V(none).'
@@ -332,6 +341,9 @@ clients:
     - service: shop
       name: here
       state: running
+      exit_code: null
+      finished_at: null
+      out_of_memory: null
       place: here
       application_name: shop-api
       networks: []

@@ -136,6 +136,9 @@ clients:
     - service: api
       name: shop-d645c949-api-1
       state: running
+      exit_code: null
+      finished_at: null
+      out_of_memory: null
       place: namespace
       application_name: api
       networks:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.lab.faults import FAULTS as LAB
 from tests.lab.faults import Fault
-from tests.lab.stack import ADMIN_PASSWORD, Stack, docker, write_inventory
+from tests.lab.stack import ADMIN_PASSWORD, Stack, write_inventory
 from tests.sshd import Sshd
 
 from .series import HERE, OURS, THEIRS, Aim, Part, Series, play
@@ -29,10 +29,6 @@ def catalog_locked(stack: Stack) -> None:
     """Nobody can log in: every new session waits for the catalog."""
     stack.session("BEGIN; LOCK TABLE pg_authid, pg_database; SELECT pg_sleep(600);", user="postgres")
     time.sleep(1)
-
-
-def client_paused(stack: Stack) -> None:
-    docker("pause", stack.name(stack.client))
 
 
 # Of the lab's faults: a few for each question, and all where something hangs.
@@ -58,10 +54,10 @@ KINDS = {
     "orphan",
     "checksum",
     "full_while_running",
+    "client_paused",
 }
 FAULTS = {fault.id: fault for fault in LAB if fault.id in KINDS} | {
     "catalog_locked": Fault("catalog_locked", catalog_locked, "queries_hanging", "blocked_by_lock", ""),
-    "client_paused": Fault("client_paused", client_paused, "healthy", None, ""),
 }
 
 

@@ -65,6 +65,14 @@ def command(*settings: str) -> dict[str, Any]:
     return server(command=["postgres", *(word for one in given for word in ("-c", one))])
 
 
+def client_stopped(stack: Stack) -> None:
+    docker("stop", stack.name(stack.client))
+
+
+def client_paused(stack: Stack) -> None:
+    docker("pause", stack.name(stack.client))
+
+
 # --- 1. Is PostgreSQL running? ------------------------------------------------------------------
 
 
@@ -640,6 +648,8 @@ FAULTS = (
         "packet_loss",
         "(?i)loss|lost|of [12]0",
     ),
+    Fault("client_stopped", client_stopped, "client_down", "stopped", "api-1 is exited, exit code", NETWORK),
+    Fault("client_paused", client_paused, "client_down", "paused", "api-1 is paused", NETWORK),
     _full("idle_leak", leak(27), "idle_connections", "27 of 27 usable"),
     _full("superuser_leak", leak_everything, "idle_connections", "53300", also=("no_sql_facts",)),
     _full(

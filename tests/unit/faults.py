@@ -1437,7 +1437,6 @@ WELL = [
         ),
     ),
     Well("no client declared", healthy(lambda facts: change(facts, clients=[]))),
-    Well("a client that is stopped", healthy(second(state="exited", place="toolbox", health=None)), ("client_down",)),
     Well("a little loss", healthy(set_reach(probes=20, answered=17, loss_percent=15.0)), ("packet_loss",)),
     Well(
         "a pool as large as its role's limit",

@@ -77,7 +77,8 @@ def test_no_false_alarm(well: Well) -> None:
 
 def test_every_row_of_the_table_is_reached() -> None:
     reached = {(fault.code, fault.cause) for _unused, fault in ALL} | {("healthy", None)}
-    assert reached == set(VERDICTS)
+    away = {(code, cause) for code, cause in VERDICTS if code == "client_down"}  # the tests above
+    assert reached | away == set(VERDICTS)
 
 
 def test_a_judgement_is_plain_json() -> None:
@@ -168,11 +169,30 @@ def test_sql_that_could_not_be_asked_is_not_health() -> None:
     assert codes(judgement["findings"]) == ("no_sql_facts",)
 
 
-def test_a_client_stopped_does_not_make_the_database_sick() -> None:
-    facts = healthy(set_client(state="exited"), login_fails("failed"))
+@pytest.mark.parametrize(
+    "state, code, cause",
+    [
+        ("exited", 0, "stopped"),
+        ("missing", None, "stopped"),
+        ("exited", 1, "crashed"),
+        ("restarting", 1, "restarting"),
+        ("paused", None, "paused"),
+    ],
+)
+def test_the_only_client_is_down_and_the_server_is_well(state: str, code: int | None, cause: str) -> None:
+    facts = healthy(set_client(state=state, exit_code=code), login_fails("failed"))
     judgement = judge(facts, Thresholds(), "db1")
-    assert judgement["verdict"]["code"] == "healthy"
-    assert codes(judgement["findings"]) == ("client_down",)
+    assert (judgement["verdict"]["code"], judgement["verdict"]["cause"]) == ("client_down", cause)
+    assert judgement["verdict"]["severity"] == "critical"
+    answers = {step["question"]: step["answer"] for step in judgement["path"]}
+    assert list(answers.values()) == ["yes", "yes", "no", "not_asked", "not_asked", "not_asked", "not_asked"]
+
+
+def test_what_is_wrong_with_the_server_comes_before_its_client() -> None:
+    facts = healthy(set_client(state="exited", exit_code=0), set_activity(blocking=[edge(2, 1, 90)], involved=[]))
+    judgement = judge(facts, Thresholds(), "db1")
+    assert judgement["verdict"]["code"] == "queries_hanging"
+    assert "client_down" in codes(judgement["findings"])
 
 
 # --- whatever could not be known: null -------------------------------------------------------------------------------

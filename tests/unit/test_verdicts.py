@@ -49,6 +49,7 @@ DESIGN: Dict[str, List[Optional[str]]] = {
     ],
     "not_accepting": ["starting_up", "recovering", "shutting_down", "unresponsive", "not_listening", "unknown"],
     "network_unreachable": ["dns_failure", "no_shared_network", "refused", "timeout", "packet_loss"],
+    "client_down": ["stopped", "crashed", "restarting", "paused"],
     "pool_exhausted": ["idle_connections", "idle_in_transaction", "active_overload", "role_limit", "database_limit"],
     "authentication_failed": [
         "wrong_password",

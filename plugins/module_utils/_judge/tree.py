@@ -52,16 +52,19 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
     """All questions, in order. ``host`` is the inventory's name, for the remedy's command."""
     answers = [check(facts, thresholds) for _unused, check in QUESTIONS]
     first = next((answer for answer in answers if answer.answer == NO), None)
-    decided = first or _without_no(facts, answers)
+    away = network.client_down(facts) if first is None else None
+    decided = first or away or _without_no(facts, answers)
     verdict = render(decided, host)
     findings = [finding for answer in answers for finding in answer.findings]
     if first:
         findings += _later(first, answers, host)
+    if away:  # it was a finding, and is the verdict
+        findings = [finding for finding in findings if finding.code != away.code]
     if facts["snapshot_error"] and not first:
         findings.append(_no_sql(facts["snapshot_error"]))
     return {
         "verdict": verdict,
-        "path": _path(first, answers),
+        "path": _path(first or away, [away if away and each.question == away.question else each for each in answers]),
         "findings": [_plain(finding) for finding in _sorted(findings)],
     }
 

@@ -233,6 +233,24 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         None,
         UNRESOLVED,
     ),
+    ("client_down", "stopped"): Row(
+        CRITICAL,
+        "{client} is stopped: unless somebody stopped it on purpose, {engine} start {client}",
+        None,
+        UNRESOLVED,
+    ),
+    ("client_down", "crashed"): Row(
+        CRITICAL,
+        "{client} has crashed: read its log ({engine} logs --tail 50 {client}), then {engine} start {client}",
+        None,
+        UNRESOLVED,
+    ),
+    ("client_down", "restarting"): Row(
+        CRITICAL, "{client} is in a restart loop: read its log ({engine} logs --tail 50 {client})", None, UNRESOLVED
+    ),
+    ("client_down", "paused"): Row(
+        CRITICAL, "{client} is paused: find out who paused it, then {engine} unpause {client}", None, UNRESOLVED
+    ),
     # 4. Are connection slots available?
     ("pool_exhausted", "idle_connections"): Row(
         CRITICAL,

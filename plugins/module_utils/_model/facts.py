@@ -279,6 +279,9 @@ class ClientFacts(TypedDict):
     service: str  # the service's name
     name: str  # the container's name, or "here"
     state: str  # `running`, `exited`, `missing`, ... as the server's state
+    exit_code: Optional[int]  # how it exited; null when it runs, or is no container
+    finished_at: Optional[str]  # when it last ended; null when it never did
+    out_of_memory: Optional[bool]  # whether the kernel ended it for want of memory
     # where it was examined from: `namespace` (the container's own), `toolbox` (a container beside it), `here` or `none`
     place: str
     application_name: Optional[str]  # the application_name it is known by; null when none was declared

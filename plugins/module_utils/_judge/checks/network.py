@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 from ..._core.text import count, line, milliseconds, names
 from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
@@ -176,6 +176,45 @@ def _no(facts: Facts, troubles: List[Trouble], findings: Tuple[Finding, ...]) ->
         findings,
         values,
     )
+
+
+def client_down(facts: Facts) -> Optional[Answer]:
+    """A declared client of which no container runs; asked where nothing is wrong with the server."""
+    by_service: Dict[str, List[ClientFacts]] = {}
+    for client in facts["clients"]:
+        by_service.setdefault(client["service"], []).append(client)
+    down = [clients for clients in by_service.values() if not any(_runs(client) for client in clients)]
+    if not down:
+        return None
+    first = down[0][0]
+    evidence = tuple(_how(client) for clients in down for client in clients)
+    server = facts["server"]
+    values = Values(client=first["name"], engine=(server and server["engine_command"]) or "docker")
+    return Answer(QUESTION, NO, evidence[0], "client_down", _down_cause(first), evidence, values=values)
+
+
+def _runs(client: ClientFacts) -> bool:
+    return client["name"] == "here" or client["state"] in ("running", "unknown")
+
+
+def _down_cause(client: ClientFacts) -> str:
+    if client["state"] in ("paused", "restarting"):
+        return client["state"]
+    ended_well = client["exit_code"] in (None, 0, 130, 143) and not client["out_of_memory"]
+    return "stopped" if ended_well and client["state"] != "dead" else "crashed"
+
+
+def _how(client: ClientFacts) -> str:
+    if client["state"] == "missing":
+        return "%s has no container" % client["name"]
+    parts = ["%s is %s" % (client["name"], client["state"])]
+    if client["exit_code"] is not None:
+        parts.append("exit code %d" % client["exit_code"])
+    if client["out_of_memory"]:
+        parts.append("out of memory")
+    if client["finished_at"] and client["state"] == "exited":
+        parts.append("since %s" % client["finished_at"])
+    return ", ".join(parts)
 
 
 def _lost_from_here(facts: Facts) -> Optional[Answer]:

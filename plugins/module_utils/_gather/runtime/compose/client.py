@@ -53,7 +53,8 @@ class ComposeClient:
             why = "service %s has no container" % self._option.service
             return client.blank(self._option, self.login, "missing", "none", why)
         inspected = self._inspected
-        state = containers.lifecycle(inspected, 0)["state"]
+        lifecycle = containers.lifecycle(inspected, 0)
+        state = lifecycle["state"]
         attached = containers.networks(inspected, self._view.clients[self._option.service])
         try:
             facts = self._ask(inspected, state, attached, deadline)
@@ -62,6 +63,8 @@ class ComposeClient:
         servers = containers.networks(self._view.server) if self._view.server is not None else []
         shared = {network["name"] for network in servers if network["attached"]}
         facts["name"], facts["state"], facts["networks"] = container_name(inspected), state, attached
+        facts["exit_code"], facts["finished_at"] = lifecycle["exit_code"], lifecycle["finished_at"]
+        facts["out_of_memory"] = lifecycle["out_of_memory"]
         if self._unread and facts["error"] is None:
             facts["error"] = "; ".join("cannot read its %s: %s" % problem for problem in sorted(self._unread.items()))
         attempt = facts["attempt"]
