@@ -118,7 +118,7 @@ REGISTRY: Dict[str, Row] = {
         GRACEFUL_RESTART,
         (
             Variable("interrupt", "what the stop may interrupt"),
-            Variable("acknowledged_causes", "causes that have been fixed, if the server is down"),
+            Variable("acknowledged_causes", "causes that have been fixed"),
             Variable("stop_timeout_seconds", "how long to wait for the shutdown; nothing is ever killed"),
             Variable("start_timeout_seconds", "how long to wait until the server answers"),
             _GRACE_SECONDS,
