@@ -119,13 +119,10 @@ def named_logins(given: Mapping[str, str], read: Read = unread) -> Iterator[Tupl
         if values is not None:
             yield name, values
     for source, names in _PIECES:
-        values = {
-            key: next(env[each] for each in variables if env.get(each))
-            for key, variables in names.items()
-            if any(env.get(each) for each in variables)
-        }
-        if values:
-            yield source, values
+        set_there = {key: [env[each] for each in variables if env.get(each)] for key, variables in names.items()}
+        pieces = {key: texts[0] for key, texts in set_there.items() if texts}
+        if pieces:
+            yield source, pieces
 
 
 def secrets_of(login: Login) -> List[str]:
