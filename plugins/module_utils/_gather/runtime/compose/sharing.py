@@ -82,12 +82,14 @@ def users(
             found = _by_toolbox(engine, inspected, directory, deadline)
         except OncallError as error:
             problem = "the host's processes cannot be seen: %s" % error.msg
-    strangers = [each for each in found or [] if each.container != inspected["Id"]]
-    if found is not None and not strangers and not down:
+    others = _others(found or [], inspected["Id"])
+    if others and not down:  # an alarm of the highest kind: whoever ends just now is gone at the second look
+        others = [each for each in others if each.pid in [one.pid for one in near.processes(engine, running) or []]]
+    if found is not None and not others and not down:
         return []
     listed: List[Dict[str, Any]] = engine.get("/containers/json", deadline, all=1)
     names = {str(one["Id"]): _name(one) for one in listed}
-    result = [_user(each, names) for each in _heads(strangers)]
+    result = [_user(each, names) for each in others]
     for one in listed:
         # A container that is restarting has no process to be seen by, and will have one at any moment.
         asked = found is None or (down and one.get("State") == "restarting")
@@ -231,10 +233,11 @@ def _by_toolbox(engine: Engine, inspected: Inspection, directory: str, deadline:
     return found
 
 
-def _heads(found: Sequence[_Process]) -> List[_Process]:
-    """The postmasters. An orphan of one is what is left of it on the host; a container's ends with it."""
+def _others(found: Sequence[_Process], own: str) -> List[_Process]:
+    """The postmasters outside of the container ``own``. An orphan of one is what is left of it on the host; a
+    container's ends with it. A backend that is ending tells its parent, and no longer its container."""
     pids = {each.pid for each in found}
-    return [each for each in found if each.parent not in pids]
+    return [each for each in found if each.parent not in pids and each.container != own]
 
 
 def _user(process: _Process, names: Mapping[str, str]) -> DirectoryUser:
