@@ -669,15 +669,6 @@ FAULTS = (
         "credentials_reset",
         variables={"oncall_role": "app", "oncall_client": "api"},
     ),
-    _locked_out(
-        "wrong_password_superuser",
-        statement("ALTER ROLE postgres PASSWORD 'another-one'"),
-        "wrong_password",
-        "(?i)password",
-        "credentials_reset",
-        variables={"oncall_role": "postgres", "oncall_allow_superuser": True},
-        override={"services": {"api": {"environment": {"DATABASE_URL": ADMIN_DSN}}}},
-    ),
     _locked_out("role_missing", statement("ALTER ROLE app RENAME TO app_old"), "role_missing", "app"),
     _locked_out("nologin", statement("ALTER ROLE app NOLOGIN"), "login_not_permitted", "(?i)nologin|log in"),
     _locked_out(
