@@ -22,7 +22,9 @@ from .env_project import Project, state
 from .looks import containers
 from .stack import PASSWORD, docker, run, wait_for
 
-SUBNET = "10.214.77.0/24"
+NETWORK = "10.214.%d" % (100 + os.getpid() % 100)  # one for each process of the tests: side by side they would overlap
+SUBNET = NETWORK + ".0/24"
+ADDRESS = NETWORK + ".9"
 # It takes a second to end, which is when it is most likely to be forgotten.
 _PROGRAM = LIGHT["api"]["command"][2].replace("os._exit(0)", "(__import__('time').sleep(1), os._exit(0))")
 MORE: dict[str, Any] = {
@@ -32,7 +34,7 @@ MORE: dict[str, Any] = {
             "mem_limit": "${MEMORY:-64m}",
             "ports": ["127.0.0.1:${PORT:-0}:8000"],
             "links": ["postgres:store"],
-            "networks": {"default": {"ipv4_address": "10.214.77.9", "aliases": ["front"]}},
+            "networks": {"default": {"ipv4_address": ADDRESS, "aliases": ["front"]}},
             "ulimits": {"nofile": {"soft": 2000, "hard": 4000}},
             "labels": {"team": "shop"},
             "restart": "unless-stopped",
@@ -93,7 +95,7 @@ def test_a_container_that_would_become_another_is_refused(project: Project, monk
     result = reset(project)
     assert not result["failed"] and result["recreated"] == ["api"] and not result["warnings_found"], result
     assert shape(project) == was and project.api_password() != PASSWORD
-    assert was["places"][project.network()][0] == {"IPv4Address": "10.214.77.9"}
+    assert was["places"][project.network()][0] == {"IPv4Address": ADDRESS}
     wait_for(project.healthy)
     # A .env that somebody has edited already differs by the password alone.
     project.env.write_text(project.env.read_text().replace(project.api_password(), "edited-Secret-4715"))
@@ -119,9 +121,7 @@ def test_what_was_changed_by_hand_since_would_be_lost(
         says = " and ".join(sorted([other, project.network()])) + ", would be %s" % project.network()
     else:
         docker("network", "disconnect", project.network(), name)
-        docker(
-            "network", "connect", "--alias", "api", "--alias", "byhand", "--ip", "10.214.77.9", project.network(), name
-        )
+        docker("network", "connect", "--alias", "api", "--alias", "byhand", "--ip", ADDRESS, project.network(), name)
         says = "network aliases, addresses or links"
     before, running = state(project), containers(project)
     result = reset(project)
