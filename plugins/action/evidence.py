@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
         place = os.path.join(options["report_dir"], "before") if options["report_dir"] else files.KEPT
         try:
             if options["report_dir"]:
-                at = _now().strftime("%Y-%m-%d %H:%M:%S UTC")
+                at = _now().strftime(files.AT)
                 result["path"] = files.write(hosts, place, at, int(options["report_mode"], 8))
             elif acting:
                 result["path"] = files.keep(acting, _now())

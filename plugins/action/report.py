@@ -84,7 +84,7 @@ def _notes(hostvars: Any, names: List[str], variable: str) -> Dict[str, List[Any
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.now(timezone.utc).strftime(files.AT)
 
 
 def _coloured(span: text.Span) -> str:

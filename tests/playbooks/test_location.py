@@ -22,7 +22,7 @@ from tests.embedded import Server
 from tests.integration.servers import until
 from tests.sshd import refusing_ssh
 
-from .test_real_servers import PASSWORD, Controller, login, remote
+from .test_real_servers import PASSWORD, Controller, connect, login, remote, verdict
 
 GID = "it's {{ 1 + 1 }}"
 
@@ -45,19 +45,6 @@ def controller(tmp_path: Path, db: Server) -> Iterator[Controller]:
 def _target(db: Server, **more: Any) -> dict[str, Any]:
     client = {"service": "shop", "application_name": "shop", "login": login(db)}
     return remote(db, login_user="admin", clients=[client], blocked_seconds=1, **more)
-
-
-def connect(db: Server) -> Any:
-    return psycopg2.connect(
-        host=db.host, port=db.port, user="shop", password=PASSWORD, dbname="shop", application_name="shop"
-    )
-
-
-def verdict(controller: Controller) -> dict[str, Any]:
-    code, out = controller.triage()
-    assert code == 0, out
-    found: dict[str, Any] = controller.result("db")["verdict"]
-    return found
 
 
 def run(controller: Controller, *words: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from tests.embedded import Server
@@ -106,6 +107,19 @@ class Controller:
     def result(self, host: str) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.reports / ("%s.json" % host)).read_text())
         return document
+
+
+def connect(server: Server) -> Any:
+    return psycopg2.connect(
+        host=server.host, port=server.port, user="shop", password=PASSWORD, dbname="shop", application_name="shop"
+    )
+
+
+def verdict(controller: Controller) -> dict[str, Any]:
+    code, out = controller.triage()
+    assert code == 0, out
+    found: dict[str, Any] = controller.result("db")["verdict"]
+    return found
 
 
 @pytest.mark.parametrize("check", [(), ("--check",)], ids=["run", "check"])

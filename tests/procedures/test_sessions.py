@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 
 from tests.embedded import Server
-from tests.playbooks.test_real_servers import PASSWORD, Controller, beside, login
+from tests.playbooks.test_real_servers import PASSWORD, Controller, beside, connect, login, verdict
 
 GID = "it's {{ 1 + 1 }}"
 
@@ -36,19 +36,6 @@ def controller(tmp_path: Path, db: Server) -> Iterator[Controller]:
     client = {"service": "shop", "application_name": "shop", "login": login(db)}
     yield Controller(tmp_path, {"db": beside(db, clients=[client], blocked_seconds=1)})
     db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
-
-
-def connect(db: Server) -> Any:
-    return psycopg2.connect(
-        host=db.host, port=db.port, user="shop", password=PASSWORD, dbname="shop", application_name="shop"
-    )
-
-
-def verdict(controller: Controller) -> dict[str, Any]:
-    code, out = controller.triage()
-    assert code == 0, out
-    found: dict[str, Any] = controller.result("db")["verdict"]
-    return found
 
 
 def carry_out(controller: Controller, found: dict[str, Any], *more: str) -> str:

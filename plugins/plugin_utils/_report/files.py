@@ -16,6 +16,7 @@ from . import html
 from .model import Host, document, file_names
 
 INDEX = "index.html"
+AT = "%Y-%m-%d %H:%M:%S UTC"  # a time as the page shows it
 KEPT = "~/.oncall/reports"
 OWNER = 0o600
 MODES = ("0600", "0640", "0644")

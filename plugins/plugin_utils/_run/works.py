@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import Dict, Set
+from typing import Dict, Optional
 
 from ...module_utils._core.spec import Spec
 from ...module_utils._entry.options import TARGET, TRIAGE
@@ -39,7 +39,8 @@ _MODULES = __name__.rpartition(".plugins.")[0] + ".plugins.modules."
 _UTILS = __name__.rpartition(".plugins.")[0] + ".plugins.module_utils."
 
 
-_ONE_HOST: Set[bool] = set()  # holds True when that is all
+class _Play:
+    hosts: Optional[int] = None  # how many it is for, where that was said
 
 
 class _Works(Dict[str, Work]):
@@ -64,8 +65,7 @@ def spec(name: str) -> Spec:
 
 def expect(hosts: int) -> None:
     """How many hosts a play is for; said before its action plugins are loaded, or not at all."""
-    _ONE_HOST.clear()
-    _ONE_HOST.update({True} if hosts == 1 else ())
+    _Play.hosts = hosts
 
 
 def preload() -> None:
@@ -75,7 +75,7 @@ def preload() -> None:
     What changes something runs on few hosts, and a cluster of ``pg_ctl`` is reached from here on this machine alone:
     their workers import what they use by themselves.
     """
-    if _ONE_HOST:
+    if _Play.hosts == 1:
         return
     importlib.import_module(_MODULES + "triage")
     validator(TRIAGE)

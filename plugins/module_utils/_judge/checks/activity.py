@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 QUESTION = "activity"
 # Long by nature, as backups are: the maintenance that autovacuum's own settings do not cover
-MAINTENANCE = ("VACUUM", "ANALYZE", "REINDEX", "CREATE INDEX", "CREATE UNIQUE INDEX", "CLUSTER", "REFRESH", "COPY")
+MAINTENANCE = (*spared.TASKS, "ANALYZE", "REFRESH", "COPY")
 
 
 def check(facts: Facts, thresholds: Thresholds) -> Answer:

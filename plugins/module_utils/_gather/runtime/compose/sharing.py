@@ -85,7 +85,8 @@ def users(
             problem = "the host's processes cannot be seen: %s" % error.msg
     others = _others(found or [], inspected["Id"])
     if others and not down:  # an alarm of the highest kind: whoever ends just now is gone at the second look
-        others = [each for each in others if each.pid in [one.pid for one in near.processes(engine, running) or []]]
+        still = {each.pid for each in near.processes(engine, running) or []}
+        others = [each for each in others if each.pid in still]
     if found is not None and not others and not down:
         return []
     listed: List[Dict[str, Any]] = engine.get("/containers/json", deadline, all=1)
