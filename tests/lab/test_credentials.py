@@ -208,15 +208,23 @@ def test_a_full_disk_is_refused_before_anything_is_touched(project: Project, sma
     assert (state(project), containers(project)) == (before, running)
 
 
+def altering() -> bool:
+    """A server on this machine changes a role, by its process title: its log does not say so."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if b"ALTER ROLE" in file.read_bytes():
+                return True
+    return False
+
+
 def test_a_disk_that_gets_full_while_the_file_is_written(project: Project, small: Path) -> None:
     """A lock holds the role's change up until the disk has been filled: after the pre-flight, before the file."""
     before, running = state(project), containers(project)
     project.session("BEGIN; LOCK TABLE pg_authid IN EXCLUSIVE MODE;", user="postgres")
     holder = project.sessions()[-1]
-    lines = len(project.logs())
 
     def interfere() -> None:
-        wait_for(lambda: "statement: ALTER ROLE" in project.logs()[lines:], 100, 0.01)
+        wait_for(altering, 100, 0.01)
         fill(small)
         assert holder.stdin
         holder.stdin.write("COMMIT;\n")
@@ -245,6 +253,8 @@ def test_a_file_that_compose_cannot_read_is_not_quoted(project: Project) -> None
 
 def test_a_password_that_does_not_let_in_is_put_back(project: Project) -> None:
     before, rules = state(project), (project.data() / "pg_hba.conf").read_text()
+    version = "SELECT xmin FROM pg_authid WHERE rolname = 'app'"
+    row = project.sql(version)
     project.hba("host all app all reject", "host all all all scram-sha-256")
     project.reload()
     done = project.reset()
@@ -253,8 +263,7 @@ def test_a_password_that_does_not_let_in_is_put_back(project: Project) -> None:
     assert "could not be verified" in said and "restored: the password of role app" in said
     assert '"not_put_back": []' in said and "SQLSTATE 28000" in said
     assert state(project) == before
-    new = set(re.findall(r"SCRAM-SHA-256\$4096:[^']+", project.logs())) - {before["verifier"].split(" ")[0]}
-    assert new, "the role was never changed"
+    assert project.sql(version) != row, "the role was never changed"
     (project.data() / "pg_hba.conf").write_text(rules)
     project.reload()
     wait_for(project.healthy)
