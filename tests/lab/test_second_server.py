@@ -144,7 +144,8 @@ def test_a_process_of_the_host_is_named(stack: Stack, options: dict[str, Any]) -
     argv = ["chroot", "--userspec=%s:%s" % (owner, owner), "/proc/%d/root" % files, program, "-D", DATA]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        wait_for(lambda: "ready" in (stack.data() / "postmaster.pid").read_text(), every=0.2)
+        lock = stack.data() / "postmaster.pid"
+        wait_for(lambda: lock.exists() and "ready" in lock.read_text(), every=0.2)
         refused(stack, start(stack, **options), "pid %d of the host runs PostgreSQL" % process.pid)
     finally:
         process.terminate()
