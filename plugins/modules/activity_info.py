@@ -69,8 +69,8 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'pid 8728, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-    for 3.9 s: LOCK TABLE prices'
+  sample: 'pid 3047, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+    for 4 s: LOCK TABLE prices'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -92,10 +92,10 @@ evidence:
   type: list
   elements: str
   sample:
-    - 'pid 8728, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
-      3.9 s: LOCK TABLE prices'
-    - 'pid 8730 has been waiting 3.9 s for AccessShareLock on oid 16386 in database shop, blocked by pid
-      8728: SELECT * FROM prices;'
+    - 'pid 3047, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
+      4 s: LOCK TABLE prices'
+    - 'pid 3049 has been waiting 4 s for AccessShareLock on oid 16386 in database shop, blocked by pid
+      3047: SELECT * FROM prices;'
 findings:
   description: Everything else that was noticed.
   returned: success
@@ -126,11 +126,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 68.6
-    snapshot: 98.2
-    server: 115.2
-    wire: 120.8
-    total: 126.7
+    client 0: 81.9
+    server: 122.8
+    wire: 125.0
+    snapshot: 122.6
+    total: 140.0
 activity:
   description: What the sessions do and wait for; null when SQL did not get through.
   returned: success
@@ -342,23 +342,23 @@ activity:
   sample:
     long_queries: []
     blocking:
-      - blocked_pid: 8730
-        blocking_pid: 8728
+      - blocked_pid: 3049
+        blocking_pid: 3047
         blocking_gid: null
-        blocked_seconds: 3.853
+        blocked_seconds: 4.046
         lock_type: relation
         lock_mode: AccessShareLock
         relation: oid 16386 in database shop
     involved:
-      - pid: 8728
-        backend_start: '2026-11-28T16:39:21.785646+00:00'
+      - pid: 3047
+        backend_start: '2026-11-28T19:28:16.373892+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 3.861
-        transaction_seconds: 3.861
+        state_seconds: 4.06
+        transaction_seconds: 4.06
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead

@@ -168,14 +168,14 @@ containers:
       type: str
   sample:
     - service: api
-      name: shop-d645c949-api-1
+      name: shop-b77fb5ef-api-1
       before: running
       after: running
       asked: true
       stopped: true
       started: true
-      stop_seconds: 0.156
-      seconds: 1.54
+      stop_seconds: 0.193
+      seconds: 0.751
       health: healthy
       health_page:
         url: http://localhost:8000/api/v1/db/health
@@ -191,19 +191,19 @@ stopped:
   type: list
   elements: str
   sample:
-    - shop-d645c949-api-1
+    - shop-b77fb5ef-api-1
 started:
   description: Names of the containers that were started (in check mode, would be).
   returned: always, unless the task was refused
   type: list
   elements: str
   sample:
-    - shop-d645c949-api-1
+    - shop-b77fb5ef-api-1
 seconds:
   description: How long all of it took; null in check mode.
   returned: always, unless the task was refused
   type: float
-  sample: 1.786
+  sample: 1.028
 refused:
   description: Whether the task was refused before anything was changed.
   returned: failure

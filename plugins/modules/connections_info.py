@@ -125,11 +125,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    server: 95.3
-    wire: 99.6
-    client 0: 108.7
-    snapshot: 112.3
-    total: 116.1
+    client 0: 65.1
+    snapshot: 110.4
+    wire: 128.7
+    server: 134.9
+    total: 137.3
 connections:
   description: The sessions of clients, and the slots there are for them; null when SQL did not get through.
   returned: success
@@ -297,16 +297,16 @@ connections:
         application: shop-api
         client_address: 127.0.0.1
         sessions: 15
-        longest_state_seconds: 3.646
+        longest_state_seconds: 3.702
     idle:
-      - pid: 8713
-        backend_start: '2026-11-28T16:39:21.66053+00:00'
+      - pid: 2999
+        backend_start: '2026-11-28T19:28:16.232599+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle
-        state_seconds: 3.646
+        state_seconds: 3.702
         transaction_seconds: 0.0
         query_seconds: null
         wait_event_type: Client
@@ -315,15 +315,15 @@ connections:
         superuser: false
         query: ''
     idle_in_transaction:
-      - pid: 8728
-        backend_start: '2026-11-28T16:39:21.785646+00:00'
+      - pid: 3047
+        backend_start: '2026-11-28T19:28:16.373892+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 3.519
-        transaction_seconds: 3.52
+        state_seconds: 3.566
+        transaction_seconds: 3.566
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
@@ -385,9 +385,9 @@ processes:
       description: 'A backend''s title names its client: "postgres: app shop 10.0.0.7(51234) idle in transaction".'
       type: str
   sample:
-    - pid: 8701
+    - pid: 2970
       state: S
-      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-p369nvr_/data
+      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-k992w09j/data
 """
 
 from ..module_utils._entry import questions

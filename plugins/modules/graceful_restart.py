@@ -132,12 +132,12 @@ downtime_seconds:
     and started.
   returned: always, unless the task was refused
   type: float
-  sample: 1.406
+  sample: 0.916
 started_at:
   description: When the server was last started; null when it could not be asked.
   returned: always, unless the task was refused
   type: str
-  sample: '2026-11-28T16:41:04.315267+00:00'
+  sample: '2026-11-28T19:28:34.371606+00:00'
 applied:
   description: Names of the settings that had waited for the restart and are now in effect.
   returned: always, unless the task was refused
@@ -216,14 +216,14 @@ clients:
       type: str
   sample:
     - service: api
-      name: shop-d645c949-api-1
+      name: shop-b77fb5ef-api-1
       before: running
       after: running
       asked: true
       stopped: true
       started: true
-      stop_seconds: 0.141
-      seconds: 1.274
+      stop_seconds: 0.13
+      seconds: 0.872
       health: healthy
       health_page:
         url: http://localhost:8000/api/v1/db/health

@@ -124,11 +124,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 75.0
-    server: 92.1
-    wire: 93.2
-    snapshot: 111.0
-    total: 117.3
+    client 0: 104.0
+    snapshot: 199.1
+    wire: 206.0
+    server: 212.5
+    total: 215.9
 clients:
   description: Each client from its own place.
   returned: success
@@ -147,6 +147,9 @@ clients:
     exit_code:
       description: How it exited; null when it runs, or is no container.
       type: int
+    started_at:
+      description: When it was last started; null when it never was, or is no container.
+      type: str
     finished_at:
       description: When it last ended; null when it never did.
       type: str
@@ -342,6 +345,7 @@ clients:
       name: here
       state: running
       exit_code: null
+      started_at: null
       finished_at: null
       out_of_memory: null
       place: here
@@ -350,7 +354,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 32546
+        port: 26777
         user: shop
         database: shop
         ssl_mode: prefer
@@ -362,22 +366,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.084
+        elapsed_ms: 0.09
       reach:
-        address: 127.0.0.1:32546
+        address: 127.0.0.1:26777
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 0.084
+        latency_ms: 0.129
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:32546
+        address: 127.0.0.1:26777
         outcome: accepting
         severity: null
         sqlstate: null
         message: null
-        elapsed_ms: 18.166
+        elapsed_ms: 22.307
       attempt:
         succeeded: false
         outcome: rejected
@@ -387,7 +391,7 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 25.529
+        elapsed_ms: 50.963
       password_matches: true
       health: null
       error: null
@@ -509,7 +513,7 @@ hba_rules:
       type: str
   sample:
     - rule_number: null
-      file_name: /tmp/oncall-pg-p369nvr_/data/pg_hba.conf
+      file_name: /tmp/oncall-pg-k992w09j/data/pg_hba.conf
       line_number: 1
       type: local
       database:

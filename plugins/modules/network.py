@@ -96,10 +96,10 @@ steps:
       type: bool
   sample:
     - kind: connect
-      container: shop-d645c949-postgres-1
-      network: shop-d645c949_default
+      container: shop-b77fb5ef-postgres-1
+      network: shop-b77fb5ef_default
       aliases:
-        - 448d13077484
+        - 307f0e58530a
         - postgres
       done: true
 expected:
@@ -107,10 +107,10 @@ expected:
   returned: always, unless the task was refused
   type: dict
   sample:
-    shop-d645c949-api-1:
-      - shop-d645c949_default
-    shop-d645c949-postgres-1:
-      - shop-d645c949_default
+    shop-b77fb5ef-api-1:
+      - shop-b77fb5ef_default
+    shop-b77fb5ef-postgres-1:
+      - shop-b77fb5ef_default
 source:
   description: 'Where that comes from: V(options), V(compose file) or V(labels).'
   returned: always, unless the task was refused
@@ -126,7 +126,7 @@ detail:
   description: Whether the clients reach the server, in one line; after the repair, if there was one.
   returned: always, unless the task was refused
   type: str
-  sample: reached from shop-d645c949-api-1 in at most 0.1 ms
+  sample: reached from shop-b77fb5ef-api-1 in at most 0.3 ms
 clients:
   description: Each client from its own place, as M(oncall.postgresql.network_info) returns it.
   returned: always, unless the task was refused
@@ -134,23 +134,24 @@ clients:
   elements: dict
   sample:
     - service: api
-      name: shop-d645c949-api-1
+      name: shop-b77fb5ef-api-1
       state: running
       exit_code: null
+      started_at: '2026-11-28T19:28:26.628Z'
       finished_at: null
-      out_of_memory: null
+      out_of_memory: false
       place: namespace
       application_name: api
       networks:
-        - name: shop-d645c949_default
-          address: 192.168.96.2
+        - name: shop-b77fb5ef_default
+          address: 172.19.0.2
           aliases:
             - api
-            - d52364cccd35
-            - shop-d645c949-api-1
+            - fa8235dc655c
+            - shop-b77fb5ef-api-1
           attached: true
       shared_networks:
-        - shop-d645c949_default
+        - shop-b77fb5ef_default
       login:
         host: postgres
         port: 5432
@@ -162,25 +163,25 @@ clients:
       resolution:
         name: postgres
         addresses:
-          - 192.168.96.3
+          - 172.19.0.3
         nameserver: 127.0.0.11
         error: null
-        elapsed_ms: 17.603
+        elapsed_ms: 5.926
       reach:
-        address: 192.168.96.3:5432
+        address: 172.19.0.3:5432
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 0.107
+        latency_ms: 0.284
         outcome: open
       startup:
         kind: network
-        address: 192.168.96.3:5432
+        address: 172.19.0.3:5432
         outcome: accepting
         severity: null
         sqlstate: null
         message: null
-        elapsed_ms: 123.809
+        elapsed_ms: 41.686
       attempt:
         succeeded: true
         outcome: ok
@@ -189,8 +190,8 @@ clients:
         message: null
         method: scram-sha-256
         tls: false
-        source_address: 192.168.96.2
-        elapsed_ms: 62.036
+        source_address: 172.19.0.2
+        elapsed_ms: 5.806
       password_matches: null
       health:
         url: http://localhost:8000/api/v1/db/health
@@ -203,7 +204,7 @@ seconds:
   description: How long it took, 0 when nothing was done.
   returned: always, unless the task was refused
   type: float
-  sample: 0.73
+  sample: 0.509
 answer:
   description: The answer to the question whether the clients reach the server, after the repair.
   returned: when a client still does not reach the server

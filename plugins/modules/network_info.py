@@ -71,7 +71,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: reached from here in at most 0.5 ms
+  sample: reached from here in at most 1.8 ms
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -123,10 +123,10 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 46.6
-    server: 89.9
-    wire: 93.4
-    total: 95.7
+    client 0: 55.0
+    wire: 94.9
+    server: 106.0
+    total: 108.2
 clients:
   description: Each client from its own place.
   returned: success
@@ -145,6 +145,9 @@ clients:
     exit_code:
       description: How it exited; null when it runs, or is no container.
       type: int
+    started_at:
+      description: When it was last started; null when it never was, or is no container.
+      type: str
     finished_at:
       description: When it last ended; null when it never did.
       type: str
@@ -340,6 +343,7 @@ clients:
       name: here
       state: running
       exit_code: null
+      started_at: null
       finished_at: null
       out_of_memory: null
       place: here
@@ -348,7 +352,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 32546
+        port: 26777
         user: shop
         database: shop
         ssl_mode: prefer
@@ -360,22 +364,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.087
+        elapsed_ms: 0.1
       reach:
-        address: 127.0.0.1:32546
+        address: 127.0.0.1:26777
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 0.543
+        latency_ms: 1.821
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:32546
+        address: 127.0.0.1:26777
         outcome: accepting
         severity: null
         sqlstate: null
         message: null
-        elapsed_ms: 3.239
+        elapsed_ms: 5.821
       attempt:
         succeeded: false
         outcome: rejected
@@ -385,7 +389,7 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 12.906
+        elapsed_ms: 15.218
       password_matches: null
       health: null
       error: null

@@ -69,7 +69,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'socket /tmp/oncall-pg-p369nvr_/.s.PGSQL.32546: accepting'
+  sample: 'socket /tmp/oncall-pg-k992w09j/.s.PGSQL.26777: accepting'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -121,11 +121,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 51.3
-    server: 68.4
-    wire: 66.8
-    snapshot: 82.2
-    total: 91.9
+    client 0: 94.6
+    server: 149.0
+    wire: 151.0
+    snapshot: 167.0
+    total: 184.5
 wire:
   description: What each address answered to a start-up packet.
   returned: success
@@ -157,12 +157,12 @@ wire:
       type: float
   sample:
     - kind: socket
-      address: /tmp/oncall-pg-p369nvr_/.s.PGSQL.32546
+      address: /tmp/oncall-pg-k992w09j/.s.PGSQL.26777
       outcome: accepting
       severity: null
       sqlstate: null
       message: null
-      elapsed_ms: 4.876
+      elapsed_ms: 8.725
 configured:
   description: The configuration the server runs with; null when SQL did not get through.
   returned: success
@@ -264,17 +264,17 @@ configured:
       type: str
   sample:
     listen_addresses: 127.0.0.1
-    port: 32546
-    socket_directories: /tmp/oncall-pg-p369nvr_
+    port: 26777
+    socket_directories: /tmp/oncall-pg-k992w09j
     ssl: true
     password_encryption: scram-sha-256
     log_destination: stderr
-    load_time: '2026-11-28T16:39:21.443355+00:00'
+    load_time: '2026-11-28T19:28:15.977039+00:00'
     file_errors: []
     pending_restart: []
     hba_rules:
       - rule_number: null
-        file_name: /tmp/oncall-pg-p369nvr_/data/pg_hba.conf
+        file_name: /tmp/oncall-pg-k992w09j/data/pg_hba.conf
         line_number: 1
         type: local
         database:
@@ -286,12 +286,12 @@ configured:
         auth_method: trust
         options: null
         error: null
-    hba_file: /tmp/oncall-pg-p369nvr_/data/pg_hba.conf
+    hba_file: /tmp/oncall-pg-k992w09j/data/pg_hba.conf
 started_at:
   description: When the server started; null when SQL did not get through.
   returned: success
   type: str
-  sample: '2026-11-28T16:39:21.448158+00:00'
+  sample: '2026-11-28T19:28:15.982229+00:00'
 listening:
   description: The TCP sockets that listen where the server lives; null when unknown.
   returned: success
@@ -338,11 +338,11 @@ lock_file:
       description: V(starting), V(stopping), V(ready) or V(standby); null when unknown.
       type: str
   sample:
-    pid: 8701
+    pid: 2970
     pid_alive: true
-    started_at: '2026-11-28T16:39:21.000Z'
-    port: 32546
-    socket_directory: /tmp/oncall-pg-p369nvr_
+    started_at: '2026-11-28T19:28:15.000Z'
+    port: 26777
+    socket_directory: /tmp/oncall-pg-k992w09j
     listen_address: 127.0.0.1
     status: ready
 """

@@ -179,7 +179,7 @@ path:
   sample:
     - question: running
       answer: 'yes'
-      detail: /tmp/oncall-pg-p369nvr_/data has been running for 4.8 s
+      detail: /tmp/oncall-pg-k992w09j/data has been running for 5.2 s
       reason: null
 findings:
   description: Everything that was noticed, the worst first.
@@ -203,12 +203,12 @@ findings:
   sample:
     - code: queries_hanging
       severity: critical
-      summary: '1 session blocked; root blocker: pid 8728 (shop, idle in transaction)'
+      summary: '1 session blocked; root blocker: pid 3047 (shop, idle in transaction)'
       evidence:
-        - 'pid 8728, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-          for 4 s: LOCK TABLE prices'
-        - 'pid 8730 has been waiting 4 s for AccessShareLock on oid 16386 in database shop, blocked by
-          pid 8728: SELECT * FROM prices;'
+        - 'pid 3047, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+          for 4.3 s: LOCK TABLE prices'
+        - 'pid 3049 has been waiting 4.3 s for AccessShareLock on oid 16386 in database shop, blocked
+          by pid 3047: SELECT * FROM prices;'
 facts:
   description: All that was read; docs/facts.md in the collection's repository describes every field;
     null with O(compact=true).
@@ -229,6 +229,9 @@ facts:
       description: Each client from its own place.
       type: list
       elements: dict
+    restart_note:
+      description: Left by a restart on the host it ran on; null without one.
+      type: dict
     snapshot:
       description: What SQL says; null when SQL did not get through.
       type: dict
@@ -248,11 +251,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    snapshot: 85.8
-    client 0: 75.8
-    server: 106.7
-    wire: 101.8
-    total: 112.1
+    client 0: 117.0
+    snapshot: 204.4
+    wire: 207.4
+    server: 215.6
+    total: 221.0
 """
 
 from ..module_utils._entry import questions

@@ -67,6 +67,12 @@ def noted(stack: Stack) -> list[str]:
     return []
 
 
+def read_aloud(stack: Stack) -> dict[str, Any] | None:
+    """The next triage's finding."""
+    findings = module(stack, "triage")["findings"]
+    return next((one for one in findings if one["code"] == "restart_unfinished"), None)
+
+
 def states(stack: Stack) -> dict[str, str]:
     return {name: stack.inspect(stack.name(name))["State"]["Status"] for name in ("api", "worker")}
 
@@ -125,6 +131,7 @@ def test_clients_are_away_while_the_server_restarts(stack: Stack) -> None:
     assert planned["diff"] == done["diff"] and planned["steps"] == done["steps"]
     assert done["diff"]["after"]["clients"] == {row["name"]: "restarted" for row in done["clients"]}
     assert not note(stack).exists()
+    assert read_aloud(stack) is None
 
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
@@ -178,7 +185,16 @@ def test_when_both_are_killed_the_next_run_starts_the_clients(stack: Stack) -> N
     assert note(stack).stat().st_mode & 0o777 == 0o600 and note(stack).parent.stat().st_mode & 0o777 == 0o700
     docker("start", stack.name())
     stack.wait_ready()
+    found = module(stack, "triage")
+    verdict, (finding,) = found["verdict"], [one for one in found["findings"] if one["code"] == "restart_unfinished"]
+    start = ": docker start %s" % api
+    assert finding["severity"] == "critical" and api in finding["summary"].partition("STILL STOPPED: ")[0], finding
+    assert "graceful_restart of " in finding["evidence"][0] and str(note(stack)) in finding["evidence"][0], finding
+    assert (verdict["code"], verdict["cause"]) == ("client_down", "stopped"), verdict
+    assert any(line.endswith(start) for line in finding["evidence"]), finding
+    assert any(line.endswith(start) for line in verdict["evidence"]), verdict
     result = module(stack, "graceful_restart")
+    assert read_aloud(stack) is None
     assert not result["failed"] and {row["name"]: row["started"] for row in result["clients"]}[api], result
     assert states(stack) == {"api": "running", "worker": "running"} and noted(stack) == []
 
@@ -194,6 +210,7 @@ def test_a_stale_note_does_not_start_whom_somebody_has_stopped_since(stack: Stac
     docker("start", stack.name(), stack.name("api"), stack.name("worker"))
     stack.wait_ready()
     docker("stop", "-t", "10", stack.name("api"))  # on purpose
+    assert noted(stack) and read_aloud(stack) is None
     result = module(stack, "graceful_restart")
     assert not result["failed"] and states(stack) == {"api": "exited", "worker": "running"}, result
 

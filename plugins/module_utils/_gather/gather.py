@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 from .._core.deadline import Deadline
 from .._core.errors import DeadlineError, OptionsError, SessionError, TargetError, VersionError
 from .._core.side_by_side import Outcome, side_by_side
+from .client import note
 from .client.verifier import matches
 from .snapshot import take
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .runtime.base import Client
     from .target import Target
 
-SERVER, WIRE, SNAPSHOT, CLIENTS = "server", "wire", "snapshot", "clients"
+SERVER, WIRE, SNAPSHOT, CLIENTS, NOTE = "server", "wire", "snapshot", "clients", "restart_note"
 EVERYTHING = (SERVER, WIRE, SNAPSHOT, CLIENTS)
 
 
@@ -42,6 +43,9 @@ def gather(target: Target, steps: Sequence[str] = EVERYTHING) -> Tuple[Facts, Di
     if CLIENTS in steps:
         for number, client in enumerate(clients):
             work["client %d" % number] = _examine(client, deadline)
+        where = target.runtime.note_path
+        if where:
+            work[NOTE] = lambda: note.facts(where)
     outcome = side_by_side(work, deadline)
     for error in outcome.errors.values():
         if isinstance(error, (OptionsError, VersionError)):
@@ -98,6 +102,7 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
         "server": later or outcome.values.get(SERVER),
         "wire": answers,
         "clients": examined,
+        "restart_note": outcome.values.get(NOTE),
         "snapshot": snapshot,
         "snapshot_error": _snapshot_error(outcome.errors.get(SNAPSHOT)),
         "errors": {**target.runtime.errors, **{name: str(error) for name, error in sorted(outcome.errors.items())}},

@@ -280,6 +280,7 @@ class ClientFacts(TypedDict):
     name: str  # the container's name, or "here"
     state: str  # `running`, `exited`, `missing`, ... as the server's state
     exit_code: Optional[int]  # how it exited; null when it runs, or is no container
+    started_at: Optional[str]  # when it was last started; null when it never was, or is no container
     finished_at: Optional[str]  # when it last ended; null when it never did
     out_of_memory: Optional[bool]  # whether the kernel ended it for want of memory
     # where it was examined from: `namespace` (the container's own), `toolbox` (a container beside it), `here` or `none`
@@ -298,6 +299,26 @@ class ClientFacts(TypedDict):
     error: Optional[str]  # why this client could not be examined, else null
 
 
+class NotedClient(TypedDict):
+    """A container that a restart stops. The times are those of before: another start since is somebody else's."""
+
+    service: str  # its service
+    name: str  # its name
+    started_at: Optional[str]  # when it was last started
+    finished_at: Optional[str]  # when it last ended; null when it never did
+    asked: bool  # whether it was about to be asked to stop
+
+
+class RestartNote(TypedDict):
+    """What a restart wrote down of the clients that it stops. It is removed when all of them are up again."""
+
+    path: str  # the file, on the host where the restart ran
+    written_at: str  # when the restart began
+    why: str  # the procedure and its server, such as "graceful_restart of db1"
+    running: bool  # whether that restart is still running
+    clients: List[NotedClient]  # those that it has not seen running again
+
+
 class SnapshotError(TypedDict):
     """Why SQL did not get through."""
 
@@ -313,6 +334,7 @@ class Facts(TypedDict):
     server: Optional[ServerFacts]  # its process, storage and log; null when it could not be examined
     wire: List[WireAnswer]  # what each address answered to a start-up packet
     clients: List[ClientFacts]  # each client from its own place
+    restart_note: Optional[RestartNote]  # left by a restart on the host it ran on; null without one
     snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through
     snapshot_error: Optional[SnapshotError]  # why SQL did not get through; null when it did
     errors: Dict[str, str]  # the steps that failed, and why

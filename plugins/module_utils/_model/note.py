@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+LIVE = ("running", "restarting")
+
 
 @dataclass(frozen=True)
 class Noted:
@@ -19,6 +21,15 @@ class Noted:
     started_at: Optional[str] = None
     finished_at: Optional[str] = None
     asked: bool = False
+
+    def left_stopped(self, state: str, started_at: Optional[str], finished_at: Optional[str]) -> bool:
+        """Down because of the run that wrote this: asked to stop by it, and not started by anybody since."""
+        ended = state == "exited" and finished_at != self.finished_at
+        return self.asked and ended and started_at == self.started_at
+
+    def still_ending(self, state: str, started_at: Optional[str]) -> bool:
+        """Asked to stop, and neither ended nor started by anybody since."""
+        return self.asked and state in LIVE and started_at == self.started_at
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def blank(
         "name": option.service,
         "state": state,
         "exit_code": None,
+        "started_at": None,
         "finished_at": None,
         "out_of_memory": None,
         "place": place,

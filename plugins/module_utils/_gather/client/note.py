@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import fcntl
 import hashlib
 import json
 import os
 import re
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional, cast
 
 from ..._core.errors import RefusedError
 from ..._model.note import Note, Noted
+
+if TYPE_CHECKING:
+    from ..._model.facts import RestartNote
 
 _ENGINE = "unix:///var/run/docker.sock"
 
@@ -40,3 +45,33 @@ def read(where: str) -> Note:
             "%s cannot be read: %s" % (where, error),
             "It names clients that an interrupted restart has stopped: start those that are down, then remove it.",
         ) from None
+
+
+def lock_of(where: str) -> str:
+    """The file that whoever works by the note keeps locked meanwhile."""
+    return where + ".lock"
+
+
+def held(where: str) -> bool:
+    """Whether the restart that the note is of is still running."""
+    try:
+        lock = os.open(lock_of(where), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+
+
+def facts(where: str) -> Optional[RestartNote]:
+    """Raises RefusedError as ``read``. In this order: a restart that ends between the two has removed its note."""
+    running, note = held(where), read(where)
+    if not note.clients:
+        return None
+    shown: Dict[str, Any] = dict(dataclasses.asdict(note), path=where, running=running)
+    shown["clients"] = list(shown["clients"])
+    return cast("RestartNote", shown)

@@ -71,6 +71,7 @@ class Client(Protocol):
 class Runtime(Protocol):
     name: str
     clients_here: bool  # declared clients run on this machine, as the server does: their processes can be seen
+    note_path: Optional[str]  # of whoever stops its clients; None where they are no containers
     errors: Dict[str, str]  # part of the looking -> why it brought nothing, as far as no exception says it
 
     def server(self, deadline: Deadline) -> ServerFacts:

@@ -32,6 +32,7 @@ class RemoteRuntime:
 
     name = "remote"
     clients_here = False
+    note_path: Optional[str] = None
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 from ..._core.text import count, line, milliseconds, names
 from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
+from . import unfinished
 from .readings import down, looked, not_asked, socket_path, wire_line
 
 if TYPE_CHECKING:
@@ -187,7 +188,9 @@ def client_down(facts: Facts) -> Optional[Answer]:
     if not down:
         return None
     first = down[0][0]
-    evidence = tuple(_how(client) for clients in down for client in clients)
+    evidence = tuple(
+        text for clients in down for one in clients for text in (_how(one), *unfinished.evidence_of(facts, one["name"]))
+    )
     server = facts["server"]
     values = Values(client=first["name"], engine=(server and server["engine_command"]) or "docker")
     return Answer(QUESTION, NO, evidence[0], "client_down", _down_cause(first), evidence, values=values)
@@ -241,7 +244,7 @@ def _reached(clients: List[ClientFacts]) -> str:
 
 
 def _findings(facts: Facts) -> List[Finding]:
-    found = []
+    found = unfinished.findings(facts)
     for client in facts["clients"]:
         reach = client["reach"]
         if reach and reach["answered"] and LOSS_NOTICED_PERCENT <= reach["loss_percent"] < LOSS_PERCENT:

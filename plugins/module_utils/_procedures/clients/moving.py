@@ -15,8 +15,9 @@ from ..._core.errors import DeadlineError, OncallError
 from ..._core.interrupt import Interrupted, Requests
 from ..._core.side_by_side import side_by_side
 from ..._core.wait import wait_for
+from ..._model.note import LIVE
 from .back import Back, Waiter
-from .plan import LIVE, Groups, Order, Record, Seen, flat
+from .plan import Groups, Order, Record, Seen, flat
 
 if TYPE_CHECKING:
     from ..._gather.target import Target

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import OptionsError, RefusedError, UnprovenError
+from ..._model.note import LIVE
 from ..procedure import Change
 
 STOPPED, STARTED, RESTARTED = "stopped", "started", "restarted"
-LIVE = ("running", "restarting")
 HERE = "here"  # the name of a client that is no container
 
 Record = Dict[str, Any]

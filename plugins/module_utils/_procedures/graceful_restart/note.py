@@ -17,7 +17,10 @@ from typing import Iterator, Optional, Sequence, Set, Tuple
 from ..._core import atomic
 from ..._core.errors import OncallError, RefusedError
 from ..._core.wait import wait_for
+from ..._gather.client.note import held, lock_of
 from ..._model.note import Noted
+
+_GLANCE_SECONDS = 1.0  # whoever looks whether it is locked has it for a moment
 
 
 class Writer:
@@ -70,17 +73,15 @@ def alone(where: str) -> Iterator[None]:
     """Keeps others from restarting the same server meanwhile. Raises RefusedError where another restart is running."""
     try:
         os.makedirs(os.path.dirname(where), mode=0o700, exist_ok=True)
-        lock = os.open(_lock(where), os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(lock_of(where), os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
         raise RefusedError(
             "Restart refused: %s cannot be written: %s" % (os.path.dirname(where), error.strerror),
             "The clients it stops are written down there first: make room or set HOME.",
         ) from None
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise _busy() from None
+        if not wait_for(lambda: _taken(lock), bool, _GLANCE_SECONDS, 0.02).ok:
+            raise _busy()
         yield
     finally:
         os.close(lock)
@@ -88,22 +89,16 @@ def alone(where: str) -> Iterator[None]:
 
 def wait_for_others(where: str, seconds: float) -> None:
     """A restart whose controller went away is still finishing. Raises RefusedError when it takes longer."""
-    if not wait_for(lambda: _held(where), lambda held: not held, seconds).ok:
+    if not wait_for(lambda: held(where), lambda held: not held, seconds).ok:
         raise _busy()
 
 
-def _held(where: str) -> bool:
+def _taken(lock: int) -> bool:
     try:
-        lock = os.open(_lock(where), os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
+    return True
 
 
 def _busy() -> RefusedError:
@@ -111,7 +106,3 @@ def _busy() -> RefusedError:
         "Restart refused: another restart of this server is still running",
         "It continues even when its terminal is gone: run triage, then try again.",
     )
-
-
-def _lock(where: str) -> str:
-    return where + ".lock"

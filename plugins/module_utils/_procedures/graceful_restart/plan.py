@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..._core.errors import OncallError, RefusedError, UnprovenError
-from ..._model.note import Note, Noted
+from ..._model.note import LIVE, Note, Noted
 from ..clients import plan as clients_
-from ..clients.plan import LIVE, Order, Record, Seen, flat
+from ..clients.plan import Order, Record, Seen, flat
 from ..procedure import Change
 from ..server import plan as server_
 
@@ -124,16 +124,12 @@ def _noted(seen: Sequence[Seen], names: Sequence[str]) -> Tuple[Noted, ...]:
 
 
 def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:
-    """Who is down because of the run that wrote the note: asked to stop by it, and not started by anybody since."""
+    """Who is down because of the run that wrote the note."""
     now = {one.name: one for one in seen}
     return [
         one.name
-        for one in note.clients
-        if one.asked
-        and one.name in now
-        and now[one.name].state == "exited"
-        and now[one.name].started_at == one.started_at
-        and now[one.name].finished_at != one.finished_at
+        for one, it in ((one, now.get(one.name)) for one in note.clients)
+        if it is not None and one.left_stopped(it.state, it.started_at, it.finished_at)
     ]
 
 
@@ -142,8 +138,8 @@ def still_ending(note: Note, seen: Sequence[Seen]) -> List[str]:
     now = {one.name: one for one in seen}
     return [
         one.name
-        for one in note.clients
-        if one.asked and one.name in now and now[one.name].state in LIVE and now[one.name].started_at == one.started_at
+        for one, it in ((one, now.get(one.name)) for one in note.clients)
+        if it is not None and one.still_ending(it.state, it.started_at)
     ]
 
 

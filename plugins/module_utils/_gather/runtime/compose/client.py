@@ -63,8 +63,8 @@ class ComposeClient:
         servers = containers.networks(self._view.server) if self._view.server is not None else []
         shared = {network["name"] for network in servers if network["attached"]}
         facts["name"], facts["state"], facts["networks"] = container_name(inspected), state, attached
-        facts["exit_code"], facts["finished_at"] = lifecycle["exit_code"], lifecycle["finished_at"]
-        facts["out_of_memory"] = lifecycle["out_of_memory"]
+        facts["exit_code"], facts["out_of_memory"] = lifecycle["exit_code"], lifecycle["out_of_memory"]
+        facts["started_at"], facts["finished_at"] = lifecycle["started_at"], lifecycle["finished_at"]
         if self._unread and facts["error"] is None:
             facts["error"] = "; ".join("cannot read its %s: %s" % problem for problem in sorted(self._unread.items()))
         attempt = facts["attempt"]

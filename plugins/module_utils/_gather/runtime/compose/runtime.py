@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, 
 from ...._core.deadline import Deadline
 from ...._core.errors import TargetError
 from ...._core.side_by_side import side_by_side
-from ...client import place
+from ...client import note, place
 from ...wire import wire as _wire
 from .. import log as _log
 from .. import look as _look
@@ -60,6 +60,7 @@ class ComposeRuntime:
     ) -> None:
         self.errors: Dict[str, str] = {}
         self.project, self.service, self._docker_host = project, service, docker_host
+        self.note_path: Optional[str] = note.path(docker_host, project)
         self.declared, self._log_lines = list(clients), log_lines
         self._login_user, self._login_db = login_user, login_db
         self._data_directory, self._bin_directory = data_directory, bin_directory

@@ -54,6 +54,7 @@ class PgCtlRuntime:
 
     name = "pg_ctl"
     clients_here = True
+    note_path: Optional[str] = None
 
     def __init__(
         self,
