@@ -238,6 +238,10 @@ facts:
     snapshot_error:
       description: Why SQL did not get through; null when it did.
       type: dict
+    another_server:
+      description: The server that answers in place of the one that was to be checked; null when none
+        is known.
+      type: dict
     errors:
       description: The steps that failed, and why.
       type: dict

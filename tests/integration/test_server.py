@@ -18,14 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg2
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
     RefusedError,
-    SessionError,
     TargetError,
     UnprovenError,
 )
@@ -35,8 +33,6 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.remote import RemoteDrive
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
-from ansible_collections.oncall.postgresql.plugins.modules import sessions as sessions_module
-from ansible_collections.oncall.postgresql.plugins.modules import triage as triage_module
 from tests.embedded import Server, free_port
 from tests.integration.results import held
 from tests.lab.images import image
@@ -652,81 +648,3 @@ def test_a_lock_file_that_a_container_left_behind(server: Server) -> None:
     with pytest.raises(RefusedError, match=r"postmaster.pid names pid 1: a server in a container wrote it"):
         to("started", server)
     (server.data / "postmaster.pid").unlink()
-
-
-# --- another cluster at the same address ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def neighbour() -> Iterator[Server]:
-    with Server(listen="127.0.0.1", initdb=("--data-checksums",)) as other:
-        other.sql("CREATE ROLE dba SUPERUSER LOGIN PASSWORD 'not-a-secret'")
-        yield other
-
-
-def stray(module: Any, server: Server, **given: Any) -> dict[str, Any]:
-    known = {"runtime": "pg_ctl", "data_directory": str(server.data), "login_user": "postgres", **given}
-    checked = ArgumentSpecValidator(**module.WORK.spec.arguments()).validate(known)
-    assert not checked.error_messages
-    return dict(module.WORK.do(checked.validated_parameters, False))
-
-
-def test_whoever_answers_for_a_server_that_is_down_is_not_believed(server: Server, neighbour: Server) -> None:
-    there = {"login_unix_socket": str(neighbour.directory), "login_port": neighbour.port}
-    with psycopg2.connect(host=str(neighbour.directory), port=neighbour.port, user="postgres") as victim:
-        for how in ("fast", "immediate"):  # without a postmaster.pid, and with one that nobody has removed
-            server.start() if how == "immediate" else None
-            server.stop(how)
-            found = stray(triage_module, server, **there)
-            assert found["verdict"]["code"] == "server_down"
-            assert found["facts"]["snapshot"] is None
-            assert "no server is running in" in found["facts"]["errors"]["snapshot"]
-            with pytest.raises(SessionError, match="no server is running in"):
-                stray(sessions_module, server, state="absent", session_states=["idle"], max_percent=100, **there)
-        with victim.cursor() as cursor:
-            cursor.execute("SELECT 1")
-
-
-def test_another_cluster_at_login_host_is_not_taken_for_the_target(server: Server, neighbour: Server) -> None:
-    there = {
-        "login_host": "127.0.0.1",
-        "login_port": neighbour.port,
-        "login_user": "dba",
-        "login_password": "not-a-secret",
-    }
-    with psycopg2.connect(host=str(neighbour.directory), port=neighbour.port, user="postgres") as victim:
-        found = stray(triage_module, server, **there)
-        assert found["facts"]["snapshot"] is None
-        assert "another cluster answers (system identifier" in found["facts"]["errors"]["snapshot"]
-        with pytest.raises(SessionError, match="another cluster answers"):
-            stray(sessions_module, server, state="absent", session_states=["idle"], max_percent=100, **there)
-        with victim.cursor() as cursor:
-            cursor.execute("SELECT 1")
-
-
-def test_another_cluster_at_the_given_port_or_socket_is_not_taken_for_the_target(
-    server: Server, neighbour: Server
-) -> None:
-    there = {"login_unix_socket": str(neighbour.directory), "login_port": neighbour.port}
-    own = {"login_unix_socket": str(server.directory), "login_port": server.port}
-    with psycopg2.connect(host=str(neighbour.directory), port=neighbour.port, user="postgres") as victim:
-        found = stray(triage_module, server, **there)
-        assert found["facts"]["snapshot"] is None
-        assert "another cluster answers (system identifier" in found["facts"]["errors"]["snapshot"]
-        with pytest.raises(SessionError, match="another cluster answers"):
-            stray(sessions_module, server, state="absent", session_states=["idle"], max_percent=100, **there)
-        with victim.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    assert stray(triage_module, server, **own)["facts"]["snapshot"] is not None
-
-
-def test_where_it_cannot_be_proved_who_answers_nothing_is_asked(server: Server) -> None:
-    there = {"login_unix_socket": str(server.directory), "login_port": server.port}
-    server.sql("CREATE ROLE plain LOGIN; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
-    server.hba("local all plain trust")
-    before = len(server.log)
-    found = stray(triage_module, server, **{**there, "login_user": "plain"})
-    assert found["facts"]["snapshot"] is None
-    assert "it cannot be proved which cluster answers" in found["facts"]["errors"]["snapshot"]
-    assert "ERROR" not in server.log[before:]
-    server.sql("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")

@@ -377,6 +377,7 @@ def healthy(*alterations: Alter) -> Facts:
         "restart_note": None,
         "snapshot": snapshot(),
         "snapshot_error": None,
+        "another_server": None,
         "errors": {},
     }
     facts = copy.deepcopy(facts)

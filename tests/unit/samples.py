@@ -291,6 +291,7 @@ def facts(host: str = "db1", taken: Optional[Snapshot] = None) -> Facts:
         "restart_note": None,
         "snapshot": taken or snapshot(),
         "snapshot_error": None,
+        "another_server": None,
         "errors": {},
     }
 

@@ -133,6 +133,8 @@ def test_a_running_server() -> None:
             "message": None,
         },
         "configuration": None,
+        "system_identifier": None,
+        "settings": {},
         "listening": [
             {"address": "::ffff:7f00:1", "port": 80, "ours": False},
             {"address": "0.0.0.0", "port": 2024, "ours": False},
@@ -146,6 +148,15 @@ def test_a_running_server() -> None:
         "postmaster_cwd": DATA,
         "errors": {},
     }
+
+
+def test_where_a_stopped_server_would_listen() -> None:
+    found = look(
+        setting_port=("WARNING:  a setting is odd\n5433\n", 0),
+        setting_listen_addresses=("\n", 0),
+        setting_unix_socket_directories=("FATAL:  no\n", 1),
+    )
+    assert found["settings"] == {"port": "5433", "listen_addresses": ""}
 
 
 def test_wal_on_its_own_file_system() -> None:
@@ -366,7 +377,7 @@ def test_arguments_are_quoted_and_the_program_left_out() -> None:
     (check,) = [line for line in text.split("\n") if line.startswith("CHECK=")]
     command = shlex.split(check[len("CHECK=") :])[0]
     assert shlex.split(command) == [
-        "exec", "$ONCALL_BIN/postgres", "-D", "$ONCALL_DATA", "-c", "search_path=a b';c", "-C", "data_directory",
+        "exec", "$ONCALL_BIN/postgres", "-D", "$ONCALL_DATA", "-c", "search_path=a b';c", "-C", "$ONCALL_NAME",
     ]  # fmt: skip
     assert "\nD='/my data/$(x)'\n" in text
     assert script("/d", None, False) != script("/d", None, False), "a token of its own each time"

@@ -169,6 +169,25 @@ def test_sql_that_could_not_be_asked_is_not_health() -> None:
     assert codes(judgement["findings"]) == ("no_sql_facts",)
 
 
+def test_another_server_is_named_instead() -> None:
+    answers = {"data_directory": "/b", "system_identifier": "8", "port": 5433, "started_at": "2026-11-24T01:59:00.000Z"}
+    expected = {"data_directory": "/a", "system_identifier": "7", "port": None, "started_at": None}
+    found = {"where": "login_host db", "answers": answers, "expected": expected}
+
+    def alter(facts: Any) -> None:
+        error = {"sqlstate": None, "message": "another server answers", "kind": "unavailable"}
+        change(facts, snapshot=None, snapshot_error=error, another_server=found)
+
+    for facts in (healthy(alter), healthy(alter, down())):
+        first = judge(facts, Thresholds(), "db1")["findings"][0]
+        assert (first["code"], first["severity"]) == ("another_server", "critical")
+        assert first["evidence"] == [
+            "it answers: data directory /b, system identifier 8, port 5433, started 2026-11-24T01:59:00.000Z",
+            "expected: data directory /a, system identifier 7, not running",
+        ]
+        assert "no_sql_facts" not in codes(judge(facts, Thresholds(), "db1")["findings"])
+
+
 @pytest.mark.parametrize(
     "state, code, cause",
     [

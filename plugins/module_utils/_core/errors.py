@@ -41,6 +41,18 @@ class TargetError(OncallError):
     """The target cannot be examined: no engine, no permission, no such project or service."""
 
 
+class DownError(TargetError):
+    """The target does not run: there is nobody to ask."""
+
+
+class AnotherServerError(OncallError):
+    """Another server answers than the one that is meant; it was told and asked nothing. ``found``: as in the facts."""
+
+    def __init__(self, msg: str, hint: str, found: Any) -> None:
+        super().__init__(msg, hint)
+        self.found = found
+
+
 class SessionError(OncallError):
     """SQL did not get through: no connection, or the statement failed (``sqlstate`` says which)."""
 

@@ -11,6 +11,7 @@ from .._gather.runtime.base import ClientOption, Runtime
 from .._gather.target import Target
 from .options import check_target, thresholds
 
+_WHERE = ("login_host", "login_unix_socket", "login_port")
 PLACE = "_place"  # beside the validated options: what the machine that this runs on is called, see Target.place
 
 if TYPE_CHECKING:
@@ -94,10 +95,13 @@ def _open_runtime(options: Dict[str, Any], clients: List[ClientOption]) -> Runti
 
 
 def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
+    from .._gather.session.proved import Proof
+
+    where = ", ".join("%s %s" % (name, options[name]) for name in _WHERE if options[name] is not None)
     if options["login_host"]:
         from .._gather.session.libpq import LibpqSession
 
-        session = LibpqSession(
+        return LibpqSession(
             options["login_host"],
             options["login_port"],
             options["login_user"],
@@ -106,21 +110,15 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
             options["ssl_mode"],
             options["ca_cert"],
             connect_timeout_seconds=options["connect_timeout_seconds"],
+            proof=None if options["runtime"] == "remote" else Proof(runtime, where),  # whoever answers there is meant
         )
-        if options["runtime"] == "remote":  # whoever answers there is meant
-            return session
-        from .._gather.session.proved import ProvedSession
-
-        return ProvedSession(session, runtime)
-    from .._gather.session.proved import ProvedSession
     from .._gather.session.psql import PsqlSession
 
     given = {"socket_directory": options["login_unix_socket"], "port": options["login_port"]}
     settings = dict(runtime.session_settings())
     settings.update({name: value for name, value in given.items() if value is not None})
-    beside = PsqlSession(runtime.run_beside, settings)
     # Where postmaster.pid says where to go, and its process is alive, nobody else can be there.
-    return beside if set(given.values()) == {None} else ProvedSession(beside, runtime)
+    return PsqlSession(runtime.run_beside, settings, None if set(given.values()) == {None} else Proof(runtime, where))
 
 
 def _login(options: Dict[str, Any]) -> Dict[str, Any]:

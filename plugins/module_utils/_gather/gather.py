@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .._core.deadline import Deadline
-from .._core.errors import DeadlineError, OptionsError, SessionError, TargetError, VersionError
+from .._core.errors import AnotherServerError, DeadlineError, OptionsError, SessionError, TargetError, VersionError
 from .._core.side_by_side import Outcome, side_by_side
 from .client import note
 from .client.verifier import matches
+from .naming import naming
 from .snapshot import take
 
 if TYPE_CHECKING:
@@ -71,17 +72,19 @@ def _wire(target: Target, look: bool, deadline: Deadline) -> Tuple[List[WireAnsw
 
 def _snapshot(target: Target, clients: Sequence[Client], deadline: Deadline) -> Any:
     logins = [client.login for client in clients if client.login]
-    return take(
-        target.session,
-        deadline,
-        target.thresholds,
-        sorted({login.user for login in logins}),
-        sorted({login.database for login in logins}),
-        target.query_text,
-    )
+    with naming(target):
+        return take(
+            target.session,
+            deadline,
+            target.thresholds,
+            sorted({login.user for login in logins}),
+            sorted({login.database for login in logins}),
+            target.query_text,
+        )
 
 
 def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts:
+    refused = outcome.errors.get(SNAPSHOT)
     snapshot, verifiers = outcome.values.get(SNAPSHOT, (None, {}))
     answers, later = outcome.values.get(WIRE, ([], None))
     examined: List[ClientFacts] = []
@@ -104,7 +107,8 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
         "clients": examined,
         "restart_note": outcome.values.get(NOTE),
         "snapshot": snapshot,
-        "snapshot_error": _snapshot_error(outcome.errors.get(SNAPSHOT)),
+        "snapshot_error": _snapshot_error(refused),
+        "another_server": refused.found if isinstance(refused, AnotherServerError) else None,
         "errors": {**target.runtime.errors, **{name: str(error) for name, error in sorted(outcome.errors.items())}},
     }
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Tuple, TypedDict
 
-from .._model.answers import NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds, Values
-from .._model.facts import ClientFacts, Facts, SnapshotError
+from .._model.answers import CRITICAL, NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds, Values
+from .._model.facts import AnotherServer, ClientFacts, Facts, SnapshotError
+from .._model.identity import told
 from .checks import accepting, activity, connections, login, network, running, soundness
 from .checks.readings import not_asked
 from .verdicts import Verdict, render
@@ -60,7 +61,9 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
         findings += _later(first, answers, host)
     if away:  # it was a finding, and is the verdict
         findings = [finding for finding in findings if finding.code != away.code]
-    if facts["snapshot_error"] and not first:
+    if facts["another_server"]:
+        findings.append(_another(facts["another_server"]))
+    elif facts["snapshot_error"] and not first:
         findings.append(_no_sql(facts["snapshot_error"]))
     return {
         "verdict": verdict,
@@ -162,6 +165,16 @@ def _no_sql(error: SnapshotError) -> Finding:
     state = " (SQLSTATE %s)" % error["sqlstate"] if error.get("sqlstate") else ""
     text = " ".join(str(error.get("message") or error.get("kind")).split())
     return Finding("no_sql_facts", WARNING, "SQL is not available: what it would show is unknown", (text + state,))
+
+
+def _another(found: AnotherServer) -> Finding:
+    """Whoever follows the same options reads and writes the wrong database."""
+    return Finding(
+        "another_server",
+        CRITICAL,
+        "Another server answers at %s: it was not checked" % found["where"],
+        ("it answers: %s" % told(found["answers"]), "expected: %s" % told(found["expected"])),
+    )
 
 
 def _sorted(findings: List[Finding]) -> List[Finding]:

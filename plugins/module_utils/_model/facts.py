@@ -327,6 +327,23 @@ class SnapshotError(TypedDict):
     kind: str  # `connection`, `statement`, `deadline` or `unavailable`
 
 
+class ServerIdentity(TypedDict):
+    """What tells one server from another."""
+
+    data_directory: Optional[str]  # its data directory; null without the right to see it
+    system_identifier: Optional[str]  # of its control file; a standby and a copy have that of their primary
+    port: Optional[int]  # the port that it listens on, or would
+    started_at: Optional[str]  # when it was started; null when it is not running
+
+
+class AnotherServer(TypedDict):
+    """A server that answers in place of the one that was to be checked."""
+
+    where: str  # where it answers, such as "login_host 10.0.0.7 port 5432" or "port 5432"
+    answers: ServerIdentity  # the server that answers
+    expected: ServerIdentity  # the server that was to be checked
+
+
 class Facts(TypedDict):
     """All that was read."""
 
@@ -337,6 +354,8 @@ class Facts(TypedDict):
     restart_note: Optional[RestartNote]  # left by a restart on the host it ran on; null without one
     snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through
     snapshot_error: Optional[SnapshotError]  # why SQL did not get through; null when it did
+    # the server that answers in place of the one that was to be checked; null when none is known
+    another_server: Optional[AnotherServer]
     errors: Dict[str, str]  # the steps that failed, and why
 
 

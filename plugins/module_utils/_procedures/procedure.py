@@ -9,7 +9,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ContextManager, Dict, Mapping, Optional, Protocol, TypeVar
 
-from .._core.errors import OncallError, RefusedError
+from .._core.errors import AnotherServerError, OncallError, RefusedError
+from .._gather.naming import naming
 
 if TYPE_CHECKING:
     from .._gather.target import Target
@@ -78,7 +79,11 @@ def carry_out(
     ``looking``: around all that touches nothing.
     """
     with looking or contextlib.nullcontext():
-        plan = procedure.plan(procedure.read(target, options), options)
+        try:
+            with naming(target):
+                plan = procedure.plan(procedure.read(target, options), options)
+        except AnotherServerError as error:
+            raise RefusedError("Refused: %s" % error.msg, error.hint) from None
     if check_mode or plan.empty:
         return plan.foreseen()
     try:

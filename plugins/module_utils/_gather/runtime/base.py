@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, 
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
-    from ..._model.facts import ClientFacts, ServerFacts, WireAnswer
+    from ..._model.facts import AnotherServer, ClientFacts, ServerFacts, WireAnswer
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,13 @@ class Runtime(Protocol):
     def run_beside(
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None
     ) -> Completed:
-        """Run a command beside the live server as its OS user. Raises TargetError where there is no such place."""
+        """Run a command beside the live server as its OS user.
+
+        Raises TargetError where there is no such place, DownError where there would be if the server ran.
+        """
+
+    def in_its_place(self, deadline: Deadline) -> Optional[AnotherServer]:
+        """Of a server that is down: who has its port or socket. None: nobody, or that cannot be seen."""
 
     def session_settings(self) -> Dict[str, Any]:
         """For the psql session: {data_directory, bin_directory, user, database} as far as the runtime knows them."""

@@ -36,6 +36,8 @@ class Look(TypedDict):
     lock_file: Optional[LockFile]
     control: Optional[ControlData]
     configuration: Optional[Configuration]  # null unless asked with ``stopped``
+    system_identifier: Optional[str]
+    settings: Dict[str, str]  # of a server that is down: where it would listen
     listening: Optional[List[Listening]]
     nofile_soft: Optional[int]
     nofile_hard: Optional[int]
@@ -87,8 +89,10 @@ as_server() { # run the command string $1 as the user $run_uid, by what this sys
 identity $$; me=$uid
 postgres_uid=
 # which process is the postmaster, and which directory is its own
-if [ -n "$D" ]; then
-    first_line "$D/postmaster.pid"; case $line in ''|*[!0-9]*) ;; *) is_postmaster "$line" && pm=$line ;; esac
+at_home() { [ ! -d "/proc/$1/cwd/" ] || [ "/proc/$1/cwd" -ef "$D" ]; } # hidden: it may be
+if [ -n "$D" ]; then # its number may be that of another directory's server by now
+    first_line "$D/postmaster.pid"
+    case $line in ''|*[!0-9]*) ;; *) is_postmaster "$line" && at_home "$line" && pm=$line ;; esac
 fi
 if [ -z "$pm" ]; then
     for p in /proc/[0-9]*; do
@@ -248,8 +252,12 @@ if [ -n "$STOPPED" ] && [ -n "$D" ] && [ -n "$B" ]; then
         section configuration
         if [ -n "$run_uid" ] || [ "$me" != 0 ]; then
             find_group
-            ONCALL_BIN=$B; ONCALL_DATA=$D; export ONCALL_BIN ONCALL_DATA
-            as_server "$CHECK"; result $?
+            ONCALL_BIN=$B; ONCALL_DATA=$D; ONCALL_NAME=data_directory; export ONCALL_BIN ONCALL_DATA ONCALL_NAME
+            as_server "$CHECK"; code=$?; result $code
+            for ONCALL_NAME in port listen_addresses unix_socket_directories; do
+                [ $code = 0 ] || break
+                section "setting_$ONCALL_NAME"; as_server "$CHECK"; result $?
+            done
         else
             echo "oncall: no user to run the server's program as"; result 126
         fi
@@ -309,7 +317,7 @@ def script(
     check = " ".join(
         ['exec "$ONCALL_BIN/postgres" -D "$ONCALL_DATA"']
         + [shlex.quote(word) for word in arguments]
-        + ["-C data_directory"]
+        + ['-C "$ONCALL_NAME"']
     )
     token = "oncall-" + secrets.token_hex(8)
     settings = {
@@ -324,6 +332,9 @@ def script(
     head = ["echo look %s %d" % (token, log_lines)]
     head += ["%s=%s" % (name, shlex.quote(value)) for name, value in settings.items()]
     return "\n".join(head) + _LOOK_SH
+
+
+_SETTING = "setting_"
 
 
 class _Section(TypedDict):
@@ -341,6 +352,8 @@ def parse(out: str) -> Look:
         "lock_file": None,
         "control": None,
         "configuration": None,
+        "system_identifier": None,
+        "settings": {},
         "listening": None,
         "nofile_soft": None,
         "nofile_hard": None,
@@ -376,6 +389,13 @@ def parse(out: str) -> Look:
         written = stats.get("%s/global/pg_control" % path)
         look["control"] = _control(sections, written, other_start, look["errors"])
         look["configuration"] = _configuration(sections, look["errors"])
+    look["system_identifier"] = dict(_colon_pairs(_text(sections, "control"))).get("Database system identifier")
+    # The last line: a warning may stand before it.
+    look["settings"] = {
+        name[len(_SETTING) :]: section["text"].strip("\n").rpartition("\n")[2]
+        for name, section in sections.items()
+        if name.startswith(_SETTING) and section["code"] == 0
+    }
     look["listening"] = _listening(sections, look["errors"])
     look["nofile_soft"], look["nofile_hard"] = _limits(sections)
     _log(sections, int(head.group(2)), look)

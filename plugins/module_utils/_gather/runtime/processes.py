@@ -80,6 +80,12 @@ def on(data_directory: str) -> OnDirectory:
     return OnDirectory(sorted(found, key=_number), sorted(hidden, key=_number))
 
 
+def all_servers() -> List[Running]:
+    """The server processes of every directory, in containers too."""
+    pids = [name for name in os.listdir("/proc") if name.isdigit() and _read("/proc/%s/comm" % name).strip() in NAMES]
+    return [process for process in map(_process, map(int, pids)) if process is not None]
+
+
 def of_directory(data_directory: str) -> List[Running]:
     """The processes of this host's own server of that directory, by number."""
     return _apart(data_directory)[0]

@@ -17,7 +17,7 @@ from .unseen import unseen
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
-    from ..._model.facts import ServerFacts, WireAnswer
+    from ..._model.facts import AnotherServer, ServerFacts, WireAnswer
     from .base import Client, ClientOption, Completed
 
 _MOST_ADDRESSES = 4
@@ -104,6 +104,9 @@ class RemoteRuntime:
             "Nothing can be run beside %s: runtime=remote sees it over the network only" % self.host,
             "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
         )
+
+    def in_its_place(self, deadline: Deadline) -> Optional[AnotherServer]:
+        return None
 
     def session_settings(self) -> Dict[str, Any]:
         return {

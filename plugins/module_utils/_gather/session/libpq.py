@@ -20,13 +20,17 @@ from .bind import APPLICATION, TOO_LATE, as_json, bind, no_right, rows, settings
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
+    from .proved import Proof
 
 NO_CONNECTION = "08001"
 LOST = "08006"  # connection_failure; psycopg2 does not pass on the code of a FATAL that ends a polled connection
 
 
 class LibpqSession:
-    """See ``Session``. Connects with the first query and stays connected; a broken connection is opened anew."""
+    """See ``Session``. Connects with the first query and stays connected; a broken connection is opened anew.
+
+    ``proof``: what each new connection has to stand before it is used.
+    """
 
     def __init__(
         self,
@@ -39,10 +43,11 @@ class LibpqSession:
         ca_cert: Optional[str] = None,
         unix_socket: Optional[str] = None,
         connect_timeout_seconds: float = 5,
+        proof: Optional[Proof] = None,
     ) -> None:
         self._host, self._port = unix_socket or host or "", port or 5432
         self._password = password
-        self._connect_timeout_seconds = connect_timeout_seconds
+        self._connect_timeout_seconds, self._proof = connect_timeout_seconds, proof
         self._connection: Any = None
         self._parameters: Dict[str, Any] = {
             "host": self._host,
@@ -156,6 +161,12 @@ class LibpqSession:
                     sqlstate=error.pgcode or NO_CONNECTION,
                 ) from None
             self._connection = connection
+            if self._proof is not None:
+                try:
+                    self._proof(lambda query: self.query(query, deadline), deadline)
+                except BaseException:
+                    self.close()
+                    raise
         return self._connection
 
     def _text(self, error: Exception) -> str:

@@ -12,8 +12,9 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from ..._core.deadline import libpq_seconds
-from ..._core.errors import DeadlineError, SessionError, TargetError
+from ..._core.errors import DeadlineError, DownError, SessionError, TargetError
 from ..._core.mask import mask
+from ..shell import RUNS_IN_PART
 from ..sql import rights
 from ..sql.query import OLDEST, Query
 from .bind import (
@@ -33,6 +34,7 @@ from .bind import (
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..runtime.base import Completed
+    from .proved import Proof
 
 NO_CONNECTION = "08001"
 
@@ -47,7 +49,9 @@ class RunBeside(Protocol):
 
 # Where the live server listens stands in its postmaster.pid: port (line 4), socket directory (5), address (6); where
 # its programs are in postmaster.opts. What was given goes first. Only the shell's own commands: images have few others.
-_PSQL_SH = r"""
+_PSQL_SH = (
+    RUNS_IN_PART
+    + r"""
 data=${1:-$PGDATA} bin=$2 host=$3 port=$4; shift 4
 unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
 pid=
@@ -57,8 +61,8 @@ if [ -n "$data" ] && [ -r "$data/postmaster.pid" ]; then
   port=${port:-$p}; host=${host:-${s:-$a}}
 fi
 # Whoever else answers at its port or socket is not the one that is meant.
-if [ -n "$data" ] && [ -x "$data" ] && ! kill -0 "${pid:-no}" 2>/dev/null; then
-  echo "no server is running in $data" >&2; exit 2
+if [ -n "$data" ] && [ -x "$data" ] && ! runs_in "$pid" "$data"; then
+  echo "no server is running in $data" >&2; exit 69
 fi
 if [ -n "$data" ] && [ -r "$data/postmaster.opts" ]; then
   read -r program _ <"$data/postmaster.opts"
@@ -73,7 +77,9 @@ fi
 command -v psql >/dev/null || exit 127
 exec psql -X -q -A -t -w ${host:+-h "$host"} ${port:+-p "$port"} "$@"
 """
+)
 
+_DOWN = 69  # of the script above; psql's own codes are below 4
 _FAILED, _TOO_OLD, _NO_RIGHT, _DONE = "oncall:failed", "oncall:too_old", "oncall:no_right", "oncall:done"
 # Version and rights are asked and judged in the same run: \if knows no comparison, so the server makes it.
 _SCRIPT_HEAD = r"""
@@ -103,17 +109,29 @@ _SCRIPT_TAIL = r"""
 
 
 class PsqlSession:
-    """See ``Session``. ``given``: data_directory, bin_directory, user, database, socket_directory, port; or None."""
+    """See ``Session``. ``given``: data_directory, bin_directory, user, database, socket_directory, port; or None.
 
-    def __init__(self, run_beside: RunBeside, given: Mapping[str, Any]) -> None:
+    Each query has a connection of its own. ``proof`` is not needed where postmaster.pid alone says where it leads.
+    """
+
+    def __init__(self, run_beside: RunBeside, given: Mapping[str, Any], proof: Optional[Proof] = None) -> None:
         self._run_beside = run_beside
-        self._given = given
+        self._given, self._proof = given, proof
 
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
+        self._prove(deadline)
+        return self._rows(query, deadline, **params)
+
+    def _prove(self, deadline: Deadline) -> None:
+        if self._proof is not None:
+            self._proof(lambda query: self._rows(query, deadline), deadline)
+
+    def _rows(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
         statements = {least: "%s\n;" % as_json(query, least, params) for least in query.texts}
         return rows(self._run(query, statements, deadline, read_only=True))
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
+        self._prove(deadline)
         # What a statement returns is of no interest, and must not be taken for psql's own words.
         before = unlogged(transaction=False) + "\n;\n" if query.unlogged else ""
         statements = {
@@ -122,7 +140,7 @@ class PsqlSession:
         self._run(query, statements, deadline, read_only=False)
 
     def in_database(self, name: str) -> "PsqlSession":
-        return PsqlSession(self._run_beside, {**self._given, "database": name})
+        return PsqlSession(self._run_beside, {**self._given, "database": name}, self._proof)
 
     def _run(self, query: Query, statements: Mapping[int, str], deadline: Deadline, read_only: bool) -> str:
         """What the statement that fits the server's version printed."""
@@ -137,6 +155,8 @@ class PsqlSession:
                 "psql cannot be run beside the server: %s" % (_one_line(done.err) or "it is not there"),
                 "Install the PostgreSQL client there, or set bin_directory or login_host.",
             )
+        if done.code == _DOWN:
+            raise DownError(_one_line(done.err))
         return _read(query, done)
 
     def close(self) -> None:

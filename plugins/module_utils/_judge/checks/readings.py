@@ -36,7 +36,9 @@ def without_snapshot(facts: Facts) -> str:
     """Why there are no SQL facts, in a few words."""
     if down(facts):
         return "the server is down"
-    error = facts["snapshot_error"]
+    another, error = facts["another_server"], facts["snapshot_error"]
+    if another:
+        return "another server answers at %s" % another["where"]
     if error:
         return "SQL failed: %s" % line(str(error.get("message") or error.get("kind")))
     return "no SQL facts were gathered"

@@ -17,6 +17,7 @@ from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.project import container_name
 from ..._gather.runtime.compose.runtime import plain_environment
+from ..._gather.shell import RUNS_IN_PART
 from . import engine
 from .base import Trial, placed, refuse_shared
 from .containers import DrivenContainer
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
 
 _LIVE = ("running", "paused")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
-_INTERRUPT_SH = r"""
-read -r pid <"${1:-$PGDATA}/postmaster.pid" || exit 3
-case $pid in ''|*[!0-9]*) echo "postmaster.pid names no process"; exit 3 ;; esac
+_INTERRUPT_SH = (
+    RUNS_IN_PART
+    + r"""
+data=${1:-$PGDATA}
+read -r pid <"$data/postmaster.pid" || exit 3
+runs_in "$pid" "$data" || { echo "postmaster.pid names no server of $data"; exit 3; }
 [ -n "$2" ] || { kill -INT "$pid"; exit; }
 (sleep "$2"; kill -INT "$pid") </dev/null >/dev/null 2>&1 &
 """
+)
 _EARLY_SECONDS = 3  # for Podman to note that it stops the container: if it ended before, its policy would restart it
 _LOOK_SECONDS = 5.0
 # What a container of ours has in common with the server's, so that what it can start the server can.

@@ -16,6 +16,7 @@ from ..._judge.hba import broken, describe
 from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds
 from ..._model.facts import Facts, ServerFacts
+from ..._model.identity import sentence
 from ..procedure import Change
 from .probe import REFUSED, Probe, advice
 
@@ -32,6 +33,7 @@ ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "directory_in_use", "unknow
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
 STARTABLE = ("stopped", "killed")
+WHICH = "Find out which one is meant: compare data_directory and the login_ options with the server that answers."
 _UNREAD = {"readable": True, "crc_ok": None, "written_at": None, "checkpoint_readable": None, "message": None}
 
 
@@ -100,6 +102,11 @@ def decide(reading: Reading, wanted: Wanted) -> Plan:
     found, answer = state_of(reading)
     if wanted.state != STOPPED and (found != DOWN or reading.obstacle):
         _refuse_two(reading, wanted)
+    another = reading.facts["another_server"]
+    if another is not None and not _as_wanted(found, wanted.state):
+        raise RefusedError(
+            "%s refused: %s" % (VERBS[wanted.state], sentence(another)), WHICH, details=_details(reading)
+        )
     if reading.obstacle and not _as_wanted(found, wanted.state):
         raise RefusedError("%s refused: %s" % (VERBS[wanted.state], reading.obstacle))
     if found == UNRESPONSIVE:

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 from ..._core.deadline import Deadline
-from ..._core.errors import DeadlineError, OncallError, RefusedError, SessionError, TargetError, UnprovenError
+from ..._core.errors import (
+    AnotherServerError,
+    DeadlineError,
+    OncallError,
+    RefusedError,
+    SessionError,
+    TargetError,
+    UnprovenError,
+)
 from ..._core.interrupt import held_back
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
@@ -317,7 +325,7 @@ class Moving:
             row = self.target.session.query(STARTED, Deadline(_ASK_SECONDS))[0]
             seen.started_at, seen.ready = row["started_at"], row["started_at"] != before
             return seen
-        except (SessionError, TargetError, DeadlineError) as error:
+        except (SessionError, TargetError, DeadlineError, AnotherServerError) as error:
             seen.error = str(error)
         now = time.monotonic()
         with contextlib.suppress(OncallError):

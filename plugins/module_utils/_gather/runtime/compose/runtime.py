@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ...._core.deadline import Deadline
-from ...._core.errors import TargetError
+from ...._core.errors import DownError, TargetError
 from ...._core.side_by_side import side_by_side
 from ...client import note, place
 from ...wire import wire as _wire
@@ -29,7 +29,7 @@ from .engine import Engine, connect
 from .project import Inspection, View, container_name, find
 
 if TYPE_CHECKING:
-    from ...._model.facts import DataDirectory, DirectoryUser, Disk, LogEntry, ServerFacts, WireAnswer
+    from ...._model.facts import AnotherServer, DataDirectory, DirectoryUser, Disk, LogEntry, ServerFacts, WireAnswer
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
@@ -348,15 +348,14 @@ class ComposeRuntime:
     ) -> Completed:
         view = self._view(deadline)
         if view.server is None:
-            raise TargetError(
+            raise DownError(
                 "Service %s of project %s has no container to run %s in"
                 % (self.service, self.project, posixpath.basename(argv[0]))
             )
         state = view.server["State"]["Status"]
         if state != "running":
-            raise TargetError(
-                "Container %s is %s: nothing can run beside the server" % (container_name(view.server), state)
-            )
+            error = DownError if state in ("created", "exited", "dead") else TargetError
+            raise error("Container %s is %s: nothing can run beside the server" % (container_name(view.server), state))
         for user in self.users(view, view.server, deadline):
             try:
                 return view.engine.run(view.server["Id"], argv, deadline, stdin, environment, user)
@@ -382,6 +381,9 @@ class ComposeRuntime:
         row = _containers.postmaster(_containers.rows(top))
         if row is not None and row["uid"].isdigit():
             yield row["uid"]
+
+    def in_its_place(self, deadline: Deadline) -> Optional[AnotherServer]:
+        return None  # its network is its own
 
     def session_settings(self) -> Dict[str, Any]:
         view = self._view(Deadline(self._connect_timeout_seconds))

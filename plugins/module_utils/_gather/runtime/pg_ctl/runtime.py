@@ -34,10 +34,11 @@ from .. import processes as _processes
 from ..base import Client, ClientOption, Completed
 from ..here import HereClient
 from ..unseen import unseen
+from . import place
 
 if TYPE_CHECKING:
     from ...._core.deadline import Deadline
-    from ...._model.facts import DataDirectory, Listening, LogEntry, ServerFacts, WireAnswer
+    from ...._model.facts import AnotherServer, DataDirectory, Listening, LogEntry, ServerFacts, WireAnswer
 
 _LOG_BYTES = 262144
 _MARGIN_SECONDS = 0.25  # a probe's answer must be back before the step's deadline
@@ -321,6 +322,25 @@ class PgCtlRuntime:
         with contextlib.suppress(KeyError):
             own["HOME"] = pwd.getpwuid(uid).pw_dir
         return _run(argv, deadline, stdin, {**own, **(environment or {})}, identity)
+
+    def in_its_place(self, deadline: Deadline) -> Optional[AnotherServer]:
+        if _processes.of_directory(self.directory):
+            return None
+        look = self._ground(deadline)
+        wanted = place.wanted(look["settings"], self._login.get("port"), self._login.get("unix_socket"))
+        holder = next(place.holders(wanted, self.directory), None) if wanted is not None else None
+        if wanted is None or holder is None:
+            return None
+        return {
+            "where": "port %d of this host (pid %d)" % (wanted.port, holder.pid),
+            "answers": holder.identity,
+            "expected": {
+                "data_directory": self.directory,
+                "system_identifier": look["system_identifier"],
+                "port": wanted.port,
+                "started_at": None,
+            },
+        }
 
     def forget(self) -> None:
         """Look anew from now on: something was changed."""
