@@ -21,6 +21,11 @@ description:
     three seconds.
   - The health check of a container is run at once instead of waiting for its interval.
   - One that fails to come back fails the task, after all the others have been started again.
+  - It is done by a process of its own, which runs to completion even when its controller, its terminal or its SSH
+    connection goes away. With O(state=restarted) the clients to stop are written down first, in C(~/.oncall) on the
+    host where it runs. When that process was killed, the next restart starts those that are still stopped, unless
+    someone else has started them since; until then M(oncall.postgresql.triage) names them.
+  - Only one restart of the same project runs at a time.
   - With O(runtime=pg_ctl) and O(runtime=remote) there is nothing to stop or to start. O(state=started) still waits for
     O(clients[].health_url) and O(clients[].application_name); the other states are refused.
 author:
@@ -40,7 +45,8 @@ options:
     description:
       - V(stopped) ends every container of the services that runs.
       - V(started) starts every existing container of the services that does not run, and waits for all of them.
-      - V(restarted) stops those that run and starts the same ones again; a replica that did not run is left alone.
+      - V(restarted) stops those that run and starts the same ones again; a replica that did not run is left alone,
+        unless a restart that was killed has left it stopped.
     type: str
     choices: [started, stopped, restarted]
     required: true
@@ -65,6 +71,7 @@ options:
     type: float
     default: 60
 seealso:
+  - module: oncall.postgresql.triage
   - module: oncall.postgresql.network_info
   - module: oncall.postgresql.connections_info
 """
@@ -214,12 +221,12 @@ sqlstate:
   type: str
 """
 
-from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.surviving import Surviving
 from ..module_utils._procedures.clients.run import OPTIONS, Clients
 
-WORK = Changing(TARGET + OPTIONS, Clients())
+WORK = Surviving(TARGET + OPTIONS, Clients())
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ description:
     its terminal or its SSH connection goes away. A first Ctrl-C (or SIGTERM, SIGHUP) aborts the restart at the next
     safe point, and the clients are started at once.
   - The clients to stop are written down first, in C(~/.oncall) on the host where it runs, with mode 0600. When that
-    process was killed, the next run starts those that are still stopped, unless someone else has
-    started them since.
+    process was killed, the next run starts those that are still stopped, unless someone else has started them since;
+    until then M(oncall.postgresql.triage) names them.
   - Only one restart of the same project runs at a time.
   - With O(runtime=pg_ctl), or without O(clients), only the server is restarted. With O(runtime=remote) it is refused.
 author:

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -87,11 +88,21 @@ def everything(stack: Stack) -> dict[str, Any]:
 class Engine:
     """A way to the engine that is closed for good once ``last`` was asked ``times`` times: ``docker_host``.
 
-    A real socket before a real engine. ``tcp``: at a port of this host instead of a Unix socket.
+    A real socket before a real engine. ``tcp``: at a port of this host instead of a Unix socket. ``silent_seconds``:
+    it is not closed then, but says and hears nothing for so long; ``whole``: on all its connections.
     """
 
-    def __init__(self, directory: Path, last: str = "", times: int = 1, tcp: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        last: str = "",
+        times: int = 1,
+        tcp: bool = False,
+        silent_seconds: float = 0,
+        whole: bool = True,
+    ) -> None:
         self._last, self._left, self._open = last.encode(), times, True
+        self._silent_seconds, self._whole, self._silent_until = silent_seconds, whole, 0.0
         self._sockets: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
         if tcp:
@@ -141,9 +152,13 @@ class Engine:
                     break
                 if asking and self._last and self._last in data.split(b"\r\n", 1)[0]:
                     self._left -= 1
-                    if self._left < 0:
+                    if self._left < 0 and not self._silent_seconds:
                         self.cut()
                         return
+                    if self._left == -1:
+                        self._silent_until = time.monotonic() + self._silent_seconds * self._whole
+                        time.sleep(self._silent_seconds)
+                time.sleep(max(0.0, self._silent_until - time.monotonic()))
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 

@@ -235,7 +235,8 @@ def test_engine_that_goes_away_half_way(stack: Stack) -> None:
     """What was stopped by then is told, and started by running it again."""
     one, two = stack.names("api")
     with Engine(stack.work, "/start", 0) as engine:
-        result = module(stack, "clients", state="restarted", docker_host=engine.docker_host, health_timeout_seconds=5)
+        options: dict[str, Any] = {"docker_host": engine.docker_host, "deadline_seconds": 3}
+        result = module(stack, "clients", state="restarted", health_timeout_seconds=5, **options)
     assert result["failed"] and sorted(result["stopped"]) == [one, two] and result["started"] == []
     assert one in result["msg"] and engine.docker_host in result["msg"]
     assert not stack.inspect(one)["State"]["Running"]

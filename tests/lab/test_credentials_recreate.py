@@ -201,7 +201,9 @@ def test_a_deaf_client_is_not_killed(project: Project) -> None:
     process.wait(60)
     assert result["failed"] and "did not stop within 3 s of its stop signal" in result["msg"], result["msg"]
     name = project.name("api")
-    assert "%s was asked to stop and WILL STOP LATER: docker start %s" % (name, name) in result["msg"], result["msg"]
+    assert "%s got its stop signal and WILL STOP LATER. When it has: docker start %s" % (name, name) in result["msg"], (
+        result["msg"]
+    )
     now = project.inspect(name)
     assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert now["State"]["Status"] == "running"

@@ -19,11 +19,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.note import path
+
 from .driving import LIGHT, Engine, module
 from .images import image
 from .stack import Stack, docker, wait_for
 
-MODULE = "ansible_collections.oncall.postgresql.plugins.modules.graceful_restart"
+MODULES = "ansible_collections.oncall.postgresql.plugins.modules."
 # Takes a moment to end, as a program does that finishes its work first.
 DRAINS = """
 import signal, sys, time
@@ -57,8 +59,7 @@ def healthy_before(stack: Stack) -> Iterator[None]:
 
 def note(stack: Stack) -> Path:
     """Where the restart writes down whom it stops."""
-    (lock,) = (Path.home() / ".oncall").glob("restart-%s-*.json.lock" % stack.project)
-    return lock.with_suffix("")
+    return Path(path(None, stack.project))
 
 
 def noted(stack: Stack) -> list[str]:
@@ -80,11 +81,11 @@ def states(stack: Stack) -> dict[str, str]:
 class Restart:
     """The module in a process group of its own, as Ansible starts it on a host."""
 
-    def __init__(self, stack: Stack, **options: Any) -> None:
+    def __init__(self, stack: Stack, name: str = "graceful_restart", **options: Any) -> None:
         self.stack = stack
         asked = json.dumps({"ANSIBLE_MODULE_ARGS": {**stack.target(), **options}})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", MODULE],
+            [sys.executable, "-m", MODULES + name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,8 +99,8 @@ class Restart:
 
     def worker(self) -> int:
         """The process that does it."""
-        path = Path("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid))
-        return int(wait_for(lambda: path.read_text().split(), every=0.01)[0])
+        children = Path("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid))
+        return int(wait_for(lambda: children.read_text().split(), every=0.01)[0])
 
     def begun(self) -> None:
         """Somebody is being stopped."""
@@ -158,6 +159,39 @@ def test_cut_off_at_a_random_moment(stack: Stack, number: signal.Signals) -> Non
         assert result["state"] in ("running", "stopped") and len(result["clients"]) == 2, (seed, result)
     assert states(stack) == {"api": "running", "worker": "running"}, "seed %d" % seed
     assert stack.state()["Running"] and noted(stack) == [], "seed %d" % seed
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.3, 0.7, 1.2])
+def test_a_restart_of_the_clients_survives_its_controller(stack: Stack, moment: float) -> None:
+    restart = Restart(stack, "clients", state="restarted")
+    restart.begun()
+    worker = restart.worker()
+    time.sleep(moment)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(restart.process.pid, signal.SIGKILL)
+    restart.over(worker)
+    assert states(stack) == {"api": "running", "worker": "running"} and noted(stack) == []
+
+
+def test_clients_left_by_a_killed_restart_are_named_and_started_by_the_next(stack: Stack) -> None:
+    """Worker and controller are killed; and only the worker, when the controller puts all back."""
+    restart = Restart(stack, "clients", state="restarted")
+    restart.begun()
+    wait_for(lambda: states(stack)["api"] == "exited", every=0.01)
+    worker, api = restart.worker(), stack.name("api")
+    os.killpg(restart.process.pid, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+    restart.over(worker)
+    found = read_aloud(stack)
+    assert found and found["severity"] == "critical" and "clients state=restarted of " in found["summary"], found
+    assert any(line.endswith(": docker start %s" % api) for line in found["evidence"]), found
+    restart = Restart(stack, "clients", state="restarted")
+    restart.begun()
+    os.kill(restart.worker(), signal.SIGKILL)
+    result = restart.result()
+    assert result["failed"] and "The restart was killed (SIGKILL) before it was finished" in result["msg"], result
+    assert states(stack) == {"api": "running", "worker": "running"} and noted(stack) == [], result["msg"]
+    assert read_aloud(stack) is None
 
 
 @pytest.mark.parametrize("moment", [0.2, 1.5])
@@ -243,7 +277,35 @@ def test_an_engine_that_is_gone_at_the_end_leaves_them_named(stack: Stack) -> No
             docker_host=engine.docker_host,
             clients=[stack.target()["clients"][0]],
             health_timeout_seconds=3,
+            deadline_seconds=3,
         )
     assert result["failed"] and result["msg"].endswith("%s is STILL STOPPED: docker start %s" % (api, api)), result[
         "msg"
     ]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the engine", "the one request"])
+def test_an_engine_that_is_silent_for_25_s_at_the_end_is_asked_again(stack: Stack, whole: bool) -> None:
+    api = stack.name("api")
+    start = "/containers/%s/start" % stack.inspect(api)["Id"]
+    with Engine(stack.work, start, 0, silent_seconds=25, whole=whole) as engine:
+        result = module(
+            stack,
+            "graceful_restart",
+            docker_host=engine.docker_host,
+            clients=[stack.target()["clients"][0]],
+            health_timeout_seconds=8,
+        )
+    assert stack.inspect(api)["State"]["Running"] and not result["failed"], result
+
+
+def test_an_engine_that_stays_silent_leaves_them_named(stack: Stack) -> None:
+    api = stack.name("api")
+    start, begin = "/containers/%s/start" % stack.inspect(api)["Id"], time.monotonic()
+    with Engine(stack.work, start, 0, silent_seconds=600) as engine:
+        options: dict[str, Any] = {"docker_host": engine.docker_host, "clients": [stack.target()["clients"][0]]}
+        result = module(stack, "graceful_restart", health_timeout_seconds=3, deadline_seconds=4, **options)
+        left = json.loads(Path(path(engine.docker_host, stack.project)).read_text())["clients"]
+    assert result["failed"] and result["msg"].endswith("%s is STILL STOPPED: docker start %s" % (api, api)), result
+    assert "did not answer in time" in result["msg"] and time.monotonic() - begin < 90
+    assert [one["name"] for one in left] == [api]

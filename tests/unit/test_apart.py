@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.apart import LostError, apart
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import UnprovenError
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.interrupt import Interrupted, collected
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart.note import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.note import (
     alone,
     wait_for_others,
 )

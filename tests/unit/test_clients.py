@@ -15,14 +15,19 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     UnprovenError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.health import page_command, read_page
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note, Noted
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.plan import (
     Order,
     Plan,
     Seen,
     decide,
     last_words,
+    left_stopped,
+    notes,
     proved,
     records,
+    recovery,
+    still_true,
     untouched,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.containers import health_command
@@ -184,3 +189,37 @@ def test_page_command() -> None:
     ]
     assert page_command("https://localhost/", 2) is None
     assert page_command("http://localhost:x/", 2) is None
+
+
+API1, API2 = Noted("api", "api-1", "t1", "t0", True), Noted("api", "api-2", "t1", "t0", True)
+LEFT = [
+    Seen("web", "web-1", "running", "t1"),
+    Seen("api", "api-1", "running", "t1"),
+    Seen("api", "api-2", "exited", "t1", "t2"),
+]
+
+
+def test_a_restart_starts_whom_an_earlier_one_has_left_stopped() -> None:
+    note = Note("", "", (API1, API2, Noted("gone", "gone-1", "t1", "t0", True), Noted("web", "web-1", "t1", "t0")))
+    left = left_stopped(note, LEFT)
+    order = decide(LEFT, DECLARED, "restarted", ["api"], left=left)
+    assert order == Order((("api-1",),), (("api-1", "api-2"),), (("api-1", "api-2"),))
+    assert [(one.name, one.asked) for one in notes(still_true(note, LEFT), LEFT, order)] == [
+        ("api-1", False),
+        ("api-2", True),
+        ("gone-1", True),  # of a service that cannot be seen from here: still named
+    ]
+
+
+def test_after_the_worker_was_killed_only_those_that_it_asked_are_started() -> None:
+    note = Note("", "", (API1, API2))
+    order = decide(LEFT, ["web", "api"], "restarted", left=left_stopped(note, LEFT))
+    made = recovery(Plan("restarted", order, records(LEFT, order)), note, LEFT, "SIGKILL")
+    assert made.order == Order((), (("api-1", "api-2"),), (("api-1", "api-2"),)) and made.ending == ("api-1",)
+    rows = untouched(made.records)
+    rows["api-1"].update(asked=True)
+    rows["api-2"].update(started=True, after="running")
+    with pytest.raises(UnprovenError) as raised:
+        proved(made, rows, 1.0)
+    assert "The restart was killed (SIGKILL) before it was finished. The clients are running" in str(raised.value)
+    assert raised.value.hint == "api-1 got its stop signal and WILL STOP LATER. When it has: docker start api-1"

@@ -16,16 +16,21 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     UnprovenError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note, Noted
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.plan import Order, Seen, untouched
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.plan import (
+    Order,
+    Seen,
+    left_stopped,
+    moved_meanwhile,
+    owed,
+    untouched,
+    up_to_date,
+)
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart.plan import (
     Done,
     Plan,
     State,
     concluded,
     decide,
-    left_stopped,
-    moved_meanwhile,
-    owed,
     recovery,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.plan import Wanted
@@ -217,10 +222,15 @@ def test_what_the_server_said_comes_before_the_clients() -> None:
 
 def test_a_plan_that_others_have_overtaken() -> None:
     made = plan(WEB, API)
-    assert moved_meanwhile(made, [WEB, API]) == []
-    assert moved_meanwhile(made, [WEB, Seen("api", "api-1", "running", "t5", "t4")]) == ["api-1"]
-    assert moved_meanwhile(made, [Seen("web", "web-1", "exited", "t1", "t5"), API]) == ["web-1"]
-    assert moved_meanwhile(made, [API]) == ["web-1"]
+    assert moved_meanwhile(made.notes, made.records, [WEB, API]) == []
+    anew = [WEB, Seen("api", "api-1", "running", "t5", "t4")]
+    assert moved_meanwhile(made.notes, made.records, anew) == []
+    assert [(one.name, one.started_at) for one in up_to_date(made.notes, anew)] == [("web-1", "t1"), ("api-1", "t5")]
+    left = plan(WEB, AWAY, note=NOTE)
+    since = Seen("api", "api-2", "exited", "t5", "t6")
+    assert moved_meanwhile(left.notes, left.records, [WEB, since]) == ["api-2"], "started and stopped by someone"
+    assert moved_meanwhile(made.notes, made.records, [Seen("web", "web-1", "exited", "t1", "t5"), API]) == ["web-1"]
+    assert moved_meanwhile(made.notes, made.records, [API]) == ["web-1"]
 
 
 def test_after_a_kill_a_server_that_is_down_is_started() -> None:

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import note
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note, Noted
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart.note import Writer
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.note import Writer
 
 WEB, API = Noted("web", "web-1", "t1", "t0"), Noted("api", "api-1", "t1", None)
 

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The note of a restart in progress: whom it stops, when and why. It outlives whoever wrote it."""
+"""The note of a restart in progress: whom it stops, when and why. It outlives whoever wrote it.
+
+And what is said of those who are not back: the same words wherever it is said.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +40,16 @@ class Note:
     written_at: str = ""  # UTC, ISO 8601
     why: str = ""
     clients: Tuple[Noted, ...] = ()
+
+
+def still_stopped(name: str, engine: str) -> str:
+    """``engine``: its command, docker or podman."""
+    return "%s is STILL STOPPED: %s start %s" % (name, engine, name)
+
+
+def may_be_stopped(name: str, engine: str) -> str:
+    return "%s may be STILL STOPPED: %s start %s" % (name, engine, name)
+
+
+def stops_later(name: str, engine: str) -> str:
+    return "%s got its stop signal and WILL STOP LATER. When it has: %s start %s" % (name, engine, name)

@@ -15,6 +15,7 @@ from ..._core.errors import DeadlineError, OncallError
 from ..._core.interrupt import Interrupted, Requests
 from ..._core.side_by_side import side_by_side
 from ..._core.wait import wait_for
+from ..._gather.runtime.compose.api import EngineError
 from ..._model.note import LIVE
 from .back import Back, Waiter
 from .plan import Groups, Order, Record, Seen, flat
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 5  # for the engine's answer after a step's own time is up
 _AGAIN_SECONDS = 0.5
+_LEAST_ATTEMPTS = 3  # to start a client that was stopped, however little patience was asked for
 
 
 def look(containers: Sequence[Container], deadline: Deadline) -> Sequence[Seen]:
@@ -56,6 +58,7 @@ class Moving:
         self._since: Dict[str, Optional[str]] = {}  # the server's time when they were started
         self._began: Dict[str, float] = {}
         self._left_to_end, self._patient = False, True
+        self._stubborn = max(patience_seconds, _LEAST_ATTEMPTS * target.deadline_seconds)  # until they are started
 
     # --- down --------------------------------------------------------------------------------------------------------
 
@@ -120,7 +123,7 @@ class Moving:
             deadline = Deadline(self._patience)
             side_by_side(
                 {name: functools.partial(self._see_end, name, deadline) for name in late},
-                Deadline(self._patience + _MARGIN_SECONDS),
+                Deadline(self._patience + self._target.deadline_seconds + _MARGIN_SECONDS),
             )
             ended = [name for name in late if self.rows[name]["stopped"]]
             self._start(ended)
@@ -143,35 +146,34 @@ class Moving:
         wait_for(lambda: self._ended(name), bool, deadline.left(), 0.1)
 
     def _start(self, names: Sequence[str]) -> None:
-        """Side by side; an engine that says nothing for a while is asked again until the patience is over."""
+        """Side by side; an engine that says nothing for a while, or refuses, is asked again."""
         clock = self._waiter.clock() if names else None
         self._since.update(dict.fromkeys(names, clock))
-        deadline = Deadline(self._patience)
+        deadline = Deadline(self._stubborn)
         outcome = side_by_side(
             {name: functools.partial(self._start_one, name, deadline) for name in names},
-            Deadline(self._patience + 2 * self._target.deadline_seconds + _MARGIN_SECONDS),
+            Deadline(self._stubborn + self._target.deadline_seconds + _MARGIN_SECONDS),
         )
         self._note(outcome.errors)
 
     def _start_one(self, name: str, deadline: Deadline) -> None:
         container, row = self._containers[name], self.rows[name]
-        self._began[name] = time.monotonic()
+        refusals = 0
         while True:
+            self._began[name] = time.monotonic()
             try:
                 container.start(Deadline(self._target.deadline_seconds))
                 break
-            except OncallError:
-                if deadline.passed() or self._is_down(container):  # the engine answers, and does not want to
+            except EngineError as error:
+                refusals += error.status >= 400
+                if refusals == _LEAST_ATTEMPTS or deadline.passed():
                     raise
-                time.sleep(_AGAIN_SECONDS)
+            except OncallError:
+                if deadline.passed():
+                    raise
+            time.sleep(_AGAIN_SECONDS)
         row.update(started=True, after="running", error=None)
         self._running(name)
-
-    def _is_down(self, container: Container) -> bool:
-        try:
-            return container.look(Deadline(self._target.deadline_seconds)).state not in LIVE
-        except OncallError:
-            return False
 
     def _glance(self, name: str) -> None:
         """At one that was not waited for."""

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import OptionsError, RefusedError, UnprovenError
-from ..._model.note import LIVE
+from ..._model.note import LIVE, Note, Noted, still_stopped, stops_later
 from ..procedure import Change
 
 STOPPED, STARTED, RESTARTED = "stopped", "started", "restarted"
@@ -54,6 +54,10 @@ class Plan:
     here: Tuple[str, ...] = ()
     grace_seconds: float = 30
     health_timeout_seconds: float = 60
+    where: str = ""  # of the note, and what is written there; empty where nobody is stopped to be started again
+    notes: Tuple[Noted, ...] = ()
+    ending: Tuple[str, ...] = ()  # whom a run that was killed has asked to stop, and who has not ended yet
+    killed: Optional[str] = None  # how that run was ended: whom it had stopped is started, nothing else is done
 
     @property
     def empty(self) -> bool:
@@ -71,8 +75,10 @@ def decide(
     containers: Optional[Sequence[str]] = None,
     server: Optional[str] = None,
     engine: str = "docker",
+    left: Sequence[str] = (),
 ) -> Order:
-    """For ``state``. Services stop in the order given and start in the reverse one.
+    """For ``state``. Services stop in the order given and start in the reverse one; who was ``left`` stopped by a
+    restart that did not finish is started by the next one.
 
     Raises OptionsError for names that do not exist, RefusedError where a container cannot be brought to ``state``.
     """
@@ -103,7 +109,8 @@ def decide(
         return Order(stop=live, engine=engine)
     if state == STARTED:
         return Order(start=down[::-1], wait=grouped(wanted, mine)[::-1], engine=engine)
-    return Order(stop=live, start=live[::-1], wait=live[::-1], engine=engine)
+    up = grouped(wanted, [one for one in mine if one.state in LIVE or one.name in left])[::-1]
+    return Order(stop=live, start=up, wait=up, engine=engine)
 
 
 def chosen(declared: Sequence[str], services: Optional[Sequence[str]]) -> List[str]:
@@ -141,6 +148,89 @@ def grouped(services: Sequence[str], mine: Sequence[Seen]) -> Groups:
 
 def flat(groups: Groups) -> List[str]:
     return [name for group in groups for name in group]
+
+
+# --- the note of whom a restart stops --------------------------------------------------------------------------------
+
+
+def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:
+    """Who is down because of the run that wrote the note."""
+    now = {one.name: one for one in seen}
+    return [
+        one.name
+        for one, it in ((one, now.get(one.name)) for one in note.clients)
+        if it is not None and one.left_stopped(it.state, it.started_at, it.finished_at)
+    ]
+
+
+def still_ending(note: Note, seen: Sequence[Seen]) -> List[str]:
+    """Whom the run that wrote the note has asked to stop, and who has neither ended nor been started since."""
+    now = {one.name: one for one in seen}
+    return [
+        one.name
+        for one, it in ((one, now.get(one.name)) for one in note.clients)
+        if it is not None and one.still_ending(it.state, it.started_at)
+    ]
+
+
+def still_true(note: Note, seen: Sequence[Seen]) -> Tuple[Noted, ...]:
+    """What is still owed to clients by the run that wrote the note; also to those that cannot be seen from here."""
+    owing, services = {*left_stopped(note, seen), *still_ending(note, seen)}, {one.service for one in seen}
+    return tuple(one for one in note.clients if one.name in owing or (one.asked and one.service not in services))
+
+
+def notes(former: Sequence[Noted], seen: Sequence[Seen], order: Order) -> Tuple[Noted, ...]:
+    """What is written down before ``order``: what a former run owes, and whom this one stops."""
+    stop = flat(order.stop)
+    mine = {one.name: Noted(one.service, one.name, one.started_at, one.finished_at) for one in seen if one.name in stop}
+    return tuple({**{one.name: one for one in former}, **mine}.values())
+
+
+def moved_meanwhile(noted: Sequence[Noted], records: Iterable[Record], seen: Sequence[Seen]) -> List[str]:
+    """Clients that someone else has started or stopped since the plan was made; to start one anew is neither."""
+    now = {one.name: one for one in seen}
+    before = {row["name"]: row["before"] in LIVE for row in records}
+    return [
+        one.name
+        for one in noted
+        if one.name in before
+        and (
+            one.name not in now
+            or (now[one.name].state in LIVE) != before[one.name]
+            or not (before[one.name] or now[one.name].started_at == one.started_at)
+        )
+    ]
+
+
+def up_to_date(noted: Sequence[Noted], seen: Sequence[Seen]) -> Tuple[Noted, ...]:
+    """With the times of now: a client without a connection slot may start again and again."""
+    now = {one.name: one for one in seen if one.state in LIVE}
+    return tuple(
+        replace(one, started_at=now[one.name].started_at, finished_at=now[one.name].finished_at)
+        if one.name in now and not one.asked
+        else one
+        for one in noted
+    )
+
+
+def owed(order: Order, rows: Dict[str, Record]) -> List[str]:
+    """Who has been asked to stop, or was left stopped, and does not run for good."""
+    return [
+        name
+        for name in flat(order.start)
+        if rows[name]["after"] not in LIVE or (rows[name]["asked"] and not rows[name]["stopped"])
+    ]
+
+
+def recovery(plan: Plan, note: Note, seen: Sequence[Seen], how: str) -> Plan:
+    """After the process that carried ``plan`` out was killed: those that it had asked to stop are started."""
+    mine = [row["name"] for row in plan.records]
+    ending = [name for name in still_ending(note, seen) if name in mine]
+    wanted = [*ending, *(name for name in left_stopped(note, seen) if name in mine)]
+    groups = (tuple(name for name in group if name in wanted) for group in plan.order.start)
+    start = tuple(group for group in groups if group)
+    order = Order((), start, start, plan.order.engine)
+    return replace(plan, order=order, notes=still_true(note, seen), ending=tuple(ending), killed=how)
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------
@@ -214,9 +304,12 @@ def proved(plan: Plan, rows: Mapping[str, Record], seconds: float, interrupted: 
     """
     done = change(plan.order, rows, seconds)
     problems = ["%s: %s" % (row["service"] if plan.here else row["name"], row["error"]) for row in failed(rows)]
-    if not problems and not interrupted:
+    if not problems and not interrupted and not plan.killed:
         return done
     text = "Not every client is %s: %s" % ("connected" if plan.here else plan.state, "; ".join(problems))
+    if plan.killed:
+        text = killed(plan.killed)
+        text += ". Clients: %s" % "; ".join(problems) if problems else ". The clients are running"
     if interrupted:
         text = "Interrupted (%s)%s" % (interrupted, ": %s" % "; ".join(problems) if problems else "")
         if plan.order.start:
@@ -231,6 +324,10 @@ def proved(plan: Plan, rows: Mapping[str, Record], seconds: float, interrupted: 
     )
 
 
+def killed(how: str) -> str:
+    return "The restart was killed (%s) before it was finished" % how
+
+
 def failed(rows: Mapping[str, Record]) -> List[Record]:
     return [row for row in rows.values() if row["error"]]
 
@@ -242,8 +339,7 @@ def last_words(order: Order, rows: Mapping[str, Record]) -> List[str]:
         row = rows[name]
         if row["after"] in LIVE:
             if row["asked"] and not row["stopped"]:
-                text = "%s got its stop signal and WILL STOP LATER. When it has: %s start %s"
-                found.append(text % (name, order.engine, name))
+                found.append(stops_later(name, order.engine))
         elif row["asked"] or row["stopped"] or row["before"] not in LIVE:
-            found.append("%s is STILL STOPPED: %s start %s" % (name, order.engine, name))
+            found.append(still_stopped(name, order.engine))
     return found

@@ -7,18 +7,40 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ContextManager, Dict, Optional, Tuple
 
 from ..._core.deadline import Deadline
-from ..._core.errors import RefusedError
+from ..._core.errors import OncallError, RefusedError, UnprovenError
 from ..._core.interrupt import Interrupted, collected
 from ..._core.spec import Spec
+from ..._gather.client import note as note_
+from ..._model.note import Note
 from ..drive.choose import drive_of, engine_of
 from ..procedure import Change, Options
+from .away import not_recovered, noted
 from .back import Waiter
 from .moving import Moving, look
-from .plan import HERE, STARTED, Order, Plan, Record, Seen, chosen, decide, proved, record, records, untouched
+from .note import wait_for_others
+from .plan import (
+    HERE,
+    RESTARTED,
+    STARTED,
+    Order,
+    Plan,
+    Record,
+    Seen,
+    chosen,
+    decide,
+    left_stopped,
+    notes,
+    proved,
+    record,
+    records,
+    recovery,
+    still_true,
+    untouched,
+)
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
@@ -46,7 +68,9 @@ class State:
     runtime: str
     declared: Tuple[str, ...]
     seen: Optional[Tuple[Seen, ...]]
-    engine: str
+    engine: str = "docker"
+    note: Note = field(default_factory=Note)  # of a restart that has not finished
+    where: str = ""  # its path; empty where nobody is stopped to be started again
 
 
 @dataclass(frozen=True)
@@ -58,10 +82,17 @@ class Done:
 
 class Clients:
     def read(self, target: Target, options: Options) -> State:
-        deadline = Deadline(target.deadline_seconds)
+        deadline, declared = Deadline(target.deadline_seconds), tuple(option.service for option in target.clients)
         containers = drive_of(target).containers(deadline)
-        seen = None if containers is None else tuple(look(containers, deadline))
-        return State(target.runtime.name, tuple(option.service for option in target.clients), seen, engine_of(target))
+        if containers is None:
+            return State(target.runtime.name, declared, None)
+        where = (target.runtime.note_path or "") if options["state"] == RESTARTED else ""
+        if where:
+            wait_for_others(where, target.deadline_seconds)
+        seen = tuple(look(containers, Deadline(target.deadline_seconds)))
+        return State(
+            target.runtime.name, declared, seen, engine_of(target), note_.read(where) if where else Note(), where
+        )
 
     def plan(self, state: State, options: Options) -> Plan:
         patience = float(options["grace_seconds"]), float(options["health_timeout_seconds"])
@@ -82,23 +113,23 @@ class Clients:
             options["containers"],
             options["service"],
             state.engine,
+            left_stopped(state.note, state.seen),
         )
         wanted = chosen(state.declared, options["services"])
         named = options["containers"]
         mine = [one for one in state.seen if one.service in wanted and (named is None or one.name in named)]
-        return Plan(options["state"], order, records(mine, order), (), *patience)
+        to_be_noted = notes(still_true(state.note, state.seen), state.seen, order)
+        return Plan(options["state"], order, records(mine, order), (), *patience, state.where, to_be_noted)
 
     def apply(self, target: Target, plan: Plan) -> Done:
         """Whoever was stopped to be restarted is started again, also when this is interrupted."""
         began = time.monotonic()
         if plan.here:
             return Done(_wait_here(target, plan), round(time.monotonic() - began, 3))
-        containers = drive_of(target).containers(Deadline(target.deadline_seconds)) or []
         rows = untouched(plan.records)
-        moving = Moving(
-            target, {one.name: one for one in containers}, rows, plan.grace_seconds, plan.health_timeout_seconds
-        )
-        with collected() as requests:
+        for name in plan.ending:
+            rows[name]["asked"] = True
+        with _moving(target, plan, rows) as moving, collected() as requests:
             try:
                 with contextlib.suppress(Interrupted), requests.heeded():
                     moving.stop(plan.order.stop)
@@ -108,6 +139,28 @@ class Clients:
 
     def prove(self, target: Target, plan: Plan, done: Done) -> Change:
         return proved(plan, done.rows, done.seconds, done.interrupted)
+
+    def recover(self, target: Target, options: Options, how: str) -> Change:
+        """The process that did it was killed: whoever it had stopped to be restarted is started."""
+        if options["state"] != RESTARTED:
+            raise UnprovenError("The process was killed (%s) before it was finished" % how, "Run it again.")
+        try:
+            state = self.read(target, options)
+            plan = recovery(self.plan(state, options), state.note, state.seen or (), how)
+            return self.prove(target, plan, self.apply(target, plan))
+        except UnprovenError:
+            raise
+        except OncallError as error:
+            not_recovered(target, how, error)
+
+
+def _moving(target: Target, plan: Plan, rows: Dict[str, Record]) -> ContextManager[Moving]:
+    patience = plan.grace_seconds, plan.health_timeout_seconds
+    if plan.where:
+        why = "clients state=%s of %s" % (plan.state, target.host)
+        return noted(target, plan.where, why, plan.notes, plan.order, rows, *patience)
+    containers = drive_of(target).containers(Deadline(target.deadline_seconds)) or []
+    return contextlib.nullcontext(Moving(target, {one.name: one for one in containers}, rows, *patience))
 
 
 def _wait_here(target: Target, plan: Plan) -> Dict[str, Record]:

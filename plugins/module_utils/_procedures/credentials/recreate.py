@@ -9,6 +9,7 @@ where it is sure to make the same container again, but for its passwords.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -22,6 +23,7 @@ from ..._core.text import names as listed
 from ..._gather.client.settings import resolve_login
 from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.project import container_name
+from ..._model.note import may_be_stopped, still_stopped, stops_later
 from ..drive import engine as drive
 from .compose_cli import ask, carry_out, compose_command
 from .same import Described, changed_since, configuration, differing, environment, with_passwords_of
@@ -124,28 +126,33 @@ class Recreation:
     def bring_back(self, services: Sequence[str], seconds: float) -> None:
         """Start whatever of these services is down and was not when it began; one that was asked to end and has not
         yet is waited for. Raises TargetError that names those that are down still, or may be later."""
-        deadline, wanted = Deadline(seconds), set(self.started(services))
-        command = self._view.engine.command
+        deadline, wanted = Deadline(seconds), self.started(services)
         while True:
-            left: Dict[str, str] = {}
             try:
-                for one in self._now(Deadline(_MARGIN_SECONDS)):
-                    name, down = one["Names"][0].lstrip("/"), one["State"] not in _LIVE
-                    if one["Labels"].get(containers.SERVICE) in wanted and (down or one["Id"] in self._asked):
-                        left[name] = "is STILL STOPPED" if down else "was asked to stop and WILL STOP LATER"
-                    if name in left and down:
-                        drive.start(self._view.engine, one["Id"], Deadline(_MARGIN_SECONDS))
-                        self._asked.discard(one["Id"])
-                        del left[name]
+                left = self._not_back(wanted)
             except OncallError as error:
-                left = left or {", ".join(wanted): "may be STILL STOPPED (%s)" % error.msg}
+                command = self._view.engine.command
+                names = [container_name(one) for service in wanted for one in self._containers[service]]
+                left = [error.msg, *(may_be_stopped(name, command) for name in names)]
             if not left:
                 return
             if deadline.passed():
-                raise TargetError(
-                    "; ".join("%s %s: %s start %s" % (name, how, command, name) for name, how in sorted(left.items()))
-                )
+                raise TargetError("; ".join(left))
             time.sleep(deadline.left(0.3))
+
+    def _not_back(self, wanted: Sequence[str]) -> List[str]:
+        """Starts those that are down. What is to be said of each that is not up for good."""
+        left: Dict[str, str] = {}
+        for one in self._now(Deadline(_MARGIN_SECONDS)):
+            name, down = one["Names"][0].lstrip("/"), one["State"] not in _LIVE
+            if one["Labels"].get(containers.SERVICE) in wanted and (down or one["Id"] in self._asked):
+                left[name] = (still_stopped if down else stops_later)(name, self._view.engine.command)
+            if name in left and down:
+                with contextlib.suppress(OncallError):  # the others are started nevertheless
+                    drive.start(self._view.engine, one["Id"], Deadline(_MARGIN_SECONDS))
+                    self._asked.discard(one["Id"])
+                    del left[name]
+        return [left[name] for name in sorted(left)]
 
     def started(self, services: Sequence[str]) -> List[str]:
         """Those that run, or should."""

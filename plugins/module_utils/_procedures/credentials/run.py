@@ -29,6 +29,8 @@ from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
 from ..._gather.runtime.compose.address import elsewhere
 from ..._gather.session.bind import identifier
+from ..._model.note import still_stopped
+from ..drive.choose import engine_of
 from ..procedure import Change, Options
 from .env_file import password_in
 from .others import by_environment, by_sessions, neighbours
@@ -145,7 +147,7 @@ class Reset:
         with contextlib.suppress(OncallError):
             facts = _examine(target, Deadline(target.deadline_seconds), options["role"], None)
             down = [one["name"] for _client, one in facts if one["state"] not in ("running", "paused", "restarting")]
-            hint = " ".join(["%s is STILL STOPPED: docker start %s." % (name, name) for name in down] + [hint])
+            hint = " ".join([hint, *(still_stopped(name, engine_of(target)) for name in down)])
         raise UnprovenError("The reset was killed (%s) before it was finished" % how, hint)
 
 

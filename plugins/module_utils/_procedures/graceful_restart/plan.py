@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..._core.errors import OncallError, RefusedError, UnprovenError
-from ..._model.note import LIVE, Note, Noted
+from ..._model.note import Note, Noted
 from ..clients import plan as clients_
 from ..clients.plan import Order, Record, Seen, flat
 from ..procedure import Change
@@ -38,7 +38,7 @@ class Plan:
     records: Tuple[Record, ...]
     left: Tuple[str, ...]  # whom an interrupted run has left stopped
     ending: Tuple[str, ...]  # whom it has asked to stop, and who has not ended yet
-    former: Tuple[Noted, ...]  # both, as that run wrote them down
+    former: Tuple[Noted, ...]  # both, and those that cannot be seen, as that run wrote them down
     notes: Tuple[Noted, ...]
     where: str
     grace_seconds: float
@@ -74,8 +74,8 @@ def decide(
     state: State, wanted: server_.Wanted, server: Optional[str], grace_seconds: float, patience_seconds: float
 ) -> Plan:
     """Raises RefusedError where the server cannot be restarted now, before anybody is stopped."""
-    left, ending = left_stopped(state.note, state.seen), still_ending(state.note, state.seen)
-    former = tuple(one for one in state.note.clients if one.name in (*left, *ending))
+    left, ending = clients_.left_stopped(state.note, state.seen), clients_.still_ending(state.note, state.seen)
+    former = clients_.still_true(state.note, state.seen)
     order = Order()
     if state.seen:
         stop = clients_.decide(state.seen, state.declared, clients_.STOPPED, None, None, server, state.engine).stop
@@ -86,7 +86,7 @@ def decide(
         plan: Optional[server_.Plan] = server_.decide(state.server, wanted)
         refusal = None
     except RefusedError as refused:
-        if not former:
+        if not left and not ending:
             raise
         plan, refusal = None, refused
     made = Plan(
@@ -96,7 +96,7 @@ def decide(
         tuple(left),
         tuple(ending),
         former,
-        tuple(one for one in former if one.name in left) + _noted(state.seen, flat(order.stop)),
+        clients_.notes(former, state.seen, order),
         state.where,
         grace_seconds,
         patience_seconds,
@@ -106,7 +106,7 @@ def decide(
 
 def only_former(plan: Plan, refusal: OncallError) -> Plan:
     """The server stays as it is, no client is stopped; those that a former run has asked to stop are started."""
-    mine = [one.name for one in plan.former]
+    mine = [*plan.left, *plan.ending]
     groups = (tuple(name for name in group if name in mine) for group in plan.order.start)
     start = tuple(group for group in groups if group)
     order = dataclasses.replace(plan.order, stop=(), start=start, wait=start)
@@ -119,43 +119,6 @@ def only_former(plan: Plan, refusal: OncallError) -> Plan:
     return dataclasses.replace(plan, server=None, order=order, records=foreseen, notes=plan.former, refusal=refusal)
 
 
-def _noted(seen: Sequence[Seen], names: Sequence[str]) -> Tuple[Noted, ...]:
-    return tuple(Noted(one.service, one.name, one.started_at, one.finished_at) for one in seen if one.name in names)
-
-
-def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:
-    """Who is down because of the run that wrote the note."""
-    now = {one.name: one for one in seen}
-    return [
-        one.name
-        for one, it in ((one, now.get(one.name)) for one in note.clients)
-        if it is not None and one.left_stopped(it.state, it.started_at, it.finished_at)
-    ]
-
-
-def still_ending(note: Note, seen: Sequence[Seen]) -> List[str]:
-    """Whom the run that wrote the note has asked to stop, and who has neither ended nor been started since."""
-    now = {one.name: one for one in seen}
-    return [
-        one.name
-        for one, it in ((one, now.get(one.name)) for one in note.clients)
-        if it is not None and one.still_ending(it.state, it.started_at)
-    ]
-
-
-def moved_meanwhile(plan: Plan, seen: Sequence[Seen]) -> List[str]:
-    """Clients that someone else has started or stopped since the plan was made: the note would be wrong."""
-    now = {one.name: one for one in seen}
-    before = {row["name"]: row["before"] for row in plan.records}
-    return [
-        one.name
-        for one in plan.notes
-        if one.name not in now
-        or now[one.name].started_at != one.started_at
-        or (now[one.name].state in LIVE) != (before[one.name] in LIVE)
-    ]
-
-
 @dataclass
 class Done:
     """How far it got."""
@@ -166,15 +129,6 @@ class Done:
     restarted: bool = False
     error: Optional[OncallError] = None
     interrupted: Optional[str] = None  # by which signal
-
-
-def owed(order: Order, rows: Dict[str, Record]) -> List[str]:
-    """Who has been asked to stop, or was left stopped, and does not run for good."""
-    return [
-        name
-        for name in flat(order.start)
-        if rows[name]["after"] not in LIVE or (rows[name]["asked"] and not rows[name]["stopped"])
-    ]
 
 
 def concluded(plan: Plan, done: Done) -> Change:

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Dict, List
+from typing import TYPE_CHECKING, List
 
 from ..._core.deadline import Deadline
-from ..._core.errors import OncallError, RefusedError, UnprovenError
+from ..._core.errors import OncallError, UnprovenError
 from ..._core.interrupt import Interrupted, Requests, collected
 from ..._gather.client import note as note_
 from ..._model.note import Note
+from ..clients.away import not_recovered, noted
 from ..clients.moving import Moving, look
+from ..clients.note import wait_for_others
 from ..clients.plan import untouched
 from ..clients.run import PATIENCE
 from ..drive.choose import drive_of, engine_of
@@ -22,8 +24,7 @@ from ..server.plan import RESTARTED
 from ..server.run import RESTART, probed, prove, wanted
 from ..server.run import Moving as ServerMoving
 from ..server.run import look as look_at_server
-from .note import Writer, alone, wait_for_others
-from .plan import Done, Plan, State, concluded, decide, moved_meanwhile, owed, recovery
+from .plan import Done, Plan, State, concluded, decide, recovery
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
@@ -35,7 +36,7 @@ OPTIONS = PATIENCE + RESTART
 class GracefulRestart:
     def read(self, target: Target, options: Options) -> State:
         containers = _containers(target)
-        where = note_.path(options["docker_host"], options["project"] or "") if containers else ""
+        where = (target.runtime.note_path or "") if containers else ""
         if where:
             wait_for_others(where, target.deadline_seconds)
         return State(
@@ -57,14 +58,19 @@ class GracefulRestart:
         )
 
     def apply(self, target: Target, plan: Plan) -> Done:
+        done = Done(untouched(plan.records), plan.server.details() if plan.server else {})
         if not plan.order.start:  # no client is stopped, so there is nothing to write down
-            done = Done({})
             with collected() as requests:
                 _restart(target, plan, done, requests)
                 done.interrupted = requests.name
             return done
-        with alone(plan.where):
-            return _Run(target, plan).carry_out()
+        if plan.refusal is not None:  # asked by the run before: watched until they have ended
+            for name in plan.ending:
+                done.rows[name]["asked"] = True
+        why, patience = "graceful_restart of %s" % target.host, (plan.grace_seconds, plan.patience_seconds)
+        with noted(target, plan.where, why, plan.notes, plan.order, done.rows, *patience) as clients:
+            _while_away(target, plan, done, clients)
+        return done
 
     def prove(self, target: Target, plan: Plan, done: Done) -> Change:
         return concluded(plan, done)
@@ -77,62 +83,27 @@ class GracefulRestart:
         except UnprovenError:
             raise
         except OncallError as error:
-            named = note_.read(note_.path(options["docker_host"], options["project"] or "")).clients
-            engine, asked = engine_of(target), [one.name for one in named if one.asked]
-            commands = ["%s may be STILL STOPPED: %s start %s" % (name, engine, name) for name in asked]
-            raise UnprovenError(
-                "The restart was killed (%s) before it was finished, and cleaning up after it failed: %s"
-                % (how, error.msg),
-                " ".join([error.hint, *commands]),
-            ) from error
+            not_recovered(target, how, error)
 
 
 def _containers(target: Target) -> List[Container]:
     return list(drive_of(target).containers(Deadline(target.deadline_seconds)) or []) if target.clients else []
 
 
-class _Run:
-    def __init__(self, target: Target, plan: Plan) -> None:
-        self._target, self._plan = target, plan
-        self._done = Done(untouched(plan.records), plan.server.details() if plan.server else {})
-        if plan.refusal is not None:  # asked by the run before: watched until they have ended
-            for name in plan.ending:
-                self._done.rows[name]["asked"] = True
-        self._note = Writer(plan.where, "graceful_restart of %s" % target.host, plan.notes)
-        containers: Dict[str, Container] = {one.name: one for one in _containers(target)}
-        others = moved_meanwhile(plan, look(list(containers.values()), Deadline(target.deadline_seconds)))
-        if others:
-            raise RefusedError(
-                "Restart refused: someone else has started or stopped %s meanwhile" % " and ".join(others),
-                "Run it again.",
-            )
-        self._clients = Moving(
-            target,
-            containers,
-            self._done.rows,
-            plan.grace_seconds,
-            plan.patience_seconds,
-            self._note.asking,
-            self._note.running,
-        )
-
-    def carry_out(self) -> Done:
-        done, plan, stopped = self._done, self._plan, False
-        self._note.begin()
-        with collected() as requests:
-            try:
-                with contextlib.suppress(Interrupted), requests.heeded():
-                    stopped = self._clients.stop(plan.order.stop)
-                if stopped and requests.name is None:
-                    _restart(self._target, plan, done, requests)
-            except OncallError as error:
-                done.error = error
-            finally:
-                # No client can connect to a server that did not come up.
-                self._clients.put_back(plan.order, requests, wait=done.restarted or not done.moved)
-                self._note.settle(set(owed(plan.order, done.rows)))
-            done.interrupted = requests.name
-        return done
+def _while_away(target: Target, plan: Plan, done: Done, clients: Moving) -> None:
+    stopped = False
+    with collected() as requests:
+        try:
+            with contextlib.suppress(Interrupted), requests.heeded():
+                stopped = clients.stop(plan.order.stop)
+            if stopped and requests.name is None:
+                _restart(target, plan, done, requests)
+        except OncallError as error:
+            done.error = error
+        finally:
+            # No client can connect to a server that did not come up.
+            clients.put_back(plan.order, requests, wait=done.restarted or not done.moved)
+        done.interrupted = requests.name
 
 
 def _restart(target: Target, plan: Plan, done: Done, requests: Requests) -> None:

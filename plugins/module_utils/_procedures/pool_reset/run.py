@@ -174,6 +174,8 @@ class PoolReset:
         clients = Clients()
         try:
             done.restart = clients.prove(target, restart, clients.apply(target, restart))
+        except RefusedError as error:
+            done.problem = error
         except UnprovenError as error:
             done.problem = error
             diff = error.details.get("diff") or {"before": {}, "after": {}}
