@@ -101,6 +101,7 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
     if options["login_host"]:
         from .._gather.session.libpq import LibpqSession
 
+        # remote: whoever answers there is meant
         return LibpqSession(
             options["login_host"],
             options["login_port"],
@@ -110,7 +111,7 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
             options["ssl_mode"],
             options["ca_cert"],
             connect_timeout_seconds=options["connect_timeout_seconds"],
-            proof=None if options["runtime"] == "remote" else Proof(runtime, where),  # whoever answers there is meant
+            proof=None if options["runtime"] == "remote" else Proof(runtime, where, lasting=True),
         )
     from .._gather.session.psql import PsqlSession
 
@@ -118,7 +119,9 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
     settings = dict(runtime.session_settings())
     settings.update({name: value for name, value in given.items() if value is not None})
     # Where postmaster.pid says where to go, and its process is alive, nobody else can be there.
-    return PsqlSession(runtime.run_beside, settings, None if set(given.values()) == {None} else Proof(runtime, where))
+    return PsqlSession(
+        runtime.run_beside, settings, None if set(given.values()) == {None} else Proof(runtime, where, lasting=False)
+    )
 
 
 def _login(options: Dict[str, Any]) -> Dict[str, Any]:

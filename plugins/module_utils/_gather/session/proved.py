@@ -10,7 +10,7 @@ connection is asked, before anything else is sent over it.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..._core.errors import AnotherServerError, DownError, RightsError, SessionError
 from ..._core.times import utc
@@ -33,25 +33,39 @@ _ANSWERS = Query(
     {
         OLDEST: "SELECT system_identifier::text AS identifier, current_setting('port')::int AS port,"
         " extract(epoch FROM pg_postmaster_start_time())::float8 AS started, pg_is_in_recovery() AS in_recovery,"
-        " (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS directory"
+        " (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS directory,"
+        " pg_backend_pid() AS backend, inet_client_port() AS client_port"
         " FROM pg_control_system()"
     },
     needs=(rights.CONTROL,),
 )
-# A copy and a standby have the same identifier; unless all were started at once, as at boot, the start tells them
-# apart, else the port or the recovery. The server notes its start a little after postmaster.pid does: libraries are
-# loaded in between.
+# A copy and a standby have the same identifier. Of a connection that stays open its own process tells them apart: it is
+# a child of the target's postmaster, or not. Else it is the directory, the port, the recovery and the start. The server
+# notes its start a little after postmaster.pid does: libraries are loaded in between.
 _EARLIER_SECONDS, _LATER_SECONDS = 5, 300
 _STANDS_SH = (
     RUNS_IN_PART
     + r"""
-data=${1:-$PGDATA} bin=$2
+data=${1:-$PGDATA} bin=$2 named=$3 backend=$4 client_port=$5
 read -r version <"$data/PG_VERSION"
 PATH=${bin:+$bin:}$PATH:/usr/lib/postgresql/$version/bin:/usr/pgsql-$version/bin:/usr/local/pgsql/bin
 echo "directory: $data"
 LC_ALL=C pg_controldata -D "$data"
 { read -r pid; read -r _; read -r started; read -r port; } <"$data/postmaster.pid"
-runs_in "$pid" "$data" && echo "started: $started $port"
+runs_in "$pid" "$data" || exit 0
+echo "started: $started $port"
+[ -z "$named" ] || [ "$named" -ef "$data" ] || echo "other: it works in $named"
+[ -n "$backend" ] || exit 0
+parent=; while read -r key value _; do
+    case $key in PPid:) parent=$value; break ;; esac
+done 2>/dev/null <"/proc/$backend/status"
+title=$(tr '\0' ' ' <"/proc/$backend/cmdline" 2>/dev/null)
+case $parent:$title in
+    "$pid":*"($client_port)"*) ;;
+    "$pid":*\([0-9]*\)*) echo "other: process $backend is another client's" ;;
+    "$pid":*) ;; # a title may be cut
+    *) echo "other: process $backend is not of its postmaster" ;;
+esac
 """
 )
 
@@ -91,31 +105,35 @@ def another(where: str, answers: Identity, expected: Identity, hint: str) -> Ano
 
 
 class Proof:
-    """Of a target's connections. ``where``: the login options that they follow."""
+    """Of a target's connections. ``where``: the login options that they follow; ``lasting``: they stay open."""
 
-    def __init__(self, runtime: Runtime, where: str) -> None:
-        self._runtime, self._where = runtime, where
+    def __init__(self, runtime: Runtime, where: str, lasting: bool) -> None:
+        self._runtime, self._where, self._lasting = runtime, where, lasting
 
     def __call__(self, ask: Ask, deadline: Deadline) -> None:
         """Raises AnotherServerError, and SessionError where it cannot be told who answers."""
         try:
-            expected = self._expected(deadline)
-        except DownError:  # then whoever answers is another one, a copy or the standby maybe
-            expected = Identity(None, None, None, directory=self._runtime.session_settings().get("data_directory"))
-        try:
-            answers = Identity(**ask(_ANSWERS)[0])
+            row = ask(_ANSWERS)[0]
         except RightsError:
             raise SessionError(
                 "it cannot be proved which cluster answers: the login role may not execute pg_control_system()",
                 "Grant it: GRANT EXECUTE ON FUNCTION pg_control_system() TO the role.",
             ) from None
-        if not expected.answers_as(answers):
+        process = [row.pop("backend"), row.pop("client_port")]
+        answers = Identity(**row)
+        try:
+            expected, other = self._expected(answers, process, deadline)
+        except DownError:  # then whoever answers is another one, a copy or the standby maybe
+            expected = Identity(None, None, None, directory=self._runtime.session_settings().get("data_directory"))
+            other = True
+        if other or not expected.answers_as(answers):
             raise another(self._where, answers, expected, HINT)
 
-    def _expected(self, deadline: Deadline) -> Identity:
-        """By its files. Raises DownError."""
+    def _expected(self, answers: Identity, process: Sequence[Any], deadline: Deadline) -> Tuple[Identity, bool]:
+        """By its files; and whether they or its processes say that ``answers`` is another one. Raises DownError."""
         given = self._runtime.session_settings()
-        words = [given.get("data_directory") or "", given.get("bin_directory") or ""]
+        known = [given.get("data_directory"), given.get("bin_directory"), answers.directory]
+        words = [str(word or "") for word in known + (list(process) if self._lasting else [])]
         done = self._runtime.run_beside(["sh", "-c", _STANDS_SH, "oncall", *words], deadline)
         directory = re.search(r"^directory: (/.*)", done.out, re.MULTILINE)
         found = re.search(r"^Database system identifier: +(\d+)", done.out, re.MULTILINE)
@@ -123,14 +141,15 @@ class Proof:
         noted = re.search(r"^started: (\d{1,12}) (\d{1,5})$", done.out, re.MULTILINE)
         where = directory.group(1) if directory else words[0] or None
         if not noted:
-            return Identity(found.group(1) if found else None, None, None, directory=where)
+            return Identity(found.group(1) if found else None, None, None, directory=where), True
         if not found:
             raise SessionError(
                 "it cannot be proved which cluster answers: pg_controldata said nothing (%s)" % _said(done),
                 "Set data_directory and bin_directory.",
             )
         recovering = _IN_RECOVERY.get(state.group(1)) if state else None
-        return Identity(found.group(1), float(noted.group(1)), int(noted.group(2)), recovering, where)
+        expected = Identity(found.group(1), float(noted.group(1)), int(noted.group(2)), recovering, where)
+        return expected, re.search("^other: ", done.out, re.MULTILINE) is not None
 
 
 def _said(done: Completed) -> str:
