@@ -9,6 +9,7 @@ As root, for the network namespaces; TLS needs a Debian build of PostgreSQL (``t
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.server
 import itertools
 import json
@@ -36,7 +37,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.
     Login,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire import dns
-from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.wire import login, probe, reach
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire.wire import knock, login, probe, reach
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import LoginAttempt, WireAnswer
 from tests.embedded import Server, binaries, free_port
 from tests.integration.servers import until as wait_until
@@ -216,6 +217,25 @@ def _answer_as_http(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
+def test_a_knock_is_answered_whatever_the_log_in_lines_say_and_logged_nowhere(server: Server, tls: Server) -> None:
+    for each in (server, tls):
+        each.conf(log_disconnections="off")
+        each.hba("local all all peer", "hostssl all nobody_in all reject")
+        before = each.log
+        for address in ((each.host, each.port), each.socket):
+            assert knock(address, soon(), "network")["outcome"] == "accepting"
+        assert each.log == before
+        assert ask((each.host, each.port))["sqlstate"] == "28000"
+        assert "FATAL" in each.log[len(before) :]  # what the start-up packet leaves
+
+
+def test_a_knock_at_a_frozen_server_is_not_answered(alone: Callable[..., Server]) -> None:
+    server = alone()
+    server.signal(signal.SIGSTOP)
+    assert knock((server.host, server.port), soon(0.5), "network")["outcome"] == "silent"
+    server.signal(signal.SIGCONT)
+
+
 @pytest.mark.parametrize(
     ("greet", "outcome", "login_outcome"),
     [
@@ -229,6 +249,7 @@ def _answer_as_http(connection: socket.socket) -> None:
 def test_what_is_no_postgresql(greet: Any, outcome: str, login_outcome: str) -> None:
     with listener(greet) as port:
         assert ask(("127.0.0.1", port), 0.5)["outcome"] == outcome
+        assert knock(("127.0.0.1", port), soon(0.5), "network")["outcome"] == outcome
         attempt = login(("127.0.0.1", port), "app", "x", "postgres", "disable", None, soon(0.5))
         assert (attempt["succeeded"], attempt["outcome"]) == (False, login_outcome)
 
@@ -918,7 +939,10 @@ def test_the_toolbox_without_bash(server: Server, tmp_path: pathlib.Path) -> Non
 
     facts: Any = _client.examine_toolbox(run, ClientOption("api"), settings(server), soon())
     assert (facts["reach"]["outcome"], facts["reach"]["probes"], facts["attempt"]["outcome"]) == ("open", 1, "ok")
-    assert facts["startup"] is None
+    assert facts["startup"]["outcome"] == "accepting"
+    wrong = dataclasses.replace(settings(server), password="wrong")
+    refused: Any = _client.examine_toolbox(run, ClientOption("api"), wrong, soon())
+    assert (refused["attempt"]["outcome"], refused["startup"]) == ("rejected", None)
 
 
 def test_a_toolbox_that_cannot_start(server: Server) -> None:

@@ -101,7 +101,7 @@ def _access(facts: Facts) -> Dict[str, Any]:
 server_info = Question((gather.SERVER,), running.check, lambda facts: {"server": facts["server"]})
 readiness_info = Question(gather.EVERYTHING, accepting.check, _configured)
 network_info = Question(
-    (gather.SERVER, gather.WIRE, gather.CLIENTS),
+    gather.EVERYTHING,
     network.check,
     lambda facts: {
         "clients": facts["clients"],

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .._core.deadline import Deadline
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SERVER, WIRE, SNAPSHOT, CLIENTS, NOTE = "server", "wire", "snapshot", "clients", "restart_note"
 EVERYTHING = (SERVER, WIRE, SNAPSHOT, CLIENTS)
+_LOGIN_SECONDS = 1.0  # by then SQL has got through, or something is amiss and every address is asked in full
 
 
 def gather(target: Target, steps: Sequence[str] = EVERYTHING) -> Tuple[Facts, Dict[str, float]]:
@@ -35,12 +37,15 @@ def gather(target: Target, steps: Sequence[str] = EVERYTHING) -> Tuple[Facts, Di
     # First of all, and alone: an unknown project or service must be refused before anything is started.
     clients = list(target.runtime.clients())
     work: Dict[str, Callable[[], Any]] = {}
-    if SERVER in steps:
+    login = _Login()
+    if SNAPSHOT not in steps:
+        login.settle(False)
+    if SERVER in steps and not (WIRE in steps and target.runtime.seen_by_wire):
         work[SERVER] = lambda: target.runtime.server(deadline)
     if WIRE in steps:
-        work[WIRE] = lambda: _wire(target, SERVER in steps, deadline)
+        work[WIRE] = lambda: _wire(target, SERVER in steps, login, deadline)
     if SNAPSHOT in steps:
-        work[SNAPSHOT] = lambda: _snapshot(target, clients, deadline)
+        work[SNAPSHOT] = lambda: _snapshot(target, clients, login, deadline)
     if CLIENTS in steps:
         for number, client in enumerate(clients):
             work["client %d" % number] = _examine(client, deadline)
@@ -60,27 +65,53 @@ def _examine(client: Client, deadline: Deadline) -> Callable[[], ClientFacts]:
     return lambda: client.examine(deadline)
 
 
-def _wire(target: Target, look: bool, deadline: Deadline) -> Tuple[List[WireAnswer], Optional[ServerFacts]]:
+class _Login:
+    """Whether SQL has got through: what a start-up packet would tell, without one."""
+
+    def __init__(self) -> None:
+        self._settled, self._works = threading.Event(), False
+
+    def settle(self, works: bool) -> None:
+        self._works = works
+        self._settled.set()
+
+    def works(self, deadline: Deadline) -> bool:
+        """As soon as it is known; False when that takes long."""
+        self._settled.wait(min(_LOGIN_SECONDS, deadline.left()))
+        return self._works
+
+
+def _wire(
+    target: Target, look: bool, login: _Login, deadline: Deadline
+) -> Tuple[List[WireAnswer], Optional[ServerFacts]]:
     """What the addresses answered; and where nobody said a word, what the server's processes do meanwhile.
 
     Their titles show then whether the log-ins wait for a lock. At the first look nobody was waiting yet.
     """
-    answers = target.runtime.wire(deadline.sooner(target.connect_timeout_seconds))
+    logged_in = login.works(deadline)
+    answers = target.runtime.wire(deadline.sooner(target.connect_timeout_seconds), logged_in)
     silent = bool(answers) and all(answer["outcome"] == "silent" for answer in answers)
-    return answers, target.runtime.server(deadline) if look and silent else None
+    again = look and (silent or target.runtime.seen_by_wire)
+    return answers, target.runtime.server(deadline) if again else None
 
 
-def _snapshot(target: Target, clients: Sequence[Client], deadline: Deadline) -> Any:
+def _snapshot(target: Target, clients: Sequence[Client], login: _Login, deadline: Deadline) -> Any:
     logins = [client.login for client in clients if client.login]
-    with naming(target):
-        return take(
-            target.session,
-            deadline,
-            target.thresholds,
-            sorted({login.user for login in logins}),
-            sorted({login.database for login in logins}),
-            target.query_text,
-        )
+    try:
+        with naming(target):
+            taken = take(
+                target.session,
+                deadline,
+                target.thresholds,
+                sorted({login.user for login in logins}),
+                sorted({login.database for login in logins}),
+                target.query_text,
+            )
+    except Exception as error:
+        login.settle(_kind(error) == "statement")
+        raise
+    login.settle(True)
+    return taken
 
 
 def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts:
@@ -116,13 +147,13 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
 def _snapshot_error(error: Optional[Exception]) -> Optional[SnapshotError]:
     if error is None:
         return None
+    return {"sqlstate": getattr(error, "sqlstate", None), "message": str(error), "kind": _kind(error)}
+
+
+def _kind(error: Exception) -> str:
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(error, DeadlineError):
-        kind = "deadline"
-    elif not isinstance(error, SessionError):
-        kind = "unavailable"
-    elif sqlstate and sqlstate[:2] not in ("08", "28", "3D", "53", "57"):
-        kind = "statement"
-    else:
-        kind = "connection"
-    return {"sqlstate": sqlstate, "message": str(error), "kind": kind}
+        return "deadline"
+    if not isinstance(error, SessionError):
+        return "unavailable"
+    return "statement" if sqlstate and sqlstate[:2] not in ("08", "28", "3D", "53", "57") else "connection"

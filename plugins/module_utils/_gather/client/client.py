@@ -23,7 +23,7 @@ from ..._core.rooted import Rooted
 from ..._core.side_by_side import side_by_side
 from ..runtime.base import ClientOption, Completed, Login
 from ..wire.dns import resolve
-from ..wire.wire import Address, login, probe, reach
+from ..wire.wire import Address, answered, login, probe, reach
 from .health import check_health
 from .place import in_namespace
 from .settings import secrets_of
@@ -194,14 +194,9 @@ def examine_login(
         reachable = found["reach"]["outcome"] == "open"
 
     def ask() -> Any:
-        seconds = STARTUP_SECONDS if reachable else HOPELESS_SECONDS
-        return probe(
-            address,
-            deadline.sooner(seconds),
-            "network" if isinstance(address, tuple) else "socket",
-            settings.user,
-            settings.database,
-        )
+        hopeless = found["attempt"] is not None or not reachable
+        seconds = HOPELESS_SECONDS if hopeless else STARTUP_SECONDS
+        return probe(address, deadline.sooner(seconds), _kind(address), settings.user, settings.database)
 
     def attempt(seconds: float = float("inf")) -> Any:
         return _log_in(address, settings, ca_cert, deadline.sooner(seconds))
@@ -210,10 +205,21 @@ def examine_login(
         both = side_by_side({"startup": ask, "attempt": lambda: attempt(HOPELESS_SECONDS)}, deadline)
         found.update(both.values)
         return found
-    found["startup"] = ask()
+    # The login tells all that a start-up packet would, and as the client asks for it: with TLS, where only that is let
+    # in. The packet is for where there is no login, or no answer to it: who is silent, the server or what it asks?
     if _may_log_in(settings):
-        found["attempt"] = attempt(HOPELESS_SECONDS if found["startup"]["outcome"] == "silent" else float("inf"))
+        found["attempt"] = attempt(STARTUP_SECONDS)
+        if found["attempt"]["outcome"] in ("ok", "rejected"):
+            found["startup"] = answered(address, _kind(address), found["attempt"])
+            return found
+    found["startup"] = ask()
+    if _may_log_in(settings) and found["attempt"]["outcome"] == "timeout" and found["startup"]["outcome"] != "silent":
+        found["attempt"] = attempt()
     return found
+
+
+def _kind(address: Address) -> str:
+    return "network" if isinstance(address, tuple) else "socket"
 
 
 def _may_log_in(settings: Login) -> bool:

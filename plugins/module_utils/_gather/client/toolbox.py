@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 from ..._core.deadline import libpq_seconds
 from ..._core.mask import mask
 from ..._core.numbers import decimal, whole
-from ..wire.protocol import startup
+from ..wire import protocol
 from ..wire.reach import show_address
-from ..wire.wire import read_answer
+from ..wire.wire import answered, read_answer
 from .settings import secrets_of
 
 if TYPE_CHECKING:
@@ -85,14 +85,7 @@ for address in $addresses; do
     [ "$code" -lt 2 ] && { open=yes; break; }
   fi
 done
-if [ "$open" = yes ] && command -v bash > /dev/null; then
-  mark asked
-  hex=$(timeout 4 bash -c "${10}" "$address" "$port" "$7" 2> /dev/null)
-  code=$?
-  [ "$code" -eq 0 ] || seconds=2
-  say startup "$code $hex"
-  mark answered
-fi
+let_in=no
 if [ "$8" = yes ] && { [ -n "$addresses" ] || [ "${host#/}" != "$host" ]; }; then
   export PGHOST="$host" PGPORT="$port" PGUSER="$3" PGDATABASE="$4" PGSSLMODE="$5" PGAPPNAME=oncall
   [ "$open" = yes ] || [ -z "$addresses" ] || seconds=2
@@ -102,7 +95,15 @@ if [ "$8" = yes ] && { [ -n "$addresses" ] || [ "${host#/}" != "$host" ]; }; the
     (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())" 2>&1); code=$?
   mark login-end
   say login "$code"
+  [ "$code" -ne 0 ] || let_in=yes
   printf '%s\n' "$text" | while IFS= read -r line; do say login-text "$line"; done
+fi
+# Only where the login did not tell: the packet knows no TLS, and the server may log a refusal of it.
+if [ "$open" = yes ] && [ "$let_in" = no ] && command -v bash > /dev/null; then
+  mark asked
+  hex=$(timeout 2 bash -c "${10}" "$address" "$port" "$7" 2> /dev/null)
+  say startup "$? $hex"
+  mark answered
 fi
 """
 
@@ -121,7 +122,7 @@ _OWN_TEXTS = (  # libpq's own messages, which LC_ALL=C keeps in English
 
 def toolbox_command(settings: Login, seconds: float, attempt: bool) -> Tuple[List[str], str]:
     """(argv, standard input) for the toolbox. ``seconds`` is all the time it has; whole ones are psql's unit."""
-    packet = startup(settings.user, settings.database, "oncall")
+    packet = protocol.startup(settings.user, settings.database, "oncall")
     ssl_mode = "require" if settings.ssl_mode in ("verify-ca", "verify-full") else settings.ssl_mode
     argv = [
         "sh",
@@ -156,8 +157,8 @@ def parse_toolbox(text: str, settings: Login) -> Dict[str, Any]:
     addresses = list(dict.fromkeys(value for key, value in lines if key == "resolve"))
     resolution = _resolution(settings.host, addresses, _between(words, "begin", "resolved"))
     reach = _reach(lines, settings.port)
-    startup = None if reach is None else _startup(words, reach, secrets)
     attempt = _attempt(lines, words, secrets)
+    startup = None if reach is None else _startup(words, reach, attempt, secrets)
     if attempt and startup and attempt["outcome"] == "rejected" and attempt["message"] == startup["message"]:
         attempt["sqlstate"] = startup["sqlstate"]  # the same refusal, where it tells its code
     return {
@@ -229,7 +230,9 @@ def _probe(value: str) -> Tuple[str, Optional[float]]:
     return ("unreachable" if "No route" in text or "unreachable" in text else "lost"), None
 
 
-def _startup(words: Dict[str, str], reach: Reach, secrets: List[str]) -> Optional[WireAnswer]:
+def _startup(
+    words: Dict[str, str], reach: Reach, attempt: Optional[LoginAttempt], secrets: List[str]
+) -> Optional[WireAnswer]:
     """None where the port is open, but the image has no bash to ask with."""
     result: WireAnswer = {
         "kind": "network",
@@ -242,6 +245,8 @@ def _startup(words: Dict[str, str], reach: Reach, secrets: List[str]) -> Optiona
     }
     if reach["outcome"] != "open":
         return result
+    if attempt and attempt["succeeded"]:
+        return answered(result["address"], "network", attempt)
     if "startup" not in words:
         return None
     code, _unused, digits = words["startup"].partition(" ")

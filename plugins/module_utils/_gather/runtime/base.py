@@ -70,6 +70,7 @@ class Client(Protocol):
 
 class Runtime(Protocol):
     name: str
+    seen_by_wire: bool  # ``server`` knows nothing but what ``wire`` was told
     clients_here: bool  # declared clients run on this machine, as the server does: their processes can be seen
     note_path: Optional[str]  # of whoever stops its clients; None where they are no containers
     errors: Dict[str, str]  # part of the looking -> why it brought nothing, as far as no exception says it
@@ -77,8 +78,11 @@ class Runtime(Protocol):
     def server(self, deadline: Deadline) -> ServerFacts:
         """Question 1. Raises TargetError where there is nothing to examine (no engine, no such project)."""
 
-    def wire(self, deadline: Deadline) -> List[WireAnswer]:
-        """The start-up probe at the server's own place: socket, its own network address(es), published addresses."""
+    def wire(self, deadline: Deadline, logged_in: bool = False) -> List[WireAnswer]:
+        """Who answers at the server's own place: socket, its own network address(es), published addresses.
+
+        ``logged_in``: SQL has got through, so a start-up packet, which the log-in lines may refuse, need not be sent.
+        """
 
     def clients(self) -> Sequence[Client]:
         """One for each container of each declared client (one for a service that has none: state ``missing``)."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -32,6 +33,7 @@ class RemoteRuntime:
 
     name = "remote"
     clients_here = False
+    seen_by_wire = True
     note_path: Optional[str] = None
 
     def __init__(
@@ -54,21 +56,17 @@ class RemoteRuntime:
         answered = any(answer["outcome"] in ("accepting", "rejecting") for answer in self.wire(deadline))
         return unseen(_wire.show_address(self.host, self._port), "running" if answered else "unknown")
 
-    def wire(self, deadline: Deadline) -> List[WireAnswer]:
+    def wire(self, deadline: Deadline, logged_in: bool = False) -> List[WireAnswer]:
         with self._lock:
             if self._answers is None:
-                self._answers = self._ask(deadline)
+                self._answers = self._ask(deadline, logged_in)
             return self._answers
 
-    def _ask(self, deadline: Deadline) -> List[WireAnswer]:
+    def _ask(self, deadline: Deadline, logged_in: bool) -> List[WireAnswer]:
+        ask = _wire.knock if logged_in else _wire.probe
         if self.host.startswith("/"):
-            return [
-                _wire.probe(
-                    "%s/.s.PGSQL.%d" % (self.host.rstrip("/"), self._port),
-                    deadline.sooner(self._connect_timeout_seconds),
-                    "login_host",
-                )
-            ]
+            path = "%s/.s.PGSQL.%d" % (self.host.rstrip("/"), self._port)
+            return [ask(path, deadline.sooner(self._connect_timeout_seconds), "login_host")]
         found = dns.resolve(self.host, deadline.sooner(self._connect_timeout_seconds))
         if not found["addresses"]:
             why = "no answer from the name server" if found["error"] == "timeout" else "the name is not known"
@@ -85,13 +83,15 @@ class RemoteRuntime:
             ]
         addresses = found["addresses"][:_MOST_ADDRESSES]
         asking = deadline.sooner(min(self._connect_timeout_seconds, deadline.left() - _MARGIN_SECONDS))
-        steps: Dict[str, Callable[[], Any]] = {each: self._probe(each, asking) for each in addresses}
+        if len(addresses) == 1:  # then SQL, where it got through, was answered by this one
+            address = (addresses[0], self._port)
+            return [_wire.answered(address, "login_host") if logged_in else _wire.probe(address, asking, "login_host")]
+        steps: Dict[str, Callable[[], Any]] = {
+            each: functools.partial(ask, (each, self._port), asking, "login_host") for each in addresses
+        }
         outcome = side_by_side(steps, deadline)
         self.errors.update({"wire." + each: str(error) for each, error in outcome.errors.items()})
         return [outcome.values[each] for each in addresses if each in outcome.values]
-
-    def _probe(self, address: str, deadline: Deadline) -> Callable[[], WireAnswer]:
-        return lambda: _wire.probe((address, self._port), deadline, "login_host")
 
     def clients(self) -> Sequence[Client]:
         defaults = {**self._login, "host": self.host, "port": self._port}

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PostgreSQL's wire without a driver: who answers at an address (``probe``), and does a login work (``login``)?
 
-Both know more than a driver tells: the SQLSTATE and the non-localised severity of a failed connection.
+Both know more than a driver tells: the SQLSTATE and the non-localised severity of a failed connection. Where SQL
+has got through already, ``knock`` asks no more than whether the same server answers at another address.
 
 The probe's user and database are "postgres" unless the caller knows better. A server that asks for a password has
 said all we want to know, and forgets us without a line in its log. Which user asks does not matter for "no slot is
@@ -19,7 +20,7 @@ import socket
 import ssl
 import struct
 import time
-from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from ..._core.rooted import Rooted
 from .protocol import (
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._model.facts import LoginAttempt, WireAnswer
 
-__all__ = ["Address", "login", "probe", "reach", "show_address", "read_answer"]
+__all__ = ["Address", "Ask", "answered", "knock", "login", "probe", "reach", "show_address", "read_answer"]
 
+Ask = Callable[["Address", "Deadline", str], "WireAnswer"]  # ``knock``, or ``probe`` as somebody
 Address = Union[str, Rooted, Tuple[str, int]]  # the path of a Unix socket here or in a container; (IP address, port)
 
 # Refusals that only a server gives that is accepting connections: of this user, or of this database.
@@ -56,34 +58,54 @@ _GOODBYE_SECONDS = 0.2
 def probe(
     address: Address, deadline: Deadline, kind: str, user: str = "postgres", database: str = "postgres"
 ) -> WireAnswer:
-    """Send a start-up packet and read the first answer; nobody is logged in unless the server trusts us."""
+    """Send a start-up packet and read the first answer; nobody is logged in unless the server trusts us.
+
+    A log-in line that refuses this user (peer, hostssl, reject) leaves a FATAL in the server's log.
+    """
+    return _asked(address, deadline, kind, lambda stream: _start_up(stream, user, database))
+
+
+def knock(address: Address, deadline: Deadline, kind: str) -> WireAnswer:
+    """Ask for TLS: every PostgreSQL server that lives says yes or no, and logs nothing, whoever may log in there.
+
+    It does not tell whether log-ins are refused just now (starting up, no slot).
+    """
+    return _asked(address, deadline, kind, _knock)
+
+
+def _asked(address: Address, deadline: Deadline, kind: str, question: Callable[["_Stream"], "_Verdict"]) -> WireAnswer:
     begin = time.monotonic()
     try:
-        with contextlib.closing(_connect(address, deadline)) as connection:
-            stream = _Stream(connection, deadline)
+        with contextlib.closing(_Stream(_connect(address, deadline), deadline)) as stream:
             try:
-                stream.send(startup(user, database, "oncall"))
-                verdict = _first_answer(stream)
+                verdict = question(stream)
             except socket.timeout:
                 verdict = _Verdict("silent", message="connected, but no answer to the start-up packet")
             except OSError:
                 verdict = _HUNG_UP
-            if verdict.outcome == "accepting":
-                _leave(stream, TERMINATE if verdict.trusted else b"")  # amid authentication it would be logged
     except OSError as error:
         verdict = _Verdict(_connect_outcome(error), message=_connect_message(error))
+    return _answer(kind, address, verdict, _since(begin))
+
+
+def answered(address: Address, kind: str, attempt: Optional[LoginAttempt] = None) -> WireAnswer:
+    """Of an address where a login got through, or (``attempt``) was answered: nothing more has to be sent."""
+    if attempt is None or attempt["succeeded"]:
+        return _answer(kind, address, _Verdict("accepting"), attempt["elapsed_ms"] if attempt else 0.0)
+    fields = {"V": attempt["severity"], "C": attempt["sqlstate"], "M": attempt["message"]}
+    return _answer(kind, address, _refused({key: value or "" for key, value in fields.items()}), attempt["elapsed_ms"])
+
+
+def _answer(kind: str, address: Address, verdict: "_Verdict", elapsed_ms: float) -> WireAnswer:
+    where = show_address(*address) if isinstance(address, tuple) else getattr(address, "path", address)
     return {
         "kind": kind,
-        "address": show_address(*address)
-        if isinstance(address, tuple)
-        else address.path
-        if isinstance(address, Rooted)
-        else address,
+        "address": str(where),
         "outcome": verdict.outcome,
         "severity": verdict.severity,
         "sqlstate": verdict.sqlstate,
         "message": verdict.message,
-        "elapsed_ms": _since(begin),
+        "elapsed_ms": elapsed_ms,
     }
 
 
@@ -99,6 +121,31 @@ class _Verdict(NamedTuple):
 _HUNG_UP = _Verdict("refused", message="the connection was closed at once: a port forwarder with no server behind it")
 
 
+def _start_up(stream: "_Stream", user: str, database: str) -> "_Verdict":
+    stream.send(startup(user, database, "oncall"))
+    verdict = _first_answer(stream)
+    if verdict.outcome == "accepting":
+        _leave(stream, TERMINATE if verdict.trusted else b"")  # amid authentication it would be logged
+    return verdict
+
+
+def _knock(stream: "_Stream") -> "_Verdict":
+    stream.send(SSL_REQUEST)
+    answer = stream.receive(1)
+    if answer == b"S":  # to leave amid the handshake would be logged, and so would an end that nobody announced
+        try:
+            stream.socket = stream.start_tls(_unverified()).unwrap()
+        except ssl.SSLError as error:  # of a server with demands that we do not meet; or what came is no TLS at all
+            if error.reason == "WRONG_VERSION_NUMBER":
+                return read_answer(answer)  # SSH begins with the same letter
+    elif answer == b"E":
+        return read_answer(answer + stream.receive(LONGEST, fully=False))
+    elif answer != b"N":
+        return read_answer(answer)
+    _leave(stream, b"")
+    return _Verdict("accepting")
+
+
 def read_answer(data: bytes) -> _Verdict:
     """What the first bytes of an answer to a start-up packet mean (complete messages, or an end)."""
     if not data:
@@ -110,11 +157,15 @@ def read_answer(data: bytes) -> _Verdict:
         if 4 < length <= LONGEST:
             fields = error_fields(data[5 : 1 + length])
             if "C" in fields and "M" in fields:
-                outcome = "accepting" if fields["C"] in _ABOUT_US else "rejecting"
-                return _Verdict(outcome, fields.get("V"), fields["C"], fields["M"])
+                return _refused(fields)
         elif data[-2:] == b"\n\0":  # protocol 2's form, which a postmaster that cannot fork still uses
             return _Verdict("rejecting", "FATAL", None, data[1:-2].decode("utf-8", "replace"))
     return _Verdict("not_postgresql", message="something else answered: %r" % data[:20].decode("latin-1"))
+
+
+def _refused(fields: Mapping[str, str]) -> _Verdict:
+    outcome = "accepting" if fields["C"] in _ABOUT_US else "rejecting"
+    return _Verdict(outcome, fields.get("V"), fields["C"], fields["M"])
 
 
 def _first_answer(stream: "_Stream") -> _Verdict:
@@ -233,7 +284,7 @@ def _attempt(
             result["message"] = _connect_message(error)
     finally:
         if stream is not None:
-            stream.socket.close()
+            stream.close()
     result["elapsed_ms"] = _since(begin)
     return result, other_way
 
@@ -259,14 +310,12 @@ def _start_tls(stream: "_Stream", host: str, ssl_mode: str, ca_cert: Optional[st
         )
     verify = ssl_mode in ("verify-ca", "verify-full") or (ssl_mode == "require" and ca_cert is not None)
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # libpq's default
-        context.check_hostname = ssl_mode == "verify-full"
-        context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
+        context = _unverified()
         if verify:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.check_hostname = ssl_mode == "verify-full"
             _load_authority(context, ca_cert)
-        stream.socket.settimeout(stream.deadline.left())
-        stream.socket = context.wrap_socket(stream.socket, server_hostname=host)
+        stream.start_tls(context, host)
     except ssl.SSLCertVerificationError as error:
         text = "the server's certificate was not accepted: %s" % error.verify_message
         raise _Failure("bad_certificate", text, other_way=True) from None
@@ -275,6 +324,14 @@ def _start_tls(stream: "_Stream", host: str, ssl_mode: str, ca_cert: Optional[st
     except ValueError as error:  # a name that TLS cannot ask for
         raise _Failure("failed", "no TLS with a server of that name: %s" % error) from None
     return True
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # libpq's default
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _load_authority(context: ssl.SSLContext, ca_cert: Optional[str]) -> None:
@@ -363,6 +420,14 @@ class _Stream:
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self.socket = connection
         self.deadline = deadline
+
+    def start_tls(self, context: ssl.SSLContext, host: Optional[str] = None) -> ssl.SSLSocket:
+        self.socket.settimeout(self.deadline.left())
+        secured = self.socket = context.wrap_socket(self.socket, server_hostname=host)
+        return secured
+
+    def close(self) -> None:
+        self.socket.close()
 
     def send(self, data: bytes) -> None:
         self.socket.settimeout(self.deadline.left())

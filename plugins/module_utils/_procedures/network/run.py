@@ -145,6 +145,6 @@ def _seconds(target: Target) -> float:
 def _ask(target: Target) -> Dict[str, Any]:
     """The question ``network``, asked alone, and the clients' own views."""
     quick = dataclasses.replace(target, deadline_seconds=_seconds(target))
-    facts, _elapsed = gather.gather(quick, (gather.SERVER, gather.WIRE, gather.CLIENTS))
+    facts, _elapsed = gather.gather(quick)
     answer = question.check(facts, target.thresholds)
     return {**dataclasses.asdict(answer), "evidence": list(answer.evidence), "clients": facts["clients"]}

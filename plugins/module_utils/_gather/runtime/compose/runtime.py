@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import posixpath
 import threading
@@ -44,6 +45,7 @@ class ComposeRuntime:
 
     name = "compose"
     clients_here = False
+    seen_by_wire = False
 
     def __init__(
         self,
@@ -248,7 +250,7 @@ class ComposeRuntime:
 
     # --- question 2 ------------------------------------------------------------------------------------------------
 
-    def wire(self, deadline: Deadline) -> List[WireAnswer]:
+    def wire(self, deadline: Deadline, logged_in: bool = False) -> List[WireAnswer]:
         view = self._view(deadline)
         if view.server is None or view.server["State"]["Status"] not in _LIVE:
             return []
@@ -258,30 +260,32 @@ class ComposeRuntime:
         pid = view.enterable(inspected)
         steps: Dict[str, Callable[[], List[WireAnswer]]] = {}
         port, user = _containers.port(inspected), self._user(inspected)
+        ask: _wire.Ask = _wire.knock if logged_in else functools.partial(_wire.probe, user=user)
         sockets = _socket_directories(inspected)
         if pid is not None:
             found = beside.postmaster(pid)
             directory = self._directory(inspected, found)
             noted = beside.lock_file(pid, directory) if directory else (None, None)
             port, sockets = noted[0] or port, [noted[1]] if noted[1] else sockets
-            steps["inside"] = lambda: self._probe_inside(pid, inspected, port, probing, parts)
+            steps["inside"] = lambda: self._ask_inside(pid, inspected, port, ask, probing, parts)
             for number, each in enumerate(sockets):
-                steps["socket %d" % number] = _probe_socket(pid, each, port, user, probing)
+                steps["socket %d" % number] = _ask_socket(pid, each, port, ask, probing)
         else:
             steps["inside"] = lambda: ready.ask(
                 self._readiness_run(view, inspected),
                 self._directory(inspected, None),
                 port,
                 user,
-                sockets if inspected["State"]["Status"] == "running" else [],  # a toolbox has a /tmp of its own
+                # A toolbox has a /tmp of its own. As root, pg_isready is refused by "peer", which the server would log.
+                sockets if inspected["State"]["Status"] == "running" and not logged_in else [],
                 [network["address"] for network in _containers.networks(inspected) if network["address"]],
                 parts,
             )
         if view.engine.local:
             for binding in _containers.published(inspected):
                 if binding["port"] == port:
-                    steps["published %s %d" % (binding["host_address"], binding["host_port"])] = _probe_published(
-                        binding["host_address"], binding["host_port"], user, probing
+                    steps["published %s %d" % (binding["host_address"], binding["host_port"])] = _ask_published(
+                        binding["host_address"], binding["host_port"], ask, probing
                     )
         first = {name: step for name, step in steps.items() if name.startswith("socket")}
         outcome = side_by_side(first, parts)
@@ -300,13 +304,13 @@ class ComposeRuntime:
             answers = kept + [one for one in answers if one["kind"] != "socket"]
         return sorted(answers, key=lambda one: ("socket", "loopback", "network", "published").index(one["kind"]))
 
-    def _probe_inside(
-        self, pid: int, inspected: Inspection, port: int, probing: Deadline, deadline: Deadline
+    def _ask_inside(
+        self, pid: int, inspected: Inspection, port: int, ask: _wire.Ask, probing: Deadline, deadline: Deadline
     ) -> List[WireAnswer]:
         addresses = [("loopback", "127.0.0.1")] + [
             ("network", network["address"]) for network in _containers.networks(inspected) if network["address"]
         ]
-        steps = {address: _probe(kind, (address, port), self._user(inspected), probing) for kind, address in addresses}
+        steps = {address: _step(ask, kind, (address, port), probing) for kind, address in addresses}
         # Threads that are started inside a namespace are born into it.
         outcome = place.in_namespace(pid, lambda: side_by_side(steps, deadline), deadline)
         self._note({"wire." + name: error for name, error in outcome.errors.items()})
@@ -474,17 +478,19 @@ def _sooner(deadline: Deadline) -> Deadline:
     return deadline.sooner(max(0.1, deadline.left() - 0.3))
 
 
-def _probe(kind: str, address: _wire.Address, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
-    return lambda: [_wire.probe(address, deadline, kind, user)]
+def _step(ask: _wire.Ask, kind: str, address: _wire.Address, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+    return lambda: [ask(address, deadline, kind)]
 
 
-def _probe_socket(pid: int, directory: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
-    return _probe("socket", beside.inside(pid, "%s/.s.PGSQL.%d" % (directory.rstrip("/"), port)), user, deadline)
+def _ask_socket(
+    pid: int, directory: str, port: int, ask: _wire.Ask, deadline: Deadline
+) -> Callable[[], List[WireAnswer]]:
+    return _step(ask, "socket", beside.inside(pid, "%s/.s.PGSQL.%d" % (directory.rstrip("/"), port)), deadline)
 
 
-def _probe_published(address: str, port: int, user: str, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
+def _ask_published(address: str, port: int, ask: _wire.Ask, deadline: Deadline) -> Callable[[], List[WireAnswer]]:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)
-    return _probe("published", (reachable, port), user, deadline)
+    return _step(ask, "published", (reachable, port), deadline)
 
 
 def _socket_directories(inspected: Inspection) -> List[str]:

@@ -55,6 +55,7 @@ class PgCtlRuntime:
 
     name = "pg_ctl"
     clients_here = True
+    seen_by_wire = False
     note_path: Optional[str] = None
 
     def __init__(
@@ -266,7 +267,7 @@ class PgCtlRuntime:
 
     # --- question 2 ------------------------------------------------------------------------------------------------
 
-    def wire(self, deadline: Deadline) -> List[WireAnswer]:
+    def wire(self, deadline: Deadline, logged_in: bool = False) -> List[WireAnswer]:
         lines = self._lock_lines() + [""] * 8
         port = noted_port(lines[3])
         if port is None or _processes.postmaster(_processes.of_directory(self.directory)) is None:
@@ -278,7 +279,7 @@ class PgCtlRuntime:
             places.append((kind, (address, port)))
         probing = deadline.sooner(min(_PROBE_SECONDS, deadline.left() - _MARGIN_SECONDS))
         steps: Dict[str, Callable[[], Any]] = {
-            str(number): _probe(kind, address, probing) for number, (kind, address) in enumerate(places)
+            str(number): _ask(kind, address, probing, logged_in) for number, (kind, address) in enumerate(places)
         }
         outcome = side_by_side(steps, deadline)
         self.errors.update({"wire.%s" % (places[int(step)][1],): str(error) for step, error in outcome.errors.items()})
@@ -364,8 +365,8 @@ class PgCtlRuntime:
         """Nothing stays open."""
 
 
-def _probe(kind: str, address: _wire.Address, deadline: Deadline) -> Callable[[], WireAnswer]:
-    return lambda: _wire.probe(address, deadline, kind)
+def _ask(kind: str, address: _wire.Address, deadline: Deadline, logged_in: bool) -> Callable[[], WireAnswer]:
+    return lambda: (_wire.knock if logged_in else _wire.probe)(address, deadline, kind)
 
 
 def _addresses(listening: Sequence[Listening], port: int) -> List[Tuple[str, str]]:
