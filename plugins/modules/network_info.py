@@ -9,8 +9,8 @@ module: network_info
 short_description: Can the clients of PostgreSQL reach it?
 version_added: 0.1.0
 description:
-  - Checks from the network namespace of each client - resolves the server's name, opens ten connections and sends a
-    start-up packet.
+  - Checks from the network namespace of each client - resolves the server's name, opens ten connections and logs in with
+    the client's settings.
   - Needs nothing inside the client's image, neither a shell nor any tool.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
@@ -253,7 +253,7 @@ clients:
           description: V(open), V(refused), V(timeout) or V(unreachable).
           type: str
     startup:
-      description: What the server answered to a start-up packet; null when it was not sent.
+      description: What the server answered to the start-up packet or to the login; null when it did not.
       type: dict
       contains:
         kind:
@@ -264,9 +264,9 @@ clients:
           description: Such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432".
           type: str
         outcome:
-          description: V(accepting) (asked for a password, or logged us in), V(rejecting) (answered with
-            an error), V(silent) (connected, nothing came), V(refused), V(unreachable), V(timeout) (no
-            connection), V(missing) (no such socket), V(not_postgresql).
+          description: V(accepting) (asked for a password, logged us in, or is there where a login got
+            through), V(rejecting) (answered with an error), V(silent) (connected, nothing came), V(refused),
+            V(unreachable), V(timeout) (no connection), V(missing) (no such socket), V(not_postgresql).
           type: str
         severity:
           description: Of the error, never localised, such as "FATAL"; null without an error.

@@ -9,7 +9,8 @@ module: readiness_info
 short_description: Is PostgreSQL accepting connections?
 version_added: 0.1.0
 description:
-  - Sends a start-up packet to the server's socket, to its own network address and to each published address.
+  - Asks the server's socket, its own network address and each published address whether somebody answers. Where SQL does
+    not get through, a start-up packet tells why.
   - Reads the version, whether the server is in recovery, its C(listen_addresses) and port, the rules of C(pg_hba.conf),
     errors in the configuration files, and which settings wait for a restart.
 author:
@@ -127,7 +128,7 @@ elapsed_ms:
     snapshot: 167.0
     total: 184.5
 wire:
-  description: What each address answered to a start-up packet.
+  description: What each of the server's own addresses answered.
   returned: success
   type: list
   elements: dict
@@ -139,9 +140,9 @@ wire:
       description: Such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432".
       type: str
     outcome:
-      description: V(accepting) (asked for a password, or logged us in), V(rejecting) (answered with an
-        error), V(silent) (connected, nothing came), V(refused), V(unreachable), V(timeout) (no connection),
-        V(missing) (no such socket), V(not_postgresql).
+      description: V(accepting) (asked for a password, logged us in, or is there where a login got through),
+        V(rejecting) (answered with an error), V(silent) (connected, nothing came), V(refused), V(unreachable),
+        V(timeout) (no connection), V(missing) (no such socket), V(not_postgresql).
       type: str
     severity:
       description: Of the error, never localised, such as "FATAL"; null without an error.

@@ -222,7 +222,7 @@ facts:
       description: Its process, storage and log; null when it could not be examined.
       type: dict
     wire:
-      description: What each address answered to a start-up packet.
+      description: What each of the server's own addresses answered.
       type: list
       elements: dict
     clients:

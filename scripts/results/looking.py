@@ -40,7 +40,7 @@ class ServerInfo(Question):
 
 
 class ReadinessInfo(Question):
-    wire: list[model.WireAnswer]  # what each address answered to a start-up packet
+    wire: list[model.WireAnswer]  # what each of the server's own addresses answered
     configured: Optional[model.Configured]  # the configuration the server runs with; null when SQL did not get through
     started_at: Optional[str]  # when the server started; null when SQL did not get through
     listening: Optional[list[model.Listening]]  # the TCP sockets that listen where the server lives

@@ -202,11 +202,14 @@ class ServerFacts(TypedDict):
 
 
 class WireAnswer(TypedDict):
-    """What one address answered to a start-up packet. That needs no driver and no login."""
+    """What one address answered to a start-up packet. That needs no driver and no login.
+
+    Where a login has got through already, it is asked only whether it is there, which no server logs.
+    """
 
     kind: str  # `socket`, `network` (the server's own address), `loopback`, `published` or `login_host`
     address: str  # such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432"
-    # `accepting` (asked for a password, or logged us in), `rejecting` (answered with an error), `silent` (connected,
+    # `accepting` (asked for a password, logged us in, or is there where a login got through), `rejecting` (answered with an error), `silent` (connected,
     # nothing came), `refused`, `unreachable`, `timeout` (no connection), `missing` (no such socket), `not_postgresql`
     outcome: str
     severity: Optional[str]  # of the error, never localised, such as "FATAL"; null without an error
@@ -291,7 +294,7 @@ class ClientFacts(TypedDict):
     login: Optional[ClientLogin]  # its settings; null when none were found
     resolution: Optional[Resolution]  # how the server's name resolved; null without a lookup
     reach: Optional[Reach]  # whether TCP connections open; null when there was no address to try
-    startup: Optional[WireAnswer]  # what the server answered to a start-up packet; null when it was not sent
+    startup: Optional[WireAnswer]  # what the server answered to the start-up packet or to the login; null when it did not
     attempt: Optional[LoginAttempt]  # how a login went; null when none was tried
     # whether its password matches the stored verifier; null when either cannot be read
     password_matches: Optional[bool]
@@ -349,7 +352,7 @@ class Facts(TypedDict):
 
     target: TargetFacts  # the server that was checked
     server: Optional[ServerFacts]  # its process, storage and log; null when it could not be examined
-    wire: List[WireAnswer]  # what each address answered to a start-up packet
+    wire: List[WireAnswer]  # what each of the server's own addresses answered
     clients: List[ClientFacts]  # each client from its own place
     restart_note: Optional[RestartNote]  # left by a restart on the host it ran on; null without one
     snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through

@@ -54,7 +54,7 @@ edges AS MATERIALIZED (
                 SELECT x.gid
                   FROM locks h
                   JOIN locks own ON own.pid IS NULL AND own.virtualtransaction = h.virtualtransaction
-                  JOIN pg_prepared_xacts x ON x.transaction = own.transactionid
+                  JOIN pg_prepared_xact() x ON x.transaction = own.transactionid
                   JOIN {conflicts} AS c(wanted, held) ON c.wanted = w.mode AND h.mode = ANY (c.held::text[])
                  WHERE h.granted AND h.pid IS NULL AND b.pid = 0
                    AND (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid,
@@ -66,6 +66,15 @@ edges AS MATERIALIZED (
       LEFT JOIN waiting other ON other.pid = e.blocking_pid) ranked
    WHERE rank <= 5
 )""".replace("{conflicts}", _CONFLICTS)
+
+# The columns of pg_stat_database that are asked for, by the functions under it.
+COUNTERS = """
+counters AS (
+  SELECT d.datname, pg_stat_get_db_deadlocks(d.oid) AS deadlocks,
+         pg_stat_get_db_checksum_failures(d.oid) AS checksum_failures,
+         pg_stat_get_db_checksum_last_failure(d.oid) AS checksum_last_failure
+    FROM (SELECT 0::oid AS oid, NULL::name AS datname UNION ALL SELECT oid, datname FROM pg_database) d
+)"""
 
 # A waiting autovacuum hurts nobody unless somebody waits for it in turn. Only our own database's relations have names
 # here. Who waits for a row waits for a transaction, and holds a lock on the tuple: that names the relation.
@@ -95,7 +104,8 @@ ACTIVITY = r"""json_build_object(
   'prepared', (
     SELECT coalesce(json_agg(json_build_object('gid', x.gid, 'owner', x.owner, 'database', x.database, 'age_seconds',
              round(greatest(extract(epoch FROM now() - x.prepared), 0)::numeric, 3))), '[]')
-      FROM (SELECT * FROM pg_prepared_xacts ORDER BY prepared LIMIT 50) x),
+      FROM (SELECT p.gid, p.prepared, pg_get_userbyid(p.ownerid) AS owner, d.datname AS database
+              FROM pg_prepared_xact() p LEFT JOIN pg_database d ON d.oid = p.dbid ORDER BY p.prepared LIMIT 50) x),
   'wait_events', (
     SELECT coalesce(json_agg(json_build_object(
              'type', e.wait_event_type, 'event', e.wait_event, 'sessions', e.sessions)), '[]')
@@ -108,7 +118,7 @@ ACTIVITY = r"""json_build_object(
       FROM clients c WHERE c.wait_event = 'SyncRep'),
   'deadlocks', (
     SELECT coalesce(json_agg(json_build_object('database', d.datname, 'count', d.deadlocks) ORDER BY d.datname), '[]')
-      FROM pg_stat_database d WHERE d.deadlocks > 0),
+      FROM counters d WHERE d.deadlocks > 0),
   'conflicts', (
     SELECT coalesce(json_agg(json_build_object(
              'database', d.datname, 'kind', substr(k.key, 7), 'count', k.value::int) ORDER BY d.datname, k.key), '[]')

@@ -13,7 +13,7 @@ SOUNDNESS = """json_build_object(
   'checksum_failures', (
     SELECT coalesce(json_agg(json_build_object('database', d.datname, 'count', d.checksum_failures,
                                                'last_failure', d.checksum_last_failure) ORDER BY d.datname), '[]')
-      FROM pg_stat_database d WHERE d.checksum_failures > 0),
+      FROM counters d WHERE d.checksum_failures > 0),
   'transaction_age', (
     SELECT coalesce(json_agg(json_build_object('database', d.datname, 'xid_age', d.xid_age,
                                                'multixact_age', d.multixact_age)), '[]')
@@ -27,13 +27,14 @@ SOUNDNESS = """json_build_object(
              'replay_lag_seconds', round(extract(epoch FROM r.replay_lag)::numeric, 3),
              'replay_lag_bytes', pg_wal_lsn_diff({here}, r.replay_lsn)::bigint)
              ORDER BY r.application_name, r.pid), '[]')
-      FROM pg_stat_replication r),
+      FROM (SELECT a.pid, a.application_name, a.client_addr, w.state, w.sync_state, w.replay_lag, w.replay_lsn
+              FROM pg_stat_get_activity(NULL) a JOIN pg_stat_get_wal_senders() w ON w.pid = a.pid) r),
   'slots', (
     SELECT coalesce(json_agg(json_build_object(
              'name', s.slot_name, 'type', s.slot_type, 'active', s.active,
              'retained_bytes', pg_wal_lsn_diff({here}, s.restart_lsn)::bigint,
              'wal_status', s.wal_status) ORDER BY s.slot_name), '[]')
-      FROM pg_replication_slots s),
+      FROM pg_get_replication_slots() s),
   'receiver', CASE WHEN pg_is_in_recovery() THEN (
     SELECT json_build_object(
              'status', w.status, 'sender_host', w.sender_host,
