@@ -255,7 +255,7 @@ clients:
           description: V(open), V(refused), V(timeout) or V(unreachable).
           type: str
     startup:
-      description: What the server answered to the start-up packet or to the login; null when it did not.
+      description: What came back from the start-up packet or the login; null without an answer.
       type: dict
       contains:
         kind:

@@ -9,8 +9,8 @@ module: network_info
 short_description: Can the clients of PostgreSQL reach it?
 version_added: 0.1.0
 description:
-  - Checks from the network namespace of each client - resolves the server's name, opens ten connections and logs in with
-    the client's settings.
+  - Checks from the network namespace of each client - resolves the server's name, opens ten connections and logs in
+    with the client's settings.
   - Needs nothing inside the client's image, neither a shell nor any tool.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
@@ -253,7 +253,7 @@ clients:
           description: V(open), V(refused), V(timeout) or V(unreachable).
           type: str
     startup:
-      description: What the server answered to the start-up packet or to the login; null when it did not.
+      description: What came back from the start-up packet or the login; null without an answer.
       type: dict
       contains:
         kind:

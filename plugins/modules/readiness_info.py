@@ -9,8 +9,8 @@ module: readiness_info
 short_description: Is PostgreSQL accepting connections?
 version_added: 0.1.0
 description:
-  - Asks the server's socket, its own network address and each published address whether somebody answers. Where SQL does
-    not get through, a start-up packet tells why.
+  - Asks the server's socket, its own network address and each published address whether somebody answers. Where SQL
+    does not get through, a start-up packet tells why.
   - Reads the version, whether the server is in recovery, its C(listen_addresses) and port, the rules of C(pg_hba.conf),
     errors in the configuration files, and which settings wait for a restart.
 author:

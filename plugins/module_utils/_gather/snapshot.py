@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 from .._core.errors import RightsError, SessionError
 from .._core.mask import MASK, mask
 from .._core.shape import QUERY_TEXTS, shown
-from .._model.facts import Snapshot
 from .sql import rights
 from .sql.snapshot import snapshot as asking
 
 if TYPE_CHECKING:
     from .._core.deadline import Deadline
     from .._model.answers import Thresholds
+    from .._model.facts import Snapshot
     from .session.base import Session
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -71,7 +71,7 @@ def masked(snapshot: Dict[str, Any], query_text: str) -> Snapshot:
     for rule in configured["hba_rules"] or []:
         rule["error"] = rule["error"] and mask(rule["error"])
         rule["options"] = rule["options"] and _masked_options(rule["options"])
-    return cast(Snapshot, snapshot)
+    return cast("Snapshot", snapshot)
 
 
 def _masked_options(options: List[str]) -> List[str]:

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Tuple, TypedDict
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypedDict
 
 from .._model.answers import CRITICAL, NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds, Values
-from .._model.facts import AnotherServer, ClientFacts, Facts, SnapshotError
 from .._model.identity import told
 from .checks import accepting, activity, connections, login, network, running, soundness
 from .checks.readings import not_asked
 from .verdicts import Verdict, render
 
-Check = Callable[[Facts, Thresholds], Answer]
+if TYPE_CHECKING:
+    from .._model.facts import AnotherServer, ClientFacts, Facts, SnapshotError
+
+Check = Callable[["Facts", Thresholds], Answer]
 QUESTIONS: Tuple[Tuple[str, Check], ...] = (
     (running.QUESTION, running.check),
     (accepting.QUESTION, accepting.check),

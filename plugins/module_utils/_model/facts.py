@@ -209,8 +209,9 @@ class WireAnswer(TypedDict):
 
     kind: str  # `socket`, `network` (the server's own address), `loopback`, `published` or `login_host`
     address: str  # such as "/var/run/postgresql/.s.PGSQL.5432" or "172.18.0.2:5432"
-    # `accepting` (asked for a password, logged us in, or is there where a login got through), `rejecting` (answered with an error), `silent` (connected,
-    # nothing came), `refused`, `unreachable`, `timeout` (no connection), `missing` (no such socket), `not_postgresql`
+    # `accepting` (asked for a password, logged us in, or is there where a login got through), `rejecting` (answered
+    # with an error), `silent` (connected, nothing came), `refused`, `unreachable`, `timeout` (no connection), `missing`
+    # (no such socket), `not_postgresql`
     outcome: str
     severity: Optional[str]  # of the error, never localised, such as "FATAL"; null without an error
     sqlstate: Optional[str]  # of the error, such as "53300"; null without an error
@@ -294,7 +295,7 @@ class ClientFacts(TypedDict):
     login: Optional[ClientLogin]  # its settings; null when none were found
     resolution: Optional[Resolution]  # how the server's name resolved; null without a lookup
     reach: Optional[Reach]  # whether TCP connections open; null when there was no address to try
-    startup: Optional[WireAnswer]  # what the server answered to the start-up packet or to the login; null when it did not
+    startup: Optional[WireAnswer]  # what came back from the start-up packet or the login; null without an answer
     attempt: Optional[LoginAttempt]  # how a login went; null when none was tried
     # whether its password matches the stored verifier; null when either cannot be read
     password_matches: Optional[bool]
