@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import WORKS
 from tests.embedded import Server
 
