@@ -69,8 +69,8 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'pid 3047, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-    for 4 s: LOCK TABLE prices'
+  sample: 'pid 755, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+    for 6.6 s: LOCK TABLE prices'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -92,10 +92,10 @@ evidence:
   type: list
   elements: str
   sample:
-    - 'pid 3047, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
-      4 s: LOCK TABLE prices'
-    - 'pid 3049 has been waiting 4 s for AccessShareLock on oid 16386 in database shop, blocked by pid
-      3047: SELECT * FROM prices;'
+    - 'pid 755, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
+      6.6 s: LOCK TABLE prices'
+    - 'pid 765 has been waiting 6.6 s for AccessShareLock on oid 16386 in database shop, blocked by pid
+      755: SELECT * FROM prices;'
 findings:
   description: Everything else that was noticed.
   returned: success
@@ -126,11 +126,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 81.9
-    server: 122.8
-    wire: 125.0
-    snapshot: 122.6
-    total: 140.0
+    client 0: 225.1
+    snapshot: 374.2
+    server: 406.2
+    wire: 412.7
+    total: 419.3
 activity:
   description: What the sessions do and wait for; null when SQL did not get through.
   returned: success
@@ -188,6 +188,11 @@ activity:
         query:
           description: Its last query, without values, at most 200 characters; null without the right
             to see it.
+          type: str
+        spared:
+          description: V(waits) (for a synchronous standby), V(commits) (it may be about to, and none
+            is connected), V(no_right) (the login role may not signal it), V(replication) (its role has
+            REPLICATION and is no superuser); null for none of these.
           type: str
     blocking:
       description: Who waits for whom.
@@ -269,6 +274,11 @@ activity:
           description: Its last query, without values, at most 200 characters; null without the right
             to see it.
           type: str
+        spared:
+          description: V(waits) (for a synchronous standby), V(commits) (it may be about to, and none
+            is connected), V(no_right) (the login role may not signal it), V(replication) (its role has
+            REPLICATION and is no superuser); null for none of these.
+          type: str
     prepared:
       description: Prepared transactions, the oldest first, at most 50.
       type: list
@@ -286,6 +296,9 @@ activity:
         age_seconds:
           description: Since it was prepared.
           type: float
+        ours:
+          description: 'Whether the login role may finish it: its owner or a superuser may.'
+          type: bool
     wait_events:
       description: What active sessions wait for.
       type: list
@@ -342,28 +355,29 @@ activity:
   sample:
     long_queries: []
     blocking:
-      - blocked_pid: 3049
-        blocking_pid: 3047
+      - blocked_pid: 765
+        blocking_pid: 755
         blocking_gid: null
-        blocked_seconds: 4.046
+        blocked_seconds: 6.555
         lock_type: relation
         lock_mode: AccessShareLock
         relation: oid 16386 in database shop
     involved:
-      - pid: 3047
-        backend_start: '2026-11-28T19:28:16.373892+00:00'
+      - pid: 755
+        backend_start: '2026-11-28T19:55:32.397886+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 4.06
-        transaction_seconds: 4.06
+        state_seconds: 6.575
+        transaction_seconds: 6.576
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
         backend_type: client backend
         superuser: false
+        spared: null
         query: LOCK TABLE prices
     prepared: []
     wait_events:

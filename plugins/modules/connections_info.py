@@ -125,11 +125,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 65.1
-    snapshot: 110.4
-    wire: 128.7
-    server: 134.9
-    total: 137.3
+    client 0: 206.6
+    snapshot: 269.2
+    server: 331.3
+    wire: 342.2
+    total: 352.3
 connections:
   description: The sessions of clients, and the slots there are for them; null when SQL did not get through.
   returned: success
@@ -226,6 +226,11 @@ connections:
           description: Its last query, without values, at most 200 characters; null without the right
             to see it.
           type: str
+        spared:
+          description: V(waits) (for a synchronous standby), V(commits) (it may be about to, and none
+            is connected), V(no_right) (the login role may not signal it), V(replication) (its role has
+            REPLICATION and is no superuser); null for none of these.
+          type: str
     idle_in_transaction:
       description: Those idle in a transaction, the longest first, at most 50.
       type: list
@@ -279,6 +284,11 @@ connections:
           description: Its last query, without values, at most 200 characters; null without the right
             to see it.
           type: str
+        spared:
+          description: V(waits) (for a synchronous standby), V(commits) (it may be about to, and none
+            is connected), V(no_right) (the login role may not signal it), V(replication) (its role has
+            REPLICATION and is no superuser); null for none of these.
+          type: str
     long_idle:
       description: How many have been idle for at least O(idle_minutes).
       type: int
@@ -297,38 +307,40 @@ connections:
         application: shop-api
         client_address: 127.0.0.1
         sessions: 15
-        longest_state_seconds: 3.702
+        longest_state_seconds: 6.136
     idle:
-      - pid: 2999
-        backend_start: '2026-11-28T19:28:16.232599+00:00'
+      - pid: 652
+        backend_start: '2026-11-28T19:55:31.972224+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle
-        state_seconds: 3.702
+        state_seconds: 6.136
         transaction_seconds: 0.0
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
         backend_type: client backend
         superuser: false
+        spared: null
         query: ''
     idle_in_transaction:
-      - pid: 3047
-        backend_start: '2026-11-28T19:28:16.373892+00:00'
+      - pid: 755
+        backend_start: '2026-11-28T19:55:32.397886+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 3.566
-        transaction_seconds: 3.566
+        state_seconds: 5.72
+        transaction_seconds: 5.72
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
         backend_type: client backend
         superuser: false
+        spared: null
         query: LOCK TABLE prices
     long_idle: 0
     long_idle_in_transaction: 0
@@ -385,9 +397,9 @@ processes:
       description: 'A backend''s title names its client: "postgres: app shop 10.0.0.7(51234) idle in transaction".'
       type: str
   sample:
-    - pid: 2970
+    - pid: 601
       state: S
-      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-k992w09j/data
+      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-yn9sj13c/data
 """
 
 from ..module_utils._entry import questions

@@ -124,11 +124,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 104.0
-    snapshot: 199.1
-    wire: 206.0
-    server: 212.5
-    total: 215.9
+    client 0: 100.1
+    snapshot: 199.4
+    server: 205.7
+    wire: 232.3
+    total: 236.1
 clients:
   description: Each client from its own place.
   returned: success
@@ -354,7 +354,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 26777
+        port: 12643
         user: shop
         database: shop
         ssl_mode: prefer
@@ -366,22 +366,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.09
+        elapsed_ms: 0.073
       reach:
-        address: 127.0.0.1:26777
+        address: 127.0.0.1:12643
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 0.129
+        latency_ms: 0.193
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:26777
-        outcome: accepting
-        severity: null
-        sqlstate: null
-        message: null
-        elapsed_ms: 22.307
+        address: 127.0.0.1:12643
+        outcome: rejecting
+        severity: FATAL
+        sqlstate: '53300'
+        message: remaining connection slots are reserved for non-replication superuser connections
+        elapsed_ms: 59.986
       attempt:
         succeeded: false
         outcome: rejected
@@ -391,7 +391,7 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 50.963
+        elapsed_ms: 59.986
       password_matches: true
       health: null
       error: null
@@ -426,10 +426,30 @@ roles:
       description: 'How its password is stored: V(scram-sha-256), V(md5) or V(none); null without the
         right to read it.'
       type: str
+    settable:
+      description: Whether the login role may set its password, and read the one it has; null as V(exists).
+      type: bool
     member_of:
       description: The roles it is a member of, directly or not.
       type: list
       elements: str
+    sessions:
+      description: Who is logged in as it, ours not counted.
+      type: list
+      elements: dict
+      contains:
+        client_address:
+          description: Where they come from; null for a Unix socket.
+          type: str
+        database:
+          description: Their database; null for a standby's.
+          type: str
+        application:
+          description: Their application_name; empty when they gave none.
+          type: str
+        sessions:
+          description: How many there are.
+          type: int
   sample:
     - name: shop
       exists: true
@@ -439,7 +459,13 @@ roles:
       expired: false
       connection_limit: -1
       verifier: scram-sha-256
+      settable: true
       member_of: []
+      sessions:
+        - client_address: 127.0.0.1
+          database: shop
+          application: shop-api
+          sessions: 16
 databases:
   description: The databases they ask for; null when SQL did not get through.
   returned: success
@@ -513,7 +539,7 @@ hba_rules:
       type: str
   sample:
     - rule_number: null
-      file_name: /tmp/oncall-pg-k992w09j/data/pg_hba.conf
+      file_name: /tmp/oncall-pg-yn9sj13c/data/pg_hba.conf
       line_number: 1
       type: local
       database:

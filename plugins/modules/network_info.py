@@ -55,8 +55,8 @@ target:
   sample:
     host: vm
     runtime: pg_ctl
-    version: null
-    in_recovery: null
+    version: '15.18'
+    in_recovery: false
 question:
   description: The question that was asked.
   returned: success
@@ -71,7 +71,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: reached from here in at most 1.8 ms
+  sample: reached from here in at most 4.4 ms
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -123,10 +123,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 55.0
-    wire: 94.9
-    server: 106.0
-    total: 108.2
+    client 0: 155.0
+    snapshot: 235.5
+    server: 280.6
+    wire: 289.8
+    total: 294.0
 clients:
   description: Each client from its own place.
   returned: success
@@ -352,7 +353,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 26777
+        port: 12643
         user: shop
         database: shop
         ssl_mode: prefer
@@ -364,22 +365,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.1
+        elapsed_ms: 0.074
       reach:
-        address: 127.0.0.1:26777
+        address: 127.0.0.1:12643
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 1.821
+        latency_ms: 4.447
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:26777
-        outcome: accepting
-        severity: null
-        sqlstate: null
-        message: null
-        elapsed_ms: 5.821
+        address: 127.0.0.1:12643
+        outcome: rejecting
+        severity: FATAL
+        sqlstate: '53300'
+        message: remaining connection slots are reserved for non-replication superuser connections
+        elapsed_ms: 107.521
       attempt:
         succeeded: false
         outcome: rejected
@@ -389,8 +390,8 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 15.218
-      password_matches: null
+        elapsed_ms: 107.521
+      password_matches: true
       health: null
       error: null
 networks:

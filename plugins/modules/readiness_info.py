@@ -70,7 +70,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'socket /tmp/oncall-pg-k992w09j/.s.PGSQL.26777: accepting'
+  sample: 'socket /tmp/oncall-pg-yn9sj13c/.s.PGSQL.12643: accepting'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -122,11 +122,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 94.6
-    server: 149.0
-    wire: 151.0
-    snapshot: 167.0
-    total: 184.5
+    client 0: 123.0
+    server: 258.2
+    snapshot: 272.6
+    wire: 346.4
+    total: 352.3
 wire:
   description: What each of the server's own addresses answered.
   returned: success
@@ -158,12 +158,12 @@ wire:
       type: float
   sample:
     - kind: socket
-      address: /tmp/oncall-pg-k992w09j/.s.PGSQL.26777
+      address: /tmp/oncall-pg-yn9sj13c/.s.PGSQL.12643
       outcome: accepting
       severity: null
       sqlstate: null
       message: null
-      elapsed_ms: 8.725
+      elapsed_ms: 7.973
 configured:
   description: The configuration the server runs with; null when SQL did not get through.
   returned: success
@@ -260,22 +260,25 @@ configured:
         error:
           description: Why the line cannot be used; null when it can.
           type: str
+    hba_loaded:
+      description: Whether the server has loaded that file since it last changed; null as V(hba_rules).
+      type: bool
     hba_file:
       description: The path of C(pg_hba.conf); null without the right to read it.
       type: str
   sample:
     listen_addresses: 127.0.0.1
-    port: 26777
-    socket_directories: /tmp/oncall-pg-k992w09j
+    port: 12643
+    socket_directories: /tmp/oncall-pg-yn9sj13c
     ssl: true
     password_encryption: scram-sha-256
     log_destination: stderr
-    load_time: '2026-11-28T19:28:15.977039+00:00'
+    load_time: '2026-11-28T19:55:31.770196+00:00'
     file_errors: []
     pending_restart: []
     hba_rules:
       - rule_number: null
-        file_name: /tmp/oncall-pg-k992w09j/data/pg_hba.conf
+        file_name: /tmp/oncall-pg-yn9sj13c/data/pg_hba.conf
         line_number: 1
         type: local
         database:
@@ -287,12 +290,13 @@ configured:
         auth_method: trust
         options: null
         error: null
-    hba_file: /tmp/oncall-pg-k992w09j/data/pg_hba.conf
+    hba_loaded: true
+    hba_file: /tmp/oncall-pg-yn9sj13c/data/pg_hba.conf
 started_at:
   description: When the server started; null when SQL did not get through.
   returned: success
   type: str
-  sample: '2026-11-28T19:28:15.982229+00:00'
+  sample: '2026-11-28T19:55:31.776388+00:00'
 listening:
   description: The TCP sockets that listen where the server lives; null when unknown.
   returned: success
@@ -339,11 +343,11 @@ lock_file:
       description: V(starting), V(stopping), V(ready) or V(standby); null when unknown.
       type: str
   sample:
-    pid: 2970
+    pid: 601
     pid_alive: true
-    started_at: '2026-11-28T19:28:15.000Z'
-    port: 26777
-    socket_directory: /tmp/oncall-pg-k992w09j
+    started_at: '2026-11-28T19:55:31.000Z'
+    port: 12643
+    socket_directory: /tmp/oncall-pg-yn9sj13c
     listen_address: 127.0.0.1
     status: ready
 """

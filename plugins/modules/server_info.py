@@ -69,7 +69,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: /tmp/oncall-pg-k992w09j/data has been running for 3.8 s
+  sample: /tmp/oncall-pg-yn9sj13c/data has been running for 5.5 s
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -121,8 +121,8 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    server: 76.9
-    total: 80.7
+    server: 255.2
+    total: 257.8
 server:
   description: The server's process, storage and log; null when unknown.
   returned: success
@@ -465,7 +465,7 @@ server:
       description: '"container log", or the path of the file; null when no log was found.'
       type: str
   sample:
-    name: /tmp/oncall-pg-k992w09j/data
+    name: /tmp/oncall-pg-yn9sj13c/data
     service: null
     image: null
     engine_command: null
@@ -474,21 +474,21 @@ server:
     signal: null
     out_of_memory: null
     engine_error: null
-    started_at: '2026-11-28T19:28:15.600Z'
+    started_at: '2026-11-28T19:55:31.350Z'
     finished_at: null
-    uptime_seconds: 3.8
+    uptime_seconds: 5.5
     restart_count: null
     restart_policy: null
     restart_loop: false
     health: null
-    postmaster_pid: 2970
+    postmaster_pid: 601
     postmaster_state: S
     processes:
-      - pid: 2970
+      - pid: 601
         state: S
-        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-k992w09j/data
+        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-yn9sj13c/data
     data_directory:
-      path: /tmp/oncall-pg-k992w09j/data
+      path: /tmp/oncall-pg-yn9sj13c/data
       exists: true
       mode: '0700'
       owner_uid: 65534
@@ -508,28 +508,28 @@ server:
     directory_used_by: []
     disks:
       - role: data
-        path: /tmp/oncall-pg-k992w09j/data
+        path: /tmp/oncall-pg-yn9sj13c/data
         total_bytes: 270553174016
-        free_bytes: 78298796032
+        free_bytes: 77720227840
         total_inodes: 16777216
-        free_inodes: 16095930
+        free_inodes: 16070657
     mounts: []
     nofile_soft: 20000
     nofile_hard: 20000
     memory_limit_bytes: null
     lock_file:
-      pid: 2970
+      pid: 601
       pid_alive: true
-      started_at: '2026-11-28T19:28:15.000Z'
-      port: 26777
-      socket_directory: /tmp/oncall-pg-k992w09j
+      started_at: '2026-11-28T19:55:31.000Z'
+      port: 12643
+      socket_directory: /tmp/oncall-pg-yn9sj13c
       listen_address: 127.0.0.1
       status: ready
     control:
       readable: true
       crc_ok: true
       state: in production
-      written_at: '2026-11-28T19:28:15.000Z'
+      written_at: '2026-11-28T19:55:31.000Z'
       checkpoint_lsn: 0/1500708
       checkpoint_wal_file: '000000010000000000000001'
       checkpoint_readable: null
@@ -543,7 +543,7 @@ server:
     networks: []
     log: []
     log_lines_read: 5
-    log_source: /tmp/oncall-pg-k992w09j/server.log
+    log_source: /tmp/oncall-pg-yn9sj13c/server.log
 """
 
 from ..module_utils._entry import questions

@@ -179,7 +179,7 @@ path:
   sample:
     - question: running
       answer: 'yes'
-      detail: /tmp/oncall-pg-k992w09j/data has been running for 5.2 s
+      detail: /tmp/oncall-pg-yn9sj13c/data has been running for 8 s
       reason: null
 findings:
   description: Everything that was noticed, the worst first.
@@ -203,12 +203,12 @@ findings:
   sample:
     - code: queries_hanging
       severity: critical
-      summary: '1 session blocked; root blocker: pid 3047 (shop, idle in transaction)'
+      summary: '1 session blocked; root blocker: pid 755 (shop, idle in transaction)'
       evidence:
-        - 'pid 3047, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-          for 4.3 s: LOCK TABLE prices'
-        - 'pid 3049 has been waiting 4.3 s for AccessShareLock on oid 16386 in database shop, blocked
-          by pid 3047: SELECT * FROM prices;'
+        - 'pid 755, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+          for 6.9 s: LOCK TABLE prices'
+        - 'pid 765 has been waiting 6.9 s for AccessShareLock on oid 16386 in database shop, blocked by
+          pid 755: SELECT * FROM prices;'
 facts:
   description: All that was read; docs/facts.md in the collection's repository describes every field;
     null with O(compact=true).
@@ -232,6 +232,10 @@ facts:
     restart_note:
       description: Left by a restart on the host it ran on; null without one.
       type: dict
+    role_users:
+      description: Who else knows the role whose password a client gets wrong; read only then.
+      type: list
+      elements: dict
     snapshot:
       description: What SQL says; null when SQL did not get through.
       type: dict
@@ -255,11 +259,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 117.0
-    snapshot: 204.4
-    wire: 207.4
-    server: 215.6
-    total: 221.0
+    client 0: 86.5
+    snapshot: 155.8
+    server: 211.1
+    wire: 214.7
+    total: 221.9
 """
 
 from ..module_utils._entry import questions

@@ -216,6 +216,19 @@ def test_an_md5_role_behind_an_md5_line(server: Server) -> None:
     assert not change(server, password=OLD).changed
 
 
+def test_an_md5_role_behind_a_scram_line(server: Server) -> None:
+    """What triage prints for it: the same password, stored so that the server takes it."""
+    from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.verifier import md5_verifier
+
+    server.sql("ALTER ROLE app PASSWORD '%s'" % md5_verifier(OLD, "app"))
+    assert not logs_in(server, OLD)
+    foreseen = change(server, check_mode=True, password_of="shop")
+    assert foreseen.changed and not logs_in(server, OLD)
+    assert change(server, password_of="shop").changed
+    assert logs_in(server, OLD) and "SCRAM-SHA-256$" in stored(server)
+    assert not change(server, password_of="shop").changed
+
+
 def test_a_refused_login_puts_everything_back(server: Server, env: Path, tmp_path: Path) -> None:
     server.sql("ALTER ROLE app VALID UNTIL '2042-01-01 00:00:00+00'")
     before, content, inode = stored(server), env.read_bytes(), sorted(tmp_path.iterdir())

@@ -280,6 +280,8 @@ def test_roles_and_databases_asked_for(server: AnyServer, snapshot: Take, admin:
             "expired": True,
             "connection_limit": 4,
             "verifier": "scram-sha-256",
+            "settable": True,
+            "sessions": [],
             "member_of": ["inner_group", "outer_group"],
         }
         assert roles["forever"] == {
@@ -290,6 +292,8 @@ def test_roles_and_databases_asked_for(server: AnyServer, snapshot: Take, admin:
             "expired": False,
             "connection_limit": -1,
             "verifier": "none",
+            "settable": True,
+            "sessions": [],
             "member_of": [],
         }
         assert (roles["nologin"]["can_login"], roles["legacy"]["verifier"]) == (False, "md5")
@@ -301,6 +305,8 @@ def test_roles_and_databases_asked_for(server: AnyServer, snapshot: Take, admin:
             "expired": None,
             "connection_limit": None,
             "verifier": None,
+            "settable": None,
+            "sessions": [],
             "member_of": [],
         }
         assert roles["postgres"]["superuser"] is True

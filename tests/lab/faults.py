@@ -371,6 +371,22 @@ def statement(text: str, database: str = "shop") -> Act:
     return lambda stack: stack.sql(text, database=database)
 
 
+def password_in_use(stack: Stack) -> None:
+    """Its owner has changed it, and uses it: the client is what is wrong."""
+    stack.sql("ALTER ROLE postgres PASSWORD 'another-one'")
+    login = ["-e", "PGHOST=postgres", "-e", "PGUSER=postgres", "-e", "PGPASSWORD=another-one", "-e", "PGDATABASE=shop"]
+    image = stack.environment["LAB_POSTGRES_IMAGE"]
+    stack.beside("--network", stack.network(), *login, image, "psql", "-c", "SELECT pg_sleep(600)")
+    there = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
+    wait_for(lambda: int(stack.sql(there)))
+
+
+def superusers_password(stack: Stack) -> None:
+    """The runbook's own case, while somebody is looking around in psql on the server's host."""
+    stack.session("SELECT 1", user="postgres")
+    stack.sql("ALTER ROLE postgres PASSWORD 'another-one'")
+
+
 def hba(*lines: str) -> Act:
     def act(stack: Stack) -> None:
         stack.hba(*lines)
@@ -668,6 +684,23 @@ FAULTS = (
         "(?i)password",
         "credentials_reset",
         variables={"oncall_role": "app", "oncall_client": "api"},
+    ),
+    _locked_out(
+        "wrong_password_superuser",
+        superusers_password,
+        "wrong_password",
+        "(?i)password",
+        "credentials_reset",
+        variables={"oncall_role": "postgres", "oncall_allow_superuser": True},
+        override={"services": {"api": {"environment": {"DATABASE_URL": ADMIN_DSN}}}},
+    ),
+    _locked_out(
+        "password_in_use",
+        password_in_use,
+        "wrong_password",
+        "(?i)password",
+        override={"services": {"api": {"environment": {"DATABASE_URL": ADMIN_DSN}}}},
+        options={"long_query_seconds": 300},
     ),
     _locked_out("role_missing", statement("ALTER ROLE app RENAME TO app_old"), "role_missing", "app"),
     _locked_out("nologin", statement("ALTER ROLE app NOLOGIN"), "login_not_permitted", "(?i)nologin|log in"),

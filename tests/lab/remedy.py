@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import remedies
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.variables import registry
 
 from .stack import SECRETS, Stack, run, write_inventory
 from .writer import PASSWORD, Writer
 
 ALLOW_ALL = ",".join(remedies())
+PERMISSIONS = {one.variable for row in registry().values() for one in row.variables if one.permission}
 DBA, EMERGENCY = "dba", "emergency"
 # What a person must do, and who is told: (code, cause) -> (a regular expression for the summary, to).
 BY_A_PERSON = {
@@ -46,6 +48,7 @@ BY_A_PERSON = {
     ("client_down", "stopped"): ("docker start", DBA),
     ("client_down", "crashed"): ("read its log.*docker start", DBA),
     ("client_down", "paused"): ("find out who paused it", DBA),
+    ("authentication_failed", "wrong_password"): ("lock out .*-second-0 .its environment.*; ask them", DBA),
     ("authentication_failed", "role_missing"): ("create it or correct the client", DBA),
     ("authentication_failed", "login_not_permitted"): ("find out who locked it", DBA),
     ("authentication_failed", "password_expired"): ("VALID UNTIL a new date", DBA),
@@ -121,7 +124,13 @@ def carry_out(stack: Stack, command: str, check: bool = True, **options: Any) ->
 
 def fix(stack: Stack, verdict: dict[str, Any], writer: Writer, expected: str, **options: Any) -> None:
     """Run exactly what the verdict recommends: healthy, the rows as ``expected``, no acknowledged write lost."""
-    said = carry_out(stack, verdict["remedy"]["command"], **options)
+    command = verdict["remedy"]["command"]
+    if set(verdict["remedy"]["extra_vars"]) & PERMISSIONS:
+        for more in (" --check --diff", " -e oncall_plan=true"):
+            planned = carry_out(stack, command + more, **options)
+            assert re.search("changed=[1-9]", planned), planned
+            assert stack.triage(**options)["verdict"] == verdict, "a plan has changed something"
+    said = carry_out(stack, command, **options)
     after = stack.triage(**options)["verdict"]
     assert after["code"] == "healthy", "%s\n%s" % (json.dumps(after, indent=1), said)
     assert rows(stack) == expected

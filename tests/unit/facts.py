@@ -15,10 +15,11 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts imp
     Facts,
     HbaRule,
     LogEntry,
+    PreparedTransaction,
     Process,
+    SeenSession,
     ServerFacts,
     SessionGroup,
-    SessionRow,
     Snapshot,
     WireAnswer,
 )
@@ -227,8 +228,8 @@ def client(name: str = "api") -> ClientFacts:
     }
 
 
-def session(pid: int, state: str = "active", seconds: float = 5, **more: Any) -> SessionRow:
-    row: SessionRow = {
+def session(pid: int, state: str = "active", seconds: float = 5, **more: Any) -> SeenSession:
+    row: SeenSession = {
         "pid": pid,
         "backend_start": "2026-11-24T02:00:00Z",
         "user": "app",
@@ -243,8 +244,15 @@ def session(pid: int, state: str = "active", seconds: float = 5, **more: Any) ->
         "wait_event": None,
         "backend_type": "client backend",
         "superuser": False,
+        "spared": None,
         "query": "UPDATE orders SET total = 1 WHERE id = 1",
     }
+    change(row, **more)
+    return row
+
+
+def prepared(gid: str, **more: Any) -> PreparedTransaction:
+    row: PreparedTransaction = {"gid": gid, "owner": "app", "database": "shop", "age_seconds": 4000.0, "ours": True}
     change(row, **more)
     return row
 
@@ -329,6 +337,7 @@ def snapshot() -> Snapshot:
                 hba(3, "host", "replication", "all", "127.0.0.1", "trust", netmask="255.255.255.255"),
                 hba(4, "host", "all", "all", "all", "scram-sha-256"),
             ],
+            "hba_loaded": True,
             "hba_file": DATA + "/pg_hba.conf",
         },
         "roles": [
@@ -341,7 +350,11 @@ def snapshot() -> Snapshot:
                 "expired": False,
                 "connection_limit": -1,
                 "verifier": "scram-sha-256",
+                "settable": True,
                 "member_of": [],
+                "sessions": [
+                    {"client_address": "172.18.0.3", "database": "shop", "application": "api", "sessions": 10}
+                ],
             }
         ],
         "databases": [
@@ -375,6 +388,7 @@ def healthy(*alterations: Alter) -> Facts:
         ],
         "clients": [client()],
         "restart_note": None,
+        "role_users": [],
         "snapshot": snapshot(),
         "snapshot_error": None,
         "another_server": None,

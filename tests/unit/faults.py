@@ -27,6 +27,7 @@ from tests.unit.facts import (
     login_fails,
     no_sql,
     of,
+    prepared,
     process,
     remote,
     session,
@@ -1213,7 +1214,7 @@ fault(
     set_activity(
         blocking=[edge(2, 0, 90, "order-7")],
         involved=[session(2)],
-        prepared=[{"gid": "order-7", "owner": "app", "database": "shop", "age_seconds": 4000.0}],
+        prepared=[prepared("order-7")],
     ),
 )
 fault(
@@ -1477,7 +1478,7 @@ WELL = [
     ),
     Well(
         "a prepared transaction",
-        healthy(set_activity(prepared=[{"gid": "g", "owner": "app", "database": "shop", "age_seconds": 4000.0}])),
+        healthy(set_activity(prepared=[prepared("g")])),
         ("prepared_transaction",),
     ),
     Well("a small volume", healthy(set_server(disks=[disk(200 * MIB, 100 * MIB)]))),

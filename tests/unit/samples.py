@@ -16,9 +16,9 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts imp
     Connections,
     Facts,
     Network,
+    SeenSession,
     ServerFacts,
     SessionGroup,
-    SessionRow,
     Snapshot,
     WireAnswer,
 )
@@ -36,7 +36,7 @@ def session(
     user: str = "shop",
     application: str = "api",
     query: str = "SELECT id, total FROM orders WHERE customer_id = $1",
-) -> SessionRow:
+) -> SeenSession:
     active = state == "active"
     return {
         "pid": pid,
@@ -53,6 +53,7 @@ def session(
         "wait_event": "transactionid" if active else "ClientRead",
         "backend_type": "client backend",
         "superuser": False,
+        "spared": None,
         "query": query,
     }
 
@@ -218,7 +219,7 @@ def client(service: str = "api", succeeded: bool = True) -> ClientFacts:
     }
 
 
-def connections(groups: Sequence[SessionGroup], idle: Sequence[SessionRow] = ()) -> Connections:
+def connections(groups: Sequence[SessionGroup], idle: Sequence[SeenSession] = ()) -> Connections:
     return {
         "max_connections": 100,
         "superuser_reserved": 3,
@@ -267,6 +268,7 @@ def snapshot(groups: Optional[Sequence[SessionGroup]] = None) -> Snapshot:
             "file_errors": [],
             "pending_restart": [],
             "hba_rules": [],
+            "hba_loaded": True,
             "hba_file": "/var/lib/postgresql/data/pg_hba.conf",
         },
         "roles": [],
@@ -289,6 +291,7 @@ def facts(host: str = "db1", taken: Optional[Snapshot] = None) -> Facts:
         "wire": wire(),
         "clients": [client()],
         "restart_note": None,
+        "role_users": [],
         "snapshot": taken or snapshot(),
         "snapshot_error": None,
         "another_server": None,
@@ -353,7 +356,13 @@ def blocked(host: str = "db3") -> Result:
 
     taken = snapshot([group("active", 7), group("idle", 12), group("idle in transaction", 1)])
     taken["activity"]["prepared"] = [
-        {"gid": "payment-2026-11-23-0042", "owner": "payments", "database": "shop", "age_seconds": 41221.0}
+        {
+            "gid": "payment-2026-11-23-0042",
+            "owner": "payments",
+            "database": "shop",
+            "age_seconds": 41221.0,
+            "ours": True,
+        }
     ]
     taken["activity"]["blocking"] = [
         edge(810, 0, 904.0, "payment-2026-11-23-0042"),

@@ -13,16 +13,18 @@ import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client.verifier import md5_verifier
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.others import named_in
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.others import named_in
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.role_users import Gate
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.user import User
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.plan import (
     ClientSeen,
     Request,
     Seen,
-    User,
     decide,
     diff,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.scram import make_verifier
+from tests.unit.facts import hba
 
 OLD, OTHER, NEW = "old-Secret", "other-Secret", "new-Secret"
 VERIFIERS = {one: make_verifier(one, 1) for one in (OLD, OTHER, NEW)}
@@ -219,12 +221,13 @@ def test_a_password_file_keeps_its_end(secret: Optional[str], wanted: Optional[s
     assert decide(Request("app", password_file="/x"), scene, NEW).secret_text == wanted
 
 
-USER = User("shop-cron-1", "its environment (PG*)", OLD, "cron")
+USER = User("shop-cron-1", "its environment (PG*)", OLD, "cron", ("10.0.0.9",))
+SESSIONS: Any = [{"client_address": "10.0.0.9", "database": "shop", "application": "", "sessions": 1}]
 
 
 @pytest.mark.parametrize("allowed", [["shop-cron-1"], ["cron"], ["all"]])
 def test_others_are_locked_out_only_if_that_is_permitted(allowed: List[str]) -> None:
-    scene = replace(seen(API, text=TEXT), users=[USER, User("shop-cron-1", "1 session", service="cron")])
+    scene = replace(seen(API, text=TEXT), users=[USER], sessions=SESSIONS)
     with pytest.raises(RefusedError, match=r"shop-cron-1 \(its environment \(PG\*\)\)"):
         decide(replace(ENV, may_lock_out=["other"]), scene, NEW)
     plan = decide(replace(ENV, may_lock_out=allowed), scene, NEW)
@@ -232,9 +235,66 @@ def test_others_are_locked_out_only_if_that_is_permitted(allowed: List[str]) -> 
 
 
 def test_whoever_has_the_new_password_is_no_hindrance() -> None:
-    scene = replace(seen(API, text=TEXT), users=[replace(USER, password=NEW), User("shop-cron-1", "1 session")])
+    scene = replace(seen(API, text=TEXT), users=[replace(USER, password=NEW)], sessions=SESSIONS)
     assert decide(replace(ENV, password=NEW), scene, "").alter
     assert decide(replace(ENV, password=OLD), replace(seen(API, text=TEXT), users=[USER]), "").empty
+
+
+def test_whoever_has_a_wrong_password_anyway_is_no_hindrance() -> None:
+    scene = replace(seen(API, text=TEXT), users=[replace(USER, password=OTHER)], sessions=SESSIONS)
+    assert decide(ENV, scene, NEW).alter
+
+
+def test_a_container_is_known_by_its_sessions_alone() -> None:
+    scene = replace(seen(API, text=TEXT), users=[replace(USER, how=None, password=None)], sessions=SESSIONS)
+    with pytest.raises(RefusedError, match=r"shop-cron-1 \(1 session\)"):
+        decide(ENV, scene, NEW)
+
+
+LOCAL: Any = {"client_address": None, "database": "shop", "application": "psql", "sessions": 1}
+HBA = "/data/pg_hba.conf"
+PEER: Any = hba(1, "local", "all", "all", None, "peer", file_name=HBA)
+TRUST: Any = hba(2, "host", "all", "all", "10.0.0.0/8", "trust", file_name=HBA)
+SCRAM: Any = hba(3, "host", "all", "all", "all", "scram-sha-256", file_name=HBA)
+
+
+@pytest.mark.parametrize(
+    ("session", "rules", "more", "free"),
+    [
+        ({}, (PEER, SCRAM), {}, True),
+        ({"client_address": "10.0.0.9"}, (TRUST, SCRAM), {}, True),
+        ({"client_address": "172.18.0.9"}, (TRUST, SCRAM), {}, False),
+        ({"client_address": "10.0.0.9"}, ({**TRUST, "type": "hostssl"}, SCRAM), {}, False),  # with TLS or without?
+        ({"client_address": "10.0.0.9"}, ({**TRUST, "address": "db.example"}, PEER), {}, False),  # a name
+        ({"client_address": "10.0.0.9", "database": None}, (TRUST,), {}, False),  # a standby: no line of its own
+        ({}, ({**PEER, "auth_method": "md5"},), {}, False),
+        ({}, ({**PEER, "auth_method": "reject"},), {}, False),  # it came in by another file
+        ({}, (), {}, False),
+        ({}, (PEER,), {"loaded": False}, False),
+        ({}, (PEER,), {"loaded": None}, False),
+        ({}, (PEER,), {"rules": None}, False),
+        ({}, (PEER,), {"hba_file": "/etc/pg_hba.conf"}, False),  # an included file
+        ({}, (PEER, {**SCRAM, "type": None, "error": "syntax"}), {}, False),  # refused as a whole at the next reload
+    ],
+)
+def test_a_session_that_needs_no_password_is_no_hindrance(session: Any, rules: Any, more: Any, free: bool) -> None:
+    gate = Gate("app", (), rules, HBA, True)._replace(**more)
+    sessions: Any = [{**LOCAL, **session}]
+    scene = replace(seen(API, verifier=VERIFIERS[OTHER]), sessions=sessions, gate=gate)
+    if free:
+        assert decide(Request("app", password_of="api"), scene, "").alter
+    else:
+        with pytest.raises(RefusedError, match="of application psql"):
+            decide(Request("app", password_of="api"), scene, "")
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+def test_an_md5_verifier_that_the_server_does_not_take_is_stored_anew(rejected: bool) -> None:
+    scene = seen(replace(API, rejected=rejected), verifier=md5_verifier(OLD, "app"))
+    plan = decide(Request("app", password_of="api"), scene, "")
+    assert (plan.alter, plan.store) == (rejected, rejected)
+    before, after = diff(Request("app", password_of="api"), scene, plan)
+    assert (before != after) is rejected
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,27 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .._core.deadline import Deadline
-from .._core.errors import AnotherServerError, DeadlineError, OptionsError, SessionError, TargetError, VersionError
+from .._core.errors import (
+    AnotherServerError,
+    DeadlineError,
+    OncallError,
+    OptionsError,
+    SessionError,
+    TargetError,
+    VersionError,
+)
 from .._core.side_by_side import Outcome, side_by_side
 from .client import note
 from .client.verifier import matches
 from .naming import naming
+from .role_users import role_users
 from .snapshot import take
 
 if TYPE_CHECKING:
-    from .._model.facts import ClientFacts, Facts, ServerFacts, SnapshotError, WireAnswer
+    from .._model.facts import ClientFacts, Facts, ServerFacts, Snapshot, SnapshotError, WireAnswer
     from .runtime.base import Client
     from .target import Target
 
@@ -58,7 +67,15 @@ def gather(target: Target, steps: Sequence[str] = EVERYTHING) -> Tuple[Facts, Di
             raise error
     if isinstance(outcome.errors.get(SERVER), TargetError):
         raise outcome.errors[SERVER]
-    return _facts(target, clients, outcome), outcome.elapsed_ms
+    keys = {"client %d" % number: client for number, client in enumerate(clients)}
+    seen = [(client, outcome.values[key]) for key, client in keys.items() if key in outcome.values]
+    snapshot, verifiers = outcome.values.get(SNAPSHOT, (None, {}))
+    facts = _facts(target, seen, snapshot, verifiers, outcome)
+    try:
+        facts["role_users"] = role_users(target.runtime, seen, snapshot, verifiers, deadline) if snapshot else []
+    except OncallError as error:
+        facts["errors"]["role_users"] = str(error)
+    return facts, outcome.elapsed_ms
 
 
 def _examine(client: Client, deadline: Deadline) -> Callable[[], ClientFacts]:
@@ -114,18 +131,18 @@ def _snapshot(target: Target, clients: Sequence[Client], login: _Login, deadline
     return taken
 
 
-def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts:
+def _facts(
+    target: Target,
+    seen: Sequence[Tuple[Client, ClientFacts]],
+    snapshot: Optional[Snapshot],
+    verifiers: Mapping[str, str],
+    outcome: Outcome,
+) -> Facts:
     refused = outcome.errors.get(SNAPSHOT)
-    snapshot, verifiers = outcome.values.get(SNAPSHOT, (None, {}))
     answers, later = outcome.values.get(WIRE, ([], None))
-    examined: List[ClientFacts] = []
-    for number, client in enumerate(clients):
-        facts: Optional[ClientFacts] = outcome.values.get("client %d" % number)
-        if facts is None:
-            continue
+    for client, facts in seen:
         if client.login and client.login.password is not None and client.login.user in verifiers:
             facts["password_matches"] = matches(client.login.password, verifiers[client.login.user], client.login.user)
-        examined.append(facts)
     return {
         "target": {
             "host": target.host,
@@ -135,8 +152,9 @@ def _facts(target: Target, clients: Sequence[Client], outcome: Outcome) -> Facts
         },
         "server": later or outcome.values.get(SERVER),
         "wire": answers,
-        "clients": examined,
+        "clients": [facts for _client, facts in seen],
         "restart_note": outcome.values.get(NOTE),
+        "role_users": [],
         "snapshot": snapshot,
         "snapshot_error": _snapshot_error(refused),
         "another_server": refused.found if isinstance(refused, AnotherServerError) else None,

@@ -289,9 +289,11 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         Remedy(
             "credentials_reset",
             variables=(("oncall_role", "role"), ("oncall_client", "service")),
+            when="reset_helps",
             permissions=(("oncall_allow_superuser", "superuser"),),
         ),
         UNRESOLVED,
+        "{client} uses a wrong password for role {role}: {advice}",
     ),
     ("authentication_failed", "role_missing"): Row(
         CRITICAL,
@@ -362,8 +364,9 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ("queries_hanging", "prepared_transaction"): Row(
         CRITICAL,
         "{sessions} blocked; root blocker: {root}, never finished; ask its owner, then roll it back",
-        Remedy("rollback_prepared", variables=(("oncall_gid", "gid"),)),
+        Remedy("rollback_prepared", variables=(("oncall_gid", "gid"),), when="rollback_helps"),
         UNRESOLVED,
+        "{sessions} blocked; root blocker: {root}, not finished: {advice}",
     ),
     ("queries_hanging", "long_running"): Row(
         WARNING,

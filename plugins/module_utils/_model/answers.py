@@ -70,12 +70,14 @@ class Values:
     # 5. login
     role: Optional[str] = None
     superuser: str = ""  # that the role is one, and what the printed command therefore allows; or nothing
+    reset_helps: bool = False
     database: Optional[str] = None
     reload_helps: bool = False
     # 6. activity
     sessions: Optional[str] = None
     root: Optional[str] = None
     gid: Optional[str] = None
+    rollback_helps: bool = False
     pids: Tuple[int, ...] = ()
     longest: Optional[str] = None
     # 7. soundness

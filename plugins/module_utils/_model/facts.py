@@ -323,6 +323,19 @@ class RestartNote(TypedDict):
     clients: List[NotedClient]  # those that it has not seen running again
 
 
+class RoleUser(TypedDict):
+    """Somebody else who knows, or uses, a role whose password a client gets wrong."""
+
+    role: str  # the role
+    name: str  # the container's name
+    how: Optional[str]  # what shows it, such as "its environment (PG*)"; null where only its sessions do
+    service: Optional[str]  # its Compose service; null when it is of none
+    addresses: List[str]  # its addresses
+    declared: bool  # whether it is a declared client
+    same_password: Optional[bool]  # whether it has the password of that client; null when it is not known
+    password_matches: Optional[bool]  # whether its password matches the stored verifier; null as `same_password`
+
+
 class SnapshotError(TypedDict):
     """Why SQL did not get through."""
 
@@ -356,6 +369,7 @@ class Facts(TypedDict):
     wire: List[WireAnswer]  # what each of the server's own addresses answered
     clients: List[ClientFacts]  # each client from its own place
     restart_note: Optional[RestartNote]  # left by a restart on the host it ran on; null without one
+    role_users: List[RoleUser]  # who else knows the role whose password a client gets wrong; read only then
     snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through
     snapshot_error: Optional[SnapshotError]  # why SQL did not get through; null when it did
     # the server that answers in place of the one that was to be checked; null when none is known
@@ -387,6 +401,14 @@ class SessionRow(TypedDict):
     query: Optional[str]  # its last query, without values, at most 200 characters; null without the right to see it
 
 
+class SeenSession(SessionRow):
+    """A session of a client, and what keeps it from being signalled. Ages are in seconds at the snapshot's time."""
+
+    # `waits` (for a synchronous standby), `commits` (it may be about to, and none is connected), `no_right` (the login
+    # role may not signal it), `replication` (its role has REPLICATION and is no superuser); null for none of these
+    spared: Optional[str]
+
+
 class SessionGroup(TypedDict):
     """Sessions of clients that have all of these in common."""
 
@@ -407,8 +429,8 @@ class Connections(TypedDict):
     reserved: int  # the setting reserved_connections; 0 before PostgreSQL 16
     used: int  # sessions of clients, ours not counted
     groups: List[SessionGroup]  # the sessions, counted by what they have in common, the largest group first
-    idle: List[SessionRow]  # those idle, the longest first, at most 50
-    idle_in_transaction: List[SessionRow]  # those idle in a transaction, the longest first, at most 50
+    idle: List[SeenSession]  # those idle, the longest first, at most 50
+    idle_in_transaction: List[SeenSession]  # those idle in a transaction, the longest first, at most 50
     long_idle: int  # how many have been idle for at least `idle_minutes`
     long_idle_in_transaction: int  # how many have been idle in a transaction for at least `idle_in_transaction_seconds`
 
@@ -447,6 +469,7 @@ class PreparedTransaction(TypedDict):
     owner: str  # the role that prepared it
     database: str  # its database
     age_seconds: float  # since it was prepared
+    ours: bool  # whether the login role may finish it: its owner or a superuser may
 
 
 class WaitEvent(TypedDict):
@@ -483,9 +506,9 @@ class SyncReplication(TypedDict):
 class Activity(TypedDict):
     """What the sessions do and wait for."""
 
-    long_queries: List[SessionRow]  # those active for at least `long_query_seconds`, the longest first, at most 50
+    long_queries: List[SeenSession]  # those active for at least `long_query_seconds`, the longest first, at most 50
     blocking: List[Blocker]  # who waits for whom
-    involved: List[SessionRow]  # every session that is named in `blocking`
+    involved: List[SeenSession]  # every session that is named in `blocking`
     prepared: List[PreparedTransaction]  # prepared transactions, the oldest first, at most 50
     wait_events: List[WaitEvent]  # what active sessions wait for
     sync_replication: SyncReplication  # commits that wait for a synchronous standby
@@ -509,6 +532,15 @@ class HbaRule(TypedDict):
     error: Optional[str]  # why the line cannot be used; null when it can
 
 
+class RoleSessions(TypedDict):
+    """Sessions of a role that have all of these in common, those of a standby among them."""
+
+    client_address: Optional[str]  # where they come from; null for a Unix socket
+    database: Optional[str]  # their database; null for a standby's
+    application: str  # their application_name; empty when they gave none
+    sessions: int  # how many there are
+
+
 class Role(TypedDict):
     """A role that a client logs in as."""
 
@@ -521,7 +553,9 @@ class Role(TypedDict):
     connection_limit: Optional[int]  # its connection limit, -1 without one; null when it does not exist
     # how its password is stored: `scram-sha-256`, `md5` or `none`; null without the right to read it
     verifier: Optional[str]
+    settable: Optional[bool]  # whether the login role may set its password, and read the one it has; null as `exists`
     member_of: List[str]  # the roles it is a member of, directly or not
+    sessions: List[RoleSessions]  # who is logged in as it, ours not counted
 
 
 class Database(TypedDict):
@@ -563,6 +597,7 @@ class Configured(TypedDict):
     file_errors: List[FileError]  # errors in the configuration files; empty without the right to read them
     pending_restart: List[PendingSetting]  # changed settings that wait for a restart
     hba_rules: Optional[List[HbaRule]]  # the rules of `pg_hba.conf`; null without the right to read them
+    hba_loaded: Optional[bool]  # whether the server has loaded that file since it last changed; null as `hba_rules`
     hba_file: Optional[str]  # the path of `pg_hba.conf`; null without the right to read it
 
 

@@ -10,11 +10,12 @@ To add one (systemd is next): a file here with a class of this shape, its name i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Optional, Protocol, Sequence
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._model.facts import AnotherServer, ClientFacts, ServerFacts, WireAnswer
+    from ..._model.user import User
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ class Runtime(Protocol):
 
     def clients(self) -> Sequence[Client]:
         """One for each container of each declared client (one for a service that has none: state ``missing``)."""
+
+    def neighbours(
+        self, role: str, held: Collection[str], known: Collection[str], deadline: Deadline
+    ) -> Sequence[User]:
+        """The containers on its networks, but those ``known`` by name; which know ``role``, or a password ``held``."""
 
     def run_beside(
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None

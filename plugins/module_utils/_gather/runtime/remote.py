@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence
 
 from ..._core.errors import TargetError
 from ..._core.side_by_side import side_by_side
@@ -19,6 +19,7 @@ from .unseen import unseen
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
     from ..._model.facts import AnotherServer, ServerFacts, WireAnswer
+    from ..._model.user import User
     from .base import Client, ClientOption, Completed
 
 _MOST_ADDRESSES = 4
@@ -96,6 +97,11 @@ class RemoteRuntime:
     def clients(self) -> Sequence[Client]:
         defaults = {**self._login, "host": self.host, "port": self._port}
         return [HereClient(option, defaults, self._ca_cert) for option in self._options]
+
+    def neighbours(
+        self, role: str, held: Collection[str], known: Collection[str], deadline: Deadline
+    ) -> Sequence[User]:
+        return ()
 
     def run_beside(
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None

@@ -22,9 +22,10 @@ _ROLES = """(
            'valid_until', CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END,
            'expired', CASE WHEN r.oid IS NOT NULL THEN coalesce(r.rolvaliduntil < now(), false) END,
            'connection_limit', r.rolconnlimit,
-           'verifier', {verifier},
+           'verifier', {verifier}, 'settable', {settable},
            'member_of', (SELECT coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]')
-                           FROM memberships m JOIN pg_roles g ON g.oid = m.granted WHERE m.member = r.oid))
+                           FROM memberships m JOIN pg_roles g ON g.oid = m.granted WHERE m.member = r.oid),
+           'sessions', {sessions})
            ORDER BY asked.ordinality), '[]')
     FROM unnest({roles}) WITH ORDINALITY AS asked (name, ordinality)
     LEFT JOIN {catalog} r ON r.rolname = asked.name)"""
@@ -33,6 +34,21 @@ _VERIFIER = """CASE WHEN r.oid IS NULL THEN null
                             WHEN r.rolpassword IS NULL THEN 'none'
                             WHEN r.rolpassword LIKE 'SCRAM-SHA-256$%%' THEN 'scram-sha-256'
                             ELSE 'md5' END"""
+
+# Since PostgreSQL 16 CREATEROLE needs ADMIN OPTION on the role, too.
+_SETTABLE = """(
+             SELECT me.rolsuper OR (me.rolcreaterole AND NOT r.rolsuper
+                                    AND (current_setting('server_version_num')::int < 160000
+                                         OR pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')))
+               FROM pg_roles me WHERE me.rolname = current_user AND r.oid IS NOT NULL)"""
+
+# Those that have logged in, standbys among them; a parallel worker has its leader's role, and has not.
+ROLE_SESSIONS = """(
+             SELECT coalesce(json_agg(u ORDER BY u.client_address, u.database, u.application), '[]')
+               FROM (SELECT s.client_address, s.database, s.application, count(*) AS sessions FROM sessions s
+                      WHERE s.user_name = {role}
+                        AND coalesce(s.backend_type, 'walsender') IN ('client backend', 'walsender')
+                      GROUP BY 1, 2, 3) u)"""
 
 DATABASES = """(
   SELECT coalesce(json_agg(json_build_object(
@@ -56,5 +72,10 @@ def _bound(text: str) -> str:
 
 
 MEMBERSHIPS, DATABASES, VERIFIERS = _bound(MEMBERSHIPS), _bound(DATABASES), _bound(VERIFIERS)
-ROLES = _bound(_ROLES.replace("{verifier}", _VERIFIER).replace("{catalog}", "pg_authid"))
-ROLES_LIMITED = _bound(_ROLES.replace("{verifier}", "null").replace("{catalog}", "pg_roles"))
+_ROLES = _ROLES.replace("{sessions}", ROLE_SESSIONS.replace("{role}", "asked.name"))
+ROLES = _bound(
+    _ROLES.replace("{verifier}", _VERIFIER).replace("{settable}", _SETTABLE).replace("{catalog}", "pg_authid")
+)
+ROLES_LIMITED = _bound(
+    _ROLES.replace("{verifier}", "null").replace("{settable}", "false").replace("{catalog}", "pg_roles")
+)

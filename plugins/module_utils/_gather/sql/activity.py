@@ -103,7 +103,8 @@ ACTIVITY = r"""json_build_object(
                       WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges))),
   'prepared', (
     SELECT coalesce(json_agg(json_build_object('gid', x.gid, 'owner', x.owner, 'database', x.database, 'age_seconds',
-             round(greatest(extract(epoch FROM now() - x.prepared), 0)::numeric, 3))), '[]')
+             round(greatest(extract(epoch FROM now() - x.prepared), 0)::numeric, 3),
+             'ours', x.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))), '[]')
       FROM (SELECT p.gid, p.prepared, pg_get_userbyid(p.ownerid) AS owner, d.datname AS database
               FROM pg_prepared_xact() p LEFT JOIN pg_database d ON d.oid = p.dbid ORDER BY p.prepared LIMIT 50) x),
   'wait_events', (

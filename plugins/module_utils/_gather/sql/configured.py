@@ -31,6 +31,11 @@ HBA_RULES = """(
              'error', h.error) ORDER BY h.ordinality), '[]')
       FROM (SELECT *, row_number() OVER () AS ordinality FROM pg_hba_file_rules) h)"""
 
+# When its content or its inode last changed; what an @file in it or an included file holds has a time of its own.
+HBA_LOADED = """(
+    SELECT greatest(f.modification, f.change) <= pg_conf_load_time()
+      FROM pg_stat_file((SELECT setting FROM settings WHERE name = 'hba_file'), true) f)"""
+
 # What the command line sets, no restart takes from a file; PostgreSQL calls it pending where the file differs.
 # Settings that only superusers may see are missing in pg_settings for the others, where current_setting() would fail.
 CONFIGURED = """json_build_object(
@@ -46,5 +51,6 @@ CONFIGURED = """json_build_object(
     SELECT coalesce(json_agg(json_build_object('name', s.name, 'setting', s.setting) ORDER BY s.name), '[]')
       FROM settings s WHERE s.pending_restart AND s.source <> 'command line'),
   'hba_rules', {hba_rules},
+  'hba_loaded', {hba_loaded},
   'hba_file', (SELECT setting FROM settings WHERE name = 'hba_file')
 )"""

@@ -8,6 +8,22 @@ Used by several subjects: ``SESSIONS`` (every backend but ours) and ``CLIENTS`` 
 
 from __future__ import annotations
 
+# A cancel that arrives just before the wait ends the wait, too. So a COMMIT under way is let alone as well, and what
+# writes while no synchronous standby is connected: a statement may commit by itself, and nothing shows how near it is.
+SYNC = """CASE WHEN a.wait_event = 'SyncRep' THEN 'waits'
+               WHEN a.state = 'active' AND current_setting('synchronous_standby_names') <> ''
+                    AND (a.query ~* '^\\s*(commit|end|prepare\\s+transaction)\\M'
+                         OR (a.backend_xid IS NOT NULL AND a.wait_event_type IS DISTINCT FROM 'Lock'
+                             AND NOT EXISTS (SELECT FROM pg_stat_get_wal_senders()
+                                              WHERE sync_state IN ('sync', 'quorum'))))
+               THEN 'commits' END"""
+
+# Of a row ``a`` of pg_stat_activity and its role ``o``: whether the current role may signal it.
+MAY_SIGNAL = """coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+                          OR (NOT coalesce(o.rolsuper, false)
+                              AND (pg_has_role(a.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))),
+                          false)"""
+
 # Without pg_read_all_stats other roles' rows have no backend_type: then what has a role and a database is taken for a
 # client (a parallel worker would be, too). Our own sessions are never counted.
 SESSIONS = """
@@ -15,7 +31,9 @@ sessions AS MATERIALIZED (
   SELECT a.pid, a.backend_start, a.usename AS user_name, a.datname AS database, a.usesysid, a.datid,
          coalesce(a.application_name, '') AS application, host(a.client_addr) AS client_address,
          a.state, a.state_change, a.xact_start, a.query_start, a.wait_event_type, a.wait_event,
-         coalesce(r.rolsuper, false) AS superuser,
+         coalesce(o.rolsuper, false) AS superuser,
+         coalesce({sync}, CASE WHEN NOT {may_signal} THEN 'no_right'
+                               WHEN o.rolreplication AND NOT o.rolsuper THEN 'replication' END) AS spared,
          left(nullif(a.query, '<insufficient privilege>'), 4000) AS query,
          round(greatest(extract(epoch FROM now() - a.state_change), 0)::numeric, 3) AS state_seconds,
          round(greatest(extract(epoch FROM now() - a.xact_start), 0)::numeric, 3) AS transaction_seconds,
@@ -24,9 +42,9 @@ sessions AS MATERIALIZED (
          a.backend_type,
          coalesce(a.backend_type = 'client backend', a.usesysid IS NOT NULL AND a.datid IS NOT NULL) AS is_client
     FROM pg_stat_activity a
-    LEFT JOIN pg_roles r ON r.oid = a.usesysid
+    LEFT JOIN pg_roles o ON o.oid = a.usesysid
    WHERE a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') <> 'oncall'
-)"""
+)""".replace("{sync}", SYNC).replace("{may_signal}", MAY_SIGNAL)
 
 # PostgreSQL 18 shows those that have not logged in yet, our own probes among them; older ones do not.
 CLIENTS = "clients AS (SELECT * FROM sessions WHERE is_client AND state IS DISTINCT FROM 'starting')"
@@ -38,7 +56,7 @@ SESSION = """json_build_object(
   'application', s.application, 'client_address', s.client_address, 'state', s.state,
   'state_seconds', s.state_seconds, 'transaction_seconds', s.transaction_seconds, 'query_seconds', s.query_seconds,
   'wait_event_type', s.wait_event_type, 'wait_event', s.wait_event, 'backend_type', s.backend_type,
-  'superuser', s.superuser, 'query', s.query)"""
+  'superuser', s.superuser, 'spared', s.spared, 'query', s.query)"""
 
 CONNECTIONS = """json_build_object(
   'max_connections', (SELECT setting::int FROM settings WHERE name = 'max_connections'),

@@ -11,16 +11,17 @@ from __future__ import annotations
 from typing import Iterable
 
 AUTHID, FILE_SETTINGS, HBA_RULES = "pg_authid", "pg_file_settings", "pg_hba_file_rules"
-CONTROL = "pg_control_system"
+CONTROL, STAT_FILE = "pg_control_system", "pg_stat_file"
 _TABLE = "has_table_privilege(to_regclass('pg_catalog.%s'), 'SELECT')"
-_FUNCTION = "has_function_privilege(to_regprocedure('pg_catalog.%s()'), 'EXECUTE')"
+_FUNCTION = "has_function_privilege(to_regprocedure('pg_catalog.%s'), 'EXECUTE')"
 _CONDITIONS = {
     AUTHID: _TABLE % AUTHID,
-    FILE_SETTINGS: "%s AND %s" % (_TABLE % FILE_SETTINGS, _FUNCTION % "pg_show_all_file_settings"),
-    HBA_RULES: "%s AND %s" % (_TABLE % HBA_RULES, _FUNCTION % HBA_RULES),
-    CONTROL: _FUNCTION % CONTROL,  # everybody, unless it was revoked
+    FILE_SETTINGS: "%s AND %s" % (_TABLE % FILE_SETTINGS, _FUNCTION % "pg_show_all_file_settings()"),
+    HBA_RULES: "%s AND %s" % (_TABLE % HBA_RULES, _FUNCTION % (HBA_RULES + "()")),
+    STAT_FILE: _FUNCTION % "pg_stat_file(text, boolean)",
+    CONTROL: _FUNCTION % (CONTROL + "()"),  # everybody, unless it was revoked
 }
-ALL = (AUTHID, FILE_SETTINGS, HBA_RULES)  # of a snapshot
+ALL = (AUTHID, FILE_SETTINGS, HBA_RULES, STAT_FILE)  # of a snapshot
 
 
 def missing(names: Iterable[str]) -> str:

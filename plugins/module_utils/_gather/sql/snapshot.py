@@ -56,6 +56,7 @@ _PARTS = {
     "configured": configured.CONFIGURED,
     "file_errors": configured.FILE_ERRORS,
     "hba_rules": configured.HBA_RULES,
+    "hba_loaded": configured.HBA_LOADED,
     "roles": access.ROLES,
     "databases": access.DATABASES,
     "soundness": soundness.SOUNDNESS,
@@ -66,6 +67,7 @@ _WITHOUT: Dict[str, Dict[str, str]] = {
     rights.AUTHID: {"roles": access.ROLES_LIMITED, "verifiers": "'{}'::json"},
     rights.FILE_SETTINGS: {"settings": configured.SETTINGS_LIMITED, "file_errors": "'[]'::json"},
     rights.HBA_RULES: {"hba_rules": "null"},
+    rights.STAT_FILE: {"hba_loaded": "null"},
 }
 # Where no client was declared there is nobody to ask for, which spares the server an eighth of the work.
 _NOBODY = {

@@ -17,7 +17,7 @@ from .blocking import ADVISORY, Root, incidents, roots
 from .readings import down, not_asked, without_snapshot
 
 if TYPE_CHECKING:
-    from ..._model.facts import Activity, Facts, SessionRow, Snapshot
+    from ..._model.facts import Activity, Facts, SeenSession, Snapshot
 
 QUESTION = "activity"
 # Long by nature, as backups are: the maintenance that autovacuum's own settings do not cover
@@ -49,7 +49,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     findings = tuple(_findings(snapshot, thresholds, blockers))
     if blockers:
         slow = _long_finding(long_queries, blockers)
-        return _blocked(facts, activity, blockers, sessions, hanging, findings + slow)
+        return _blocked(facts, activity, thresholds, blockers, sessions, hanging, findings + slow)
     if long_queries:
         evidence = tuple(
             _session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in long_queries[:5]
@@ -94,8 +94,9 @@ def _sync_wait(snapshot: Snapshot, thresholds: Thresholds) -> Optional[Answer]:
 def _blocked(
     facts: Facts,
     activity: Activity,
+    thresholds: Thresholds,
     blockers: List[Root],
-    sessions: Dict[int, SessionRow],
+    sessions: Dict[int, SeenSession],
     hanging: List[str],
     findings: Tuple[Finding, ...],
 ) -> Answer:
@@ -106,17 +107,32 @@ def _blocked(
     blocked = len({edge["blocked_pid"] for edge in incidents(activity["blocking"])})
     why = {root.pid: spared.why(sessions[root.pid], facts["clients"]) for root in blockers if root.pid in sessions}
     advice = why.get(worst.pid, None if worst.gid is not None else "not visible to us: investigate by hand")
+    wait = _not_yet(activity, worst.gid, thresholds) if worst.gid is not None else ""
     values = Values(
         sessions=count(blocked, "session"),
         root=_short(worst, sessions) + (", " + advice if advice else ""),
         gid=worst.gid,
+        rollback_helps=not wait,
+        advice=wait,
         pids=tuple(pid for pid, reason in why.items() if reason is None),
     )
     cause = "blocked_by_lock" if worst.gid is None else "prepared_transaction"
     return Answer(QUESTION, NO, evidence[0], "queries_hanging", cause, tuple(evidence), findings, values)
 
 
-def _root_line(root: Root, sessions: Dict[int, SessionRow], activity: Activity) -> str:
+def _not_yet(activity: Activity, gid: str, thresholds: Thresholds) -> str:
+    """Why rollback_prepared would be refused; empty: it would not."""
+    known = next((row for row in activity["prepared"] if row["gid"] == gid), None)
+    if known is None:
+        return "ask its owner to finish it"
+    if not known["ours"]:
+        return "only its owner %s or a superuser can; ask them" % known["owner"]
+    if known["age_seconds"] < thresholds.blocked_seconds:
+        return "its transaction manager may be about to; check again in a minute"
+    return ""
+
+
+def _root_line(root: Root, sessions: Dict[int, SeenSession], activity: Activity) -> str:
     direct = "" if root.directly == root.holds else " (%d directly)" % root.directly
     holds = "blocks %s%s, the longest for %s" % (count(root.holds, "session"), direct, duration(root.longest_seconds))
     if root.gid is not None:
@@ -136,7 +152,7 @@ def _root_line(root: Root, sessions: Dict[int, SessionRow], activity: Activity) 
     return _session(row, holds)
 
 
-def _short(root: Root, sessions: Dict[int, SessionRow]) -> str:
+def _short(root: Root, sessions: Dict[int, SeenSession]) -> str:
     row = sessions.get(root.pid)
     if root.gid is not None:
         return "prepared transaction '%s'" % root.gid
@@ -147,7 +163,7 @@ def _short(root: Root, sessions: Dict[int, SessionRow]) -> str:
     )
 
 
-def _victims(activity: Activity, sessions: Dict[int, SessionRow]) -> List[str]:
+def _victims(activity: Activity, sessions: Dict[int, SeenSession]) -> List[str]:
     found = []
     for edge in sorted(activity["blocking"], key=lambda edge: -edge["blocked_seconds"])[:3]:
         on = " on %s" % edge["relation"] if edge["relation"] else ""
@@ -161,7 +177,7 @@ def _victims(activity: Activity, sessions: Dict[int, SessionRow]) -> List[str]:
     return found
 
 
-def _session(row: SessionRow, what: str) -> str:
+def _session(row: SeenSession, what: str) -> str:
     application = " (%s)" % row["application"] if row["application"] else ""
     query = ": %s" % line(row["query"], 80) if row["query"] else ""
     where = row["client_address"] or "local socket"
@@ -176,24 +192,24 @@ def _session(row: SessionRow, what: str) -> str:
     )
 
 
-def _sessions(snapshot: Snapshot) -> Dict[int, SessionRow]:
+def _sessions(snapshot: Snapshot) -> Dict[int, SeenSession]:
     connections, activity = snapshot["connections"], snapshot["activity"]
     rows = connections["idle"] + connections["idle_in_transaction"] + activity["long_queries"] + activity["involved"]
     return {row["pid"]: row for row in rows}
 
 
-def _expected(row: SessionRow) -> bool:
+def _expected(row: SeenSession) -> bool:
     if row["application"] == "oncall" or tools.is_any(tools.BACKUPS, row["application"]):
         return True
     return (row["query"] or "").lstrip().upper().startswith(MAINTENANCE)
 
 
-def _waits(row: SessionRow) -> bool:
+def _waits(row: SeenSession) -> bool:
     """It waits for a lock: the blocking tree has the story."""
     return row["wait_event_type"] == "Lock"
 
 
-def _long_finding(rows: List[SessionRow], blockers: List[Root]) -> Tuple[Finding, ...]:
+def _long_finding(rows: List[SeenSession], blockers: List[Root]) -> Tuple[Finding, ...]:
     others = [row for row in rows if row["pid"] not in [root.pid for root in blockers]]
     if not others:
         return ()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 from ..._core.text import count, line, names
 from ..._model.answers import NO, YES, Answer, Thresholds, Values
 from ..hba import broken, describe, describe_connection, first_match, refuses, uncertain
+from ..role_users import BY_PASSWORD
+from . import reset
 from .readings import CANNOT_CONNECT_NOW, TOO_MANY_CONNECTIONS, not_asked, socket_path, without_snapshot
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ CAUSES = (
     "connect_privilege",
     "unknown",
 )
-BY_PASSWORD = ("password", "md5", "scram-sha-256")
 REJECTED = ("rejected", "failed", "no_tls", "bad_certificate")
 # Not ours: no slot left (question 4), starting or stopping (question 2), ended by an operator or a crash
 OTHERS = (TOO_MANY_CONNECTIONS, CANNOT_CONNECT_NOW, "57P01", "57P02", "57014")
@@ -70,7 +71,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     judged = [(case, _why(case, facts)) for client in tried for case in [_case(facts, client)] if case]
     failed = [(case, reason) for case, reason in judged if reason.cause != "unknown" or _refused(case)]
     if failed:
-        return _no(failed)
+        return _no(failed, facts)
     succeeded = [client["name"] for client in tried if client["attempt"] and client["attempt"]["succeeded"]]
     if not succeeded:
         return not_asked(QUESTION, "no login got far enough to tell")
@@ -82,12 +83,13 @@ def _refused(case: Case) -> bool:
     return case.attempt["outcome"] != "failed" or case.attempt["sqlstate"] is not None
 
 
-def _no(failed: List[Tuple[Case, Reason]]) -> Answer:
+def _no(failed: List[Tuple[Case, Reason]], facts: Facts) -> Answer:
     case, reason = min(failed, key=lambda one: CAUSES.index(one[1].cause))
     evidence = reason.evidence + [_said(case)]
     for other, why in failed:
         if other is not case:
             evidence += why.evidence + [_said(other)]
+    advice = reset.instead(case.client, case.login, case.role, facts) if reason.cause == "wrong_password" else None
     values = Values(
         client=names(other.client["name"] for other, why in failed if why.cause == reason.cause),
         service=case.client["service"],
@@ -98,6 +100,8 @@ def _no(failed: List[Tuple[Case, Reason]]) -> Answer:
         database=case.login["database"],
         address=case.attempt["source_address"] or "the local socket",
         reload_helps=reason.reload_helps,
+        reset_helps=advice is None,
+        advice=advice or "",
     )
     return Answer(
         QUESTION, NO, evidence[0], "authentication_failed", reason.cause, tuple(dict.fromkeys(evidence)), values=values

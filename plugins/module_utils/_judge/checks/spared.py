@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Dict, Optional, Sequence
 from ..._model import tools
 
 if TYPE_CHECKING:
-    from ..._model.facts import ClientFacts, SessionRow
+    from ..._model.facts import ClientFacts, SeenSession
 
 # What pg_stat_progress_* would show as well; it starts over when it is cancelled.
 TASKS = ("VACUUM", "REINDEX", "CREATE INDEX", "CREATE UNIQUE INDEX", "CLUSTER")
+_REFUSED = {
+    "waits": "waiting for a synchronous standby: bring it back, cancel nothing",
+    "commits": "perhaps about to commit, without its synchronous standby: bring that back, cancel nothing",
+    "no_right": "our login role may not signal it: ask a superuser",
+}
 _BACKGROUND: Dict[str, str] = {
     "autovacuum worker": "autovacuum: let it finish",
     "walsender": "a walsender: check the standby or backup that it serves",
@@ -21,10 +26,12 @@ _BACKGROUND: Dict[str, str] = {
 }
 
 
-def why(row: SessionRow, clients: Sequence[ClientFacts]) -> Optional[str]:
+def why(row: SeenSession, clients: Sequence[ClientFacts]) -> Optional[str]:
     """None: it may be cancelled by its pid."""
     kind, query = row["backend_type"], (row["query"] or "").lstrip()
-    if kind is not None and kind != "client backend":
+    if kind is None:
+        return "not visible to our login role (pg_monitor): investigate by hand"
+    if kind != "client backend":
         if kind == "autovacuum worker" and "to prevent wraparound" in query:
             return "autovacuum to prevent wraparound: let it finish, or it starts over"
         if kind.startswith("logical replication"):
@@ -35,15 +42,20 @@ def why(row: SessionRow, clients: Sequence[ClientFacts]) -> Optional[str]:
     task = next((each for each in TASKS if query.upper().startswith(each)), None)
     if task is not None:
         return "%s: let it finish, or ask who runs it" % task
-    if row["superuser"] and not any(_is(row, client) for client in clients):
+    ours = any(_is(row, client) for client in clients)
+    if row["superuser"] and not ours:
         return "a superuser's session: ask that person"
-    return None
+    if row["spared"] == "replication" and not ours:
+        return "a replication role's session: check what it serves"
+    return _REFUSED.get(row["spared"] or "")
 
 
-def _is(row: SessionRow, client: ClientFacts) -> bool:
+def _is(row: SeenSession, client: ClientFacts) -> bool:
     """A declared client is a role and a place: as in the procedures' own rule."""
-    login = client["login"]
-    if login is None or login["user"] != row["user"]:
+    login, application = client["login"], client["application_name"]
+    if login is None or login["source"] == "target" or login["user"] != row["user"]:
         return False
-    named = client["application_name"] is not None and client["application_name"] == row["application"]
-    return named or row["client_address"] in [each["address"] for each in client["networks"] if each["address"]]
+    addresses = [each["address"] for each in client["networks"] if each["address"]]
+    if not application and not addresses:
+        return not row["superuser"]
+    return bool(application and application == row["application"]) or row["client_address"] in addresses

@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..._core.errors import RefusedError
 from ..._gather.client.verifier import kind, matches
+from ..._judge.role_users import Gate, Named, locked_out
 from .env_file import keys_holding, password_in, with_password
+
+if TYPE_CHECKING:
+    from ..._model.facts import RoleSessions
+    from ..._model.user import User
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,6 @@ class Request:
 
 
 @dataclass(frozen=True)
-class User:
-    """Somebody else who logs in as the role. ``how``: what shows it."""
-
-    name: str  # a container, an address
-    how: str
-    password: Optional[str] = field(default=None, repr=False)  # None: unknown
-    service: Optional[str] = None
-
-
-@dataclass(frozen=True)
 class ClientSeen:
     """A client that logs in as the role. ``healthy`` None: it has no health page, or that could not be asked."""
 
@@ -52,6 +47,7 @@ class ClientSeen:
     container: bool = False
     running: bool = False
     healthy: Optional[bool] = None
+    rejected: bool = False  # its password, by the server
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,11 @@ class Seen:
     secret_text: Optional[str] = field(default=None, repr=False)
     # service -> (role, password) that Compose would give a container now; None where no container is to be made
     described: Optional[Mapping[str, Tuple[Optional[str], Optional[str]]]] = field(default=None, repr=False)
-    users: Sequence[User] = ()
+    users: Sequence[User] = ()  # the containers beside the server
+    sessions: Sequence[RoleSessions] = ()
+    gate: Optional[Gate] = None  # None: the right to read it is missing
+    addresses: Sequence[str] = ()  # of the declared clients
+    here: bool = False  # a declared client runs where the server does
     beside: Mapping[str, str] = field(default_factory=dict, repr=False)  # path -> text of the project's other .env
 
 
@@ -82,6 +82,7 @@ class Plan:
     recreate: Sequence[str] = ()
     warnings: Sequence[str] = ()
     keys: Sequence[str] = ()  # of env_file, that are changed
+    store: bool = False  # another verifier; otherwise only how long it is valid is altered
 
     @property
     def empty(self) -> bool:
@@ -113,10 +114,12 @@ def decide(request: Request, seen: Seen, generated: str) -> Plan:
     env_text = _env_text(request, seen, password)
     secret_text = _secret_text(seen, password) if request.password_file else None
     fits = matches(password, role["verifier"], request.role) is True
-    alter = not fits or not role["asked_same"]
+    # The server may ask for SCRAM, which an md5 verifier cannot answer.
+    store = not fits or (kind(role["verifier"]) == "md5" and any(one.rejected for one in seen.clients))
+    alter = store or not role["asked_same"]
     left = [] if fits and env_text is None else _left_behind(request, seen, password, fits)
     warnings: List[str] = ["%s may be locked out, as permitted" % each for each in left]
-    if not fits and kind(role["verifier"]) == "md5":
+    if store and kind(role["verifier"]) == "md5":
         warnings.append("the role had an md5 password: drivers older than PostgreSQL 10 cannot log in with the new one")
     if alter and seen.session["writes"]:
         warnings.append(
@@ -133,6 +136,7 @@ def decide(request: Request, seen: Seen, generated: str) -> Plan:
         _stale(seen, password) if request.env_file else (),
         tuple(warnings),
         tuple(dict.fromkeys(request.env_keys)) if env_text is not None else (),
+        store,
     )
 
 
@@ -141,7 +145,7 @@ def diff(request: Request, seen: Seen, plan: Plan) -> Tuple[Dict[str, Any], Dict
     role = seen.role or {}
     before: Dict[str, Any] = {"role": request.role, "password": "present", "valid_until": role.get("valid_until")}
     after = dict(before)
-    if plan.alter and matches(plan.password, role.get("verifier"), request.role) is not True:
+    if plan.store:
         after["password"] = "changed"
     if plan.valid_until is not None:
         after["valid_until"] = plan.valid_until
@@ -202,11 +206,7 @@ def _clients(request: Request, seen: Seen) -> None:
 def _left_behind(request: Request, seen: Seen, password: str, fits: bool) -> List[str]:
     """Whoever would be left with another password: refused, but for those that may be. Their names."""
     allowed, everybody = set(request.may_lock_out), "all" in request.may_lock_out
-    out: Dict[str, str] = {}
-    known = {user.name: user.password for user in seen.users if user.password is not None}
-    for user in seen.users if not fits else ():
-        if known.get(user.name) != password:
-            out.setdefault(user.name, user.how)
+    out = {} if fits else {one.name: one.how for one in _locked_out(request, seen, password)}
     held = _held(request, seen) - {password}
     texts = {**({request.env_file: seen.env_text} if request.env_file and seen.env_text else {}), **seen.beside}
     for path, text in texts.items():
@@ -225,6 +225,20 @@ def _left_behind(request: Request, seen: Seen, password: str, fits: bool) -> Lis
             % (more, '", "'.join(refused)),
         )
     return list(out)
+
+
+def _locked_out(request: Request, seen: Seen, password: str) -> List[Named]:
+    """Whose next login would be refused. With a password that is wrong already it is so anyway."""
+    verifier = (seen.role or {}).get("verifier")
+    named = []
+    for user in seen.users:
+        if user.how is not None:
+            held = user.password
+            harmed = held != password and matches(held, verifier, request.role) is not False
+            named.append(Named(user.name, user.how, user.service, harmed))
+    places = {address: (user.name, user.service) for user in seen.users for address in user.addresses}
+    gate = seen.gate or Gate(request.role, (), None, None, None)
+    return locked_out(named, seen.sessions, gate, seen.addresses, seen.here, places)
 
 
 def _held(request: Request, seen: Seen) -> Set[str]:

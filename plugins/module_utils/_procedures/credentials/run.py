@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, 
 
 from ..._core import atomic
 from ..._core.deadline import Deadline
-from ..._core.errors import OncallError, RefusedError, UnprovenError
+from ..._core.errors import OncallError, RefusedError, RightsError, UnprovenError
 from ..._core.interrupt import interruptible, undisturbed
 from ..._core.mask import mask
 from ..._core.side_by_side import side_by_side
@@ -29,19 +29,20 @@ from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
 from ..._gather.runtime.compose.address import elsewhere
 from ..._gather.session.bind import identifier
+from ..._judge.role_users import Gate
 from ..._model.note import still_stopped
 from ..drive.choose import engine_of
 from ..procedure import Change, Options
 from .env_file import password_in
-from .others import by_environment, by_sessions, neighbours
-from .plan import ClientSeen, Plan, Request, Seen, User, check_session, decide, diff
+from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from .scram import make_password, make_verifier
-from .sql import ROLE, SESSION, SET_BOTH, SET_VERIFIER, USERS
+from .sql import GATE, ROLE, SESSION, SESSIONS, SET_BOTH, SET_VERIFIER
 
 if TYPE_CHECKING:
     from ..._gather.runtime.compose.runtime import ComposeRuntime
     from ..._gather.target import Target
     from ..._model.facts import ClientFacts
+    from ..._model.user import User
 
 _MARGIN_SECONDS = 0.5
 _RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved
@@ -182,7 +183,11 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
         env.text if env is not None else None,
         secret.text if secret is not None and secret.data is not None else None,
         described,
-        _users(target, request, clients, facts, env),
+        _beside(target, request, clients, env),
+        target.session.query(SESSIONS, Deadline(target.deadline_seconds), role=request.role)[0]["sessions"],
+        _gate(target, request.role),
+        [address for client, _facts in facts for address in client.addresses],
+        any(not one.container for one in clients),
         _other_files(request, recreation),
     )
     unwritable: Dict[Optional[str], RefusedError] = {}
@@ -196,27 +201,22 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     return _Scene(request, options, seen, started, target.place, env, secret, recreation, unwritable)
 
 
-def _users(
-    target: Target,
-    request: Request,
-    clients: Sequence[ClientSeen],
-    facts: Sequence[Tuple[Client, ClientFacts]],
-    env: Optional[atomic.Found],
+def _beside(
+    target: Target, request: Request, clients: Sequence[ClientSeen], env: Optional[atomic.Found]
 ) -> Sequence[User]:
-    deadline = Deadline(target.deadline_seconds)
-    rows = target.session.query(USERS, deadline, role=request.role)
-    addresses = {address: one["name"] for client, one in facts for address in client.addresses}
-    here = any(not one.container for one in clients)
-    if target.runtime.name != "compose":
-        return tuple(by_sessions(rows, (), addresses, here))
-    view = _compose(target).view(deadline)
-    beside = neighbours(view, deadline)
     held = {one.password for one in clients if one.password}
     if env is not None:
         held |= {password_in(env.text, key, request.role, str(request.env_file)) for key in request.env_keys}
     known = {one.name for one in clients if one.container}
-    found = list(by_environment(view, beside, known, request.role, held, deadline))
-    return (*found, *by_sessions(rows, beside, addresses, here))
+    return target.runtime.neighbours(request.role, held, known, Deadline(target.deadline_seconds))
+
+
+def _gate(target: Target, role: str) -> Optional[Gate]:
+    try:
+        row = target.session.query(GATE, Deadline(target.deadline_seconds), roles=[role])[0]
+    except RightsError:
+        return None
+    return Gate(role, row["member_of"], row["rules"], row["hba_file"], row["loaded"])
 
 
 def _other_files(request: Request, recreation: Any) -> Mapping[str, str]:
@@ -291,6 +291,7 @@ def _client_seen(client: Client, facts: ClientFacts, own: Optional[Mapping[str, 
         facts["name"] in (own or {}),
         facts["state"] == "running",
         facts["health"]["ok"] if facts["health"] else None,
+        bool(facts["attempt"] and facts["attempt"]["sqlstate"] == "28P01"),
     )
 
 
@@ -320,8 +321,7 @@ def _apply(target: Target, options: Options, request: Request, scene: _Scene, pl
 
 def _set_role(target: Target, request: Request, scene: _Scene, plan: Plan, done: _Done) -> None:
     old = scene.seen.role or {}
-    kept = matches(plan.password, old["verifier"], request.role) is True
-    new = old["verifier"] if kept else make_verifier(plan.password, scene.seen.session["iterations"])
+    new = make_verifier(plan.password, scene.seen.session["iterations"]) if plan.store else old["verifier"]
     ours = {"verifier": new, "valid_until": plan.valid_until or old["valid_until"]}
     done.undo.append(
         ("the password of role %s" % request.role, functools.partial(_restore_role, target, request.role, old, ours))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..._gather.sql import access, configured, connections, rights
 from ..._gather.sql.query import OLDEST, Query
 
 SESSION = Query(
@@ -49,15 +50,27 @@ SET_BOTH = Query(
     unlogged=True,
 )
 
-# Our own sessions are called oncall, wherever they come from.
-USERS = Query(
+# What triage's snapshot says of it as well. Our own sessions are called oncall, wherever they come from.
+SESSIONS = Query(
     "the role's sessions",
     {
-        OLDEST: """
-SELECT coalesce(host(client_addr), '') AS address, coalesce(application_name, '') AS application,
-       CAST(count(*) AS int) AS sessions
-  FROM pg_stat_activity
- WHERE usename = %(role)s AND pid <> pg_backend_pid() AND coalesce(application_name, '') <> 'oncall'
- GROUP BY 1, 2 ORDER BY 1, 2"""
+        OLDEST: "WITH %s\nSELECT %s AS sessions"
+        % (connections.SESSIONS, access.ROLE_SESSIONS.replace("{role}", "%(role)s"))
     },
+)
+
+GATE = Query(
+    "pg_hba.conf",
+    {
+        OLDEST: """
+WITH RECURSIVE {settings}, {memberships}
+SELECT {hba_rules} AS rules, {hba_loaded} AS loaded,
+       (SELECT setting FROM settings WHERE name = 'hba_file') AS hba_file,
+       (SELECT coalesce(json_agg(DISTINCT g.rolname), '[]') FROM memberships m JOIN pg_roles g ON g.oid = m.granted)
+         AS member_of""".replace("{settings}", configured.SETTINGS_LIMITED)
+        .replace("{memberships}", access.MEMBERSHIPS)
+        .replace("{hba_rules}", configured.HBA_RULES)
+        .replace("{hba_loaded}", configured.HBA_LOADED)
+    },
+    needs=(rights.HBA_RULES, rights.STAT_FILE),
 )

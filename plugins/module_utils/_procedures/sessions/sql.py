@@ -10,7 +10,7 @@ and query_start, which count only where they are given; ``named`` is "t" where i
 from __future__ import annotations
 
 from ..._gather.sql.activity import EDGES, WAITING
-from ..._gather.sql.connections import SESSIONS
+from ..._gather.sql.connections import MAY_SIGNAL, SESSIONS, SYNC
 from ..._gather.sql.query import OLDEST, Query
 
 # What must not be cut short by the way. A backup by functions (pg_backup_start) is held open by its session, which is
@@ -22,15 +22,6 @@ _PROGRESS = """progress AS MATERIALIZED (
   UNION ALL SELECT pid, 'a base backup' FROM pg_stat_progress_basebackup)"""
 _TASK = """coalesce((SELECT min(p.task) FROM progress p WHERE p.pid = a.pid),
           CASE WHEN a.query ~* '\\mpg_(backup_start|start_backup)\\s*[(]' THEN 'a base backup' END)"""
-# A cancel that arrives just before the wait ends the wait, too. So a COMMIT under way is let alone as well, and what
-# writes while no synchronous standby is connected: a statement may commit by itself, and nothing shows how near it is.
-_SYNC = """CASE WHEN a.wait_event = 'SyncRep' THEN 'waits'
-               WHEN a.state = 'active' AND current_setting('synchronous_standby_names') <> ''
-                    AND (a.query ~* '^\\s*(commit|end|prepare\\s+transaction)\\M'
-                         OR (a.backend_xid IS NOT NULL AND a.wait_event_type IS DISTINCT FROM 'Lock'
-                             AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))))
-               THEN 'commits' END"""
-
 _SECONDS = "round(greatest(extract(epoch FROM now() - %s), 0)::numeric, 3)"
 
 _ROWS = """(
@@ -43,14 +34,12 @@ _ROWS = """(
                  coalesce(o.rolsuper, false) AS superuser,
                  coalesce(o.rolreplication AND NOT o.rolsuper, false) AS replication,
                  a.pid = pg_backend_pid() OR coalesce(a.application_name, '') = 'oncall' AS own,
-                 coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-                          OR (NOT coalesce(o.rolsuper, false)
-                              AND (pg_has_role(a.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))),
-                          false) AS may_signal,
+                 {may_signal} AS may_signal,
                  {sync} AS sync, {task} AS task,
                  left(nullif(a.query, '<insufficient privilege>'), 4000) AS query
             FROM pg_stat_activity a
-            LEFT JOIN pg_roles o ON o.oid = a.usesysid) r)""".replace("{sync}", _SYNC).replace("{task}", _TASK)
+            LEFT JOIN pg_roles o ON o.oid = a.usesysid) r)""".replace("{sync}", SYNC).replace("{task}", _TASK)
+_ROWS = _ROWS.replace("{may_signal}", MAY_SIGNAL)
 for _name in ("state_change", "xact_start", "query_start"):
     _ROWS = _ROWS.replace("{%s}" % _name, _SECONDS % ("a." + _name))
 
@@ -92,7 +81,7 @@ WITH wanted AS MATERIALIZED (
    WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
 )
 """.replace("{working}", "'active', 'fastpath function call'")
-_WANTED = _WANTED.replace("{progress}", _PROGRESS).replace("{sync}", _SYNC).replace("{task}", _TASK)
+_WANTED = _WANTED.replace("{progress}", _PROGRESS).replace("{sync}", SYNC).replace("{task}", _TASK)
 _SIGNAL = _WANTED + "SELECT pid, spared, CASE WHEN spared IS NULL THEN {signal}(pid) ELSE false END AS sent FROM there"
 
 THERE = Query("sessions_there", {OLDEST: _WANTED + "SELECT pid FROM there"})

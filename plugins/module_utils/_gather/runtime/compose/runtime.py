@@ -10,7 +10,7 @@ import functools
 import os
 import posixpath
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ...._core.deadline import Deadline
 from ...._core.errors import DownError, TargetError
@@ -22,7 +22,7 @@ from .. import look as _look
 from .. import ready
 from ..base import ClientOption, Completed
 from ..unseen import unseen
-from . import beside, sharing
+from . import beside, others, sharing
 from . import containers as _containers
 from .api import EngineError
 from .client import ComposeClient
@@ -31,6 +31,7 @@ from .project import Inspection, View, container_name, find
 
 if TYPE_CHECKING:
     from ...._model.facts import AnotherServer, DataDirectory, DirectoryUser, Disk, LogEntry, ServerFacts, WireAnswer
+    from ...._model.user import User
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
@@ -346,6 +347,11 @@ class ComposeRuntime:
         return found
 
     # --- beside the server -----------------------------------------------------------------------------------------
+
+    def neighbours(
+        self, role: str, held: Collection[str], known: Collection[str], deadline: Deadline
+    ) -> Sequence[User]:
+        return others.neighbours(self._view(deadline), role, held, known, deadline)
 
     def run_beside(
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...._core.errors import DeadlineError, TargetError
 from ...._core.numbers import port as noted_port
@@ -39,6 +39,7 @@ from . import place
 if TYPE_CHECKING:
     from ...._core.deadline import Deadline
     from ...._model.facts import AnotherServer, DataDirectory, Listening, LogEntry, ServerFacts, WireAnswer
+    from ...._model.user import User
 
 _LOG_BYTES = 262144
 _MARGIN_SECONDS = 0.25  # a probe's answer must be back before the step's deadline
@@ -299,6 +300,11 @@ class PgCtlRuntime:
         return [HereClient(option, defaults, self._ca_cert) for option in self._options]
 
     # --- beside the server -----------------------------------------------------------------------------------------
+
+    def neighbours(
+        self, role: str, held: Collection[str], known: Collection[str], deadline: Deadline
+    ) -> Sequence[User]:
+        return ()
 
     def run_beside(
         self, argv: Sequence[str], deadline: Deadline, stdin: str = "", environment: Optional[Dict[str, str]] = None

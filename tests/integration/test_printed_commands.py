@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On a real server: a command that a verdict prints for a session is carried out; where it would be refused, none is
+printed, and the summary says whom to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TRIAGE
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.cancel_queries import run as cancel_queries
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run as prepared
+from ansible_collections.oncall.postgresql.plugins.modules import triage
+from tests.embedded import Server
+from tests.integration.servers import Client, until
+from tests.integration.signalling import (
+    PASSWORD,
+    ROLES,
+    Connect,
+    alive,
+    beside,
+    call,
+    connecting,
+)
+
+# Autovacuum against wraparound as soon as there is any.
+WRAPAROUND = {"autovacuum_freeze_max_age": 100000, "autovacuum_naptime": 1}
+MORE = """
+CREATE ROLE helper LOGIN PASSWORD '%s' IN ROLE pg_monitor, pg_signal_backend;
+CREATE ROLE plain LOGIN PASSWORD '%s';
+GRANT ALL ON items TO root, replica, helper
+""" % (PASSWORD, PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def db() -> Iterator[Server]:
+    with Server(settings={"max_connections": 30, "max_prepared_transactions": 5, **WRAPAROUND}) as server:
+        server.hba("host all all all scram-sha-256")
+        server.sql(ROLES)
+        server.sql(MORE)
+        yield server
+
+
+@pytest.fixture
+def opened(db: Server) -> Iterator[Connect]:
+    with connecting(db) as connect:
+        yield connect
+
+
+def login(db: Server, user: str) -> dict[str, Any]:
+    if user == "postgres":
+        return {}
+    return {"login_host": db.host, "login_port": db.port, "login_user": user, "login_password": PASSWORD}
+
+
+def verdict(db: Server, **more: Any) -> Any:
+    """Once somebody has been waiting, or at work, for long enough."""
+    asked = {**beside(db), "blocked_seconds": 0.1, "long_query_seconds": 0.1, **more}
+
+    def ask() -> Any:
+        validated = ArgumentSpecValidator(**TRIAGE.arguments()).validate(asked)
+        assert validated.error_messages == []
+        found = triage.WORK.do(validated.validated_parameters, False)["verdict"]
+        return found if found["code"] == "queries_hanging" else None
+
+    return until(ask)
+
+
+def cancel(db: Server, pids: list[int], check: bool = False, **more: Any) -> dict[str, Any]:
+    given = {"pids": pids, "blocked_seconds": 0.1, "long_query_seconds": 0.1, "timeout_seconds": 2.0, **more}
+    return call(cancel_queries.CancelQueries(), cancel_queries.OPTIONS, db, given, check, {})
+
+
+def client_of(db: Server, user: str) -> dict[str, Any]:
+    there = {"host": db.host, "port": db.port, "database": "postgres", "password": PASSWORD}
+    return {"service": "api", "application_name": "shop-api", "login": {"user": user, **there}}
+
+
+SUPERUSER = "a superuser's session: ask that person"
+NO_RIGHT = "our login role may not signal it: ask a superuser"
+
+
+@pytest.mark.parametrize(
+    ("us", "user", "application", "is_declared", "says"),
+    [
+        ("postgres", "app", "shop-api", False, None),
+        ("postgres", "root", "psql", False, SUPERUSER),
+        ("postgres", "root", "shop-api", True, None),
+        ("postgres", "root", "psql", True, SUPERUSER),
+        ("postgres", "replica", "psql", False, "a replication role's session: check what it serves"),
+        ("postgres", "app", "pg_restore", False, "pg_restore: let it finish, or ask who runs it"),
+        ("helper", "app", "shop-api", False, None),
+        ("helper", "root", "psql", False, SUPERUSER),
+        ("helper", "root", "shop-api", True, NO_RIGHT),
+        ("watcher", "app", "shop-api", False, NO_RIGHT),
+        ("plain", "app", "shop-api", False, "not visible to our login role"),
+    ],
+)
+def test_a_root_blocker(
+    db: Server, opened: Connect, us: str, user: str, application: str, is_declared: bool, says: str | None
+) -> None:
+    known = {"clients": [client_of(db, user)]} if is_declared else {}
+    blocker = opened(user, application)
+    blocker.run("BEGIN", "LOCK TABLE items")
+    opened("app", "victim").start("SELECT * FROM items")
+    found = verdict(db, **login(db, us), **known)
+    assert found["cause"] == "blocked_by_lock", found
+    assert bool(found["remedy"]) is (says is None) and (says or "") in found["summary"], found["summary"]
+    _agrees(db, blocker, found, {**login(db, us), **known})
+
+
+@pytest.mark.parametrize("us", ["postgres", "helper", "watcher"])
+@pytest.mark.parametrize("user", ["app", "root", "replica"])
+def test_a_long_query(db: Server, opened: Connect, us: str, user: str) -> None:
+    client = opened(user, "psql").start("SELECT pg_sleep(60)")
+    found = verdict(db, **login(db, us))
+    assert (found["cause"], bool(found["remedy"])) == ("long_running", user == "app" and us != "watcher")
+    _agrees(db, client, found, login(db, us))
+
+
+def test_autovacuum_to_prevent_wraparound(db: Server, opened: Connect) -> None:
+    slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    db.sql("CREATE TABLE old WITH (%s) AS SELECT generate_series(1, 200000) n" % slow)
+    # As many transaction numbers as it takes: one for each block with an exception handler that writes.
+    db.sql("CREATE TABLE burnt (n int)")
+    one = "BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END"
+    for _unused in range(2):
+        db.sql("DO $$ BEGIN FOR i IN 1..60000 LOOP %s; END LOOP; END $$" % one)
+    find = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM% public.old (to prevent wraparound)'"
+    pid = int(until(lambda: db.sql(find)))
+    opened("root", "migration").start("ALTER TABLE old ADD COLUMN m int")
+    found = verdict(db)
+    assert found["remedy"] is None and "autovacuum to prevent wraparound: let it finish" in found["summary"], found
+    assert "pid %d" % pid in found["summary"]
+    with pytest.raises(RefusedError, match="not a client backend"):
+        cancel(db, [pid])
+
+
+@pytest.mark.parametrize(("us", "printed"), [("postgres", True), ("app", True), ("helper", False)])
+def test_a_prepared_transaction(db: Server, opened: Connect, us: str, printed: bool) -> None:
+    opened().run("BEGIN", "LOCK TABLE items", "PREPARE TRANSACTION 'x'")
+    try:
+        opened("app", "victim").start("SELECT * FROM items")
+        found = verdict(db, **login(db, us))
+        assert (found["cause"], bool(found["remedy"])) == ("prepared_transaction", printed)
+        asked = {"gid": "x", "min_age_seconds": 0.1, "state": "rolled_back", **login(db, us)}
+        for check in (True, False):
+            if printed:
+                assert found["remedy"]["extra_vars"] == {"oncall_gid": "x"}
+                assert call(prepared.Finish(), prepared.OPTIONS, db, asked, check, {})["changed"]
+            else:
+                assert "only its owner app or a superuser can; ask them" in found["summary"]
+                with pytest.raises(RefusedError):
+                    call(prepared.Finish(), prepared.OPTIONS, db, asked, check, {})
+    finally:
+        if db.sql("SELECT gid FROM pg_prepared_xacts"):
+            db.sql("ROLLBACK PREPARED 'x'")
+
+
+def _agrees(db: Server, client: Client, found: Any, us: dict[str, Any]) -> None:
+    """What is printed is done, in check mode and for real; what is not would be refused, and nothing is touched."""
+    if found["remedy"]:
+        assert found["remedy"]["extra_vars"] == {"oncall_pids": [client.pid]}
+        assert cancel(db, [client.pid], True, **us)["changed"]
+        done = cancel(db, [client.pid], **us)
+        assert [one["outcome"] for one in done["sessions"]] in (["cancelled"], ["terminated"])
+        return
+    with pytest.raises(RefusedError):
+        cancel(db, [client.pid], **us)
+    assert alive(db, client)

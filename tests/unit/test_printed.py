@@ -1,0 +1,198 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No verdict prints a command that its procedure would refuse; what is printed instead says whom to ask."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.checks import spared
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import (
+    CANCELLED,
+    Declared,
+    Request,
+    Rules,
+    forbidden,
+)
+from tests.unit.facts import (
+    Alter,
+    change,
+    client,
+    edge,
+    hba,
+    healthy,
+    login_fails,
+    prepared,
+    session,
+    set_activity,
+    set_client,
+    set_configured,
+    set_login,
+    set_role,
+    set_rules,
+    sql,
+)
+
+USER: Dict[str, Any] = {
+    "role": "app",
+    "name": "shop-cron-1",
+    "how": "its environment (PG*)",
+    "service": "cron",
+    "addresses": ["172.18.0.9"],
+    "declared": False,
+    "same_password": False,
+    "password_matches": True,
+}
+PSQL = {"client_address": None, "database": "shop", "application": "psql", "sessions": 1}
+CRON = {"client_address": "172.18.0.9", "database": "shop", "application": "cron", "sessions": 2}
+WRONG = (login_fails("rejected", "28P01", "password authentication failed"), set_client(password_matches=False))
+
+
+def users(*changes: Dict[str, Any]) -> Alter:
+    return lambda facts: change(facts, role_users=[{**USER, **each} for each in changes])
+
+
+def verdict(*alterations: Alter) -> Any:
+    return judge(healthy(*alterations), Thresholds(), "db1")["verdict"]
+
+
+def standby(facts: Facts) -> None:
+    sql(facts)["in_recovery"] = True
+
+
+def unread(facts: Facts) -> None:
+    facts["errors"]["role_users"] = "no answer"
+
+
+@pytest.mark.parametrize(
+    ("alterations", "says"),
+    [
+        pytest.param((), None, id="nobody else"),
+        pytest.param((set_role(sessions=[PSQL]),), None, id="a local session, by trust"),
+        pytest.param(
+            (set_role(sessions=[PSQL]), set_rules(hba(1, "local", "all", "all", None, "scram-sha-256"))),
+            "lock out a local session (1 session of application psql); ask them",
+            id="a local session, by password",
+        ),
+        pytest.param(
+            (set_role(sessions=[PSQL]), set_configured(hba_loaded=False)),
+            "lock out a local session",
+            id="by a line that is not known to be loaded",
+        ),
+        pytest.param((set_role(sessions=[CRON]),), "lock out 172.18.0.9 (2 sessions", id="somebody elsewhere"),
+        pytest.param((users({}),), "lock out shop-cron-1 (its environment (PG*)); ask them", id="a container"),
+        pytest.param((users({"same_password": True}),), None, id="with the same password"),
+        pytest.param((users({"password_matches": False}),), None, id="with a third one, wrong as well"),
+        pytest.param(
+            (users({"same_password": None, "password_matches": None}),),
+            "lock out shop-cron-1",
+            id="with an unknown one",
+        ),
+        pytest.param(
+            (users({"how": None, "same_password": None}), set_role(sessions=[CRON])),
+            "lock out shop-cron-1 (2 sessions of application cron)",
+            id="a container by its sessions",
+        ),
+        pytest.param((users({"declared": True}),), "shop-cron-1 has another one", id="another declared client"),
+        pytest.param((unread,), "could not be read; ask", id="not looked at"),
+        pytest.param((set_role(settable=False),), "ask a superuser to reset it", id="no right"),
+        pytest.param((standby,), "change it on the primary", id="a standby"),
+        pytest.param(
+            (set_client(password_matches=None), set_login(password_given=False)), "it sends none", id="none to give it"
+        ),
+    ],
+)
+@pytest.mark.parametrize("superuser", [False, True])
+def test_credentials_reset(alterations: Tuple[Alter, ...], says: Optional[str], superuser: bool) -> None:
+    found = verdict(*WRONG, set_role(superuser=superuser), *alterations)
+    assert (found["code"], found["cause"]) == ("authentication_failed", "wrong_password")
+    if says is not None:
+        assert found["remedy"] is None and says in found["summary"], found["summary"]
+        assert "command" not in found["summary"]
+    else:
+        asked = {"oncall_role": "app", "oncall_client": "api"}
+        allowed = {"oncall_allow_superuser": True} if superuser else {}
+        assert found["remedy"]["extra_vars"] == {**asked, **allowed}
+        assert ("the command allows changing its password" in found["summary"]) is superuser
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, None),
+        ({"ours": False, "owner": "payments"}, "only its owner payments or a superuser can; ask them"),
+        ({"age_seconds": 2.0}, "check again in a minute"),
+    ],
+)
+def test_rollback_prepared(changes: Dict[str, Any], says: Optional[str]) -> None:
+    waits: Dict[str, Any] = {
+        "blocking": [edge(2, 0, 90, "g")],
+        "involved": [session(2)],
+        "prepared": [prepared("g", **changes)],
+    }
+    found = verdict(set_activity(**waits))
+    assert (found["remedy"] is None) is (says is not None) and (says or "") in found["summary"]
+
+
+ROWS = st.fixed_dictionaries(
+    {
+        "backend_type": st.sampled_from([None, "client backend", "walsender", "autovacuum worker", "slotsync worker"]),
+        "user": st.sampled_from(["app", "postgres", None]),
+        "application": st.sampled_from(["", "api", "psql", "pg_dump", "pgBackRest [backup]", "patroni"]),
+        "client_address": st.sampled_from([None, "172.18.0.3", "10.1.1.1"]),
+        "superuser": st.booleans(),
+        "query": st.sampled_from([None, "SELECT 1", "VACUUM t", "COMMIT"]),
+    }
+)
+SIGNALS = st.fixed_dictionaries(
+    {
+        "sync": st.sampled_from([None, None, "waits", "commits"]),
+        "may_signal": st.booleans(),
+        "replication": st.booleans(),
+    }
+)
+CLIENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["app", "postgres"]),
+        st.sampled_from([None, "", "api"]),
+        st.sampled_from([(), ("172.18.0.3",)]),
+        st.sampled_from(["options", "DATABASE_URL", "target"]),
+    ),
+    max_size=2,
+)
+
+
+@given(ROWS, SIGNALS, CLIENTS)
+def test_a_pid_that_is_printed_is_not_refused(row: Any, signals: Any, declared: List[Any]) -> None:
+    """``spared`` over what triage's snapshot says of a session, against ``guard`` over the procedure's own look."""
+    replication = signals["replication"] and not row["superuser"]
+    refused = signals["sync"] or (None if signals["may_signal"] else "no_right")
+    spares = refused or ("replication" if replication else None)
+    seen: Any = {**session(7), **row, "spared": spares}
+    clients = []
+    for user, application, addresses, source in declared:
+        one = client()
+        networks = [
+            {"name": "n", "address": address, "aliases": [], "attached": True} for address in addresses or [None]
+        ]
+        change(one, application_name=application, networks=networks)
+        change(one["login"], user=user, source=source)
+        clients.append(one)
+    # As look.rules_of makes them: a client whose role is only the target's default is known by none.
+    known = tuple(
+        Declared(user, application, frozenset(addresses))
+        for user, application, addresses, source in declared
+        if source != "target"
+    )
+    task = "VACUUM" if (row["query"] or "").startswith("VACUUM") else None
+    looked: Any = {**seen, **signals, "replication": replication, "own": False, "task": task}
+    if spared.why(seen, clients) is None:
+        assert forbidden(looked, Request(CANCELLED, frozenset([7])), Rules(known)) is None
