@@ -45,6 +45,7 @@ PURE_OWN = (
     "_core.text",
     "_core.mask",
     "_gather.client.verifier",
+    "_gather.shell",
 )
 # Pure files beside a plan.py that have a name of their own.
 PURE_BESIDE = ("by_title", "env_file", "guard", "outcome", "probe", "scene", "shown")

@@ -20,3 +20,17 @@ runs_in() { # whether process $1 is a server of the data directory $2
     [ ! -d "/proc/$1/cwd/" ] || [ "/proc/$1/cwd" -ef "$2" ]
 } 2>/dev/null
 """
+
+# Debian, Red Hat, Alpine, then what a build from source does.
+PROGRAMS_PART = r"""
+programs() { # in PATH: those of version $1 (where it is known) first, those of any version last, the newest first
+    for each in "/usr/lib/postgresql/$1/bin" "/usr/pgsql-$1/bin" "/usr/libexec/postgresql$1"; do
+        if [ -n "$1" ] && [ -d "$each" ]; then PATH=$each:$PATH; fi
+    done
+    rest=
+    for each in /usr/pgsql-*/bin /usr/lib/postgresql/*/bin /usr/local/pgsql/bin /usr/local/bin; do
+        if [ -d "$each" ]; then rest=:$each$rest; fi
+    done
+    PATH=$PATH$rest
+}
+"""

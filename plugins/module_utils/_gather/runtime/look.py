@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a server stands on, read by one POSIX shell script: where the server runs, or beside its stopped files.
 
-The script uses builtins where it can, for a process costs a millisecond: seven commands for a running server, two
+The script uses builtins where it can, for a process costs a millisecond: eight commands for a running server, two
 more for a stopped one. It writes sections: a line ``TOKEN name``, what a command said (standard output and error
 together), a line ``TOKEN = exit code``. The random token, given in the first line, keeps any content from being taken
 for a separator.
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Set,
 from ..._core.mask import mask
 from ..._core.numbers import whole
 from ..._core.times import utc
+from ..shell import PROGRAMS_PART
 
 if TYPE_CHECKING:
     from ..._model.facts import Cluster, Configuration, ControlData, DataDirectory, Disk, Listening, LockFile
@@ -47,7 +48,9 @@ class Look(TypedDict):
     errors: Dict[str, str]
 
 
-_LOOK_SH = r"""
+_LOOK_SH = (
+    PROGRAMS_PART
+    + r"""
 LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL PATH
 nl='
 '
@@ -201,19 +204,11 @@ fi
 has() { [ -n "$1" ] && [ -x "$1/pg_controldata" ] && [ -x "$1/postgres" ] && B=$1; }
 if ! has "$B"; then
     B=
-    found=$(command -v pg_controldata) && has "${found%/*}"
-    if [ -n "$version" ]; then
-        for f in "/usr/lib/postgresql/$version/bin" "/usr/pgsql-$version/bin" "/usr/libexec/postgresql$version"; do
-            [ -x "$f/pg_controldata" ] && { has "$f"; break; }
-        done
-    fi
-    if [ -z "$B" ] && [ -n "$pm" ]; then
+    if [ -n "$pm" ]; then
         exe=$(readlink "/proc/$pm/exe" 2>/dev/null); exe=${exe% (deleted)}; has "${exe%/*}"
     fi
     if [ -z "$B" ]; then
-        for f in /usr/local/bin /usr/local/pgsql/bin /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
-            has "$f" && break
-        done
+        programs "$version"; found=$(command -v pg_controldata) && has "${found%/*}"
     fi
 fi
 
@@ -295,6 +290,7 @@ if [ -n "$D" ] && [ -r "$D/current_logfiles" ]; then
 fi
 exit 0
 """
+)
 
 
 def script(

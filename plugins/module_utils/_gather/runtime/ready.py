@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Callable, List, Optional, Sequence
 
 from ..._core.deadline import libpq_seconds
 from ..._core.errors import TargetError
+from ..shell import PROGRAMS_PART
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
 _SECONDS = 3
 # Each probe in the background: the slowest, not their sum, is waited for.
-_READY_SH = r"""
+_READY_SH = (
+    PROGRAMS_PART
+    + r"""
 LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/local/bin:/usr/bin:/bin
-for d in /usr/lib/postgresql/*/bin /usr/local/pgsql/bin /usr/pgsql-*/bin; do [ -d "$d" ] && PATH=$d:$PATH; done
+programs ""
 data=$1; port=$2; seconds=$3; user=$4; sockets=$5; shift 5
 if [ -z "$data" ]; then data=$PGDATA; fi
 if [ -r "$data/postmaster.pid" ]; then
@@ -45,6 +48,7 @@ for each; do
 done
 wait
 """
+)
 
 
 def ask(

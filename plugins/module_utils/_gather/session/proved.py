@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optiona
 from ..._core.errors import AnotherServerError, DownError, RightsError, SessionError
 from ..._core.times import utc
 from ..._model.identity import sentence
-from ..shell import RUNS_IN_PART
+from ..shell import PROGRAMS_PART, RUNS_IN_PART
 from ..sql import rights
 from ..sql.query import OLDEST, Query
 
@@ -45,10 +45,12 @@ _ANSWERS = Query(
 _EARLIER_SECONDS, _LATER_SECONDS = 5, 300
 _STANDS_SH = (
     RUNS_IN_PART
+    + PROGRAMS_PART
     + r"""
 data=${1:-$PGDATA} bin=$2 named=$3 backend=$4 client_port=$5
 read -r version <"$data/PG_VERSION"
-PATH=${bin:+$bin:}$PATH:/usr/lib/postgresql/$version/bin:/usr/pgsql-$version/bin:/usr/local/pgsql/bin
+programs "$version"
+PATH=${bin:+$bin:}$PATH
 echo "directory: $data"
 LC_ALL=C pg_controldata -D "$data"
 { read -r pid; read -r _; read -r started; read -r port; } <"$data/postmaster.pid"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, 
 from ..._core.deadline import libpq_seconds
 from ..._core.errors import DeadlineError, DownError, SessionError, TargetError
 from ..._core.mask import mask
-from ..shell import RUNS_IN_PART
+from ..shell import PROGRAMS_PART, RUNS_IN_PART
 from ..sql import rights
 from ..sql.query import OLDEST, Query
 from .bind import (
@@ -51,6 +51,7 @@ class RunBeside(Protocol):
 # its programs are in postmaster.opts. What was given goes first. Only the shell's own commands: images have few others.
 _PSQL_SH = (
     RUNS_IN_PART
+    + PROGRAMS_PART
     + r"""
 data=${1:-$PGDATA} bin=$2 host=$3 port=$4; shift 4
 unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
@@ -68,12 +69,9 @@ if [ -n "$data" ] && [ -r "$data/postmaster.opts" ]; then
   read -r program _ <"$data/postmaster.opts"
   bin=${bin:-${program%/*}}
 fi
+version=; if [ -r "$data/PG_VERSION" ]; then read -r version <"$data/PG_VERSION"; fi
+programs "$version"
 if [ -n "$bin" ] && [ -x "$bin/psql" ]; then PATH=$bin:$PATH; fi
-if ! command -v psql >/dev/null; then
-  for bin in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin; do
-    if [ -x "$bin/psql" ]; then PATH=$bin:$PATH; fi
-  done
-fi
 command -v psql >/dev/null || exit 127
 exec psql -X -q -A -t -w ${host:+-h "$host"} ${port:+-p "$port"} "$@"
 """

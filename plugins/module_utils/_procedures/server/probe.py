@@ -16,10 +16,13 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..._core.mask import mask
 from ..._core.text import line
+from ..._gather.shell import PROGRAMS_PART
 
 # Arguments: the programs' directory, the directory of the configuration, the data directory, how many seconds it may
 # take to start, a port, "small" where a second server's memory is not to be had, then the server's own arguments.
-PROBE_SH = r"""
+PROBE_SH = (
+    PROGRAMS_PART
+    + r"""
 LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL PATH
 unset PGDATA
 nl='
@@ -51,9 +54,9 @@ trap tidy EXIT
 trap 'exit 3' HUP INT TERM
 
 # --- a place, an empty data directory --------------------------------------------------------------------------------
-if ! [ -x "$bin/postgres" ]; then bin=$(command -v postgres) && bin=${bin%/*}; fi
-[ -n "$bin" ] && [ -x "$bin/initdb" ] || unprobed "initdb was not found beside the server"
 read -r version <"$data/PG_VERSION" || unprobed "$data/PG_VERSION cannot be read"
+if ! [ -x "$bin/postgres" ]; then programs "$version"; bin=$(command -v postgres) && bin=${bin%/*}; fi
+[ -n "$bin" ] && [ -x "$bin/initdb" ] || unprobed "initdb was not found beside the server"
 control=$("$bin/pg_controldata" -D "$data" 2>/dev/null)
 number() { # of a line "$1: number" of pg_controldata
     found=; case $control in *"$1:"*) found=${control#*"$1:"}; found=${found%%"$nl"*}; found=${found##* } ;; esac
@@ -225,6 +228,7 @@ while :; do
 done
 finish
 """
+)
 STARTED, REFUSED, UNPROBED = "started", "refused", "unprobed"
 _RECORD = re.compile(r"(LOG|WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|CONTEXT):  (.*)")
 # What a FATAL names where it does not name the setting itself.
