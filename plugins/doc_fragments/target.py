@@ -55,7 +55,9 @@ options:
       - When not given, SQL runs through C(psql) beside the server, which needs neither psycopg2 nor a password.
     type: str
   login_port:
-    description: Port of the server. When not given, the port the server itself reports, or 5432.
+    description:
+      - Port of the server. When not given, the port the server itself reports, or 5432.
+      - A connection pooler's will do, except for what says that it needs the server's own.
     type: int
   login_user:
     description:

@@ -147,7 +147,7 @@ sessions:
         V(gone_by_itself), V(still_there) or V(refused); in check mode, the expected outcome.
       type: str
     reason:
-      description: Why it was refused; null when it was not.
+      description: Why it was refused, or not ended once its query was cancelled; else null.
       type: str
   sample:
     - pid: 10774

@@ -18,7 +18,7 @@ class Session(SessionRow):
     # `cancelled` (its query, or it left as soon as its query was cancelled), `terminated`, `gone_by_itself`,
     # `still_there` or `refused`; in check mode, the expected outcome
     outcome: str
-    reason: Optional[str]  # why it was refused; null when it was not
+    reason: Optional[str]  # why it was refused, or not ended once its query was cancelled; else null
 
 
 class FreedSlot(TypedDict):

@@ -215,7 +215,7 @@ def test_a_running_pg_dump_is_left_alone(db: Server, opened: Connect) -> None:
     dump = threading.Thread(target=lambda: db.run("pg_dump", *arguments, "-f", "/dev/null", check=False))
     dump.start()
     try:
-        find = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND state = 'active'"
+        find = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
         pid = int(until(lambda: db.sql(find)))
         result = signalled(db, state="absent", query_seconds=0, max_percent=100, clients=declared("postgres", None))
         assert outcomes(result) == {pid: "refused"} and db.sql(find) == str(pid)

@@ -50,6 +50,8 @@ def take(
             raise
         without = error.missing if isinstance(error, RightsError) else rights.ALL
         row = session.query(asking(without, asked), deadline, **params)[0]
+    # Ours, which is never counted, goes when we go; the one that a pooler lent us stays.
+    row["snapshot"]["connections"]["used"] += session.pooled
     return masked(row["snapshot"], query_text), row["verifiers"]
 
 

@@ -32,6 +32,11 @@ class Session(Protocol):
         ``identifier(name)`` for a name. Raises as ``query`` does; after a DeadlineError it may have been done or not.
         """
 
+    @property
+    def pooled(self) -> bool:
+        """Whether the last query went through a connection pooler: then each may be answered by another backend, which
+        other clients get in between, and what those set for a session is there."""
+
     def in_database(self, name: str) -> "Session":
         """The same way to another database of the server; the caller closes it."""
 

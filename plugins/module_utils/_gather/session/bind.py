@@ -96,13 +96,19 @@ def settings(deadline: Deadline, read_only: bool = True) -> Dict[str, str]:
     }
 
 
-def within(settings: Mapping[str, str], statement: str) -> str:
+def within(settings: Mapping[str, str], statement: str, named: bool = False) -> str:
     """Both in one message of the simple protocol, which makes them one transaction: what is set ends with it.
 
     So a pooler's server connection is handed on as it was. PostgreSQL, "Multiple Statements in a Simple Query".
+    ``named``: only our name outlasts it, where the connection is nobody else's.
     """
-    local = ", ".join("set_config(%s, %s, true)" % (literal(name), literal(value)) for name, value in settings.items())
-    return "SELECT %s; %s" % (local, statement)
+    pairs = [(name, value, True) for name, value in {**settings, "application_name": APPLICATION}.items()]
+    if named:
+        pairs.insert(0, ("application_name", APPLICATION, False))
+    return "SELECT %s; %s" % (
+        ", ".join("set_config(%s, %s, %s)" % tuple(map(literal, each)) for each in pairs),
+        statement,
+    )
 
 
 # What writes a statement's text: into the log, or into the view of pg_stat_statements. The last two are unknown to a

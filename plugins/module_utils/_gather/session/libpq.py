@@ -10,13 +10,13 @@ import copy
 import select
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import DeadlineError, OptionsError, SessionError
 from ..._core.mask import mask
 from ..sql import rights
 from ..sql.query import OLDEST, Query
-from .bind import APPLICATION, TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old, unlogged, within
+from .bind import TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old, unlogged, within
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -49,6 +49,7 @@ class LibpqSession:
         self._password = password
         self._connect_timeout_seconds, self._proof = connect_timeout_seconds, proof
         self._connection: Any = None
+        self._pooled: Optional[bool] = None  # None: not known before the first answer
         self._parameters: Dict[str, Any] = {
             "host": self._host,
             "port": self._port,
@@ -61,18 +62,25 @@ class LibpqSession:
 
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
         def texts(version_num: int) -> Sequence[str]:
-            return (within(settings(deadline), as_json(query, version_num, params)),)
+            text = as_json(query, version_num, params)
+            return (self._within(settings(deadline), "SELECT pg_backend_pid() || (%s)" % text),)
 
-        return rows(self._run(query, texts, deadline))
+        pid, bracket, document = self._run(query, texts, deadline).partition("[")
+        self._pooled = int(pid) != self._connection.get_backend_pid()
+        return rows(bracket + document)
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
         def texts(version_num: int) -> Sequence[str]:
             statement, own = bind(query.text(version_num), params), settings(deadline, read_only=False)
             if query.unlogged:
-                return ("BEGIN; " + within(own, unlogged(transaction=True)), statement, "COMMIT")
-            return (statement if query.alone else within(own, statement),)
+                return ("BEGIN; " + self._within(own, unlogged(transaction=True)), statement, "COMMIT")
+            return (statement if query.alone else self._within(own, statement),)
 
         self._run(query, texts, deadline)
+
+    @property
+    def pooled(self) -> bool:
+        return bool(self._pooled)
 
     def in_database(self, name: str) -> "LibpqSession":
         session = copy.copy(self)
@@ -96,7 +104,9 @@ class LibpqSession:
         try:
             # A superuser's connection says so by itself: nothing has to be asked.
             if query.needs and connection.get_parameter_status("is_superuser") != "on":
-                missing = self._send(within(settings(deadline), "SELECT %s" % rights.missing(query.needs)), deadline)
+                missing = self._send(
+                    self._within(settings(deadline), "SELECT %s" % rights.missing(query.needs)), deadline
+                )
                 if missing:
                     raise no_right(query, missing)
             value = ""
@@ -115,6 +125,10 @@ class LibpqSession:
             raise SessionError(
                 "the query %r failed: %s" % (query.name, self._text(error)), sqlstate=sqlstate or LOST
             ) from None
+
+    def _within(self, own: Mapping[str, str], statement: str) -> str:
+        """A pooler would go on calling a client that gives no name by ours."""
+        return within(own, statement, named=self._pooled is False)
 
     def _send(self, text: str, deadline: Deadline) -> str:
         cursor = self._connection.cursor()
@@ -138,7 +152,7 @@ class LibpqSession:
                 parameters = {**self._parameters, **_addresses(self._host, self._port, connecting)}
                 connection = driver.connect(
                     async_=1,
-                    application_name=APPLICATION,
+                    application_name="",  # not the environment's either: see _within
                     client_encoding="UTF8",
                     gssencmode="disable",
                     **parameters,
@@ -146,7 +160,8 @@ class LibpqSession:
                 _wait(driver, connection, connecting)
                 if connection.get_parameter_status("standard_conforming_strings") == "off":
                     # Our literals need it while they are read. A pooler keeps this one setting for each client.
-                    connection.cursor().execute("SET standard_conforming_strings = on")
+                    cursor = connection.cursor()  # its answer is lost with it
+                    cursor.execute("SET standard_conforming_strings = on")
                     _wait(driver, connection, connecting)
             except (DeadlineError, driver.Error) as error:
                 if connection is not None:

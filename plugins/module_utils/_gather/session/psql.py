@@ -112,6 +112,8 @@ class PsqlSession:
     Each query has a connection of its own. ``proof`` is not needed where postmaster.pid alone says where it leads.
     """
 
+    pooled = False  # it goes past any pooler
+
     def __init__(self, run_beside: RunBeside, given: Mapping[str, Any], proof: Optional[Proof] = None) -> None:
         self._run_beside = run_beside
         self._given, self._proof = given, proof

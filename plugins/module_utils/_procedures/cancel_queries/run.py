@@ -111,7 +111,7 @@ def _asking(target: Target) -> signal.Ask:
 
 
 def _look(target: Target) -> Looked:
-    return Looked.of(target.session.query(LOOK_BLOCKING, Deadline(target.deadline_seconds))[0], target.shown)
+    return look.seen(target, LOOK_BLOCKING)
 
 
 def _within(selection: Selection, looked: Looked, plan: Plan, done: Done) -> None:

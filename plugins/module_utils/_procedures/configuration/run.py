@@ -11,6 +11,7 @@ from ..._core.deadline import Deadline
 from ..._core.errors import RefusedError, SessionError, UnprovenError
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
+from ..pooler import refuse_pooled
 from ..procedure import Change, Options
 from ..server.plan import error_line
 from .plan import Plan, decide, unapplied
@@ -34,7 +35,9 @@ class Reload:
 
     def read(self, target: Target, options: Options) -> Dict[str, Any]:
         try:
-            return target.session.query(FILES, Deadline(target.deadline_seconds))[0]
+            found = target.session.query(FILES, Deadline(target.deadline_seconds))[0]
+            refuse_pooled(target, "Reload", "its connections may have loaded the files later than the server did")
+            return found
         except SessionError as error:
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
                 raise RefusedError(

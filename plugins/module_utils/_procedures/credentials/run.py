@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, 
 
 from ..._core import atomic
 from ..._core.deadline import Deadline
-from ..._core.errors import OncallError, RefusedError, RightsError, UnprovenError
+from ..._core.errors import OncallError, RefusedError, RightsError, SessionError, UnprovenError
 from ..._core.interrupt import interruptible, undisturbed
 from ..._core.mask import mask
 from ..._core.side_by_side import side_by_side
@@ -32,11 +32,12 @@ from ..._gather.session.bind import identifier
 from ..._judge.role_users import Gate
 from ..._model.note import still_stopped
 from ..drive.choose import engine_of
+from ..pooler import refusal
 from ..procedure import Change, Options
 from .env_file import password_in
 from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from .scram import make_password, make_verifier
-from .sql import GATE, ROLE, SESSION, SESSIONS, SET_BOTH, SET_VERIFIER
+from .sql import GATE, NOTHING, ROLE, SESSION, SESSIONS, SET_BOTH, SET_VERIFIER
 
 if TYPE_CHECKING:
     from ..._gather.runtime.compose.runtime import ComposeRuntime
@@ -158,6 +159,8 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     facts = _examine(target, deadline, request.role, None)
     sessions = target.session.query(SESSION, deadline)
     check_session(sessions[0])
+    if target.session.pooled:
+        _check_pooler(target, deadline)
     roles = target.session.query(ROLE, deadline, role=request.role, valid_until=request.valid_until)
     own = _own_passwords(target)
     clients = tuple(_client_seen(client, one, own) for client, one in facts)
@@ -199,6 +202,15 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
         except RefusedError as error:
             unwritable[path] = error
     return _Scene(request, options, seen, started, target.place, env, secret, recreation, unwritable)
+
+
+def _check_pooler(target: Target, deadline: Deadline) -> None:
+    """Raises RefusedError for one in statement mode: nothing set before a statement would hold for it."""
+    try:
+        target.session.execute(NOTHING, deadline)
+    except SessionError as error:
+        why = "it allows no transactions, which keep the verifier out of the server's log (%s)" % error.msg
+        raise refusal("A new password", why) from None
 
 
 def _beside(

@@ -27,6 +27,9 @@ SELECT current_user AS name, r.rolsuper AS superuser, r.rolcreaterole AS creater
     },
 )
 
+# Nothing, in as many messages as a new password takes.
+NOTHING = Query("a transaction of several messages", {OLDEST: "SELECT 1"}, unlogged=True)
+
 # Needs SELECT on pg_authid; ``asked_past``: the wished end is no future one.
 ROLE = Query(
     "the role",

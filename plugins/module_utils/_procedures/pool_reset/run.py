@@ -99,7 +99,7 @@ class PoolReset:
         done = Done(plan, way=way)
         try:
             if plan.free:
-                done.plan = plan = again(plan, Looked.of(way.ask(LOOK)[0], target.shown), len(way.freed))
+                done.plan = plan = again(plan, way.look(LOOK), len(way.freed))
             following = plan.next
             if plan.release.take:
                 done.steps.append((plan.release, self._end(target, way, plan, plan.release.take)))

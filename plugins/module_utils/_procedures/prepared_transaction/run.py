@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Dict, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping
 
 from ..._core.deadline import Deadline
 from ..._core.errors import SessionError, UnprovenError
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
+from ..pooler import refusal
 from ..procedure import Change, Options
 from .plan import Plan, decide, named, nothing, told
 from .sql import COMMIT, PREPARED, ROLL_BACK, THERE
 
 if TYPE_CHECKING:
+    from ..._gather.session.base import Session
     from ..._gather.target import Target
 
 ROLLED_BACK, COMMITTED = "rolled_back", "committed"
@@ -46,22 +48,26 @@ class Finish:
         return decide(state, options["gid"], options["state"], state["blocked_seconds"] if least is None else least)
 
     def apply(self, target: Target, plan: Plan) -> bool:
-        session = target.session.in_database(_found(plan)["database"])
+        found, seconds = _found(plan), target.deadline_seconds
         query = COMMIT if plan.state == COMMITTED else ROLL_BACK
-        try:
-            session.execute(query, Deadline(target.deadline_seconds), gid=plan.gid)
-        except SessionError as error:
-            if error.sqlstate not in (_FINISHED, _BUSY):
-                raise
-            return False
-        finally:
-            with contextlib.suppress(Exception):
-                session.close()
+        with _in_its_database(target, found) as session:
+            # A pooler may have that database on another server, with a transaction of the same name.
+            if not _there(session, seconds, found):
+                if _there(target.session, seconds, found):
+                    raise refusal("Finishing it", "database %s is on another server there" % found["database"])
+                return False
+            try:
+                session.execute(query, Deadline(seconds), gid=plan.gid)
+            except SessionError as error:
+                if error.sqlstate not in (_FINISHED, _BUSY):
+                    raise
+                return False
         return True
 
     def prove(self, target: Target, plan: Plan, done: bool) -> Change:
         found = _found(plan)
-        waited = wait_for(lambda: _there(target, found), lambda there: not there, target.deadline_seconds)
+        seconds = target.deadline_seconds
+        waited = wait_for(lambda: _there(target.session, seconds, found), lambda there: not there, seconds)
         if not waited.ok:
             raise UnprovenError(
                 "%s is still there" % named(found),
@@ -78,7 +84,20 @@ def _found(plan: Plan) -> Mapping[str, Any]:
     return plan.found
 
 
-def _there(target: Target, found: Mapping[str, Any]) -> bool:
+@contextlib.contextmanager
+def _in_its_database(target: Target, found: Mapping[str, Any]) -> Iterator[Session]:
+    if found["here"]:
+        yield target.session
+        return
+    session = target.session.in_database(found["database"])
+    try:
+        yield session
+    finally:
+        with contextlib.suppress(Exception):
+            session.close()
+
+
+def _there(session: Session, seconds: float, found: Mapping[str, Any]) -> bool:
     """The very same one: its manager may have prepared another one under its name."""
     parameters = {"gid": found["gid"], "prepared": found["prepared"]}
-    return bool(target.session.query(THERE, Deadline(target.deadline_seconds), **parameters))
+    return bool(session.query(THERE, Deadline(seconds), **parameters))

@@ -19,7 +19,7 @@ WITH {sessions},
 SELECT pg_is_in_recovery() AS in_recovery, x.gid, x.owner, x.database, x.prepared,
        round(greatest(extract(epoch FROM now() - x.prepared), 0)::numeric, 3) AS age_seconds,
        x.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS ours,
-       current_user AS us,
+       current_user AS us, x.database = current_database() AS here,
        (SELECT coalesce(json_agg(json_build_object('pid', s.pid, 'user', s.user_name, 'application', s.application,
                  'blocked_seconds', e.seconds, 'query', s.query) ORDER BY e.seconds DESC, s.pid), '[]')
           FROM edges e JOIN sessions s ON s.pid = e.blocked_pid WHERE e.gid = x.gid) AS blocks

@@ -11,7 +11,7 @@ whatever the request says.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
 from ..._judge import titles as _titles
@@ -108,6 +108,10 @@ class Request:
     def names(self, pid: int) -> bool:
         return self.pids is not None and pid in self.pids
 
+    def by_query(self) -> bool:
+        """Whether a session that has gone on to another query is no longer meant."""
+        return self.query_seconds is not None or self.blocking
+
     def by_state(self) -> bool:
         """Whether a session that has gone to work, or to another state, is no longer meant."""
         return bool(self.session_states) or self.idle_seconds is not None
@@ -138,30 +142,36 @@ class Selection:
 
 @dataclass(frozen=True)
 class Looked:
-    """The row of ``sql.LOOK`` (or LOOK_BLOCKING): all backends, the slots and limits, and who waits for whom."""
+    """The row of ``sql.LOOK`` (or LOOK_BLOCKING): all backends, the slots and limits, and who waits for whom.
+
+    ``pooled``: a pooler lent us its connection, which stays when we go.
+    """
 
     rows: Tuple[Row, ...] = ()
     usable: int = 0
     role_limits: Mapping[str, int] = field(default_factory=dict)
     database_limits: Mapping[str, int] = field(default_factory=dict)
     edges: Tuple[Any, ...] = ()
+    pooled: bool = False
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], shown: Callable[[Optional[str]], Optional[str]]) -> Looked:
+    def of(
+        cls, row: Mapping[str, Any], shown: Callable[[Optional[str]], Optional[str]], pooled: bool = False
+    ) -> Looked:
         """``shown``: ``Target.shown``. Nothing here depends on a query's text, so only what may be seen is kept."""
         limits: List[Dict[str, int]] = [row["role_limits"], row["database_limits"]]
         rows: Any = tuple(dict(each, query=shown(each["query"])) for each in row["rows"])
-        return cls(rows, int(row["usable"]), limits[0], limits[1], tuple(row["edges"]))
+        return cls(rows, int(row["usable"]), limits[0], limits[1], tuple(row["edges"]), pooled)
 
     def without(self, pids: Collection[int]) -> Looked:
         """What a look would show once these are gone."""
         rows = tuple(row for row in self.rows if row["pid"] not in pids)
-        return Looked(rows, self.usable, self.role_limits, self.database_limits, self.edges)
+        return replace(self, rows=rows)
 
     @property
     def clients(self) -> List[Row]:
         """Those that hold the slots."""
-        return [row for row in self.rows if row["backend_type"] == CLIENT_BACKEND and not row["own"]]
+        return [row for row in self.rows if row["backend_type"] == CLIENT_BACKEND and (self.pooled or not row["own"])]
 
     def blockers(self, named: bool) -> List[int]:
         """Root blockers by pid, the worst first. The holder of an advisory lock is one only where it is ``named``."""

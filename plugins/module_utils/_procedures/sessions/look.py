@@ -17,6 +17,7 @@ from .plan import TOO_MANY_CONNECTIONS, Job, State
 from .sql import LOOK, LOOK_BLOCKING
 
 if TYPE_CHECKING:
+    from ..._gather.sql.query import Query
     from ..._gather.target import Target
 
 # Options of whatever signals sessions: who is left alone.
@@ -33,7 +34,7 @@ def state(target: Target, job: Job) -> State:
     rules = rules_of(target, job)
     query = LOOK_BLOCKING if job.blocking else LOOK
     try:
-        return State(rules, Looked.of(target.session.query(query, Deadline(target.deadline_seconds))[0], target.shown))
+        return State(rules, seen(target, query))
     except SessionError:
         if not is_full(target):
             raise
@@ -42,6 +43,12 @@ def state(target: Target, job: Job) -> State:
     except TargetError as unseen:
         return State(rules, unseen=str(unseen))
     return State(rules, titles=tuple(free_slot.identified(target, titles)))
+
+
+def seen(target: Target, query: Query) -> Looked:
+    """``query``: LOOK or LOOK_BLOCKING."""
+    row = target.session.query(query, Deadline(target.deadline_seconds))[0]
+    return Looked.of(row, target.shown, target.session.pooled)
 
 
 def rules_of(target: Target, job: Job) -> Rules:
@@ -62,6 +69,6 @@ def is_full(target: Target) -> bool:
 def used(target: Target) -> Optional[Looked]:
     """A look afterwards; None where it cannot be had: what became of each session is known all the same."""
     try:
-        return Looked.of(target.session.query(LOOK, Deadline(target.deadline_seconds))[0], target.shown)
+        return seen(target, LOOK)
     except SessionError:
         return None

@@ -13,7 +13,7 @@ from ..._core.spec import Spec
 from ..procedure import Change, Options
 from . import guard, look, signal
 from .by_title import Titled
-from .guard import ABSENT, CANCELLED, Looked
+from .guard import ABSENT, CANCELLED
 from .plan import Plan, State, decide, job_of, request_of, result
 from .shown import STILL_THERE, Outcome, freed
 from .sql import LOOK, LOOK_BLOCKING
@@ -86,7 +86,7 @@ class Sessions:
 
     @staticmethod
     def _again(plan: Plan, way: Way) -> Plan:
-        looked = Looked.of(way.ask(LOOK_BLOCKING if plan.request.blocking else LOOK)[0], way.shown)
+        looked = way.look(LOOK_BLOCKING if plan.request.blocking else LOOK)
         return decide(State(plan.rules, looked), plan.job, plan.request, plan.percent, len(way.freed))
 
 

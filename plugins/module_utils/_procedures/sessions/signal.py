@@ -48,15 +48,21 @@ def cancel(target: Target, ask: Ask, rows: Sequence[Row], request: Request, seco
 def end(
     target: Target, ask: Ask, rows: Sequence[Row], request: Request, cancel_seconds: float, seconds: float
 ) -> Outcome:
-    """Cancel what is at work, then end all of them. STILL_THERE: it was told to end and has not."""
+    """Cancel what is at work, then end all of them. STILL_THERE: it was told to end and has not.
+
+    Through a pooler, whose connection may serve another client once a query has ended, only while none has begun.
+    """
     outcome = Outcome()
     if not rows:
         return outcome
     # A cancelled query tells its client more than a connection that is gone.
     before = cancel(target, ask, [row for row in rows if row["state"] == "active"], request, cancel_seconds)
     rows_left = [row for row in rows if before.of.get(row["pid"]) != REFUSED]
-    changes = [row["state_change"] if request.by_state() and _is_idle(row) else None for row in rows_left]
-    answers = {row["pid"]: row for row in ask(TERMINATE, **_arrays(rows_left, request, changes=changes))}
+    as_seen = target.session.pooled or request.by_query()
+    changes = [row["state_change"] if (as_seen or request.by_state()) and _is_idle(row) else None for row in rows_left]
+    queries = [row["query_start"] if as_seen and not _is_idle(row) else None for row in rows_left]
+    arrays = _arrays(rows_left, request, changes=changes, queries=queries)
+    answers = {row["pid"]: row for row in ask(TERMINATE, **arrays)}
     sent = {pid for pid, answer in answers.items() if answer["sent"]}
     # Those that were not signalled are checked, too: gone, or at work again.
     waited = _wait(target, rows_left, request, sent, seconds, queries=False)
@@ -65,7 +71,8 @@ def end(
         if row not in rows_left:
             outcome.of[pid], outcome.reasons[pid] = REFUSED, before.reasons[pid]
         elif pid in waited.last:
-            outcome.of[pid] = STILL_THERE if pid in sent else REFUSED
+            was_cancelled = before.of.get(pid) == CANCELLED
+            outcome.of[pid] = STILL_THERE if pid in sent else CANCELLED if was_cancelled else REFUSED
             if pid not in sent:
                 outcome.reasons[pid] = _SPARED.get(str(answers.get(pid, {}).get("spared")), AT_WORK_AGAIN)
         else:

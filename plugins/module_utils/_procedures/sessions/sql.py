@@ -77,13 +77,22 @@ WITH wanted AS MATERIALIZED (
     FROM wanted w
     JOIN pg_stat_activity a ON a.pid = w.pid AND a.backend_start = w.backend_start
      AND (w.state_change IS NULL OR a.state_change = w.state_change)
-     AND (w.query_start IS NULL OR (a.query_start = w.query_start AND a.state IN ({working})))
+     AND (w.query_start IS NULL OR (a.query_start = w.query_start{working}))
    WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
 )
-""".replace("{working}", "'active', 'fastpath function call'")
+"""
+_WORKING = " AND a.state IN ('active', 'fastpath function call')"
 _WANTED = _WANTED.replace("{progress}", _PROGRESS).replace("{sync}", SYNC).replace("{task}", _TASK)
 _SIGNAL = _WANTED + "SELECT pid, spared, CASE WHEN spared IS NULL THEN {signal}(pid) ELSE false END AS sent FROM there"
 
-THERE = Query("sessions_there", {OLDEST: _WANTED + "SELECT pid FROM there"})
-CANCEL = Query("sessions_cancel", {OLDEST: _SIGNAL.replace("{signal}", "pg_cancel_backend")})
-TERMINATE = Query("sessions_terminate", {OLDEST: _SIGNAL.replace("{signal}", "pg_terminate_backend")})
+
+def _signal(function: str, working: str) -> Query:
+    return Query(
+        "sessions_" + function,
+        {OLDEST: _SIGNAL.replace("{signal}", "pg_%s_backend" % function).replace("{working}", working)},
+    )
+
+
+THERE = Query("sessions_there", {OLDEST: _WANTED.replace("{working}", _WORKING) + "SELECT pid FROM there"})
+CANCEL = _signal("cancel", _WORKING)
+TERMINATE = _signal("terminate", "")  # one whose query has ended meanwhile, too, if it has begun no other

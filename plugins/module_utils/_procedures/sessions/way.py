@@ -11,7 +11,7 @@ from ..._core.deadline import Deadline
 from ..._core.errors import RefusedError, SessionError, UnprovenError
 from . import free_slot, look
 from .by_title import Titled
-from .guard import Request
+from .guard import Looked, Request
 from .plan import NO_SLOT, TOO_MANY_CONNECTIONS, Job, State, first_slot
 from .shown import freed
 
@@ -27,9 +27,11 @@ class Way:
     """``request`` says whose slots may be freed; ``freed``: whose were."""
 
     def __init__(self, target: Target, job: Job, request: Request) -> None:
-        self.shown = target.shown
         self._target, self._job, self._request = target, job, request
         self.freed: List[Titled] = []
+
+    def look(self, query: Query) -> Looked:
+        return Looked.of(self.ask(query)[0], self._target.shown, self._target.session.pooled)
 
     def ask(self, query: Query, **params: Any) -> List[Dict[str, Any]]:
         """The query's rows. Raises RefusedError, while no session was ended, or UnprovenError where there is no way."""
