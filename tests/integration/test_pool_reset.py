@@ -246,7 +246,7 @@ def test_no_pid_is_not_every_pid(db: Server, opened: Connect) -> None:
 
 def test_who_is_protected_is_said(db: Server, opened: Connect) -> None:
     person = opened("root", "psql").start("SELECT pg_sleep(60)")
-    with pytest.raises(RefusedError, match="is a superuser's session \\(root\\)"):
+    with pytest.raises(RefusedError, match=r"is a superuser's \(root\): ask that person"):
         cancelled(db, pids=[person.pid], query_seconds=0)
     passed_over = cancelled(db, query_seconds=0)
     assert not passed_over["changed"] and outcomes(passed_over) == {person.pid: "refused"}

@@ -125,7 +125,8 @@ def test_a_long_query(db: Server, opened: Connect, us: str, user: str) -> None:
 
 
 def test_autovacuum_to_prevent_wraparound(db: Server, opened: Connect) -> None:
-    slow = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    # No other autovacuum than that one, which nothing can turn off.
+    slow = "autovacuum_enabled = off, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
     db.sql("CREATE TABLE old WITH (%s) AS SELECT generate_series(1, 200000) n" % slow)
     # As many transaction numbers as it takes: one for each block with an exception handler that writes.
     db.sql("CREATE TABLE burnt (n int)")

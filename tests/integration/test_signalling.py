@@ -184,7 +184,8 @@ def test_superusers_go_only_for_a_declared_client(db: Server, opened: Connect) -
     done = signalled(db, clients=declared("root"), **everything)
     assert outcomes(done) == {application.pid: "terminated", person.pid: "refused"}
     assert alive(db, person)
-    with pytest.raises(RefusedError, match="is a superuser's session"):
+    said = r"^Nothing was done: pid %d is a superuser's \(root\): ask that person\. If an app" % person.pid
+    with pytest.raises(RefusedError, match=said):
         signalled(db, state="absent", pids=[person.pid])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,21 @@ def toolboxes(project: str, *filters: str) -> list[dict[str, Any]]:
     # Somebody else's may be gone by now; what is left is printed all the same.
     inspected = json.loads(docker("inspect", *found, check=False)) if found else []
     return [one for one in inspected if any(name in json.dumps(one["HostConfig"]) for name in (project, *ours))]
+
+
+# Of the cluster's files those that a server removes by itself: WAL and what is only for the moment.
+_PASSING = ("pg_wal", "pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_notify", "pg_serial", "pg_twophase", "pg_logical")
+_OF_A_SESSION = re.compile(r"pg_internal\.init|pgsql_tmp|t\d+_\d+|postmaster\.pid")
+
+
+def cluster(stack: Stack) -> set[str]:
+    """The names of the files that no procedure and no server removes."""
+    root = stack.data()
+    found = set()
+    for place, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not (Path(place) == root and name in _PASSING)]
+        found |= {str(Path(place, name)) for name in names if not _OF_A_SESSION.match(name)}
+    return found
 
 
 def files(stack: Stack) -> dict[str, Any]:

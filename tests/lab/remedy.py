@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import remedies
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.variables import registry
 
+from .looks import cluster
 from .stack import SECRETS, Stack, run, write_inventory
 from .writer import PASSWORD, Writer
 
@@ -130,10 +131,12 @@ def fix(stack: Stack, verdict: dict[str, Any], writer: Writer, expected: str, **
             planned = carry_out(stack, command + more, **options)
             assert re.search("changed=[1-9]", planned), planned
             assert stack.triage(**options)["verdict"] == verdict, "a plan has changed something"
+    held = cluster(stack)
     said = carry_out(stack, command, **options)
     after = stack.triage(**options)["verdict"]
     assert after["code"] == "healthy", "%s\n%s" % (json.dumps(after, indent=1), said)
     assert rows(stack) == expected
+    assert len(held) > 500 and held <= cluster(stack), "files of the data directory are gone"
     writer.reconcile()
 
 

@@ -151,7 +151,7 @@ def not_checked(shown: str, cut: str, line: str) -> str:
         (
             "rollback_prepared",
             [],
-            "oncall_gid is required. Give -e oncall_gid=... (its name, as in pg_prepared_xacts).",
+            "oncall_gid is required. Give -e oncall_gid=NAME (its name, as in pg_prepared_xacts).",
         ),
         (
             "credentials_reset",

@@ -84,7 +84,7 @@ POSTGRES = {"user": "postgres", "superuser": True}
         ({"backend_type": "autovacuum worker"}, {}, {}, "not a client backend (autovacuum worker)"),
         ({"backend_type": "parallel worker"}, {}, {}, "not a client backend"),
         ({"backend_type": None, "backend_start": None, "state": None}, {}, {}, "pg_monitor"),
-        (POSTGRES, {}, {}, "is a superuser's session (postgres)"),
+        (POSTGRES, {}, {}, "is a superuser's (postgres): ask that person"),
         (POSTGRES, {"clients": (ROOTED,)}, {}, None),  # the application logs in as a superuser
         ({**POSTGRES, "application": "psql"}, {"clients": (ROOTED,)}, {}, None),  # by its address
         ({**POSTGRES, "client_address": None}, {"clients": (ROOTED,)}, {}, None),  # by its name
@@ -97,8 +97,8 @@ POSTGRES = {"user": "postgres", "superuser": True}
             "superus",
         ),
         # A role is not enough to tell a superuser's sessions: people and tools log in as such, too.
-        ({**POSTGRES, "application": "psql"}, {"clients": (Declared("postgres"),)}, {}, "no declared client"),
-        ({**POSTGRES, "client_address": None}, {"clients": (Declared("postgres"),)}, {}, "no declared client"),
+        ({**POSTGRES, "application": "psql"}, {"clients": (Declared("postgres"),)}, {}, "ask that person"),
+        ({**POSTGRES, "client_address": None}, {"clients": (Declared("postgres"),)}, {}, "ask that person"),
         ({"replication": True, "application": "x"}, {"clients": (Declared("app"),)}, {}, None),
         (POSTGRES, {"clients": (SHOP,)}, {}, "superuser"),
         ({"replication": True}, {}, {}, "replication role app"),

@@ -46,9 +46,9 @@ def texts(problems: List[Problem]) -> List[str]:
         (
             "rollback_prepared",
             {},
-            "oncall_gid is required. Give -e oncall_gid=... (its name, as in pg_prepared_xacts).",
+            "oncall_gid is required. Give -e oncall_gid=NAME (its name, as in pg_prepared_xacts).",
         ),
-        ("credentials_reset", {}, "oncall_role is required. Give -e oncall_role=... (the role)."),
+        ("credentials_reset", {}, "oncall_role is required. Give -e oncall_role=NAME (the role)."),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(verb: str, given: Dict[str, Any], said: str) -> None:

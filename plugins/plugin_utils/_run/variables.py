@@ -171,7 +171,7 @@ def _explained(row: Row, problem: Problem) -> Problem:
     variable = row.variable(problem.name) if problem.missing else None
     if variable is None:
         return problem
-    text = "%s. Give -e %s=... (%s)." % (problem.text, variable.variable, variable.about)
+    text = "%s. Give -e %s=NAME (%s)." % (problem.text, variable.variable, variable.about)
     return problem._replace(text=text)
 
 

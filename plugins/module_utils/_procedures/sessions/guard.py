@@ -29,6 +29,7 @@ SYNC_WAIT = "is waiting for a synchronous standby; cancelling it would acknowled
 SYNC_COMMIT = (
     "may be about to commit, and no synchronous standby is connected; cancelling it could acknowledge that commit"
 )
+ASK = "is a superuser's (%s): ask that person"  # no declared client's
 SYNC = {"waits": SYNC_WAIT, "commits": SYNC_COMMIT}
 _WORKING = ("active", "fastpath function call")
 
@@ -223,7 +224,7 @@ def forbidden(row: Row, request: Request, rules: Rules) -> Optional[str]:
         return SYNC[row["sync"]]
     clients = _owners(row, rules)
     if row["superuser"] and not clients:
-        return "is a superuser's session (%s) and belongs to no declared client" % row["user"]
+        return ASK % row["user"]
     if row["replication"] and not clients:
         return "belongs to replication role %s and to no declared client" % row["user"]
     if row["user"] in rules.protect_users and request.user != row["user"]:

@@ -159,9 +159,10 @@ def refuse_over(selection: Selection, request: Request, looked: Looked) -> None:
 
 def refuse_all(selection: Selection, details: Dict[str, Any]) -> None:
     row, reason = selection.refused[0]
+    declare = "If an application logs in like that, declare it in clients."
     raise RefusedError(
         "Nothing was done: pid %d %s" % (row["pid"], reason),
-        "If it is an application's session, declare it in clients; if it is a person's, ask them to end it.",
+        declare if row["superuser"] else "%s If it is a person's session, ask them to end it." % declare,
         details=details,
     )
 
