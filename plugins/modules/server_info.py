@@ -277,6 +277,10 @@ server:
           description: 'Whether it was seen in the data directory; false: it may be there, and that cannot
             be seen.'
           type: bool
+    directory_unseen:
+      description: What was not looked at for other servers on it, in words; null when everything was,
+        and with O(runtime=remote).
+      type: str
     disks:
       description: The file systems it writes to.
       type: list
@@ -506,6 +510,7 @@ server:
     program_version: null
     other_clusters: []
     directory_used_by: []
+    directory_unseen: null
     disks:
       - role: data
         path: /tmp/oncall-pg-yn9sj13c/data

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.remote import RemoteDrive
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
+from ansible_collections.oncall.postgresql.plugins.modules import triage as triage_module
 from tests.embedded import Server, free_port
 from tests.integration.results import held
 from tests.lab.images import image
@@ -605,6 +607,62 @@ def test_no_start_while_a_real_container_has_the_directory(server: Server) -> No
     finally:
         docker("stop", "-t", "30", name)
         docker("rm", "-v", name)
+
+
+OUT_OF_SIGHT = ["unshare", "--pid", "--fork", "--mount-proc", "--ipc"]
+
+
+def from_a_container(server: Server, name: str, **given: Any) -> dict[str, Any]:
+    """A module where the host's files are, and neither its processes nor its shared memory."""
+    known = {"runtime": "pg_ctl", "data_directory": str(server.data), "login_user": "postgres", **given}
+    argv = [*OUT_OF_SIGHT, sys.executable, "-m", "ansible_collections.oncall.postgresql.plugins.modules." + name]
+    asked = json.dumps({"ANSIBLE_MODULE_ARGS": known})
+    done = subprocess.run(argv, input=asked, capture_output=True, text=True, check=False, timeout=60)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def test_a_server_whose_process_cannot_be_seen_is_known_by_its_socket(server: Server) -> None:
+    first = server.pid
+    verdict = from_a_container(server, "triage")["verdict"]
+    assert (verdict["code"], verdict["cause"], verdict["severity"]) == ("server_down", "directory_in_use", "critical")
+    assert "it answers at %s, and its process cannot be seen" % server.socket in verdict["evidence"][0]
+    for check_mode in (True, False):
+        result = from_a_container(server, "server", state="started", _ansible_check_mode=check_mode)
+        assert result["failed"] and result["refused"] and result["cause"] == "directory_in_use", result
+    assert server.pid == first and server.sql("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize("who", ["nobody", "another server", "a pooler"])
+def test_a_socket_that_is_no_longer_its_own_is_no_reason(server: Server, who: str) -> None:
+    """After a crash, with its lock files where they were."""
+    place, lock = pathlib.Path(server.socket), pathlib.Path(server.socket + ".lock")
+    kept = lock.read_text(), (server.data / "postmaster.pid").read_text()
+    pid = server.pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    until(lambda: PgCtlRuntime(str(server.data)).server(Deadline(10))["processes"] == [])
+    with contextlib.ExitStack() as stack:
+        if who == "another server":
+            place.unlink()
+            lock.unlink()
+            settings = {"unix_socket_directories": server.directory, "port": server.port}
+            other = stack.enter_context(Server(settings=settings, listen=""))
+            assert other.socket != server.socket and lock.read_text() != kept[0]
+        elif who == "a pooler":  # has no lock file of its own
+            place.unlink()
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(place))
+            listener.listen()
+        for found in (stray_triage(server), from_a_container(server, "triage") if who == "another server" else None):
+            if found is not None:
+                assert found["verdict"]["cause"] == "killed", found["verdict"]
+                assert found["facts"]["server"]["directory_used_by"] == []
+    assert (server.data / "postmaster.pid").read_text() == kept[1]
+
+
+def stray_triage(server: Server) -> dict[str, Any]:
+    return _change(triage_module, {"runtime": "pg_ctl", "data_directory": str(server.data)}, False)
 
 
 def test_it_is_asked_again_in_the_moment_of_the_start(server: Server) -> None:

@@ -160,6 +160,18 @@ def test_one_that_is_restarting_may_have_it_at_any_moment(stack: Stack, options:
     refused(stack, start(stack, **options), "container %s may run PostgreSQL.*restarting" % name)
 
 
+def test_a_process_of_the_host_is_not_ruled_out_where_it_cannot_be_seen(stack: Stack, options: dict[str, Any]) -> None:
+    """Of a server that runs, on an engine elsewhere: nothing is claimed of it."""
+    stack.start_server()
+    stack.wait_ready()
+    found = stack.triage(**options)
+    unseen = found["facts"]["server"]["directory_unseen"]
+    assert found["verdict"]["code"] == "healthy" and found["facts"]["server"]["directory_used_by"] == []
+    assert bool(unseen) is bool(options), unseen
+    assert ("not checked for servers on its data directory: processes" in found["path"][0]["detail"]) is bool(options)
+    stack.stop()
+
+
 # --- who only mounts it ----------------------------------------------------------------------------------------------
 
 

@@ -110,6 +110,7 @@ def server(name: str = "shop-postgres-1") -> ServerFacts:
         "program_version": None,
         "other_clusters": [],
         "directory_used_by": [],
+        "directory_unseen": None,
         "disks": [
             {
                 "role": "data",

@@ -185,6 +185,8 @@ class ServerFacts(TypedDict):
     program_version: Optional[str]  # version of the program that would start it; null unless the server is down
     other_clusters: List[Cluster]  # what its mounts hold instead; looked for where its data directory holds no cluster
     directory_used_by: List[DirectoryUser]  # other servers on the same data directory: there must never be one
+    # what was not looked at for other servers on it, in words; null when everything was, and with `runtime=remote`
+    directory_unseen: Optional[str]
     disks: List[Disk]  # the file systems it writes to
     mounts: List[Mount]  # the container's mounts
     nofile_soft: Optional[int]  # soft limit of open files

@@ -80,6 +80,17 @@ def on(data_directory: str) -> OnDirectory:
     return OnDirectory(sorted(found, key=_number), sorted(hidden, key=_number))
 
 
+_FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of Linux's include/linux/proc_ns.h
+
+
+def all_are_seen() -> bool:
+    """We are in no container, or share the host's processes with it."""
+    try:
+        return os.readlink("/proc/self/ns/pid") == _FIRST_NAMESPACE
+    except OSError:
+        return False
+
+
 def all_servers() -> List[Running]:
     """The server processes of every directory, in containers too."""
     pids = [name for name in os.listdir("/proc") if name.isdigit() and _read("/proc/%s/comm" % name).strip() in NAMES]

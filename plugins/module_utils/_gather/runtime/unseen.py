@@ -37,6 +37,7 @@ def unseen(name: str, state: str) -> ServerFacts:
         "program_version": None,
         "other_clusters": [],
         "directory_used_by": [],
+        "directory_unseen": None,
         "disks": [],
         "mounts": [],
         "nofile_soft": None,

@@ -460,9 +460,11 @@ def _state(server: ServerFacts) -> List[str]:
 
 def _running(server: ServerFacts) -> str:
     uptime = server["uptime_seconds"]
+    text = _stands(server)
     if server["state"] == "running" and uptime is not None:
-        return "%s has been running for %s" % (server["name"], duration(uptime))
-    return _stands(server)
+        text = "%s has been running for %s" % (server["name"], duration(uptime))
+    unseen = server["directory_unseen"]
+    return text + ("; not checked for servers on its data directory: %s" % unseen if unseen else "")
 
 
 def _stands(server: ServerFacts) -> str:

@@ -57,7 +57,7 @@ class PgCtlDrive:
         self._pg_ctl(["start", "-W", "-D", directory, "-l", self._start_log(), *options], deadline)
 
     def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
-        return _processes.others(self._directory)
+        return self._runtime.used_by()
 
     def stop(self, deadline: Deadline) -> bool:
         postmaster = _processes.postmaster(_processes.of_directory(self._directory))

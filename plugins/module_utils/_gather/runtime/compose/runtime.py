@@ -93,6 +93,7 @@ class ComposeRuntime:
                 "service": self.service,
                 "engine_command": view.engine.command,
                 "directory_used_by": users,
+                "directory_unseen": sharing.HOST,
             }
         inspected, engine = view.server, view.engine
         life = _containers.lifecycle(inspected, engine.now())
@@ -107,6 +108,7 @@ class ComposeRuntime:
             steps["processes"] = lambda: _containers.rows(engine.top(container, parts))
         outcome = side_by_side(steps, parts)
         self._note({"server." + name: error for name, error in outcome.errors.items()})
+        users, not_seen = outcome.values.get("directory_used_by", ([], "other containers and processes"))
         rows: List[_containers.Row] = outcome.values.get("processes", [])
         postmaster = _containers.postmaster(rows)
         look, here = outcome.values.get("look", (None, False))
@@ -131,7 +133,8 @@ class ComposeRuntime:
             "data_directory": look["data_directory"] if look is not None else None,
             "program_version": look["program_version"] if look is not None else None,
             "other_clusters": look["other_clusters"] if look is not None else [],
-            "directory_used_by": outcome.values.get("directory_used_by", []),
+            "directory_used_by": users,
+            "directory_unseen": not_seen,
             "disks": look["disks"] if look is not None else self._disks(view, inspected),
             "mounts": _containers.mounts(inspected),
             "nofile_soft": soft,
@@ -181,12 +184,16 @@ class ComposeRuntime:
         )
         return _look.parse(done.out), False
 
-    def _used_by(self, view: View, inspected: Inspection, deadline: Deadline) -> List[DirectoryUser]:
+    def _used_by(
+        self, view: View, inspected: Inspection, deadline: Deadline
+    ) -> Tuple[List[DirectoryUser], Optional[str]]:
         pid = view.enterable(inspected)
         found = beside.postmaster(pid) if pid is not None else None
         directory = self._directory(inspected, found) or _likely(inspected)
         running = found.pid if found is not None else None
-        return sharing.users(view, inspected, directory, running, deadline) if directory else []
+        if directory is None:
+            return [], "other containers and processes"
+        return sharing.users(view, inspected, directory, running, deadline)
 
     def _look_at_layer(self, view: View, inspected: Inspection, directory: str, deadline: Deadline) -> _look.Look:
         """A stopped server whose data is on no volume, only in its container: the engine shows single files of it."""
@@ -434,7 +441,7 @@ class ComposeRuntime:
     def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
         """Other servers on the data directory, as of now."""
         inspected = self.look_again(deadline)
-        return self._used_by(self._view(deadline), inspected, deadline) if inspected is not None else []
+        return self._used_by(self._view(deadline), inspected, deadline)[0] if inspected is not None else []
 
     def forget(self) -> None:
         """Look anew from now on: something was changed. The engine stays connected."""

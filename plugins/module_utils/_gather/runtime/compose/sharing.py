@@ -14,7 +14,7 @@ import posixpath
 import re
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ...._core.errors import OncallError, TargetError
 from ...._core.numbers import whole
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .project import Inspection, View
 
+HOST = "processes of the engine's host that are in no container"
 _LIVE = ("running", "paused", "restarting")
 _ENGINES = ("dockerd", "podman", "systemd")  # systemd: it holds the socket, and starts the engine when it is needed
 _CAPABILITIES = ("DAC_READ_SEARCH", "SYS_PTRACE")  # to see where a process works
@@ -69,12 +70,14 @@ class _Process(NamedTuple):
 
 def users(
     view: View, inspected: Inspection, directory: str, running: Optional[int], deadline: Deadline
-) -> List[DirectoryUser]:
-    """``running``: the postmaster of this very container, where its ``/proc`` can be read. Of a container that is down
+) -> Tuple[List[DirectoryUser], Optional[str]]:
+    """The users, and what was not looked at (in words).
+
+    ``running``: the postmaster of this very container, where its ``/proc`` can be read. Of a container that is down
     everything is asked; of one that runs, what costs no toolbox."""
     mount = containers.mount_of(inspected, directory)
     if mount is None or mount.get("Type") not in ("bind", "volume"):
-        return []  # on the container's own layer, or in memory: nobody else can have it
+        return [], None  # on the container's own layer, or in memory: nobody else can have it
     engine, down = view.engine, inspected["State"]["Status"] not in ("running", "paused")
     near = _Near(inspected, mount, _device(engine, mount, deadline) if running is None else None, directory)
     found, problem = near.processes(engine, running), ""
@@ -88,7 +91,7 @@ def users(
         still = {each.pid for each in near.processes(engine, running) or []}
         others = [each for each in others if each.pid in still]
     if found is not None and not others and not down:
-        return []
+        return [], None
     listed: List[Dict[str, Any]] = engine.get("/containers/json", deadline, all=1)
     names = {str(one["Id"]): _name(one) for one in listed}
     result = [_user(each, names) for each in others]
@@ -99,7 +102,7 @@ def users(
             result += _by_engine(near, one, engine, deadline)
     if problem:
         result.append({"container": None, "pid": None, "title": problem, "seen": False})
-    return result
+    return result, HOST if found is None else None
 
 
 def strangers(engine: Engine, project: str, deadline: Deadline) -> List[DirectoryUser]:

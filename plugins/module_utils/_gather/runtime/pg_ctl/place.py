@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has the port or the socket that a server would take, by the lock files of this host's other servers."""
+"""Who has the port or the socket that a server would take, or has taken: by lock files, and by who answers there."""
 
 from __future__ import annotations
 
 import os
+import socket
 import struct
 from typing import TYPE_CHECKING, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -14,9 +15,10 @@ from ...._core.times import utc
 from .. import processes
 
 if TYPE_CHECKING:
-    from ...._model.facts import ServerIdentity
+    from ...._model.facts import DirectoryUser, ServerIdentity
 
 _ANY = ("*", "0.0.0.0", "::")
+_PATIENCE_SECONDS = 1.0  # a Unix socket takes a connection at once, or its backlog is full
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -59,6 +61,32 @@ def holders(place: Wanted, directory: str) -> Iterator[Holder]:
                     "started_at": utc(process.started),
                 }
                 yield Holder(process.pid, identity)
+
+
+def unseen(directory: str) -> Optional[DirectoryUser]:
+    """A live server whose process cannot be seen from here (we are in a container, it is not), by the socket that
+    postmaster.pid names.
+
+    A socket has a lock file of its own, with the same pid and start. Who listens there is told by the kernel: 0 where
+    we may not see him. Whoever can be seen is no server of the directory, or would have been found as one.
+    """
+    lines = _lines(directory + "/postmaster.pid")
+    path = "%s/.s.PGSQL.%s" % (lines[4].rstrip("/"), lines[3])
+    if not lines[4].startswith("/") or not lines[3].isdigit() or not lines[2]:
+        return None
+    if [_lines(path + ".lock")[each] for each in (0, 2)] != [lines[0], lines[2]]:
+        return None
+    try:
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(_PATIENCE_SECONDS)
+            asked.connect(path)
+            pid = struct.unpack("3i", asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    except OSError:
+        return None
+    if pid and os.path.exists("/proc/%d" % pid):
+        return None
+    title = "it answers at %s, and its process cannot be seen from here" % path
+    return {"container": None, "pid": None, "title": title, "seen": False}
 
 
 def _listed(setting: str) -> Tuple[str, ...]:

@@ -38,7 +38,15 @@ from . import place
 
 if TYPE_CHECKING:
     from ...._core.deadline import Deadline
-    from ...._model.facts import AnotherServer, DataDirectory, Listening, LogEntry, ServerFacts, WireAnswer
+    from ...._model.facts import (
+        AnotherServer,
+        DataDirectory,
+        DirectoryUser,
+        Listening,
+        LogEntry,
+        ServerFacts,
+        WireAnswer,
+    )
     from ...._model.user import User
 
 _LOG_BYTES = 262144
@@ -111,7 +119,8 @@ class PgCtlRuntime:
             "data_directory": self._expecting(look["data_directory"], postmaster),
             "program_version": look["program_version"],
             "other_clusters": look["other_clusters"],
-            "directory_used_by": _processes.others(self.directory),
+            "directory_used_by": self.used_by(),
+            "directory_unseen": None if _processes.all_are_seen() else "processes outside of this container",
             "disks": look["disks"],
             "nofile_soft": look["nofile_soft"],
             "nofile_hard": look["nofile_hard"],
@@ -123,6 +132,13 @@ class PgCtlRuntime:
             "log_lines_read": read,
             "log_source": source,
         }
+
+    def used_by(self) -> List[DirectoryUser]:
+        """Other servers on the directory, as of now."""
+        found = _processes.others(self.directory)
+        if not found and not _processes.of_directory(self.directory):
+            found += filter(None, [place.unseen(self.directory)])
+        return found
 
     def refuse(self, running: bool) -> None:
         """TargetError for what is no data directory, and where we may not look. Wrong modes are facts, not errors."""
