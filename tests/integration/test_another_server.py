@@ -176,7 +176,8 @@ def test_who_has_the_place_of_a_server_that_is_down_is_named(pair: tuple[Server,
     server, other = pair
     found = run("triage", server, **there(other))
     assert (found["verdict"]["code"], found["verdict"]["cause"]) == ("server_down", "stopped")
-    assert found["facts"]["snapshot"] is None
+    assert found["facts"]["snapshot"] is None and found["verdict"]["remedy"] is None
+    assert "First find out why another server answers at" in found["verdict"]["summary"]
     finding = next(each for each in found["findings"] if each["code"] == "another_server")
     answers, expected = finding["evidence"]
     for words in ("data directory %s" % other.data, identifier(other), "port %d" % other.port):

@@ -29,6 +29,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     UnprovenError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime import look
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.pg_ctl.runtime import PgCtlRuntime
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.remote import RemoteRuntime
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.remote import RemoteDrive
@@ -659,6 +660,28 @@ def test_a_socket_that_is_no_longer_its_own_is_no_reason(server: Server, who: st
                 assert found["verdict"]["cause"] == "killed", found["verdict"]
                 assert found["facts"]["server"]["directory_used_by"] == []
     assert (server.data / "postmaster.pid").read_text() == kept[1]
+
+
+def test_what_is_run_beside_a_server_never_works_in_its_directory(server: Server) -> None:
+    """An image's working directory may be the data directory: a look at the second moment would see two servers."""
+    server.stop()
+    seen, programs = pathlib.Path("/tmp/%s-seen" % server.directory.name), server.directory / "bin"
+    programs.mkdir()
+    for each in server.bin.iterdir():
+        (programs / each.name).symlink_to(each)
+    (programs / "postgres").unlink()
+    (programs / "postgres").write_text('#!/bin/sh\npwd >>%s\nexec %s "$@"\n' % (seen, server.bin / "postgres"))
+    (programs / "postgres").chmod(0o755)
+    seen.touch()
+    seen.chmod(0o666)
+    try:
+        text = look.script(str(server.data), str(programs), True)
+        out = subprocess.run(["sh", "-c", text], cwd=server.data, capture_output=True, text=True, check=True).stdout
+        found = look.parse(out)
+        assert found["configuration"] == {"valid": True, "message": None} and found["settings"]["port"]
+        assert set(seen.read_text().split()) == {"/"}
+    finally:
+        seen.unlink()
 
 
 def stray_triage(server: Server) -> dict[str, Any]:

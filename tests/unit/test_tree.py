@@ -178,13 +178,17 @@ def test_another_server_is_named_instead() -> None:
         error = {"sqlstate": None, "message": "another server answers", "kind": "unavailable"}
         change(facts, snapshot=None, snapshot_error=error, another_server=found)
 
-    for facts in (healthy(alter), healthy(alter, down())):
+    for facts in (healthy(alter), healthy(alter, down(exit_code=137))):
         first = judge(facts, Thresholds(), "db1")["findings"][0]
         assert (first["code"], first["severity"]) == ("another_server", "critical")
         assert first["evidence"] == [
             "it answers: data directory /b, system identifier 8, port 5433, started 2026-11-24T01:59:00.000Z",
             "expected: data directory /a, system identifier 7, not running",
         ]
+        verdict = judge(facts, Thresholds(), "db1")["verdict"]
+        assert verdict["remedy"] is None
+        if verdict["code"] == "server_down":  # a start would be refused
+            assert verdict["summary"].endswith("First find out why another server answers at login_host db")
         assert "no_sql_facts" not in codes(judge(facts, Thresholds(), "db1")["findings"])
 
 

@@ -11,7 +11,7 @@ from .._model.answers import CRITICAL, NO, NOT_ASKED, SEVERITIES, WARNING, YES, 
 from .._model.identity import told
 from .checks import accepting, activity, connections, login, network, running, soundness
 from .checks.readings import not_asked
-from .verdicts import Verdict, render
+from .verdicts import NETWORK_REPAIR, Verdict, render
 
 if TYPE_CHECKING:
     from .._model.facts import AnotherServer, ClientFacts, Facts, SnapshotError
@@ -57,7 +57,7 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
     first = next((answer for answer in answers if answer.answer == NO), None)
     away = network.client_down(facts) if first is None else None
     decided = first or away or _without_no(facts, answers)
-    verdict = render(decided, host)
+    verdict = _cleared(render(decided, host), facts["another_server"])
     findings = [finding for answer in answers for finding in answer.findings]
     if first:
         findings += _later(first, answers, host)
@@ -167,6 +167,15 @@ def _no_sql(error: SnapshotError) -> Finding:
     state = " (SQLSTATE %s)" % error["sqlstate"] if error.get("sqlstate") else ""
     text = " ".join(str(error.get("message") or error.get("kind")).split())
     return Finding("no_sql_facts", WARNING, "SQL is not available: what it would show is unknown", (text + state,))
+
+
+def _cleared(verdict: Verdict, found: Optional[AnotherServer]) -> Verdict:
+    """No command is printed that would be refused: all but network_repair ask the server first, or start it."""
+    remedy = verdict["remedy"]
+    if not found or not remedy or remedy["playbook"].endswith("." + NETWORK_REPAIR.playbook):
+        return verdict
+    first = "First find out why another server answers at %s" % found["where"]
+    return {**verdict, "remedy": None, "summary": "%s. %s" % (verdict["summary"], first)}
 
 
 def _another(found: AnotherServer) -> Finding:

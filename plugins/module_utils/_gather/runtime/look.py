@@ -51,6 +51,7 @@ class Look(TypedDict):
 _LOOK_SH = (
     PROGRAMS_PART
     + r"""
+cd / || exit 0 # a program of ours that works in a data directory would be taken for a second server of it
 LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL PATH
 nl='
 '

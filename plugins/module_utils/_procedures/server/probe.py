@@ -23,6 +23,7 @@ from ..._gather.shell import PROGRAMS_PART
 PROBE_SH = (
     PROGRAMS_PART
     + r"""
+cd / || exit 3 # a program of ours that works in the data directory would be taken for a second server of it
 LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export LC_ALL PATH
 unset PGDATA
 nl='
