@@ -66,7 +66,10 @@ options:
         O(runtime=pg_ctl), or C(postgres).
     type: str
   login_password:
-    description: Password for O(login_user). Only with O(login_host).
+    description:
+      - Password for O(login_user).
+      - Without O(login_host), SQL runs beside the server and needs a password only where C(pg_hba.conf) demands one of
+        its own OS user. A container's C(POSTGRES_PASSWORD) or C(POSTGRES_PASSWORD_FILE) is then used for its superuser.
     type: str
   login_db:
     description: Database to log in to. When not given, C(postgres).

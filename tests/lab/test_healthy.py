@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .looks import containers
-from .stack import ADMIN_PASSWORD, PASSWORD, SEED, Stack, docker, run, wait_for
+from .stack import ADMIN_PASSWORD, PASSWORD, SEED, Stack, docker, playbook, run, wait_for, write_inventory
 
 
 def expect(result: dict[str, Any], code: str, cause: str | None = None) -> None:
@@ -44,6 +44,60 @@ def test_renamed() -> None:
         assert result["facts"]["server"]["name"] == stack.name()
         docker("network", "disconnect", stack.project + "-hidden", stack.name("web_front"))
         expect(stack.triage(), "network_unreachable", "no_shared_network")
+
+
+# As other makers' images do it: a script of theirs, another user, data and configuration elsewhere, passwords even on
+# the socket, and nothing in the container's configuration that tells any of this.
+MAKERS = """
+set -e
+data=/srv/postgresql/data conf=/etc/shop as="setpriv --reuid=33 --regid=33 --clear-groups"
+if [ ! -s $$data/PG_VERSION ]; then
+  mkdir -p $$conf; chown 33:33 /srv/postgresql; chmod 0777 /var/run/postgresql
+  printf %s "$$POSTGRES_PASSWORD" >/tmp/password
+  $$as initdb -D $$data -U postgres --pwfile=/tmp/password -A scram-sha-256
+  mv $$data/postgresql.conf $$data/pg_hba.conf $$conf/
+  echo "host all all all scram-sha-256" >>$$conf/pg_hba.conf
+  echo "listen_addresses = '*'" >>$$conf/postgresql.conf
+fi
+exec $$as postgres -D $$data --config_file=$$conf/postgresql.conf --hba_file=$$conf/pg_hba.conf
+"""
+
+
+def test_an_image_of_another_maker() -> None:
+    service = {
+        "entrypoint": ["sh", "-c", MAKERS],
+        "command": [],
+        "environment": {"PGDATA": ""},
+        "volumes": ["own:/srv/postgresql"],
+    }
+    with Stack("lab-shape") as stack:
+        stack.start({"services": {"postgres": service}, "volumes": {"own": None}})
+
+        def admin(text: str, database: str = "postgres") -> bool:
+            words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", text]
+            beside = ["docker", "exec", "-e", "PGPASSWORD=" + ADMIN_PASSWORD, stack.name()]
+            return run([*beside, *words], check=False).returncode == 0
+
+        wait_for(lambda: admin("CREATE DATABASE shop"))
+        assert all(admin(text, "shop") for text in SEED.split(";") if text.strip())
+        stack.wait_api()
+        result = stack.triage()
+        expect(result, "healthy")
+        assert result["facts"]["snapshot"]["limited"] is False
+        unanswered = stack.triage(login_user="app")["verdict"]
+        assert (unanswered["code"], unanswered["severity"]) == ("unknown", "warning")
+        assert "set login_password" in unanswered["summary"]
+        expect(stack.triage(login_user="app", login_password=PASSWORD), "healthy")
+        inventory = write_inventory(stack.work, {"lab": {"oncall_target": stack.target()}})
+        restarted = playbook("oncall.postgresql.graceful_restart", "-i", str(inventory))
+        assert restarted.returncode == 0, restarted.stdout
+        stack.stop()
+        result = stack.triage()
+        expect(result, "server_down", "stopped")
+        assert result["facts"]["server"]["data_directory"]["path"] == "/srv/postgresql/data"
+        started = playbook("oncall.postgresql.start", "-i", str(inventory))
+        assert started.returncode == 0, started.stdout
+        expect(stack.triage(), "healthy")
 
 
 def test_replicas() -> None:

@@ -146,7 +146,6 @@ def hiding(directory: Path, *packages: str) -> str:
         ({"service": "database"}, r"has no service database.*postgres"),
         ({"docker_host": "unix:///nowhere/docker.sock"}, r"/nowhere/docker.sock.*no such socket.*set docker_host"),
         ({"runtime": "pg_ctl"}, r"data_directory"),
-        ({"login_password": "x"}, r"login_password.*login_host"),
         ({"runtime": "remote", "project": None}, r"login_host"),
         ({"deadline_seconds": 0}, r"deadline_seconds is 0"),
         ({"no_such_option": 1}, r"no_such_option"),

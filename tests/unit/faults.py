@@ -1365,16 +1365,15 @@ fault(
     "SQL hangs",
     "unknown",
     None,
-    "connections: SQL failed",
+    "no answer in 10 s",
     no_sql(None, "no answer in 10 s", "deadline"),
-    findings=("no_sql_facts",),
 )
 fault(
     "",
     "nothing to be seen",
     "unknown",
     None,
-    "running: ",
+    "no answer in 10 s",
     lambda facts: change(
         facts, server=None, wire=[], clients=[], snapshot=None, errors={"server": "no answer in 10 s"}
     ),

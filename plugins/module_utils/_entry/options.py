@@ -98,8 +98,6 @@ def check_target(options: Dict[str, Any]) -> None:
     for name, runtimes in _ONLY.items():
         if options.get(name) is not None and runtime not in runtimes:
             problems.append("%s has no meaning with runtime=%s (only with %s)" % (name, runtime, " or ".join(runtimes)))
-    if options.get("login_password") is not None and not options.get("login_host"):
-        problems.append("login_password is only used with login_host; without it SQL runs beside the server")
     if options.get("ca_cert") and options["ssl_mode"] in ("disable", "allow", "prefer"):
         problems.append("ca_cert is only checked with ssl_mode=require, verify-ca or verify-full")
     for name in _POSITIVE:

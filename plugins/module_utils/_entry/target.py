@@ -116,7 +116,7 @@ def _open_session(options: Dict[str, Any], runtime: Runtime) -> Session:
     from .._gather.session.psql import PsqlSession
 
     given = {"socket_directory": options["login_unix_socket"], "port": options["login_port"]}
-    settings = dict(runtime.session_settings())
+    settings = dict(runtime.session_settings(), password=options["login_password"])
     settings.update({name: value for name, value in given.items() if value is not None})
     # Where postmaster.pid says where to go, and its process is alive, nobody else can be there.
     return PsqlSession(

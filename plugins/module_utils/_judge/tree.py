@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Ty
 from .._model.answers import CRITICAL, NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds, Values
 from .._model.identity import told
 from .checks import accepting, activity, connections, login, network, running, soundness
-from .checks.readings import not_asked
+from .checks.readings import NO_SQL, not_asked
 from .verdicts import NETWORK_REPAIR, Verdict, render
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
         findings = [finding for finding in findings if finding.code != away.code]
     if facts["another_server"]:
         findings.append(_another(facts["another_server"]))
-    elif facts["snapshot_error"] and not first:
+    elif facts["snapshot_error"] and not first and _told(facts["snapshot_error"]) not in verdict["summary"]:
         findings.append(_no_sql(facts["snapshot_error"]))
     return {
         "verdict": verdict,
@@ -115,9 +115,12 @@ def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
     open_questions = [answer for answer in answers if answer.answer == NOT_ASKED]
     blind = [answer for answer in open_questions if answer.question in _NEEDED]
     if blind:
-        what = "The server could not be examined (%s): %s" % (blind[0].question, blind[0].reason)
-        evidence = ["%s: %s" % (answer.question, answer.reason) for answer in open_questions]
-        evidence += ["%s: %s" % pair for pair in sorted(facts["errors"].items())]
+        reasons = list(dict.fromkeys(str(answer.reason) for answer in open_questions))
+        error = facts["snapshot_error"] if blind[0].reason == NO_SQL else None
+        what = "The server could not be examined: %s" % (_told(error) if error else blind[0].reason)
+        evidence = [_told(error) if error and reason == NO_SQL else reason for reason in reasons]
+        told = {_told(facts["snapshot_error"])} if facts["snapshot_error"] else set()
+        evidence += ["%s: %s" % pair for pair in sorted(facts["errors"].items()) if pair[1] not in told]
         severity = None if blind[0].question == running.QUESTION else WARNING
         return Answer(
             "",
@@ -164,9 +167,11 @@ def _failing(client: ClientFacts) -> List[str]:
 
 
 def _no_sql(error: SnapshotError) -> Finding:
-    state = " (SQLSTATE %s)" % error["sqlstate"] if error.get("sqlstate") else ""
-    text = " ".join(str(error.get("message") or error.get("kind")).split())
-    return Finding("no_sql_facts", WARNING, "SQL is not available: what it would show is unknown", (text + state,))
+    return Finding("no_sql_facts", WARNING, "SQL is not available: what it would show is unknown", (_told(error),))
+
+
+def _told(error: SnapshotError) -> str:
+    return " ".join(str(error.get("message") or error.get("kind")).split())
 
 
 def _cleared(verdict: Verdict, found: Optional[AnotherServer]) -> Verdict:

@@ -63,7 +63,8 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
         for proof in verdict.get("evidence") or []:
             lines += _wrapped(words.printable(proof), width, "    - ", indent="      ")
     lines += _findings(host.result["findings"] or [], width)
-    lines += _unknown((host.result["facts"] or {}).get("errors") or {}, width)
+    errors = (host.result["facts"] or {}).get("errors") or {}
+    lines += _unknown({step: why for step, why in errors.items() if why not in verdict["summary"]}, width)
     remedy = verdict.get("remedy")
     if remedy and remedy.get("command"):
         # Never wrapped: it is there to be copied.

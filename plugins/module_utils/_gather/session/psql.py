@@ -1,7 +1,9 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SQL by psql, run beside the server: in its container, or as its OS user. Needs neither a driver nor a password there.
+"""SQL by psql, run beside the server: in its container, or as its OS user. Needs no driver there, and no password where
+the log-in lines let the OS user in. One that is given comes on the first line of standard input; else the image's own
+serves.
 
 One command a query. What psql or the server say may be in any language: SQLSTATEs come from psql's own variables.
 """
@@ -53,7 +55,15 @@ _PSQL_SH = (
     RUNS_IN_PART
     + PROGRAMS_PART
     + r"""
-data=${1:-$PGDATA} bin=$2 host=$3 port=$4; shift 4
+data=${1:-$PGDATA} bin=$2 host=$3 port=$4 user=$5; shift 5
+IFS= read -r password
+# What the images were told to give their superuser. libpq uses it only where the server asks for a password.
+if [ -z "$password" ] && [ "${user:-postgres}" = "${POSTGRES_USER:-postgres}" ]; then
+  password=${POSTGRES_PASSWORD:-${POSTGRESQL_POSTGRES_PASSWORD-}}
+  file=${POSTGRES_PASSWORD_FILE:-${POSTGRESQL_POSTGRES_PASSWORD_FILE-}}
+  if [ -z "$password" ] && [ -n "$file" ] && [ -r "$file" ]; then IFS= read -r password <"$file"; fi
+fi
+[ -z "$password" ] || export PGPASSWORD="$password"
 unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
 pid=
 if [ -n "$data" ] && [ -r "$data/postmaster.pid" ]; then
@@ -73,10 +83,12 @@ version=; if [ -r "$data/PG_VERSION" ]; then read -r version <"$data/PG_VERSION"
 programs "$version"
 if [ -n "$bin" ] && [ -x "$bin/psql" ]; then PATH=$bin:$PATH; fi
 command -v psql >/dev/null || exit 127
-exec psql -X -q -A -t -w ${host:+-h "$host"} ${port:+-p "$port"} "$@"
+exec psql -X -q -A -t -w ${host:+-h "$host"} ${port:+-p "$port"} ${user:+-U "$user"} "$@"
 """
 )
 
+_PSQL_SAYS = re.compile(r"^psql: (?:error: )?")
+_NO_PASSWORD = "no password supplied"  # libpq's own words, which LC_ALL=C keeps in English
 _DOWN = 69  # of the script above; psql's own codes are below 4
 _FAILED, _TOO_OLD, _NO_RIGHT, _DONE = "oncall:failed", "oncall:too_old", "oncall:no_right", "oncall:done"
 # Version and rights are asked and judged in the same run: \if knows no comparison, so the server makes it.
@@ -107,7 +119,7 @@ _SCRIPT_TAIL = r"""
 
 
 class PsqlSession:
-    """See ``Session``. ``given``: data_directory, bin_directory, user, database, socket_directory, port; or None.
+    """See ``Session``. ``given``: data_directory, bin_directory, user, password, database, socket_directory, port.
 
     Each query has a connection of its own. ``proof`` is not needed where postmaster.pid alone says where it leads.
     """
@@ -144,10 +156,9 @@ class PsqlSession:
 
     def _run(self, query: Query, statements: Mapping[int, str], deadline: Deadline, read_only: bool) -> str:
         """What the statement that fits the server's version printed."""
+        stdin = "%s\n%s" % (self._given.get("password") or "", _script(query, statements))
         try:
-            done = self._run_beside(
-                self._argv(), deadline, stdin=_script(query, statements), environment=_environment(deadline, read_only)
-            )
+            done = self._run_beside(self._argv(), deadline, stdin=stdin, environment=_environment(deadline, read_only))
         except DeadlineError:
             raise too_late(query) from None
         if done.code == 127 or done.code == 126:
@@ -167,7 +178,7 @@ class PsqlSession:
             value = self._given.get(name)
             return "" if value is None else str(value)
 
-        argv = [
+        return [
             "sh",
             "-c",
             _PSQL_SH,
@@ -176,12 +187,12 @@ class PsqlSession:
             given("bin_directory"),
             given("socket_directory"),
             given("port"),
+            given("user"),
             "-v",
             "VERBOSITY=verbose",
             "-d",
             given("database") or "postgres",
         ]
-        return argv + (["-U", given("user")] if given("user") else [])
 
 
 def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
@@ -233,8 +244,11 @@ def _read(query: Query, done: Completed) -> str:
     ended = re.search(r"^[^\n:]+: +([0-9A-Z]{5}): ([^\n]*)", done.err, re.MULTILINE)
     if ended:
         _fail(query, ended.group(1), ended.group(2))
+    said = _one_line(done.err)
     raise SessionError(
-        "psql could not connect: %s" % (_one_line(done.err) or "exit code %d" % done.code), sqlstate=NO_CONNECTION
+        "psql could not connect: %s" % (_PSQL_SAYS.sub("", said) or "exit code %d" % done.code),
+        "The server asks for a password here: set login_password." if _NO_PASSWORD in said else "",
+        sqlstate=NO_CONNECTION,
     )
 
 

@@ -32,6 +32,9 @@ def not_asked(question: str, why: str, findings: Tuple[Finding, ...] = ()) -> An
     return Answer(question, NOT_ASKED, "not asked: " + why, findings=findings, reason=why)
 
 
+NO_SQL = "SQL is not available"  # why, the verdict or a finding says, once
+
+
 def without_snapshot(facts: Facts) -> str:
     """Why there are no SQL facts, in a few words."""
     if down(facts):
@@ -40,7 +43,7 @@ def without_snapshot(facts: Facts) -> str:
     if another:
         return "another server answers at %s" % another["where"]
     if error:
-        return "SQL failed: %s" % line(str(error.get("message") or error.get("kind")))
+        return NO_SQL
     return "no SQL facts were gathered"
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
@@ -136,10 +135,7 @@ class ComposeDrive:
         if inspected is None or directory is None:
             raise TargetError("the data directory of service %s is not known" % self._runtime.service)
         view = self._runtime.view(deadline)
-        words = containers.arguments(inspected)
-        if not words:  # a program of the image's author starts it: PostgreSQL keeps how
-            file = view.engine.file(inspected["Id"], directory + "/postmaster.opts", deadline)
-            words = shlex.split(file.text)[1:] if file is not None else []
+        words = self._runtime.server_arguments(inspected, directory, deadline)
         configuration, words = placed(words, directory)
         if containers.mount_of(inspected, directory) is None:
             raise TargetError("the data is not on a volume, but in container %s" % container_name(inspected))

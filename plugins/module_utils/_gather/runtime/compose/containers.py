@@ -77,7 +77,14 @@ def arguments(inspected: Mapping[str, Any]) -> List[str]:
         if posixpath.basename(word) in ("postgres", "postmaster"):
             return words[place + 1 :]
     # the official entry point puts the program's name before a line that begins with an option
-    return words[1:] if len(words) > 1 and words[1].startswith("-") else []
+    named = posixpath.basename(words[0]) == "docker-entrypoint.sh"
+    return words[1:] if named and len(words) > 1 and words[1].startswith("-") else []
+
+
+def official(inspected: Mapping[str, Any]) -> bool:
+    """Whether the program that it begins with is PostgreSQL's own, or that of the official image."""
+    names = {posixpath.basename(word) for word in [inspected.get("Path") or "", *(inspected.get("Args") or [])]}
+    return not names.isdisjoint(("postgres", "postmaster", "docker-entrypoint.sh"))
 
 
 def setting(words: Sequence[str], option: str, name: str) -> Optional[str]:

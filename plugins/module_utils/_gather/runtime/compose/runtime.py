@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import os
 import posixpath
+import shlex
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -170,19 +171,40 @@ class ComposeRuntime:
                 look = _look.parse(done.out)
                 if look["data_directory"] is not None or done.code == 0:
                     return look, True
-        directory = directory or _likely(inspected)
+        guess = None if directory else _likely(inspected)
         if directory is not None and _containers.mount_of(inspected, directory) is None:
             return self._look_at_layer(view, inspected, directory, deadline), False
-        text = _look.script(directory, self._bin_directory, state != "paused", words, self._log_lines, mounts)
-        done = view.engine.toolbox(
-            inspected["Image"],
-            ["sh", "-c", text],
-            deadline,
-            volumes_from=inspected["Id"],
-            environment=plain_environment(inspected),
-            capabilities=_LOOK_CAPABILITIES,
-        )
-        return _look.parse(done.out), False
+
+        def at(place: Optional[str]) -> _look.Look:
+            words = self.server_arguments(inspected, place, deadline)
+            text = _look.script(place, self._bin_directory, state != "paused", words, self._log_lines, mounts)
+            done = view.engine.toolbox(
+                inspected["Image"],
+                ["sh", "-c", text],
+                deadline,
+                volumes_from=inspected["Id"],
+                environment=plain_environment(inspected),
+                capabilities=_LOOK_CAPABILITIES,
+            )
+            look = _look.parse(done.out)
+            file = _containers.setting(words, "--config_file", "config_file")
+            refused = look["configuration"] is not None and not look["configuration"]["valid"]
+            if refused and file and _containers.mount_of(inspected, file) is None:
+                # The toolbox has the image's file there, or none.
+                look["configuration"] = None
+                look["errors"]["configuration"] = "%s is not on a volume, and the container is not running" % file
+            return look
+
+        look = at(directory or guess)
+        found = look["other_clusters"]
+        if guess is not None and len(found) == 1:  # what was no more than likely was wrong
+            look = at(found[0]["path"])
+        own = (inspected["Config"].get("User") or "").split(":")[0]
+        root = own in ("", "0", "root")
+        if look["data_directory"] is not None and own != "postgres" and not (root and _containers.official(inspected)):
+            # Not as whom the image's list of users calls postgres, but as this one, or whom its maker's script chooses.
+            look["data_directory"]["expected_uid"] = int(own) if own.isdigit() and not root else None
+        return look, False
 
     def _used_by(
         self, view: View, inspected: Inspection, deadline: Deadline
@@ -432,6 +454,17 @@ class ComposeRuntime:
     def view(self, deadline: Deadline) -> View:
         """The project as it was seen first, or after the last ``forget``."""
         return self._view(deadline)
+
+    def server_arguments(self, inspected: Inspection, directory: Optional[str], deadline: Deadline) -> List[str]:
+        """Of ``postgres``: by the container's command line; where a script starts it, PostgreSQL keeps how it did."""
+        words = _containers.arguments(inspected)
+        if words or directory is None:
+            return words
+        file = self._view(deadline).engine.file(inspected["Id"], directory + "/postmaster.opts", deadline)
+        try:
+            return shlex.split(file.text)[1:] if file is not None else []
+        except ValueError:
+            return []
 
     def known_directory(self, deadline: Deadline) -> Optional[str]:
         """The server's data directory by the options or its container's configuration; None: nothing names it."""
