@@ -19,10 +19,17 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import TargetError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import ClientOption
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.runtime import ComposeRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.recreate import Recreation
+
 from .driving import LIGHT, module
 from .env_project import Project, state
+from .images import image
 from .looks import containers
-from .stack import PASSWORD, docker, wait_for
+from .stack import PASSWORD, Stack, docker, wait_for
 
 NETWORK = "10.214.%d" % (100 + os.getpid() % 100)  # one for each process of the tests: side by side they would overlap
 SUBNET = NETWORK + ".0/24"
@@ -208,3 +215,22 @@ def test_a_deaf_client_is_not_killed(project: Project) -> None:
     assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
     assert now["State"]["Status"] == "running"
     assert (project.verifier(), project.env.read_bytes()) == (verifier, text)
+
+
+def test_one_that_cannot_be_started_keeps_nobody_else_down() -> None:
+    with Stack("recreate-two") as stack:
+        source = stack.work / "mounted"
+        source.mkdir()
+        volume = {"type": "bind", "source": str(source), "target": "/mounted"}
+        web = {"image": image("api"), "volumes": [volume], "depends_on": ["api"], **LIGHT["api"]}
+        stack.start({"services": {"web": web, **LIGHT}})
+        declared = [ClientOption(service) for service in ("api", "web")]
+        view = ComposeRuntime(stack.project, clients=declared).view(Deadline(10))
+        recreation = Recreation(view, stack.project, ["api", "web"], None)
+        docker("stop", "-t", "10", stack.name("api"), stack.name("web"))
+        source.rmdir()
+        with pytest.raises(TargetError) as raised:
+            recreation.bring_back(["api", "web"], 3)
+        name = stack.name("web")
+        assert raised.value.msg == "%s is STILL STOPPED: docker start %s" % (name, name)
+        assert stack.inspect(stack.name("api"))["State"]["Running"]
