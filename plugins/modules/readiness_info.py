@@ -261,7 +261,8 @@ configured:
           description: Why the line cannot be used; null when it can.
           type: str
     hba_loaded:
-      description: Whether the server has loaded that file since it last changed; null as V(hba_rules).
+      description: Whether the server has loaded V(hba_file) since it last changed, to the second; null
+        without the right to see it.
       type: bool
     hba_file:
       description: The path of C(pg_hba.conf); null without the right to read it.

@@ -14,12 +14,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.spec import Spec
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET, TRIAGE
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import Query
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.target import Target
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.procedure import Procedure, carry_out
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions import run as _sessions
+from ansible_collections.oncall.postgresql.plugins.modules import triage
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import CHANGING, WORKS
 from tests.embedded import Server
 from tests.integration.results import held
@@ -123,6 +124,13 @@ def call(
             return fitting(carry_out(procedure, meant, validated.validated_parameters, check).result())
     finally:
         target.close()
+
+
+def looked(db: Server, **more: Any) -> dict[str, Any]:
+    """What triage says, beside the server."""
+    validated = ArgumentSpecValidator(**TRIAGE.arguments()).validate({**beside(db), **more})
+    assert validated.error_messages == []
+    return triage.WORK.do(validated.validated_parameters, False)
 
 
 def target_options(db: Server) -> dict[str, Any]:

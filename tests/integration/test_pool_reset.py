@@ -30,6 +30,7 @@ from tests.integration.signalling import (
     call,
     connecting,
     declared,
+    looked,
     outcomes,
     serving,
 )
@@ -100,6 +101,10 @@ def test_strangers_are_not_ended_to_make_room(db: Server, opened: Connect) -> No
         with pytest.raises(RefusedError, match=r"server: 27 of 27.*no declared client has a session"):
             reset(db, check=check)
     assert all(alive(db, client) for client in strangers)
+    found = looked(db, clients=declared())["verdict"]
+    assert found["code"] == "pool_exhausted" and found["remedy"] is None and "ask who holds them" in found["summary"]
+    found = looked(db, clients=declared(application="report"))["verdict"]
+    assert found["remedy"]["playbook"] == "oncall.postgresql.pool_reset"
 
 
 def test_the_limits_of_a_role_are_room_too(db: Server, opened: Connect) -> None:

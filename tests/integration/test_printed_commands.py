@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TRIAGE
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.cancel_queries import run as cancel_queries
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run as prepared
-from ansible_collections.oncall.postgresql.plugins.modules import triage
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.signalling import (
@@ -24,9 +21,9 @@ from tests.integration.signalling import (
     ROLES,
     Connect,
     alive,
-    beside,
     call,
     connecting,
+    looked,
 )
 
 # Autovacuum against wraparound as soon as there is any.
@@ -61,12 +58,9 @@ def login(db: Server, user: str) -> dict[str, Any]:
 
 def verdict(db: Server, **more: Any) -> Any:
     """Once somebody has been waiting, or at work, for long enough."""
-    asked = {**beside(db), "blocked_seconds": 0.1, "long_query_seconds": 0.1, **more}
 
     def ask() -> Any:
-        validated = ArgumentSpecValidator(**TRIAGE.arguments()).validate(asked)
-        assert validated.error_messages == []
-        found = triage.WORK.do(validated.validated_parameters, False)["verdict"]
+        found = looked(db, **{"blocked_seconds": 0.1, "long_query_seconds": 0.1, **more})["verdict"]
         return found if found["code"] == "queries_hanging" else None
 
     return until(ask)

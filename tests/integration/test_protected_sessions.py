@@ -12,14 +12,11 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TRIAGE
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.cancel_queries import run as cancel_queries
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.pool_reset import run as pool_reset
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import SYNC_COMMIT, SYNC_WAIT
-from ansible_collections.oncall.postgresql.plugins.modules import triage
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.signalling import (
@@ -27,10 +24,10 @@ from tests.integration.signalling import (
     PASSWORD,
     Connect,
     alive,
-    beside,
     call,
     connecting,
     declared,
+    looked,
     outcomes,
     serving,
     signalled,
@@ -289,16 +286,12 @@ def test_a_pg_dump_cannot_hide_behind_a_title(db: Server, opened: Connect) -> No
 # --- what is no incident ----------------------------------------------------------------------------------------------
 
 
-def looked(db: Server) -> dict[str, Any]:
-    validated = ArgumentSpecValidator(**TRIAGE.arguments()).validate({**beside(db), "blocked_seconds": 0.1})
-    assert validated.error_messages == []
-    return triage.WORK.do(validated.validated_parameters, False)
-
-
 def test_a_commit_without_its_standby_has_a_verdict_of_its_own(db: Server, opened: Connect, no_standby: None) -> None:
     client = opened().start("INSERT INTO items VALUES (1)")
     until(lambda: waiting(db) == [client.pid])
-    verdict = until(lambda: found if (found := looked(db)["verdict"])["code"] != "healthy" else None)
+    verdict = until(
+        lambda: found if (found := looked(db, blocked_seconds=0.1)["verdict"])["code"] != "healthy" else None
+    )
     assert (verdict["code"], verdict["cause"]) == ("queries_hanging", "sync_replication_wait")
     assert "standby nowhere" in verdict["summary"]
     assert verdict["remedy"] is None
@@ -311,7 +304,7 @@ def test_the_leader_of_an_election_is_left_alone(db: Server, opened: Connect) ->
     candidate = opened().start("SELECT pg_advisory_lock(7)")
     until(lambda: db.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1")
     time.sleep(0.2)
-    found = looked(db)
+    found = looked(db, blocked_seconds=0.1)
     assert found["verdict"]["code"] == "healthy"
     assert "advisory_lock" in [finding["code"] for finding in found["findings"]]
     assert not by_cancel_queries(query_seconds=60.0, blocked_seconds=0.1)(db)["changed"]

@@ -142,6 +142,63 @@ def test_rollback_prepared(changes: Dict[str, Any], says: Optional[str]) -> None
     assert (found["remedy"] is None) is (says is not None) and (says or "") in found["summary"]
 
 
+def full(*idle: Any, runtime: str = "pg_ctl", **more: Any) -> Alter:
+    """No slot left; ``idle``: (seconds, role, application) of the sessions that are seen."""
+
+    def alter(facts: Facts) -> None:
+        change(facts["target"], runtime=runtime)
+        connections: Any = sql(facts)["connections"]
+        connections["used"] = connections["max_connections"]
+        rows = [
+            session(number, "idle", seconds, user=user, application=name, client_address=None, query=None, **more)
+            for number, (seconds, user, name) in enumerate(idle)
+        ]
+        connections["idle"] = rows
+
+    return alter
+
+
+LONG, SHORT = 3600.0, 60.0
+
+
+@pytest.mark.parametrize(
+    ("alteration", "printed"),
+    [
+        pytest.param(full(runtime="compose"), True, id="a client's container may be restarted"),
+        pytest.param(full(), False, id="nobody"),
+        pytest.param(full((LONG, "x", "report")), True, id="idle for long, whoever it is"),
+        pytest.param(full((SHORT, "x", "report")), False, id="somebody else's, and not for long"),
+        pytest.param(full((SHORT, "app", "api")), True, id="a declared client's"),
+        pytest.param(full((SHORT, "app", "psql")), False, id="its role alone"),
+        pytest.param(full((LONG, "postgres", "psql"), superuser=True), False, id="a superuser's"),
+        pytest.param(full((LONG, "x", "report"), spared="no_right"), False, id="not ours to signal"),
+        pytest.param(full((LONG, "x", "pg_dump")), False, id="a backup's"),
+    ],
+)
+def test_pool_reset(alteration: Alter, printed: bool) -> None:
+    found = verdict(alteration)
+    assert found["code"] == "pool_exhausted" and (found["remedy"] is not None) is printed, found
+    assert printed or "ask who holds them" in found["summary"]
+
+
+ERROR = {"file": "postgresql.conf", "line": 3, "name": "x", "error": "no such"}
+
+
+@pytest.mark.parametrize(
+    ("configured", "says"),
+    [
+        ({"hba_loaded": False}, None),
+        ({"hba_loaded": True}, None),  # changed in the second in which it was loaded
+        ({"hba_loaded": False, "file_errors": [ERROR]}, "correct the errors in the configuration files, then reload"),
+        ({"hba_loaded": None}, "a superuser has to reload it"),
+    ],
+)
+def test_reload(configured: Dict[str, Any], says: Optional[str]) -> None:
+    found = verdict(login_fails("rejected", "28000", "no entry"), set_configured(**configured))
+    assert found["cause"] == "no_hba_entry" and (found["remedy"] is None) is (says is not None)
+    assert (says or "") in found["summary"]
+
+
 ROWS = st.fixed_dictionaries(
     {
         "backend_type": st.sampled_from([None, "client backend", "walsender", "autovacuum worker", "slotsync worker"]),

@@ -26,6 +26,7 @@ FILLED = Values(
     counts="97 of 97",
     name="app",
     query_seconds=30.0,
+    pool_helps=True,
     role="app",
     database="shop",
     reset_helps=True,

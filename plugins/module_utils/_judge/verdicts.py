@@ -84,7 +84,8 @@ NOBODY = Escalation(NONE, None, "")
 
 _PREFIX = "oncall.postgresql."
 START = Remedy("start")
-POOL_RESET = Remedy("pool_reset")
+POOL_RESET = Remedy("pool_reset", when="pool_helps")
+_ASK_WHO = "; pool_reset may end none of these sessions: ask who holds them"
 NETWORK_REPAIR = Remedy("network_repair")
 
 VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
@@ -257,12 +258,14 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "No connection slots left ({counts} in use): most are idle (connection leak)",
         POOL_RESET,
         AFTER_RESET,
+        "No connection slots left ({counts} in use): most are idle" + _ASK_WHO,
     ),
     ("pool_exhausted", "idle_in_transaction"): Row(
         CRITICAL,
         "No connection slots left ({counts} in use): most are idle in transaction",
-        Remedy("pool_reset", constants=(("oncall_state", "idle_in_transaction"),)),
+        Remedy("pool_reset", constants=(("oncall_state", "idle_in_transaction"),), when="pool_helps"),
         AFTER_RESET,
+        "No connection slots left ({counts} in use): most are idle in transaction" + _ASK_WHO,
     ),
     ("pool_exhausted", "active_overload"): Row(
         CRITICAL,
@@ -273,14 +276,16 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ("pool_exhausted", "role_limit"): Row(
         CRITICAL,
         "Role {name} has reached its connection limit ({counts})",
-        Remedy("pool_reset", variables=(("oncall_user", "name"),)),
+        Remedy("pool_reset", variables=(("oncall_user", "name"),), when="pool_helps"),
         AFTER_RESET,
+        "Role {name} has reached its connection limit ({counts})" + _ASK_WHO,
     ),
     ("pool_exhausted", "database_limit"): Row(
         CRITICAL,
         "Database {name} has reached its connection limit ({counts})",
-        Remedy("pool_reset", variables=(("oncall_database", "name"),)),
+        Remedy("pool_reset", variables=(("oncall_database", "name"),), when="pool_helps"),
         AFTER_RESET,
+        "Database {name} has reached its connection limit ({counts})" + _ASK_WHO,
     ),
     # 5. Can clients log in?
     ("authentication_failed", "wrong_password"): Row(
@@ -318,7 +323,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "pg_hba.conf allows {client}, but the file was not loaded after the change: reload",
         Remedy("reload", when="reload_helps"),
         UNRESOLVED,
-        "No pg_hba.conf line allows {client} ({role} on {database} from {address}): add one, then reload",
+        "No pg_hba.conf line allows {client} ({role} on {database} from {address}): {advice}",
     ),
     ("authentication_failed", "ssl_required"): Row(
         CRITICAL,

@@ -67,6 +67,7 @@ class Values:
     counts: Optional[str] = None
     name: Optional[str] = None
     query_seconds: Optional[float] = None
+    pool_helps: bool = False
     # 5. login
     role: Optional[str] = None
     superuser: str = ""  # that the role is one, and what the printed command therefore allows; or nothing

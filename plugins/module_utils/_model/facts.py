@@ -599,7 +599,8 @@ class Configured(TypedDict):
     file_errors: List[FileError]  # errors in the configuration files; empty without the right to read them
     pending_restart: List[PendingSetting]  # changed settings that wait for a restart
     hba_rules: Optional[List[HbaRule]]  # the rules of `pg_hba.conf`; null without the right to read them
-    hba_loaded: Optional[bool]  # whether the server has loaded that file since it last changed; null as `hba_rules`
+    # whether the server has loaded `hba_file` since it last changed, to the second; null without the right to see it
+    hba_loaded: Optional[bool]
     hba_file: Optional[str]  # the path of `pg_hba.conf`; null without the right to read it
 
 

@@ -31,7 +31,8 @@ HBA_RULES = """(
              'error', h.error) ORDER BY h.ordinality), '[]')
       FROM (SELECT *, row_number() OVER () AS ordinality FROM pg_hba_file_rules) h)"""
 
-# When its content or its inode last changed; what an @file in it or an included file holds has a time of its own.
+# When its content or its inode last changed, in whole seconds: a change in the second of the load is not seen. What an
+# @file in it or an included file holds has a time of its own.
 HBA_LOADED = """(
     SELECT greatest(f.modification, f.change) <= pg_conf_load_time()
       FROM pg_stat_file((SELECT setting FROM settings WHERE name = 'hba_file'), true) f)"""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Tu
 from ..._core.text import count, duration
 from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .. import titles
+from . import pool
 from .readings import TOO_MANY_CONNECTIONS, not_asked, refusals, without_snapshot
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 QUESTION = "connections"
 OVERLOAD_SECONDS = 30.0
+ROLE_LIMIT, DATABASE_LIMIT = "role_limit", "database_limit"
 IDLE, IN_TRANSACTION, ACTIVE = "idle_connections", "idle_in_transaction", "active_overload"
 
 
@@ -40,8 +42,12 @@ class Holder(NamedTuple):
 
 def check(facts: Facts, thresholds: Thresholds) -> Answer:
     answer = _check(facts, thresholds)
-    if answer.cause != ACTIVE:
+    if answer.answer != NO:
         return answer
+    if answer.cause != ACTIVE:
+        user, database = (answer.values.name if answer.cause == one else None for one in (ROLE_LIMIT, DATABASE_LIMIT))
+        helps = pool.helps(facts, thresholds, answer.cause == IN_TRANSACTION, user, database)
+        return replace(answer, values=replace(answer.values, pool_helps=helps))
     # What runs for long is in the way of all the others: sooner than it would be on a server with room left.
     seconds = min(OVERLOAD_SECONDS, thresholds.long_query_seconds)
     return replace(answer, values=replace(answer.values, query_seconds=seconds))

@@ -90,6 +90,7 @@ def _no(failed: List[Tuple[Case, Reason]], facts: Facts) -> Answer:
         if other is not case:
             evidence += why.evidence + [_said(other)]
     advice = reset.instead(case.client, case.login, case.role, facts) if reason.cause == "wrong_password" else None
+    no_reload = _no_reload(facts) if reason.reload_helps else "add one, then reload"
     values = Values(
         client=names(other.client["name"] for other, why in failed if why.cause == reason.cause),
         service=case.client["service"],
@@ -99,13 +100,23 @@ def _no(failed: List[Tuple[Case, Reason]], facts: Facts) -> Answer:
         else "",
         database=case.login["database"],
         address=case.attempt["source_address"] or "the local socket",
-        reload_helps=reason.reload_helps,
-        reset_helps=advice is None,
-        advice=advice or "",
+        reload_helps=not no_reload,
+        reset_helps=reason.cause == "wrong_password" and advice is None,
+        advice=no_reload if reason.cause == "no_hba_entry" else advice or "",
     )
     return Answer(
         QUESTION, NO, evidence[0], "authentication_failed", reason.cause, tuple(dict.fromkeys(evidence)), values=values
     )
+
+
+def _no_reload(facts: Facts) -> str:
+    """What to do instead where the procedure would refuse it; empty: nothing."""
+    configured = facts["snapshot"]["configured"] if facts["snapshot"] else None
+    if configured is None or configured["hba_loaded"] is None:
+        return "the file has one, so a superuser has to reload it"
+    if configured["file_errors"] or any(rule["error"] for rule in configured["hba_rules"] or []):
+        return "the file has one; correct the errors in the configuration files, then reload"
+    return ""
 
 
 def _said(case: Case) -> str:

@@ -42,7 +42,7 @@ def why(row: SeenSession, clients: Sequence[ClientFacts]) -> Optional[str]:
     task = next((each for each in TASKS if query.upper().startswith(each)), None)
     if task is not None:
         return "%s: let it finish, or ask who runs it" % task
-    ours = any(_is(row, client) for client in clients)
+    ours = any(owns(client, row) for client in clients)
     if row["superuser"] and not ours:
         return "a superuser's session: ask that person"
     if row["spared"] == "replication" and not ours:
@@ -50,7 +50,7 @@ def why(row: SeenSession, clients: Sequence[ClientFacts]) -> Optional[str]:
     return _REFUSED.get(row["spared"] or "")
 
 
-def _is(row: SeenSession, client: ClientFacts) -> bool:
+def owns(client: ClientFacts, row: SeenSession) -> bool:
     """A declared client is a role and a place: as in the procedures' own rule."""
     login, application = client["login"], client["application_name"]
     if login is None or login["source"] == "target" or login["user"] != row["user"]:

@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether pool_reset has anything that it may end or restart: a command that would be refused is not printed. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from . import spared
+
+if TYPE_CHECKING:
+    from ..._model.answers import Thresholds
+    from ..._model.facts import Facts
+
+_MOST_ROWS = 50  # that the snapshot has of a state: with as many there may be more
+
+
+def helps(
+    facts: Facts, thresholds: Thresholds, in_transaction: bool, user: Optional[str], database: Optional[str]
+) -> bool:
+    """``user`` and ``database``: of whom alone, where their own limit was reached."""
+    snapshot, clients = facts["snapshot"], facts["clients"]
+    if facts["target"]["runtime"] == "compose" and any(client["state"] == "running" for client in clients):
+        return True
+    if snapshot is None:
+        return bool(clients)
+    connections = snapshot["connections"]
+    rows = connections["idle_in_transaction"] if in_transaction else connections["idle"]
+    if len(rows) >= _MOST_ROWS:
+        return True
+    return any(
+        (row["state_seconds"] or 0) >= thresholds.idle_minutes * 60 or any(spared.owns(one, row) for one in clients)
+        for row in rows
+        if user in (None, row["user"]) and database in (None, row["database"]) and spared.why(row, clients) is None
+    )
