@@ -157,6 +157,12 @@ def test_ansible_2_19s_prefix_is_dropped() -> None:
     assert host.message == "ssh: no route"
 
 
+def test_a_module_that_could_not_begin_says_what_its_host_said() -> None:
+    got = {"failed": True, "msg": "No start of json char found", "module_stderr": "\n/bin/sh: 1: python3: not found\n"}
+    host = worst_first({"db8": got})[0]
+    assert host.message == "No start of json char found. The host said: /bin/sh: 1: python3: not found"
+
+
 def test_a_document_holds_the_results_keys_and_no_other() -> None:
     keys = {"schema", "target", "verdict", "path", "findings", "facts", "elapsed_ms"}
     seen, failed = worst_first({"db2": samples.pool_exhausted(), "db7": samples.failed()})

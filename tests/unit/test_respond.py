@@ -122,6 +122,7 @@ DONE, FAILED, REFUSED = ({"outcome": word} for word in ("done", "failed", "refus
             ],
         ),
         (["pool_reset"], {**REFUSED, "msg": "it\n is"}, EXHAUSTED, ["nothing: pool_reset refused: it is", "Still"]),
+        (["pool_reset"], {**REFUSED, "msg": "Reset refused: no"}, EXHAUSTED, ["nothing: Reset refused: no", "Still"]),
         (["pool_reset"], {**FAILED, "msg": "Unproven."}, HEALTHY, ["pool_reset, which failed: Unproven."]),
         (["pool_reset"], DONE, {"unreachable": True, "msg": "gone"}, ["pool_reset", "(gone). Tell the DBA now."]),
         (["pool_reset"], {"unreachable": True, "msg": "gone"}, HEALTHY, ["pool_reset, which failed: gone"]),

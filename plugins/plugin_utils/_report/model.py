@@ -144,6 +144,10 @@ def _host(name: str, got: Optional[Mapping[str, Any]]) -> Host:
 def _message(got: Mapping[str, Any]) -> str:
     # "Task failed: " is what ansible-core 2.19 puts before it, once or more.
     said = re.sub(r"^(Task failed: )+", "", str(got.get("msg") or "No result came back."))
+    # Where the module could not even begin (its Python, a full disk), Ansible says no more than that nothing came back.
+    outcry = str(got.get("module_stderr") or "").strip().splitlines()
+    if outcry and outcry[-1].strip() not in said:
+        said = "%s. The host said: %s" % (said.rstrip("."), outcry[-1])
     return " ".join(printable(said).split())
 
 

@@ -91,7 +91,8 @@ def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
     if result == PLANNED:
         return [_line("nothing: this is the plan of %s" % verb)]
     if result == REFUSED:
-        lines = [_line("nothing: %s refused: %s" % (verb, said))]
+        named = "refused" in said.partition(":")[0]  # "Restart refused: ..."
+        lines = [_line("nothing: %s" % (said if named else "%s refused: %s" % (verb, said)))]
     elif result == FAILED:
         lines = [_line("%s, which failed: %s" % (verb, said or "it did not say why"))]
     elif result is None:
