@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pathlib
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -28,8 +29,11 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options i
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.sql.query import OLDEST, Query
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.target import Target
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.compose import _INTERRUPT_SH
 from tests.embedded import Server
 from tests.integration.results import held
+
+from .test_pg_ctl import wait_until_gone
 
 PASSWORD = "not-a-secret"
 PID = Query("pid", {OLDEST: "SELECT pg_backend_pid() AS pid"})
@@ -278,6 +282,29 @@ def test_a_pid_that_somebody_else_has_by_now(pair: tuple[Server, Server], there:
         lock.unlink()
         sleeper.terminate()
         sleeper.wait()
+
+
+def test_a_stop_in_a_container_signals_nobody_but_its_server() -> None:
+    """The script that asks a postmaster to end, which a shell in front of it may not pass on to it."""
+
+    def interrupt(directory: pathlib.Path) -> int:
+        return subprocess.run(["sh", "-c", _INTERRUPT_SH, "oncall", str(directory), ""], check=False).returncode
+
+    with Server() as server, Server() as other:
+        sleeper, lock = subprocess.Popen(["sleep", "600"]), server.data / "postmaster.pid"
+        first, kept = server.pid, lock.read_text()
+        try:
+            for pid in (sleeper.pid, other.pid):
+                lock.write_text("%d\n" % pid)
+                assert interrupt(server.data) == 3
+            assert sleeper.poll() is None and other.sql("SELECT 1") == "1"
+        finally:
+            lock.write_text(kept)
+            sleeper.terminate()
+            sleeper.wait()
+        assert interrupt(server.data) == 0
+        wait_until_gone(first)
+        assert "received fast shutdown request" in server.log and "shutdown request" not in other.log
 
 
 def test_where_it_cannot_be_proved_who_answers_nothing_is_asked(server: Server) -> None:

@@ -292,3 +292,14 @@ def test_a_transaction_of_the_same_name_on_another_server(db: Server, tmp_path: 
                 run("prepared_transaction", port, user="postgres", **asked)
             assert [each.sql("SELECT gid FROM pg_prepared_xacts") for each in (db, elsewhere)] == ["two", "two"]
     db.sql("ROLLBACK PREPARED 'two'", database="shop")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_is_behind_it_is_proved(db: Server, tmp_path: Path, mode: str) -> None:
+    """Of a target on this host whose login options lead to a pooler."""
+    with Server() as other, bouncer(db, tmp_path, mode) as port:
+        found = run("triage", port, user="postgres", runtime="pg_ctl", data_directory=str(db.data))
+        assert found["facts"]["snapshot"] is not None, found["facts"]["errors"]
+        assert found["facts"]["another_server"] is None
+        found = run("triage", port, user="postgres", runtime="pg_ctl", data_directory=str(other.data))
+        assert found["facts"]["another_server"]["answers"]["data_directory"] == str(db.data)

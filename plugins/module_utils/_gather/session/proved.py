@@ -62,7 +62,7 @@ parent=; while read -r key value _; do
     case $key in PPid:) parent=$value; break ;; esac
 done 2>/dev/null <"/proc/$backend/status"
 title=$(tr '\0' ' ' <"/proc/$backend/cmdline" 2>/dev/null)
-case $parent:$title in
+case $parent:${client_port:+$title} in # a Unix socket has none
     "$pid":*"($client_port)"*) ;;
     "$pid":*\([0-9]*\)*) echo "other: process $backend is another client's" ;;
     "$pid":*) ;; # a title may be cut
