@@ -10,11 +10,11 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge import titles
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.declared import Declared
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.by_title import Titled, choose
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import (
     ABSENT,
     CANCELLED,
-    Declared,
     Looked,
     Request,
     Row,

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.checks import spared
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.declared import Declared
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import (
     CANCELLED,
-    Declared,
     Request,
     Rules,
     forbidden,

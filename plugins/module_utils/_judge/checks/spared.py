@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Dict, Optional, Sequence
 
 from ..._model import tools
+from ..declared import Declared
 
 if TYPE_CHECKING:
     from ..._model.facts import ClientFacts, SeenSession
@@ -51,11 +52,8 @@ def why(row: SeenSession, clients: Sequence[ClientFacts]) -> Optional[str]:
 
 
 def owns(client: ClientFacts, row: SeenSession) -> bool:
-    """A declared client is a role and a place: as in the procedures' own rule."""
-    login, application = client["login"], client["application_name"]
-    if login is None or login["source"] == "target" or login["user"] != row["user"]:
+    login = client["login"]
+    if login is None or login["source"] == "target":
         return False
-    addresses = [each["address"] for each in client["networks"] if each["address"]]
-    if not application and not addresses:
-        return not row["superuser"]
-    return bool(application and application == row["application"]) or row["client_address"] in addresses
+    addresses = frozenset(each["address"] for each in client["networks"] if each["address"])
+    return Declared(login["user"], client["application_name"], addresses).owns(row)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import List, Optional, Sequence, Tuple
 
 from ..._judge import titles as _titles
+from ..._judge.declared import Declared
 from ..._model import tools as _tools
-from .guard import IDLE, IDLE_IN_TRANSACTION, SYNC_WAIT, Declared, Request, Rules, is_from, plain
+from .guard import IDLE, IDLE_IN_TRANSACTION, SYNC_WAIT, Request, Rules, is_from, plain
 
 _PEOPLE = ("psql", "pgcli", "pgadmin")
 _WAITS_FOR_STANDBY = " waiting for "  # SyncRepWaitForLSN() adds "waiting for 0/3000148" to the title

@@ -16,6 +16,7 @@ from typing import Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Op
 
 from ..._judge import titles as _titles
 from ..._judge.checks.blocking import incidents, roots
+from ..._judge.declared import Declared
 from ..._model import tools as _tools
 
 CANCELLED, ABSENT = "cancelled", "absent"
@@ -59,30 +60,6 @@ class Row(TypedDict):
     sync: Optional[str]  # a key of SYNC: waits for a synchronous standby, or may be about to
     task: Optional[str]  # VACUUM, CREATE INDEX CONCURRENTLY, a base backup: what takes long by nature
     query: Optional[str]
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A declared client: a role and a place. Where neither ``addresses`` nor an application name is known, its role
-    alone tells it, unless that is a superuser's: people and tools log in as such, too.
-
-    ``here``: no container, so it runs on the server's host.
-    """
-
-    user: str
-    application: Optional[str] = None
-    addresses: FrozenSet[str] = frozenset()
-    here: bool = False
-
-    def is_at(self, address: Optional[str]) -> bool:
-        return address in self.addresses
-
-    def owns(self, row: Row) -> bool:
-        if row["user"] != self.user:
-            return False
-        if not self.application and not self.addresses:
-            return not row["superuser"]
-        return bool(self.application and row["application"] == self.application) or self.is_at(row["client_address"])
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, List, Optional
 from ..._core.deadline import Deadline
 from ..._core.errors import SessionError, TargetError
 from ..._core.spec import Spec
+from ..._judge.declared import Declared
 from ..._model import tools as _tools
 from . import free_slot
-from .guard import Declared, Looked, Rules
+from .guard import Looked, Rules
 from .plan import TOO_MANY_CONNECTIONS, Job, State
 from .sql import LOOK, LOOK_BLOCKING
 
