@@ -29,7 +29,7 @@ from .driving import LIGHT, module
 from .env_project import Project, state
 from .images import image
 from .looks import containers
-from .stack import PASSWORD, Stack, docker, wait_for
+from .stack import PASSWORD, Stack, docker, run, wait_for
 
 NETWORK = "10.214.%d" % (100 + os.getpid() % 100)  # one for each process of the tests: side by side they would overlap
 SUBNET = NETWORK + ".0/24"
@@ -42,7 +42,7 @@ MORE: dict[str, Any] = {
         "api": {
             "command": [*LIGHT["api"]["command"][:2], _PROGRAM],
             "mem_limit": "${MEMORY:-64m}",
-            "ports": ["127.0.0.1:${PORT:-0}:8000"],
+            "ports": ["127.0.0.1:${PORT:-0}:8000", "9000"],
             "links": ["postgres:store"],
             "networks": {"default": {"ipv4_address": ADDRESS, "aliases": ["front"]}},
             "ulimits": {"nofile": {"soft": 2000, "hard": 4000}},
@@ -52,6 +52,7 @@ MORE: dict[str, Any] = {
     },
     "networks": {"default": {"ipam": {"config": [{"subnet": SUBNET}]}}},
 }
+HARDWARE = "02:aa:bb:cc:dd:01"
 DEAF = "trap '' TERM; while :; do sleep 1; done"
 
 
@@ -92,18 +93,30 @@ def shape(project: Project) -> dict[str, Any]:
     }
 
 
+def by_chance(project: Project) -> str:
+    """The port that the engine chose for 9000."""
+    return str(project.inspect(project.name("api"))["NetworkSettings"]["Ports"]["9000/tcp"][0]["HostPort"])
+
+
 def test_a_container_that_would_become_another_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was brought up with variables of somebody's shell, which nobody has here."""
     before, running, was = state(project), containers(project), shape(project)
     for check in (True, False):
         result = reset(project, check)
         assert result["failed"] and "mem_limit: 512 MiB, would be 64 MiB" in result["msg"], result["msg"]
-        assert "ports: 127.0.0.1:%s:8000/tcp, would be 127.0.0.1:any:8000/tcp" % project.shell["PORT"] in result["msg"]
+        ports = "127.0.0.1:%s:8000/tcp and :any:9000/tcp, would be 127.0.0.1:any:8000/tcp and :any:9000/tcp"
+        assert ports % project.shell["PORT"] in result["msg"], result["msg"]
         assert (state(project), containers(project)) == (before, running)
     for name, value in project.shell.items():
         monkeypatch.setenv(name, value)
+    name, port = project.name("api"), by_chance(project)
+    foreseen = reset(project, check=True)
+    says = "%s: port 9000/tcp is published at %s, which the engine chose: it will choose another" % (name, port)
+    assert foreseen["warnings_found"] == [says] and by_chance(project) == port
     result = reset(project)
-    assert not result["failed"] and result["recreated"] == ["api"] and not result["warnings_found"], result
+    assert not result["failed"] and result["recreated"] == ["api"], result
+    says = "%s: port 9000/tcp is published at %s now, was %s" % (name, by_chance(project), port)
+    assert by_chance(project) != port and [each.endswith(says) for each in result["warnings_found"]] == [True], result
     assert shape(project) == was and project.api_password() != PASSWORD
     assert was["places"][project.network()][0] == {"IPv4Address": ADDRESS}
     wait_for(project.healthy)
@@ -112,6 +125,34 @@ def test_a_container_that_would_become_another_is_refused(project: Project, monk
     result = reset(project, password="edited-Secret-4715")
     assert not result["failed"] and result["recreated"] == ["api"], result.get("msg")
     assert shape(project) == was and project.api_password() == "edited-Secret-4715"
+
+
+def test_a_fixed_hardware_address_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some switches and licences know a client by it."""
+    api = {"command": LIGHT["api"]["command"], "mac_address": "${MAC:-02:aa:bb:cc:dd:02}"}
+    project = Project(more={"services": {"api": api}})
+    project.shell = {"MAC": HARDWARE}
+    with project:
+        project.up()
+        before, running = state(project), containers(project)
+        assert hardware(project) == HARDWARE
+        result = reset(project)
+        says = "mac_address: %s, would be 02:aa:bb:cc:dd:02" % HARDWARE
+        assert result["failed"] and says in result["msg"], result["msg"]
+        assert (state(project), containers(project)) == (before, running)
+        monkeypatch.setenv("MAC", HARDWARE)
+        result = reset(project)
+        assert not result["failed"] and result["recreated"] == ["api"] and not result["warnings_found"], result
+        assert hardware(project) == HARDWARE
+        network = json.loads(docker("network", "inspect", project.network()))[0]
+        run(["ip", "link", "set", "br-" + network["Id"][:12], "down"])
+        result = module(project, "network", recreate=True)
+        assert not result["failed"] and [step["kind"] for step in result["steps"]] == ["recreate"], result
+        assert hardware(project) == HARDWARE
+
+
+def hardware(project: Project) -> str:
+    return str(project.inspect(project.name("api"))["NetworkSettings"]["Networks"][project.network()]["MacAddress"])
 
 
 @pytest.mark.parametrize("change", ["limits", "network", "alias"])

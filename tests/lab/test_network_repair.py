@@ -228,6 +228,7 @@ FIXED: dict[str, Any] = {
             **LIGHT["api"],
             "links": ["postgres:database"],
             "mac_address": "02:aa:bb:cc:dd:ee",
+            "ports": ["8000"],
             "networks": {
                 "default": {"ipv4_address": "10.214.78.9", "ipv6_address": "fd00:214:78::9", "aliases": ["front"]}
             },
@@ -248,6 +249,7 @@ def test_links_fixed_addresses_and_names_are_kept(fault: str) -> None:
     with Stack("lab-netkeep") as made:
         made.up(FIXED)
         places = {name: place(made, name) for name in (made.name(), made.name("api"))}
+        before = chosen(made)
         assert places[made.name("api")]["links"] and places[made.name("api")]["addresses"]["IPv6Address"]
         if fault == "detached":
             for name in places:
@@ -255,12 +257,28 @@ def test_links_fixed_addresses_and_names_are_kept(fault: str) -> None:
         elif fault == "lost name":
             docker("network", "disconnect", made.network(), made.name())
             docker("network", "connect", "--alias", "store", "--ip", "10.214.78.5", made.network(), made.name())
+            before = chosen(made)
         else:
             network = json.loads(docker("network", "inspect", made.network()))[0]
             run(["ip", "link", "set", "br-" + network["Id"][:12], "down"])
+        planned = module(made, "network", check=True, recreate=fault == "recreated")
         result = module(made, "network", recreate=fault == "recreated")
         assert not result["failed"] and result["changed"], result.get("msg")
+        off = {"detached": [], "lost name": [made.name()], "recreated": list(places)}[fault]
+        for name, (inside, was) in before.items():
+            text = "%s: port %s is published at " % (name, inside)
+            assert (text + was + ", which the engine chose" in planned["detail"]) == (name in off), planned["detail"]
+            said = text + "%s now, was %s" % (chosen(made)[name][1], was)
+            assert (said in result["detail"]) == (name in off and was != chosen(made)[name][1]), result["detail"]
         assert {name: place(made, name) for name in places} == places
+
+
+def chosen(stack: Stack) -> dict[str, tuple[str, str]]:
+    """What the engine publishes where it chose: by container, the port inside and outside."""
+    found = {}
+    for name, inside in ((stack.name(), "5432/tcp"), (stack.name("api"), "8000/tcp")):
+        found[name] = (inside, stack.inspect(name)["NetworkSettings"]["Ports"][inside][0]["HostPort"])
+    return found
 
 
 def place(stack: Stack, name: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ SERVICE: Dict[str, Any] = {
     "logging": {"driver": "json-file", "options": {"max-size": "1m"}},
     "mem_limit": "67108864",
     "networks": {"front": {"ipv4_address": "10.7.0.9", "aliases": ["store"]}},
+    "mac_address": "02:aa:bb:cc:dd:01",
     "ports": [{"host_ip": "127.0.0.1", "target": 8000, "published": "8123", "protocol": "tcp"}],
     "restart": "unless-stopped",
     "ulimits": {"nofile": {"soft": 1000, "hard": 2000}},
@@ -46,6 +47,7 @@ CONTAINER: Dict[str, Any] = {
         "Env": ["DATABASE_URL=postgresql://app:old@db/shop", "MODE=a$b", "PATH=/bin"],
         "Healthcheck": {"Test": ["CMD", "true"], "Interval": 90000000000, "Retries": 3},
         "Hostname": "shop",
+        "MacAddress": "02:aa:bb:cc:dd:01",
         "Labels": {"team": "shop", "com.docker.compose.service": "api"},
         "StopSignal": "SIGINT",
         "Tty": False,
@@ -137,6 +139,16 @@ def test_the_same_but_for_its_password() -> None:
         ),
         ({"networks": {"front": {"aliases": ["store"]}}}, ["network aliases, addresses or links"]),
         ({"networks": {"front": {"ipv4_address": "10.7.0.9"}}}, ["network aliases, addresses or links"]),
+        ({"mac_address": "02:AA:bb:cc:dd:01"}, []),
+        (
+            {
+                "mac_address": None,
+                "networks": {"front": {**SERVICE["networks"]["front"], "mac_address": "02:aa:bb:cc:dd:01"}},
+            },
+            [],
+        ),
+        ({"mac_address": None}, ["mac_address: 02:aa:bb:cc:dd:01, would be none"]),
+        ({"mac_address": "02:aa:bb:cc:dd:02"}, ["mac_address: 02:aa:bb:cc:dd:01, would be 02:aa:bb:cc:dd:02"]),
         ({"links": []}, ["network aliases, addresses or links"]),
     ],
 )

@@ -23,6 +23,7 @@ from ..._core.text import names as listed
 from ..._gather.client.settings import resolve_login
 from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.project import container_name
+from ..._model import ports as _ports
 from ..._model.note import may_be_stopped, still_stopped, stops_later
 from ..drive import engine as drive
 from .compose_cli import ask, carry_out, compose_command
@@ -159,18 +160,32 @@ class Recreation:
         return [name for name in services if any(_wanted(one) for one in self._containers[name])]
 
     def changed(self, services: Sequence[str], secrets: Sequence[str], deadline: Deadline) -> List[str]:
-        """What is not as it was in the new containers, passwords apart: "api-1: LogConfig"."""
+        """What is not as it was in the new containers, passwords apart: "api-1: LogConfig", and where ports went."""
         before = {
             container_name(one): configuration(one, secrets) for name in services for one in self._containers[name]
+        }
+        ports = {
+            container_name(one): containers.chosen_ports(one) for name in services for one in self._containers[name]
         }
         found: List[str] = []
         for one in self._now(deadline):
             name = one["Names"][0].lstrip("/")
             if name in before:
-                now = configuration(self._view.engine.get("/containers/%s/json" % one["Id"], deadline), secrets)
+                inspected = self._view.engine.get("/containers/%s/json" % one["Id"], deadline)
+                now = configuration(inspected, secrets)
+                found += _ports.moved(name, ports[name], containers.chosen_ports(inspected))
                 keys = sorted(key for key in {*now, *before[name]} if now.get(key) != before[name].get(key))
                 found += ["%s: %s" % (name, ", ".join(keys))] if keys else []
         return found
+
+    def moving(self, services: Sequence[str]) -> List[str]:
+        """What cannot be as it is in the new containers."""
+        return [
+            line
+            for name in services
+            for one in self._containers[name]
+            for line in _ports.moving(container_name(one), containers.chosen_ports(one))
+        ]
 
     def _all(self) -> List[Inspection]:
         return [one for found in self._containers.values() for one in found]

@@ -103,7 +103,8 @@ class _Job:
         return self.plan.empty
 
     def foreseen(self) -> Change:
-        return self.change(_Done(warnings=list(self.plan.warnings)))
+        moving = self.scene.recreation.moving(self.plan.recreate) if self.plan.recreate else []
+        return self.change(_Done(warnings=[*self.plan.warnings, *moving]))
 
     def change(self, done: _Done) -> Change:
         before, after = diff(self.scene.request, self.scene.seen, self.plan)

@@ -270,7 +270,7 @@ def _ulimits(described: Described, inspected: Inspection, _image: Inspection) ->
     wanted = {
         (name, one["soft"], one["hard"]) if isinstance(one, dict) else (name, one, one) for name, one in given.items()
     }
-    return wanted, {(one["Name"], one["Soft"], one["Hard"]) for one in inspected["HostConfig"].get("Ulimits") or []}
+    return wanted, {(one["Name"], one["Soft"], one["Hard"]) for one in containers.ulimits(inspected)}
 
 
 def _logging(described: Described, inspected: Inspection, _image: Inspection) -> Optional[Sides]:
@@ -320,6 +320,20 @@ def _network_places(described: Described, inspected: Inspection, _image: Inspect
             there & links if links else there,  # Compose adds links by the names of the containers
         )
     return wanted, has
+
+
+def _hardware(described: Described, inspected: Inspection, _image: Inspection) -> Optional[Sides]:
+    """Newer engines give one by chance: then only a file that fixes it tells. What it does not have, it cannot lose."""
+    given = [described.get("mac_address"), *((more or {}).get("mac_address") for more in _networks(described).values())]
+    wanted = {str(one).lower() for one in given if one}
+    fixed = str(inspected["Config"].get("MacAddress") or "").lower()
+    has = {fixed} if fixed else set(containers.hardware_addresses(inspected)) if wanted else set()
+    return (wanted, has) if has and not has & wanted else None
+
+
+def _networks(described: Described) -> Mapping[str, Any]:
+    given = described.get("networks") or {"default": None}
+    return given if isinstance(given, dict) else dict.fromkeys(given)
 
 
 def _places(inspected: Inspection) -> Mapping[str, Any]:
@@ -378,6 +392,7 @@ _CHANGEABLE: Dict[str, Callable[..., Optional[Sides]]] = {
     "restart": _restart,
     "networks": _network_names,
     "network aliases, addresses or links": _network_places,
+    "mac_address": _hardware,
 }
 _FIXED: Dict[str, Callable[..., Optional[Sides]]] = {
     "command": _command,
@@ -433,4 +448,5 @@ _SHOWN: Dict[str, Callable[[Any], str]] = {
     "restart": str,
     "ports": _words,
     "networks": _words,
+    "mac_address": _words,
 }

@@ -83,15 +83,15 @@ def _attached(inspected: Inspection) -> Attached:
             )
             for name, network in sorted(networks.items())
         ),
+        containers.chosen_ports(inspected),
     )
 
 
 def _settings(place: Mapping[str, Any]) -> Tuple[Tuple[str, Any], ...]:
     """What makes a place again as it is. A hardware address that the engine derives from the other comes by itself."""
     kept = {key: place[key] for key in _OWN_ENDPOINT if place.get(key)}
-    address, hardware = place.get("IPAddress"), place.get("MacAddress")
-    if hardware and address and hardware != "02:42:" + ":".join("%02x" % byte for byte in ip_address(address).packed):
-        kept["MacAddress"] = hardware
+    if containers.is_own_hardware(place):
+        kept["MacAddress"] = place["MacAddress"]
     return tuple(kept.items())
 
 

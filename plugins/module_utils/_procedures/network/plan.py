@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import RefusedError
+from ..._model import ports
 from ..procedure import Change
 from .scene import Attached, Endpoint, Scene, Wanted
 
@@ -44,6 +45,7 @@ class Plan:
     engine: str = "docker"  # the engine's command
     verify_seconds: float = 15
     began: float = 0  # by the monotonic clock
+    ports: Tuple[Tuple[str, Mapping[str, str]], ...] = ()  # by container, what is published where the engine chose
 
     @property
     def empty(self) -> bool:
@@ -281,11 +283,26 @@ def foreseen(scene: Scene, plan: Plan, asked: Mapping[str, Any]) -> Change:
         "expected": {name: list(networks) for name, networks in plan.expected},
         "source": plan.source,
         "foreign_networks": list(plan.foreign),
-        "detail": asked["detail"],
+        "detail": "; ".join([asked["detail"], *(line for each in plan.ports for line in ports.moving(*each))]),
         "clients": asked["clients"],
         "seconds": 0.0,
     }
     return Change(not plan.empty, before, after, details)
+
+
+def taken_off(scene: Scene, plan: Plan) -> Tuple[Tuple[str, Mapping[str, str]], ...]:
+    """Containers that lose their place for a moment, and with it the ports that the engine chose."""
+    off = {step.container for step in plan.steps if step.kind == "reconnect"}
+    return tuple(
+        (one.name, one.chosen_ports)
+        for one in (scene.server, *scene.clients)
+        if one is not None and (one.name in off or any(one.on(network) for network in plan.recreate))
+    )
+
+
+def moved(scene: Scene, plan: Plan) -> List[str]:
+    now = {one.name: one.chosen_ports for one in (scene.server, *scene.clients) if one is not None}
+    return [line for name, before in plan.ports for line in ports.moved(name, before, now.get(name, {}))]
 
 
 def trouble_of(asked: Mapping[str, Any]) -> Optional[Trouble]:

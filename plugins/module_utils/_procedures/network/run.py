@@ -19,7 +19,7 @@ from ..._gather.runtime.compose.runtime import ComposeRuntime
 from ..._judge.checks import network as question
 from ..procedure import Change, Options
 from .attach import connect, disconnect, look, recreate
-from .plan import Plan, absent, by_hand, decide, foreseen, trouble_of
+from .plan import Plan, absent, by_hand, decide, foreseen, moved, taken_off, trouble_of
 from .scene import Scene
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Repair:
 
     def plan(self, state: State, options: Options) -> Plan:
         plan = decide(state.scene, trouble_of(state.asked), options["networks"], options["recreate"])
+        plan = dataclasses.replace(plan, ports=taken_off(state.scene, plan))
         return dataclasses.replace(
             plan,
             change=foreseen(state.scene, plan, state.asked),
@@ -110,7 +111,8 @@ class Repair:
                 details=_details(plan, changed=True),
             ) from error
         scene, asked = waited.last
-        details = _details(plan, detail=asked["detail"], clients=asked["clients"])
+        detail = "; ".join([asked["detail"], *moved(scene, plan)])
+        details = _details(plan, detail=detail, clients=asked["clients"])
         if waited.ok:
             return dataclasses.replace(plan.change, details=details)
         missing = absent(scene, plan)

@@ -40,6 +40,7 @@ class Attached:
     state: str
     mode: str
     endpoints: Tuple[Endpoint, ...] = ()
+    chosen_ports: Mapping[str, str] = field(default_factory=dict)  # published where the engine chose: inside -> outside
 
     def on(self, network: str) -> Optional[Endpoint]:
         return next((one for one in self.endpoints if one.network == network), None)

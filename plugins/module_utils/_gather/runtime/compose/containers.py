@@ -9,6 +9,7 @@ import posixpath
 import re
 import signal
 from calendar import timegm
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
 from ...._core import numbers
@@ -163,6 +164,21 @@ def published(inspected: Mapping[str, Any]) -> List[Published]:
     return found
 
 
+def chosen_ports(inspected: Mapping[str, Any]) -> Dict[str, str]:
+    """Published ports whose number the engine chose (``ports: ["8000"]``), as they are now: inside -> outside.
+
+    It chooses again when the container is made, started or attached anew.
+    """
+    now = (inspected.get("NetworkSettings") or {}).get("Ports") or {}
+    found: Dict[str, str] = {}
+    for inside, bindings in sorted((inspected["HostConfig"].get("PortBindings") or {}).items()):
+        given = [str(one.get("HostPort") or "0") for one in bindings or []]
+        outside = sorted({str(one["HostPort"]) for one in now.get(inside) or []})
+        if outside and any(port == "0" or "-" in port for port in given):
+            found[inside] = " and ".join(outside)
+    return found
+
+
 def networks(inspected: Mapping[str, Any], replicas: Sequence[Mapping[str, Any]] = ()) -> List[Network]:
     """The networks it is attached to, then those it should be on and is not.
 
@@ -195,11 +211,30 @@ def addresses(inspected: Mapping[str, Any]) -> List[str]:
     return [address for address in found if address]
 
 
+def ulimits(inspected: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """By the names that an engine takes. Podman shows RLIMIT_NOFILE, and refuses it for a container to be made."""
+    given = inspected["HostConfig"].get("Ulimits") or []
+    return [dict(one, Name=str(one.get("Name")).lower().replace("rlimit_", "")) for one in given]
+
+
 def nofile(inspected: Mapping[str, Any]) -> Tuple[Optional[int], Optional[int]]:
-    for limit in inspected["HostConfig"].get("Ulimits") or []:
-        if limit.get("Name") == "nofile":
+    for limit in ulimits(inspected):
+        if limit["Name"] == "nofile":
             return limit.get("Soft"), limit.get("Hard")
     return None, None
+
+
+def hardware_addresses(inspected: Mapping[str, Any]) -> List[str]:
+    """Those that do not come from the address, as an engine's own do: fixed, or (newer engines) by chance."""
+    places = ((inspected.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    return [place["MacAddress"].lower() for place in places if is_own_hardware(place)]
+
+
+def is_own_hardware(place: Mapping[str, Any]) -> bool:
+    address, hardware = place.get("IPAddress"), place.get("MacAddress")
+    if not address or not hardware:
+        return False
+    return bool(hardware != "02:42:" + ":".join("%02x" % byte for byte in ip_address(address).packed))
 
 
 def stop_signal(inspected: Mapping[str, Any]) -> Optional[int]:
