@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,9 +117,44 @@ def stack(podman: str) -> Iterator[Stack]:
         yield made
 
 
-def assert_nothing_killed(podman: str) -> None:
-    """Podman writes a warning when it sends SIGKILL."""
-    assert "SIGKILL" not in Path(podman[len("unix://") :]).with_name("log").read_text()
+def killed(podman: str) -> list[str]:
+    """Podman writes a warning when it sends SIGKILL once a stop takes too long."""
+    lines = Path(podman[len("unix://") :]).with_name("log").read_text().splitlines()
+    return [line for line in lines if "SIGKILL" in line]
+
+
+def test_the_log_tells_of_a_kill(podman: str) -> None:
+    """So that the tests below can fail."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", podman)
+        name, before = "lab-podman-deaf-%d" % os.getpid(), killed(podman)
+        image = "localhost/" + Stack("podman-images").environment["LAB_API_IMAGE"]
+        docker(
+            "run", "-d", "--name", name, "--entrypoint", "sh", image, "-c", "trap '' TERM; while :; do sleep 1; done"
+        )
+        docker("stop", "-t", "1", name)
+        assert len(killed(podman)) == len(before) + 1 and name in killed(podman)[-1], killed(podman)
+        docker("rm", "-f", name)
+
+
+@contextlib.contextmanager
+def nobody_killed(podman: str) -> Iterator[None]:
+    before = killed(podman)
+    yield
+    assert killed(podman) == before
+
+
+@contextlib.contextmanager
+def held_up(stack: Stack, seconds: float) -> Iterator[None]:
+    """The server's checkpointer does nothing for so long: no shutdown can be finished."""
+    found = next(each for each in stack.triage()["facts"]["server"]["processes"] if "checkpointer" in each["title"])
+    os.kill(found["pid"], signal.SIGSTOP)
+    later = threading.Timer(seconds, os.kill, (found["pid"], signal.SIGCONT))
+    later.start()
+    try:
+        yield
+    finally:
+        later.join()
 
 
 def carried_out(stack: Stack, verb: str, *words: str) -> str:
@@ -147,7 +183,7 @@ def test_triage_pool_reset_and_restart(podman: str, stack: Stack) -> None:
     stack.call("release")
 
     started = stack.state()["StartedAt"]
-    with Writer(stack) as writing:
+    with nobody_killed(podman), Writer(stack) as writing:
         carried_out(stack, "graceful_restart")
         writing.reconcile()
     assert stack.state()["StartedAt"] != started
@@ -156,9 +192,19 @@ def test_triage_pool_reset_and_restart(podman: str, stack: Stack) -> None:
     assert found["verdict"]["code"] == "healthy", found["verdict"]
     assert rows(stack) == expected
 
-    assert_nothing_killed(podman)
+    started, client = stack.state()["StartedAt"], stack.inspect(stack.name(stack.client))["State"]["StartedAt"]
+    stack.sql("ALTER SYSTEM SET shared_buffers = '500GB'")
+    refused = module(stack, "graceful_restart")
+    assert refused["failed"] and "could not map anonymous shared memory" in refused["msg"], refused
+    assert stack.state()["StartedAt"] == started
+    assert stack.inspect(stack.name(stack.client))["State"]["StartedAt"] == client
+    stack.sql("ALTER SYSTEM RESET shared_buffers")
 
-    stack.stop()
+    begun = time.monotonic()
+    with nobody_killed(podman), held_up(stack, 15):
+        stopped = module(stack, "server", state="stopped", stop_timeout_seconds=60)
+    assert not stopped["failed"] and stopped["clean_shutdown"] is True, stopped
+    assert time.monotonic() - begun > 12 and stack.state()["ExitCode"] == 0
     found = stack.triage()
     assert (found["verdict"]["code"], found["verdict"]["cause"]) == ("server_down", "stopped")
     assert found["facts"]["server"]["control"]["state"] == "shut down"  # by a toolbox
@@ -171,7 +217,8 @@ def test_a_client_that_drains_and_a_shell_in_front(podman: str) -> None:
         "stop_signal": "SIGTERM",
         "entrypoint": ["/bin/sh", "-c", "docker-entrypoint.sh postgres; exit $$?"],
     }
-    with brought_up(podman, "lab-podman-slow", {"postgres": front, "api": {"command": DRAINING}}) as slow:
+    slowly = brought_up(podman, "lab-podman-slow", {"postgres": front, "api": {"command": DRAINING}})
+    with slowly as slow, nobody_killed(podman):
         client = slow.name(slow.client)
         stopped = module(slow, "clients", state="stopped", grace_seconds=3)
         assert stopped["failed"] and "did not end within 3 s" in stopped["msg"], stopped
@@ -191,9 +238,9 @@ def test_a_client_that_drains_and_a_shell_in_front(podman: str) -> None:
         slow.session("SELECT 1;")  # a smart shutdown would wait for it
         carried_out(slow, "graceful_restart", "-e", "oncall_grace_seconds=60", "-e", "oncall_stop_timeout_seconds=30")
         assert slow.state()["StartedAt"] != first
-        stopped = module(slow, "server", state="stopped")
+        with held_up(slow, 15):
+            stopped = module(slow, "server", state="stopped", stop_timeout_seconds=60)
         assert stopped["clean_shutdown"] is True, stopped
         time.sleep(2)
         assert slow.state()["Status"] == "exited" and slow.state()["ExitCode"] != 137
         assert module(slow, "server", state="started")["changed"]
-        assert_nothing_killed(podman)

@@ -47,7 +47,6 @@ _LIMITS = (
     "Memory",
     "MemorySwap",
     "ShmSize",
-    "Ulimits",
     "GroupAdd",
     "NanoCpus",
     "CpuPeriod",
@@ -209,6 +208,7 @@ class ComposeDrive:
 def _limits(inspected: Inspection) -> Dict[str, Any]:
     host = inspected["HostConfig"]
     limits = {name: host[name] for name in _LIMITS if host.get(name)}
+    limits["Ulimits"] = containers.ulimits(inspected)
     kernel = {name: value for name, value in (host.get("Sysctls") or {}).items() if name.startswith(("kernel.", "fs."))}
     return {**limits, **({"Sysctls": kernel} if kernel else {})}
 
