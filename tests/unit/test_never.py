@@ -8,6 +8,7 @@ prunes what is not the project's. Every exception stands here, with its reason; 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Set, Tuple
@@ -121,6 +122,7 @@ def _by_force(call: ast.Call) -> bool:
     return (called in ("kill", "killpg", "send_signal") and by_number) or (called == "kill" and not call.args)
 
 
+@functools.cache
 def everything() -> List[Seen]:
     found: List[Seen] = []
     for path in sorted(PLUGINS.rglob("*.py")):
