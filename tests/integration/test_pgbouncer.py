@@ -32,7 +32,7 @@ CONFIGURATION = """
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %(port)d
-unix_socket_dir =
+unix_socket_dir = %(sockets)s
 auth_type = scram-sha-256
 auth_user = postgres
 auth_file = %(directory)s/users
@@ -91,7 +91,15 @@ def bouncer(
     ``users``: those whose passwords it holds itself; of others it asks the server.
     """
     port = free_port()
-    settings = {"server": db.port, "port": port, "directory": directory, "mode": mode, "more": more, "size": size}
+    settings = {
+        "server": db.port,
+        "port": port,
+        "directory": directory,
+        "mode": mode,
+        "more": more,
+        "size": size,
+        "sockets": db.directory,
+    }
     (directory / "pgbouncer.ini").write_text(CONFIGURATION % {**settings, "databases": databases})
     (directory / "users").write_text("".join('"%s" "%s"\n' % (user, PASSWORD) for user in users))
     for each in (directory, *directory.iterdir()):
@@ -278,6 +286,27 @@ def test_a_password_that_the_pooler_holds_itself(db: Server, tmp_path: Path) -> 
         assert db.sql(VERIFIER) == before
         with contextlib.closing(application(port)) as app:
             ask(app, "INSERT INTO items VALUES (4)")
+
+
+@OPTIONS
+def test_psql_beside_the_server_goes_past_it(db: Server, tmp_path: Path, more: str) -> None:
+    """It would run without its own settings: with no time-out, and able to write."""
+    beside = {"data_directory": str(db.data), "os_user": "nobody", "login_user": "postgres", "login_db": "shop"}
+    with bouncer(db, tmp_path, TRANSACTION, more) as port:
+        before = settings(port)
+        at = {"login_unix_socket": str(db.directory), "login_port": port, "login_password": PASSWORD}
+        found = run_beside("triage", {**beside, **at})
+        assert found["facts"]["snapshot"] is None
+        says = found["facts"]["errors"]["snapshot"]
+        assert ("a connection pooler's" if more else "unsupported startup parameter") in says, says
+        assert settings(port) == before
+        assert run_beside("triage", beside)["facts"]["snapshot"] is not None
+
+
+def run_beside(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    checked = ArgumentSpecValidator(**WORKS[name].spec.arguments()).validate({"runtime": "pg_ctl", **options})
+    assert not checked.error_messages
+    return WORKS[name].do(checked.validated_parameters, False)
 
 
 def test_a_transaction_of_the_same_name_on_another_server(db: Server, tmp_path: Path) -> None:

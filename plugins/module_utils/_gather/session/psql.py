@@ -91,11 +91,16 @@ _PSQL_SAYS = re.compile(r"^psql: (?:error: )?")
 _NO_PASSWORD = "no password supplied"  # libpq's own words, which LC_ALL=C keeps in English
 _DOWN = 69  # of the script above; psql's own codes are below 4
 _FAILED, _TOO_OLD, _NO_RIGHT, _DONE = "oncall:failed", "oncall:too_old", "oncall:no_right", "oncall:done"
+_POOLED = "oncall:pooled"
 # Version and rights are asked and judged in the same run: \if knows no comparison, so the server makes it.
 _SCRIPT_HEAD = r"""
-SELECT current_setting('server_version') AS oncall_version%s \gset
+SELECT current_setting('server_version') AS oncall_version, current_setting('port') <> :'PORT' AS oncall_pooled%s \gset
 \if :ERROR
   \echo oncall:failed :LAST_ERROR_SQLSTATE :LAST_ERROR_MESSAGE
+  \quit
+\endif
+\if :oncall_pooled
+  \echo oncall:pooled :PORT
   \quit
 \endif
 """
@@ -124,7 +129,7 @@ class PsqlSession:
     Each query has a connection of its own. ``proof`` is not needed where postmaster.pid alone says where it leads.
     """
 
-    pooled = False  # it goes past any pooler
+    pooled = False  # one that answers is refused
 
     def __init__(self, run_beside: RunBeside, given: Mapping[str, Any], proof: Optional[Proof] = None) -> None:
         self._run_beside = run_beside
@@ -196,8 +201,9 @@ class PsqlSession:
 
 
 def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
-    # psql goes past any pooler, and its session ends with it.
+    # The session ends with psql. A pooler refuses these options, or passes over them, our name among them.
     own = {
+        "application_name": APPLICATION,
         **settings(deadline, read_only),
         "standard_conforming_strings": "on",
         "idle_in_transaction_session_timeout": "10000",
@@ -206,7 +212,7 @@ def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
         own["default_transaction_read_only"] = "on"
     return {
         "PGOPTIONS": " ".join("-c %s=%s" % item for item in own.items()),
-        "PGAPPNAME": APPLICATION,
+        "PGAPPNAME": "",  # not psql's own, which would count for more
         "PGCLIENTENCODING": "UTF8",
         "PGCONNECT_TIMEOUT": str(libpq_seconds(deadline.left(), LONGEST_SECONDS)),
         "PGGSSENCMODE": "disable",
@@ -235,6 +241,11 @@ def _read(query: Query, done: Completed) -> str:
         raise too_old(out[len(_TOO_OLD) :].strip())
     if out.startswith(_NO_RIGHT):
         raise no_right(query, out[len(_NO_RIGHT) :])
+    if out.startswith(_POOLED):
+        raise SessionError(
+            "port %s is a connection pooler's, not the server's own" % out[len(_POOLED) :].strip(),
+            "Leave out login_unix_socket and login_port; or set login_host, to go through the pooler.",
+        )
     if out.startswith(_FAILED):
         sqlstate, _unused, message = out[len(_FAILED) :].strip().partition(" ")
         _fail(query, sqlstate, message)
