@@ -189,7 +189,7 @@ def test_another_server_is_named_instead() -> None:
         verdict = judge(facts, Thresholds(), "db1")["verdict"]
         assert verdict["remedy"] is None
         if verdict["code"] == "server_down":  # a start would be refused
-            assert verdict["summary"].endswith("First find out why another server answers at login_host db")
+            assert verdict["summary"].endswith("But first find out why another server answers at login_host db")
         assert "no_sql_facts" not in codes(judge(facts, Thresholds(), "db1")["findings"])
 
 

@@ -158,8 +158,15 @@ def _facts(
         "snapshot": snapshot,
         "snapshot_error": _snapshot_error(refused),
         "another_server": refused.found if isinstance(refused, AnotherServerError) else None,
-        "errors": {**target.runtime.errors, **{name: str(error) for name, error in sorted(outcome.errors.items())}},
+        "errors": {**target.runtime.errors, **{name: _said(error) for name, error in sorted(outcome.errors.items())}},
     }
+
+
+def _said(error: Exception) -> str:
+    """Another server has a fact and a finding of its own, which say all of it."""
+    if isinstance(error, AnotherServerError):
+        return "another server answers at %s" % error.found["where"]
+    return str(error)
 
 
 def _snapshot_error(error: Optional[Exception]) -> Optional[SnapshotError]:

@@ -179,7 +179,7 @@ def _cleared(verdict: Verdict, found: Optional[AnotherServer]) -> Verdict:
     remedy = verdict["remedy"]
     if not found or not remedy or remedy["playbook"].endswith("." + NETWORK_REPAIR.playbook):
         return verdict
-    first = "First find out why another server answers at %s" % found["where"]
+    first = "But first find out why another server answers at %s" % found["where"]
     return {**verdict, "remedy": None, "summary": "%s. %s" % (verdict["summary"], first)}
 
 

@@ -83,7 +83,7 @@ def carry_out(
             with naming(target):
                 plan = procedure.plan(procedure.read(target, options), options)
         except AnotherServerError as error:
-            raise RefusedError("Refused: %s" % error.msg, error.hint) from None
+            raise RefusedError(error.msg[0].upper() + error.msg[1:], error.hint) from None
     if check_mode or plan.empty:
         return plan.foreseen()
     try:

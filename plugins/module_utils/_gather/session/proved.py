@@ -34,7 +34,8 @@ _ANSWERS = Query(
         OLDEST: "SELECT system_identifier::text AS identifier, current_setting('port')::int AS port,"
         " extract(epoch FROM pg_postmaster_start_time())::float8 AS started, pg_is_in_recovery() AS in_recovery,"
         " (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS directory,"
-        " pg_backend_pid() AS backend, inet_client_port() AS client_port"
+        " pg_backend_pid() AS backend, coalesce('(' || inet_client_port() || ')', '[local]') AS place,"
+        " session_user || ' ' || current_database() || ' ' AS who"
         " FROM pg_control_system()"
     },
     needs=(rights.CONTROL,),
@@ -47,7 +48,7 @@ _STANDS_SH = (
     RUNS_IN_PART
     + PROGRAMS_PART
     + r"""
-data=${1:-$PGDATA} bin=$2 named=$3 backend=$4 client_port=$5
+data=${1:-$PGDATA} bin=$2 named=$3 backend=$4 place=$5 who=$6
 read -r version <"$data/PG_VERSION"
 programs "$version"
 PATH=${bin:+$bin:}$PATH
@@ -62,11 +63,11 @@ parent=; while read -r key value _; do
     case $key in PPid:) parent=$value; break ;; esac
 done 2>/dev/null <"/proc/$backend/status"
 title=$(tr '\0' ' ' <"/proc/$backend/cmdline" 2>/dev/null)
-case $parent:${client_port:+$title} in # a Unix socket has none
-    "$pid":*"($client_port)"*) ;;
-    "$pid":*\([0-9]*\)*) echo "other: process $backend is another client's" ;;
-    "$pid":*) ;; # a title may be cut
-    *) echo "other: process $backend is not of its postmaster" ;;
+case $parent:$title in # USER DATABASE HOST(PORT) or USER DATABASE [local], cut where there is no room
+    "$pid":*"$place"*) ;;
+    "$pid":*[\(\[]*) echo "other: process $backend is another client's" ;;
+    "$pid":*"$who"*) ;;
+    *) echo "other: process $backend is not one of its backends" ;;
 esac
 """
 )
@@ -121,7 +122,7 @@ class Proof:
                 "it cannot be proved which cluster answers: the login role may not execute pg_control_system()",
                 "Grant it: GRANT EXECUTE ON FUNCTION pg_control_system() TO the role.",
             ) from None
-        process = [row.pop("backend"), row.pop("client_port")]
+        process = [row.pop(name) for name in ("backend", "place", "who")]
         answers = Identity(**row)
         try:
             expected, other = self._expected(answers, process, deadline)
