@@ -67,14 +67,17 @@ class Project:
         *options: str,
         command: tuple[str, ...] = (),
         one_off: bool = False,
+        by_compose: bool = True,
         network: str = "default",
     ) -> str:
         """Start a container of ``service``, by a name that has nothing to do with it; returns the name."""
         name = "ct-%s" % uuid.uuid4().hex[:10]
-        labels = {"project": self.name, "service": service, "oneoff": str(one_off), **self._extra}
+        labels = {"project": self.name, "service": service, **self._extra}
+        if by_compose:  # an image that it has built, and what is run of one by hand, has only the first two
+            labels.update({"oneoff": str(one_off), "container-number": "1"})
         words = ["--label=com.docker.compose.%s=%s" % label for label in labels.items()]
         self._containers.append(name)
-        alias = [] if one_off else ["--network-alias", service]
+        alias = [] if one_off or not by_compose else ["--network-alias", service]
         docker(
             "run",
             "-d",

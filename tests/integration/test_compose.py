@@ -24,12 +24,14 @@ Open = Callable[..., ComposeRuntime]
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Project]:
-    """A server and two replicas of a client, one without a shell; and a one-off run of each service."""
+    """A server and two replicas of a client, one without a shell; a one-off run of each service, and one by hand."""
     with project() as made:
         made.server = made.postgres("-p", "127.0.0.1::5432", "--ulimit", "nofile=4096:8192")  # type: ignore[attr-defined]
         made.replicas = sorted([made.api(), made.api("api-shellless")])  # type: ignore[attr-defined]
         made.run("postgres", "api", "--entrypoint", "sleep", command=("100",), one_off=True)
         made.run("api", "api", "--entrypoint", "sleep", command=("100",), one_off=True)
+        made.run("postgres", "api", "--entrypoint", "sleep", command=("100",), by_compose=False)
+        made.run("api", "api", "--entrypoint", "sleep", command=("100",), by_compose=False)
         yield made
 
 
@@ -88,7 +90,7 @@ class TestHealthy:
     def test_clients(self, stack: Any, place: dict[str, Any], opened: Open) -> None:
         clients = opened(stack, "api", **place).clients()
         facts = [client.examine(Deadline(10)) for client in clients]
-        assert [one["name"] for one in facts] == stack.replicas  # the one-off run is none of them
+        assert [one["name"] for one in facts] == stack.replicas  # the other two runs are none of them
         for one in facts:
             assert (one["state"], one["place"], one["error"]) == ("running", "toolbox" if place else "namespace", None)
             assert one["shared_networks"] == [stack.name + "_default"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...._model.facts import Mount, Network, Process, Published
 
 PROJECT, SERVICE, ONE_OFF = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.oneoff")
+NUMBER = "com.docker.compose.container-number"
 CONFIG_FILES, WORKING_DIR = "com.docker.compose.project.config_files", "com.docker.compose.project.working_dir"
 _NOT_NETWORKS = ("default", "bridge", "host", "none", "")
 _STATES = ("running", "paused", "restarting", "exited", "created", "dead")

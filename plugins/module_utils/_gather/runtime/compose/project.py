@@ -45,7 +45,8 @@ def find(engine: Engine, project: str, service: str, client_services: Sequence[s
     listed = [
         one
         for one in engine.containers(deadline, "%s=%s" % (containers.PROJECT, project))
-        if one["Labels"].get(containers.ONE_OFF) != "True"
+        # Compose labels the images that it builds as well, and whatever is run of one inherits that: without a number.
+        if one["Labels"].get(containers.ONE_OFF) != "True" and containers.NUMBER in one["Labels"]
     ]
     if not listed:
         _refuse_unknown_project(engine, project, deadline)

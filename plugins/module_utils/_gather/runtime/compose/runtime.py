@@ -196,9 +196,14 @@ class ComposeRuntime:
             return look
 
         look = at(directory or guess)
-        found = look["other_clusters"]
-        if guess is not None and len(found) == 1:  # what was no more than likely was wrong
-            look = at(found[0]["path"])
+        found = [each["path"] for each in look["other_clusters"]]
+        if guess and look["data_directory"] and not look["data_directory"]["version"]:  # no more than likely, and wrong
+            if len(found) == 1:
+                look = at(found[0])
+            else:
+                look = _look.parse("")
+                where = " (%s hold one)" % ", ".join(found) if found else ""
+                look["errors"] = {"data_directory": "nothing tells where the data is%s: set data_directory" % where}
         own = (inspected["Config"].get("User") or "").split(":")[0]
         root = own in ("", "0", "root")
         if look["data_directory"] is not None and own != "postgres" and not (root and _containers.official(inspected)):
