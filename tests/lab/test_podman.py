@@ -147,9 +147,10 @@ def nobody_killed(podman: str) -> Iterator[None]:
 @contextlib.contextmanager
 def held_up(stack: Stack, seconds: float) -> Iterator[None]:
     """The server's checkpointer does nothing for so long: no shutdown can be finished."""
-    found = next(each for each in stack.triage()["facts"]["server"]["processes"] if "checkpointer" in each["title"])
-    os.kill(found["pid"], signal.SIGSTOP)
-    later = threading.Timer(seconds, os.kill, (found["pid"], signal.SIGCONT))
+    processes = stack.triage()["facts"]["server"]["processes"]
+    (pid,) = (each["pid"] for each in processes if "checkpointer" in each["title"])
+    os.kill(pid, signal.SIGSTOP)
+    later = threading.Timer(seconds, os.kill, (pid, signal.SIGCONT))
     later.start()
     try:
         yield
