@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ...module_utils._core.numbers import decimal, whole
 from ...module_utils._core.spec import Spec
 
 NO_DICTIONARY = "oncall_target must be a dictionary, such as {project: shop}, not %r."
@@ -66,6 +67,9 @@ def _unfit(options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> 
             yield Problem(name, "there is no option %s%s. %s" % (where, name, hint))
         elif rule.get("type") in ("float", "int") and value is not None:
             yield from _not_a_number(where + name, value)
+        elif rule.get("elements") == "int" and isinstance(value, (list, str)):
+            if not all(_is_whole(each) for each in (value.split(",") if isinstance(value, str) else value)):
+                yield Problem(name, "%s%s is %r. Give a whole number." % (where, name, value))
         elif "options" in rule:
             for each in value if isinstance(value, list) else [value]:
                 if isinstance(each, Mapping):
@@ -77,9 +81,17 @@ def _unfit(options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> 
                     yield Problem(name, "%s%s is %r. Give %s." % (where, name, value, wanted))
 
 
+def _is_whole(value: Any) -> bool:
+    """Of a list, where Ansible takes true for 1."""
+    return not isinstance(value, bool) and whole(str(value).strip()) is not None
+
+
 def _not_a_number(name: str, value: Any) -> Iterable[Problem]:
     try:
-        if isinstance(value, bool) or not math.isfinite(float(value)):
+        # float takes digits of all alphabets, 1_0 for 10 and 1e-400 for 0, which would be "at once" of a time
+        if isinstance(value, bool) or (isinstance(value, str) and decimal(value.strip().lstrip("-")) is None):
+            raise ValueError
+        if not math.isfinite(float(value)):
             raise ValueError
     except (TypeError, ValueError):
         yield Problem(name, "%s is %r. Give a number." % (name, value))

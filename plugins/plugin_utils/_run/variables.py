@@ -41,6 +41,7 @@ _OURS = frozenset(
     "oncall_%s" % name
     for name in ("verb", "triage", "response", "only_plan", "evidence", "done", "notes", "failure", "report")
 )
+_EMPTY = "%s is empty. Give a value, or leave it out."
 _TEMPLATE = re.compile(r"\{[{%#]")
 
 
@@ -87,6 +88,11 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     problems = [
         Problem(name, "%s is the playbooks' own. Leave it out." % name) for name in sorted(_OURS & set(on_command_line))
     ]
+    # oncal_plan, oncall-plan, ONCALL_PLAN: left alone, the run would act for real.
+    for name in sorted(each for each in on_command_line if not each.startswith("oncall_")):
+        close = nearest(re.sub(r"\W", "_", name.lower()), names(RESPOND) | names(TRIAGE), 0.9)
+        if close is not None:
+            problems.append(Problem(name, "there is no variable %s. %s" % (name, did_you_mean(close, ""))))
     for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
         if name in mine:
             continue
@@ -107,7 +113,8 @@ def check_frame(variables: Mapping[str, Any]) -> List[Problem]:
     """The frame's own variables, by type."""
     given = {name: value for name, value in variables.items() if name in FRAME.options}
     given = {name: value for name, value in given.items() if not (name in _MAY_BE_EMPTY and value in ("", None, []))}
-    return check(FRAME, given).problems
+    empty = [name for name, value in given.items() if value is None and name in _ONLY_ACTING]
+    return [Problem(name, _EMPTY % name) for name in empty] + check(FRAME, given).problems
 
 
 def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> Given:
@@ -119,7 +126,7 @@ def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> G
         for name, value in given.items()
         if value is None or (isinstance(value, (str, list, tuple, dict)) and len(value) == 0)
     ]
-    problems = [Problem(name, "%s is empty. Give a value, or leave it out." % name) for name in empty]
+    problems = [Problem(name, _EMPTY % name) for name in empty]
     spec = row.spec()
     if not required:
         spec = Spec({name: dict(rule, required=False) for name, rule in spec.options.items()})
