@@ -126,6 +126,13 @@ DONE, FAILED, REFUSED = ({"outcome": word} for word in ("done", "failed", "refus
         (["pool_reset"], {**FAILED, "msg": "Unproven."}, HEALTHY, ["pool_reset, which failed: Unproven."]),
         (["pool_reset"], DONE, {"unreachable": True, "msg": "gone"}, ["pool_reset", "(gone). Tell the DBA now."]),
         (["pool_reset"], {"unreachable": True, "msg": "gone"}, HEALTHY, ["pool_reset, which failed: gone"]),
+        (["pool_reset"], {**DONE, "msg": "4 terminated"}, HEALTHY, ["pool_reset: 4 terminated"]),
+        (
+            ["pool_reset"],
+            {"outcome": "planned", "msg": "4 terminated"},
+            EXHAUSTED,
+            ["nothing: this is the plan of pool_reset: 4 terminated"],
+        ),
         (["pool_reset"], {"outcome": "planned"}, EXHAUSTED, ["nothing: this is the plan of pool_reset"]),
         (["pool_reset"], {"skipped": True, "msg": "not touched"}, EXHAUSTED, ["nothing: not touched"]),
     ],

@@ -89,7 +89,7 @@ def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
     said = " ".join(str(done.get("msg") or "").split())
     result = _result(done)
     if result == PLANNED:
-        return [_line("nothing: this is the plan of %s" % verb)]
+        return [_line("nothing: this is the plan of %s%s" % (verb, ": " + said if said else ""))]
     if result == REFUSED:
         named = "refused" in said.partition(":")[0]  # "Restart refused: ..."
         lines = [_line("nothing: %s" % (said if named else "%s refused: %s" % (verb, said)))]
@@ -98,7 +98,7 @@ def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
     elif result is None:
         return [_line("nothing: %s" % (said or "%s did not run" % verb))]
     else:
-        lines = [_line(_did(verb, done) if result == DONE else "%s: nothing had to be changed" % verb)]
+        lines = [_line(_did(verb, done, said) if result == DONE else "%s: nothing had to be changed" % verb)]
         lines += [_line(str(note)) for note in done.get("notes") or []]
     verdict = after.get("verdict")
     if not isinstance(verdict, Mapping):
@@ -137,9 +137,10 @@ def _result(done: Mapping[str, Any]) -> Optional[str]:
     return str(outcome) if outcome else None
 
 
-def _did(verb: str, done: Mapping[str, Any]) -> str:
+def _did(verb: str, done: Mapping[str, Any], said: str) -> str:
     seconds = done.get("downtime_seconds")
-    return verb if seconds is None else "%s, downtime %.1f s" % (verb, seconds)
+    verb = verb if seconds is None else "%s, downtime %.1f s" % (verb, seconds)
+    return "%s: %s" % (verb, said) if said else verb
 
 
 def _step(verb: str, variables: Dict[str, Any], verdict: Mapping[str, Any]) -> Dict[str, Any]:
