@@ -416,6 +416,15 @@ fault(
 )
 fault(
     R,
+    "an empty directory, and a container that has never run and would make a new cluster there",
+    "server_down",
+    "not_initialised",
+    "is empty: is its volume mounted",
+    down("created", 0, control=None, configuration={"valid": False, "message": "no postgresql.conf"}),
+    set_directory(entries=0, version=None, cluster_files=[], databases=None),
+)
+fault(
+    R,
     "lost+found in the data directory",
     "server_down",
     "not_initialised",

@@ -229,9 +229,9 @@ def _major(version: str) -> str:
 
 
 def _not_initialised(server: ServerFacts) -> Optional[Reason]:
-    """Nothing that could be damaged. A container that has never run makes its cluster when it does."""
+    """Nothing that could be damaged. Nothing to start either: that would make a new cluster beside the old one."""
     directory = server["data_directory"]
-    if directory is None or server["state"] == "created" or _finished(directory):
+    if directory is None or _finished(directory):
         return None
     path, entries = directory["path"], directory["entries"]
     if not directory["exists"]:
