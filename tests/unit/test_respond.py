@@ -133,7 +133,19 @@ DONE, FAILED, REFUSED = ({"outcome": word} for word in ("done", "failed", "refus
             EXHAUSTED,
             ["nothing: this is the plan of pool_reset: 4 terminated"],
         ),
-        (["pool_reset"], {"outcome": "planned"}, EXHAUSTED, ["nothing: this is the plan of pool_reset"]),
+        (["pool_reset"], {"outcome": "planned"}, EXHAUSTED, ["plan of pool_reset: nothing would be changed"]),
+        (
+            ["pool_reset"],
+            {
+                "outcome": "planned",
+                "diff": {
+                    "before": {"restarted": False, "waiting": ["port"], "clients": {"api-1": "running"}, "state": "up"},
+                    "after": {"restarted": True, "waiting": [], "clients": {"api-1": "restarted"}, "state": "up"},
+                },
+            },
+            EXHAUSTED,
+            ["pool_reset: restarted: no -> yes; waiting: port -> none; clients: api-1 running -> api-1 restarted"],
+        ),
         (["pool_reset"], {"skipped": True, "msg": "not touched"}, EXHAUSTED, ["nothing: not touched"]),
     ],
 )

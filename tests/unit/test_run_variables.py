@@ -97,8 +97,12 @@ def test_variables_become_the_options_of_the_module(verb: str, given: Dict[str, 
         ("pool_reset", "oncal_plan", True, "there is no variable oncal_plan. Did you mean oncall_plan?"),
         ("pool_reset", "oncall-plan", True, "there is no variable oncall-plan. Did you mean oncall_plan?"),
         ("pool_reset", "ONCALL_PLAN", True, "there is no variable ONCALL_PLAN. Did you mean oncall_plan?"),
+        ("pool_reset", "plan", True, "there is no variable plan. Did you mean oncall_plan?"),
+        ("cancel_queries", "pids", True, "there is no variable pids. Did you mean oncall_pids?"),
         ("pool_reset", "on_call_plan", True, "there is no variable on_call_plan. Did you mean oncall_plan?"),
-        ("pool_reset", "user", True, ""),
+        ("pool_reset", "user", True, "Did you mean oncall_user? One of your inventory's own belongs there, not in -e."),
+        ("pool_reset", "gid", True, ""),
+        ("triage", "hosts", True, ""),
     ],
 )
 def test_a_misspelt_name_is_refused(verb: str, name: str, on_command_line: bool, said: str) -> None:

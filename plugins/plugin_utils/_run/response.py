@@ -89,7 +89,8 @@ def outcome(response: Mapping[str, Any], done: Mapping[str, Any], after: Mapping
     said = " ".join(str(done.get("msg") or "").split())
     result = _result(done)
     if result == PLANNED:
-        return [_line("nothing: this is the plan of %s%s" % (verb, ": " + said if said else ""))]
+        plan = said or _differences(done.get("diff") or {}) or "nothing would be changed"
+        return [_line("nothing: this is the plan of %s: %s" % (verb, plan))]
     if result == REFUSED:
         named = "refused" in said.partition(":")[0]  # "Restart refused: ..."
         lines = [_line("nothing: %s" % (said if named else "%s refused: %s" % (verb, said)))]
@@ -135,6 +136,23 @@ def _result(done: Mapping[str, Any]) -> Optional[str]:
         return FAILED
     outcome = done.get("outcome")
     return str(outcome) if outcome else None
+
+
+def _differences(diff: Mapping[str, Any]) -> str:
+    """``work_mem: 4096kB -> 9MB; restarted: no -> yes``."""
+    before, after = (diff.get(side) or {} for side in ("before", "after"))
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return "; ".join("%s: %s -> %s" % (key, _shown(before.get(key)), _shown(after.get(key))) for key in keys)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join("%s %s" % (key, _shown(inner)) for key, inner in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_shown, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def _did(verb: str, done: Mapping[str, Any], said: str) -> str:

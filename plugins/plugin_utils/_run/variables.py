@@ -88,10 +88,16 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     problems = [
         Problem(name, "%s is the playbooks' own. Leave it out." % name) for name in sorted(_OURS & set(on_command_line))
     ]
-    # oncal_plan, oncall-plan, ONCALL_PLAN: left alone, the run would act for real.
+    # oncal_plan, oncall-plan, ONCALL_PLAN, plan: left alone, the run would act for real, or on everyone.
     for name in sorted(each for each in on_command_line if not each.startswith("oncall_")):
-        close = nearest(re.sub(r"\W", "_", name.lower()), names(RESPOND) | names(TRIAGE), 0.9)
-        if close is not None:
+        written = re.sub(r"\W", "_", name.lower())
+        close = nearest(written, names(RESPOND) | names(TRIAGE), 0.9)
+        if verb != TRIAGE and "oncall_" + written in mine:
+            text = (
+                "there is no variable %s. Did you mean oncall_%s? One of your inventory's own belongs there, not in -e."
+            )
+            problems.append(Problem(name, text % (name, written)))
+        elif close is not None:
             problems.append(Problem(name, "there is no variable %s. %s" % (name, did_you_mean(close, ""))))
     for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
         if name in mine:
