@@ -119,7 +119,7 @@ def test_not_one_slot_is_left_by_a_superuser_that_is_no_declared_client(stack: S
     ended = module(stack, "sessions", state="absent", session_states=["idle"], max_percent=100)
     touched = ended["freed"] + [one for one in ended["sessions"] if one["outcome"] != "refused"]
     assert {one["user"] for one in touched} <= {"app"}  # the API's own pool
-    assert ended["failed"] or "declared client" in ended["msg"]
+    assert ended["failed"] or "ask that person" in ended["msg"]
     before = started(stack)
     said = reset(stack, *LONG)
     assert started(stack) != before
