@@ -119,8 +119,8 @@ def _without_no(facts: Facts, answers: List[Answer]) -> Answer:
         error = facts["snapshot_error"] if blind[0].reason == NO_SQL else None
         what = "The server could not be examined: %s" % (_told(error) if error else blind[0].reason)
         evidence = [_told(error) if error and reason == NO_SQL else reason for reason in reasons]
-        told = {_told(facts["snapshot_error"])} if facts["snapshot_error"] else set()
-        evidence += ["%s: %s" % pair for pair in sorted(facts["errors"].items()) if pair[1] not in told]
+        said = _told(facts["snapshot_error"]) if facts["snapshot_error"] else None
+        evidence += ["%s: %s" % pair for pair in sorted(facts["errors"].items()) if pair[1] != said]
         severity = None if blind[0].question == running.QUESTION else WARNING
         return Answer(
             "",

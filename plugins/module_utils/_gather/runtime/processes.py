@@ -198,6 +198,14 @@ def killed_for_memory(pid: int) -> Optional[bool]:
         os.close(log)
 
 
+def link(path: str) -> Optional[str]:
+    """Where it leads; None where that cannot be seen, and where it is none."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
 def _process(pid: int) -> Optional[Running]:
     # the name stands in parentheses and may hold anything, so what follows is counted from the last one
     fields = _read("/proc/%d/stat" % pid).rpartition(") ")[2].split()

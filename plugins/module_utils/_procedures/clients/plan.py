@@ -155,22 +155,19 @@ def flat(groups: Groups) -> List[str]:
 
 def left_stopped(note: Note, seen: Sequence[Seen]) -> List[str]:
     """Who is down because of the run that wrote the note."""
-    now = {one.name: one for one in seen}
     return [
-        one.name
-        for one, it in ((one, now.get(one.name)) for one in note.clients)
-        if it is not None and one.left_stopped(it.state, it.started_at, it.finished_at)
+        one.name for one, now in _noted_now(note, seen) if one.left_stopped(now.state, now.started_at, now.finished_at)
     ]
 
 
 def still_ending(note: Note, seen: Sequence[Seen]) -> List[str]:
     """Whom the run that wrote the note has asked to stop, and who has neither ended nor been started since."""
+    return [one.name for one, now in _noted_now(note, seen) if one.still_ending(now.state, now.started_at)]
+
+
+def _noted_now(note: Note, seen: Sequence[Seen]) -> List[Tuple[Noted, Seen]]:
     now = {one.name: one for one in seen}
-    return [
-        one.name
-        for one, it in ((one, now.get(one.name)) for one in note.clients)
-        if it is not None and one.still_ending(it.state, it.started_at)
-    ]
+    return [(one, now[one.name]) for one in note.clients if one.name in now]
 
 
 def still_true(note: Note, seen: Sequence[Seen]) -> Tuple[Noted, ...]:

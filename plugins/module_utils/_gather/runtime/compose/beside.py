@@ -12,6 +12,7 @@ from typing import List, Optional, Tuple
 
 from ...._core.numbers import port
 from ...._core.rooted import Rooted
+from .. import processes
 
 _LONGEST = 1 << 16  # bytes of a file that has some lines
 
@@ -56,7 +57,8 @@ def postmaster(pid: int) -> Optional[Postmaster]:
             try:
                 executable = os.readlink("/proc/%d/exe" % each)
                 if posixpath.basename(executable.replace(" (deleted)", "")) in ("postgres", "postmaster"):
-                    return Postmaster(each, _uid(each), _link("/proc/%d/cwd" % each), posixpath.dirname(executable))
+                    directory = processes.link("/proc/%d/cwd" % each)
+                    return Postmaster(each, _uid(each), directory, posixpath.dirname(executable))
             except OSError:
                 pass
             following += _children(each)
@@ -80,13 +82,6 @@ def _children(pid: int) -> List[int]:
             return [int(word) for word in file.read().split()]
     except (OSError, ValueError):
         return []
-
-
-def _link(path: str) -> Optional[str]:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return None
 
 
 def _uid(pid: int) -> Optional[int]:

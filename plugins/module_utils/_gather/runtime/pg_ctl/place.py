@@ -52,7 +52,7 @@ def holders(place: Wanted, directory: str) -> Iterator[Holder]:
         if process.contained or lines[0] != str(process.pid) or numbered(lines[3]) != place.port:
             continue
         if _same(lines[4], place.sockets) or _meet(lines[5], place.addresses):
-            path = _link(home)
+            path = processes.link(home)
             if path is not None and path != os.path.realpath(directory):
                 identity: ServerIdentity = {
                     "data_directory": path,
@@ -111,13 +111,6 @@ def _lines(path: str) -> List[str]:
             return [line.strip() for line in file.read(8192).split("\n")] + [""] * 8
     except OSError:
         return [""] * 8
-
-
-def _link(path: str) -> Optional[str]:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return None
 
 
 def _identifier(directory: str) -> Optional[str]:
