@@ -255,16 +255,15 @@ def test_a_root_blocker_behind_it_is_ended(db: Server, tmp_path: Path, mode: str
         assert [(each["pid"], each["outcome"]) for each in done["sessions"]] == [(pid, "terminated")]
 
 
+def new_password(port: int) -> dict[str, Any]:
+    login = {"user": "app", "password": PASSWORD, "host": "127.0.0.1", "port": port, "database": "shop"}
+    return {"role": "app", "password": "another-secret", "clients": [{"service": "app", "login": login}]}
+
+
 def test_a_password_that_the_pooler_asks_the_server_for(db: Server, tmp_path: Path) -> None:
     with bouncer(db, tmp_path, TRANSACTION, users=("postgres",)) as port:
         before = db.sql(VERIFIER)
-        login = {"user": "app", "password": PASSWORD, "host": "127.0.0.1", "port": port, "database": "shop"}
-        asked: dict[str, Any] = {
-            "role": "app",
-            "password": "another-secret",
-            "clients": [{"service": "app", "login": login}],
-        }
-        done = run("credentials", port, user="postgres", **asked)
+        done = run("credentials", port, user="postgres", **new_password(port))
         assert done["role_changed"] and [each["succeeded"] for each in done["logins"]] == [True], done
         with contextlib.closing(application(port, "another-secret")) as app:
             ask(app, "INSERT INTO items VALUES (3)")
@@ -276,14 +275,8 @@ def test_a_password_that_the_pooler_holds_itself(db: Server, tmp_path: Path) -> 
     """Its client could not log in any more: all is as it was, and at once."""
     with bouncer(db, tmp_path, TRANSACTION) as port:
         before = db.sql(VERIFIER)
-        login = {"user": "app", "password": PASSWORD, "host": "127.0.0.1", "port": port, "database": "shop"}
-        asked: dict[str, Any] = {
-            "role": "app",
-            "password": "another-secret",
-            "clients": [{"service": "app", "login": login}],
-        }
         with pytest.raises(UnprovenError, match="restored: the password of role app"):
-            run("credentials", port, user="postgres", **asked)
+            run("credentials", port, user="postgres", **new_password(port))
         assert db.sql(VERIFIER) == before
         with contextlib.closing(application(port)) as app:
             ask(app, "INSERT INTO items VALUES (4)")
