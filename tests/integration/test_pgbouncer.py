@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import psycopg2.extras
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
@@ -36,6 +37,7 @@ unix_socket_dir = %(sockets)s
 auth_type = scram-sha-256
 auth_user = postgres
 auth_file = %(directory)s/users
+admin_users = postgres
 pool_mode = %(mode)s
 default_pool_size = %(size)d
 server_check_delay = 0
@@ -126,6 +128,15 @@ def ask(connection: Any, text: str) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(text)
         return cursor.fetchone()[0] if cursor.description else None
+
+
+def waiting(port: int) -> int:
+    """Clients of the application for which the pooler has no server connection yet."""
+    made = psycopg2.connect(host="127.0.0.1", port=port, user="postgres", password=PASSWORD, dbname="pgbouncer")
+    made.autocommit = True
+    with contextlib.closing(made), made.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        cursor.execute("SHOW POOLS")
+        return sum(row["cl_waiting"] for row in cursor.fetchall() if row["user"] == "app")
 
 
 def settings(port: int) -> tuple[int, dict[str, str]]:
@@ -233,6 +244,7 @@ def test_who_gets_the_connection_next_keeps_it(db: Server, tmp_path: Path, mode:
             first = at_once.submit(ask, one, "SELECT pg_sleep(60)")
             pid = int(until(lambda: db.sql("SELECT pid FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'")))
             second = at_once.submit(ask, other, "SELECT pg_sleep(2) IS NULL")
+            until(lambda: waiting(port) == 1)
             done = run("sessions", port, user="postgres", state="absent", pids=[pid])
             assert second.result() is False
             with pytest.raises(psycopg2.errors.QueryCanceled):
