@@ -281,6 +281,9 @@ server:
       description: What was not looked at for other servers on it, in words; null when everything was,
         and with O(runtime=remote).
       type: str
+    obstacle:
+      description: Why it can be neither started nor stopped from here; null when nothing is in the way.
+      type: str
     disks:
       description: The file systems it writes to.
       type: list
@@ -511,6 +514,7 @@ server:
     other_clusters: []
     directory_used_by: []
     directory_unseen: null
+    obstacle: null
     disks:
       - role: data
         path: /tmp/oncall-pg-yn9sj13c/data

@@ -7,13 +7,16 @@ printed, and the summary says whom to ask."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.cancel_queries import run as cancel_queries
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run as prepared
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import WORKS
 from tests.embedded import Server
 from tests.integration.servers import Client, until
 from tests.integration.signalling import (
@@ -156,6 +159,30 @@ def test_a_prepared_transaction(db: Server, opened: Connect, us: str, printed: b
     finally:
         if db.sql("SELECT gid FROM pg_prepared_xacts"):
             db.sql("ROLLBACK PREPARED 'x'")
+
+
+def test_a_server_that_cannot_be_started_from_here(tmp_path: Path) -> None:
+    """Its programs were given without pg_ctl."""
+    with Server() as down:
+        down.stop()
+        given = {"runtime": "pg_ctl", "data_directory": str(down.data)}
+        found = run("triage", given)["verdict"]
+        assert (found["cause"], found["remedy"]["playbook"]) == ("stopped", "oncall.postgresql.start")
+        for name in ("postgres", "psql", "pg_controldata"):
+            (tmp_path / name).symlink_to(down.bin / name)
+        given["bin_directory"] = str(tmp_path)
+        found = run("triage", given)["verdict"]
+        assert (found["cause"], found["remedy"]) == ("stopped", None)
+        why = "pg_ctl was not found beside the server: set bin_directory"
+        assert found["summary"].endswith("But " + why), found["summary"]
+        with pytest.raises(RefusedError, match=why):
+            run("server", {**given, "state": "started"})
+
+
+def run(name: str, options: dict[str, Any], check: bool = False) -> dict[str, Any]:
+    validated = ArgumentSpecValidator(**WORKS[name].spec.arguments()).validate(options)
+    assert not validated.error_messages
+    return WORKS[name].do(validated.validated_parameters, check)
 
 
 def _agrees(db: Server, client: Client, found: Any, us: dict[str, Any]) -> None:

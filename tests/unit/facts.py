@@ -119,6 +119,7 @@ def server() -> ServerFacts:
         "other_clusters": [],
         "directory_used_by": [],
         "directory_unseen": None,
+        "obstacle": None,
         "disks": [disk(100 * GIB, 60 * GIB)],
         "mounts": [{"type": "volume", "source": "shop_data", "destination": DATA, "read_only": False}],
         "nofile_soft": 1048576,

@@ -111,6 +111,7 @@ def server(name: str = "shop-postgres-1") -> ServerFacts:
         "other_clusters": [],
         "directory_used_by": [],
         "directory_unseen": None,
+        "obstacle": None,
         "disks": [
             {
                 "role": "data",

@@ -11,7 +11,7 @@ from .._model.answers import CRITICAL, NO, NOT_ASKED, SEVERITIES, WARNING, YES, 
 from .._model.identity import told
 from .checks import accepting, activity, connections, login, network, running, soundness
 from .checks.readings import NO_SQL, not_asked
-from .verdicts import NETWORK_REPAIR, Verdict, render
+from .verdicts import MOVES_SERVER, NETWORK_REPAIR, Verdict, render
 
 if TYPE_CHECKING:
     from .._model.facts import AnotherServer, ClientFacts, Facts, SnapshotError
@@ -57,7 +57,7 @@ def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
     first = next((answer for answer in answers if answer.answer == NO), None)
     away = network.client_down(facts) if first is None else None
     decided = first or away or _without_no(facts, answers)
-    verdict = _cleared(render(decided, host), facts["another_server"])
+    verdict = _cleared(render(decided, host), facts)
     findings = [finding for answer in answers for finding in answer.findings]
     if first:
         findings += _later(first, answers, host)
@@ -174,13 +174,17 @@ def _told(error: SnapshotError) -> str:
     return " ".join(str(error.get("message") or error.get("kind")).split())
 
 
-def _cleared(verdict: Verdict, found: Optional[AnotherServer]) -> Verdict:
+def _cleared(verdict: Verdict, facts: Facts) -> Verdict:
     """No command is printed that would be refused: all but network_repair ask the server first, or start it."""
-    remedy = verdict["remedy"]
-    if not found or not remedy or remedy["playbook"].endswith("." + NETWORK_REPAIR.playbook):
+    remedy, found, server = verdict["remedy"], facts["another_server"], facts["server"]
+    playbook = remedy["playbook"].split(".")[-1] if remedy else NETWORK_REPAIR.playbook
+    if found and playbook != NETWORK_REPAIR.playbook:
+        but = "But first find out why another server answers at %s" % found["where"]
+    elif server and server["obstacle"] and playbook in MOVES_SERVER:
+        but = "But %s" % server["obstacle"]
+    else:
         return verdict
-    first = "But first find out why another server answers at %s" % found["where"]
-    return {**verdict, "remedy": None, "summary": "%s. %s" % (verdict["summary"], first)}
+    return {**verdict, "remedy": None, "summary": "%s. %s" % (verdict["summary"], but)}
 
 
 def _another(found: AnotherServer) -> Finding:

@@ -87,6 +87,7 @@ START = Remedy("start")
 POOL_RESET = Remedy("pool_reset", when="pool_helps")
 _ASK_WHO = "; pool_reset may end none of these sessions: ask who holds them"
 NETWORK_REPAIR = Remedy("network_repair")
+MOVES_SERVER = ("start", "graceful_restart")
 
 VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     # 1. Is PostgreSQL running?

@@ -187,6 +187,7 @@ class ServerFacts(TypedDict):
     directory_used_by: List[DirectoryUser]  # other servers on the same data directory: there must never be one
     # what was not looked at for other servers on it, in words; null when everything was, and with `runtime=remote`
     directory_unseen: Optional[str]
+    obstacle: Optional[str]  # why it can be neither started nor stopped from here; null when nothing is in the way
     disks: List[Disk]  # the file systems it writes to
     mounts: List[Mount]  # the container's mounts
     nofile_soft: Optional[int]  # soft limit of open files

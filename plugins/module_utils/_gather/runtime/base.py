@@ -79,6 +79,9 @@ class Runtime(Protocol):
     def server(self, deadline: Deadline) -> ServerFacts:
         """Question 1. Raises TargetError where there is nothing to examine (no engine, no such project)."""
 
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        """Why it can be neither started nor stopped from here, and what to do instead; None: nothing is in the way."""
+
     def wire(self, deadline: Deadline, logged_in: bool = False) -> List[WireAnswer]:
         """Who answers at the server's own place: socket, its own network address(es), published addresses.
 

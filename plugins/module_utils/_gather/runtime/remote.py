@@ -55,7 +55,14 @@ class RemoteRuntime:
 
     def server(self, deadline: Deadline) -> ServerFacts:
         answered = any(answer["outcome"] in ("accepting", "rejecting") for answer in self.wire(deadline))
-        return unseen(_wire.show_address(self.host, self._port), "running" if answered else "unknown")
+        seen = unseen(_wire.show_address(self.host, self._port), "running" if answered else "unknown")
+        return {**seen, "obstacle": self.obstacle(deadline)}
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        return (
+            "runtime=remote reaches %s over the network only, and SQL can neither start nor stop a server: use "
+            "runtime=compose or runtime=pg_ctl on its own host, or its provider's console" % self.host
+        )
 
     def wire(self, deadline: Deadline, logged_in: bool = False) -> List[WireAnswer]:
         with self._lock:

@@ -38,6 +38,7 @@ def unseen(name: str, state: str) -> ServerFacts:
         "other_clusters": [],
         "directory_used_by": [],
         "directory_unseen": None,
+        "obstacle": None,
         "disks": [],
         "mounts": [],
         "nofile_soft": None,

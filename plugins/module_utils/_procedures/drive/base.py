@@ -34,9 +34,6 @@ class Trial:
 class Drive(Protocol):
     """What moves one target. Made by ``drive_of``; it keeps nothing that a second one would miss."""
 
-    def obstacle(self, deadline: Deadline) -> Optional[str]:
-        """Why ``start`` and ``stop`` must not be used here, and what to do instead; None: nothing is in the way."""
-
     def start(self, deadline: Deadline) -> None:
         """Start the server as it was started before; does not wait until it answers.
 

@@ -15,7 +15,7 @@ from ..._core.wait import wait_for
 from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.project import container_name
-from ..._gather.runtime.compose.runtime import plain_environment
+from ..._gather.runtime.compose.runtime import STOP_SIGNALS, plain_environment
 from ..._gather.shell import RUNS_IN_PART
 from . import engine
 from .base import Trial, placed, refuse_shared
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .base import Container
 
 _LIVE = ("running", "paused")
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
 _INTERRUPT_SH = (
     RUNS_IN_PART
     + r"""
@@ -65,29 +64,6 @@ class ComposeDrive:
     def __init__(self, runtime: ComposeRuntime) -> None:
         self._runtime = runtime
 
-    def obstacle(self, deadline: Deadline) -> Optional[str]:
-        inspected = self._runtime.look_again(deadline)
-        if inspected is None:
-            return "service %s has no container: create it from its Compose file (%s compose up -d %s)" % (
-                self._runtime.service,
-                self._runtime.engine_command,
-                self._runtime.service,
-            )
-        name, host = container_name(inspected), inspected["HostConfig"]
-        if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
-            command = self._runtime.engine_command
-            return "container %s is paused: find out who paused it, then %s unpause %s" % (name, command, name)
-        if host.get("AutoRemove"):
-            return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
-        restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
-        if restarts and containers.stop_signal(inspected) not in _STOP_SIGNALS:
-            return (
-                "container %s has the stop signal %s, which does not shut PostgreSQL down cleanly, and its "
-                "restart policy would restart it after any other: set stop_signal: SIGINT in the Compose file"
-                % (name, inspected["Config"].get("StopSignal"))
-            )
-        return None
-
     def start(self, deadline: Deadline) -> None:
         inspected = self._runtime.look_again(deadline)
         if inspected is None:
@@ -110,7 +86,7 @@ class ComposeDrive:
         inspected = self._runtime.look_again(deadline)
         if inspected is not None and inspected["State"]["Status"] in _LIVE:
             container, own = inspected["Id"], containers.stop_signal(inspected)
-            number = own if own in _STOP_SIGNALS else signal.SIGINT
+            number = own if own in STOP_SIGNALS else signal.SIGINT
             direct = number == signal.SIGINT and self._is_first_process(inspected, deadline)
             served = self._runtime.view(deadline).engine
             early = not direct and served.command == "podman"  # runs no command in a container that it is stopping

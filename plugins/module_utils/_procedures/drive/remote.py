@@ -22,12 +22,6 @@ class RemoteDrive:
     def __init__(self, runtime: RemoteRuntime) -> None:
         self._host = runtime.host
 
-    def obstacle(self, deadline: Deadline) -> Optional[str]:
-        return (
-            "runtime=remote reaches %s over the network only, and SQL can neither start nor stop a server: use "
-            "runtime=compose or runtime=pg_ctl on its own host, or its provider's console" % self._host
-        )
-
     def start(self, deadline: Deadline) -> None:
         raise self._unseen("started")
 

@@ -117,7 +117,7 @@ class Server:
 
 
 def look(target: Target) -> Reading:
-    obstacle = drive_of(target).obstacle(Deadline(target.deadline_seconds))
+    obstacle = target.runtime.obstacle(Deadline(target.deadline_seconds))
     facts, _elapsed = gather.gather(target, (gather.SERVER, gather.WIRE, gather.SNAPSHOT))
     preflight: Optional[Dict[str, Any]] = None
     error = facts["snapshot_error"]["message"] if facts["snapshot_error"] else None

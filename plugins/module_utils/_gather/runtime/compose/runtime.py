@@ -10,6 +10,7 @@ import functools
 import os
 import posixpath
 import shlex
+import signal
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _LOOK_CAPABILITIES = ("DAC_READ_SEARCH", "SETUID", "SETGID")  # read a directory of mode 0700; become its owner
 _LIVE = ("running", "paused")
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # of the postmaster: fast and smart shutdown
 _SILENT_SECONDS = 3.0  # a start-up packet that is not answered by then, on the server's own host, is not going to be
 
 
@@ -136,6 +138,7 @@ class ComposeRuntime:
             "other_clusters": look["other_clusters"] if look is not None else [],
             "directory_used_by": users,
             "directory_unseen": not_seen,
+            "obstacle": self._obstacle(inspected),
             "disks": look["disks"] if look is not None else self._disks(view, inspected),
             "mounts": _containers.mounts(inspected),
             "nofile_soft": soft,
@@ -151,6 +154,32 @@ class ComposeRuntime:
             "log_lines_read": read,
             "log_source": source,
         }
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        inspected = self.look_again(deadline)
+        if inspected is None:
+            return "service %s has no container: create it from its Compose file (%s compose up -d %s)" % (
+                self.service,
+                self.engine_command,
+                self.service,
+            )
+        return self._obstacle(inspected)
+
+    def _obstacle(self, inspected: Inspection) -> Optional[str]:
+        name, host = container_name(inspected), inspected["HostConfig"]
+        if inspected["State"]["Status"] == "paused":  # a signal by the engine would wake it: somebody had a reason
+            command = self.engine_command
+            return "container %s is paused: find out who paused it, then %s unpause %s" % (name, command, name)
+        if host.get("AutoRemove"):
+            return "container %s was started with --rm: stopping it would remove it and its anonymous volumes" % name
+        restarts = (host.get("RestartPolicy") or {}).get("Name") in ("always", "unless-stopped")
+        if restarts and _containers.stop_signal(inspected) not in STOP_SIGNALS:
+            return (
+                "container %s has the stop signal %s, which does not shut PostgreSQL down cleanly, and its "
+                "restart policy would restart it after any other: set stop_signal: SIGINT in the Compose file"
+                % (name, inspected["Config"].get("StopSignal"))
+            )
+        return None
 
     def _stands_on(
         self, view: View, inspected: Inspection, state: str, restart_loop: bool, deadline: Deadline

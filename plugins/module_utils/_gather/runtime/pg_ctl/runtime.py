@@ -14,6 +14,7 @@ import glob
 import os
 import pwd
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -121,6 +122,7 @@ class PgCtlRuntime:
             "other_clusters": look["other_clusters"],
             "directory_used_by": self.used_by(),
             "directory_unseen": None if _processes.all_are_seen() else "processes outside of this container",
+            "obstacle": self.obstacle(deadline),
             "disks": look["disks"],
             "nofile_soft": look["nofile_soft"],
             "nofile_hard": look["nofile_hard"],
@@ -132,6 +134,40 @@ class PgCtlRuntime:
             "log_lines_read": read,
             "log_source": source,
         }
+
+    def obstacle(self, deadline: Deadline) -> Optional[str]:
+        postmaster = _processes.postmaster(_processes.of_directory(self.directory))
+        self.refuse(running=postmaster is not None)
+        uid = self.server_uid(postmaster)
+        if uid is None or uid == 0:
+            return "cannot determine which user runs the server of %s: set os_user" % self.directory
+        if os.geteuid() not in (0, uid):
+            return "%s cannot act as %s: use become: true" % (user_name(os.geteuid()), user_name(uid))
+        if postmaster is not None and self._lock_pid() not in (None, postmaster.pid):
+            return "postmaster.pid names pid %s, not the server's own (%d): pg_ctl would signal the wrong process" % (
+                self._lock_pid(),
+                postmaster.pid,
+            )
+        service = _processes.unit(postmaster.pid) if postmaster is not None else self._debian_service()
+        if service is not None:  # started by us it would be outside of its unit, and end with our session
+            return "the server belongs to the systemd unit %s: use systemctl for it" % service
+        if self.program("pg_ctl") is None:
+            return "pg_ctl was not found beside the server: set bin_directory"
+        return None
+
+    def program(self, name: str) -> Optional[str]:
+        programs = self.programs()
+        if programs is None:
+            return shutil.which(name)
+        path = os.path.join(programs, name)
+        return path if os.path.exists(path) else None
+
+    def _debian_service(self) -> Optional[str]:
+        version, cluster = self.directory.split(os.sep)[-2:]
+        known = os.path.exists(os.path.join("/etc/postgresql", version, cluster, "postgresql.conf"))
+        if known and os.path.isdir("/run/systemd/system"):
+            return "postgresql@%s-%s.service" % (version, cluster)
+        return None
 
     def used_by(self) -> List[DirectoryUser]:
         """Other servers on the directory, as of now."""
@@ -206,7 +242,7 @@ class PgCtlRuntime:
     def _lock_lines(self) -> List[str]:
         return [line.strip() for line in _read(os.path.join(self.directory, "postmaster.pid")).split("\n")]
 
-    def lock_pid(self) -> Optional[int]:
+    def _lock_pid(self) -> Optional[int]:
         """Line 1: whom pg_ctl would signal. Negative for a stand-alone backend."""
         return whole(self._lock_lines()[0].lstrip("-"))
 
