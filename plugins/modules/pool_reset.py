@@ -44,10 +44,14 @@ options:
     choices: [idle, idle in transaction, idle_in_transaction]
     default: idle
   user:
-    description: Only sessions of this role. Its connection limit counts as room, too.
+    description:
+      - Only sessions of this role. Its connection limit counts as room, too.
+      - One that the server does not know is refused, with the nearest name.
     type: str
   database:
-    description: Only sessions in this database. Its connection limit counts as room, too.
+    description:
+      - Only sessions in this database. Its connection limit counts as room, too.
+      - One that the server does not know is refused, with the nearest name.
     type: str
   max_sessions:
     description: Refuse, and list the sessions, when more than this many would be ended.

@@ -76,10 +76,12 @@ options:
     description: The C(application_name), exactly. An application that is named here is not protected.
     type: str
   user:
-    description: The role, exactly. A user that is named here is not protected.
+    description:
+      - The role, exactly. A user that is named here is not protected.
+      - One that the server does not know is refused, with the nearest name.
     type: str
   database:
-    description: The database, exactly.
+    description: The database, exactly. One that the server does not know is refused, with the nearest name.
     type: str
   client_address:
     description: An address, a network such as V(10.0.0.0/8), or V(local) for the Unix socket.

@@ -33,6 +33,7 @@ from tests.integration.signalling import (
     looked,
     outcomes,
     serving,
+    signalled,
 )
 
 
@@ -138,6 +139,29 @@ def test_open_transactions(db: Server, opened: Connect) -> None:
 def test_numbers_that_cannot_be_meant(db: Server, options: dict[str, Any], words: str) -> None:
     with pytest.raises(OptionsError, match=words):
         reset(db, **options)
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("options", "words", "hint"),
+    [
+        ({"user": "ap"}, "The server has no role ap; nothing was done", "Did you mean app?"),
+        ({"database": "Shop"}, "The server has no database Shop; nothing was done", "Did you mean shop?"),
+        ({"user": "nobody_like_that"}, "The server has no role nobody_like_that", "There are: app, "),
+    ],
+)
+def test_a_name_that_the_server_does_not_know(
+    db: Server, opened: Connect, check: bool, options: dict[str, Any], words: str, hint: str
+) -> None:
+    """It would match nobody, and look as if there were nothing to do."""
+    client = opened()
+    meant: dict[str, Any] = {"state": "absent", "idle_seconds": 0.0}
+    for name, more in (("pool_reset", {"idle_minutes": 0.0}), ("sessions", meant)):
+        with pytest.raises(OptionsError, match=words) as refused:
+            reset(db, check, **more, **options) if name == "pool_reset" else signalled(db, check, **more, **options)
+        assert refused.value.hint.startswith(hint)
+    assert alive(db, client)
+    assert not signalled(db, check, **meant, user="replica")["changed"]  # known, and not there
 
 
 def test_caps_refuse_before_anything_is_touched(db: Server, opened: Connect) -> None:

@@ -355,6 +355,14 @@ def test_the_first_slot_is_freed_by_its_title(db: Server, full: list[Client]) ->
     assert alive(db, full[0]) and not alive(db, full[1])
 
 
+def test_a_role_that_has_no_session_when_no_slot_is_left(db: Server, full: list[Client]) -> None:
+    """Whether it exists cannot be asked, and no client is restarted for it."""
+    with pytest.raises(OptionsError, match="No connection slot is available for SQL, and no session of role rot") as no:
+        signalled(db, **IDLE, user="rot", clients=declared("root"))
+    assert no.value.hint == "Did you mean root?"
+    assert refuses(db)
+
+
 def test_as_many_as_it_takes_from_no_slot_on(db: Server, full: list[Client]) -> None:
     done = signalled(db, **IDLE, **ROOT, down_to_percent=50)
     assert done["reached"] and done["freed"][0]["pid"] == full[0].pid

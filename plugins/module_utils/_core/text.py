@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Iterable, Optional
 
 _UNITS = (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
@@ -55,6 +56,15 @@ def milliseconds(value: Optional[float]) -> str:
 def number(value: int) -> str:
     """``1,200,000,000``"""
     return format(value, ",d")
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.7) -> Optional[str]:
+    """The one of ``known`` that may have been meant. ``likeness``: 0 to 1."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), 1, likeness)), None)
+
+
+def did_you_mean(name: Optional[str], otherwise: str) -> str:
+    return "Did you mean %s?" % name if name is not None else otherwise
 
 
 def names(words: Iterable[str], most: int = 5) -> str:

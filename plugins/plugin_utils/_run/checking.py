@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 import re
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Set
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ...module_utils._core.numbers import decimal, whole
 from ...module_utils._core.spec import Spec
+from ...module_utils._core.text import did_you_mean, nearest
 
 NO_DICTIONARY = "oncall_target must be a dictionary, such as {project: shop}, not %r."
 
@@ -47,15 +47,6 @@ def check(spec: Spec, given: Mapping[str, Any]) -> Checked:
 def validator(spec: Spec) -> ArgumentSpecValidator:
     """Made once, in the parent: see ``preload``."""
     return ArgumentSpecValidator(**spec.arguments())
-
-
-def nearest(name: str, names: Iterable[str], likeness: float = 0.7) -> Optional[str]:
-    """The one of ``names`` that may have been meant. ``likeness``: 0 to 1."""
-    return next(iter(difflib.get_close_matches(name, sorted(names), 1, likeness)), None)
-
-
-def did_you_mean(name: Optional[str], otherwise: str) -> str:
-    return "Did you mean %s?" % name if name is not None else otherwise
 
 
 def _unfit(options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> Iterable[Problem]:

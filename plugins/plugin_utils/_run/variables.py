@@ -12,9 +12,10 @@ import re
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from ...module_utils._core.spec import Spec
+from ...module_utils._core.text import did_you_mean, nearest
 from ...module_utils._model.answers import SEVERITIES
 from .._report.files import MODES
-from .checking import Problem, check, did_you_mean, nearest
+from .checking import Problem, check
 
 if TYPE_CHECKING:
     from ...module_utils._procedures._registry import Row

@@ -13,7 +13,7 @@ from ..clients import plan as _clients
 from ..procedure import Change
 from ..sessions import plan as _sessions
 from ..sessions.by_title import Titled
-from ..sessions.guard import ABSENT, Looked, Request, Selection, counted, needed, select, states
+from ..sessions.guard import ABSENT, Looked, Request, Selection, counted, needed, refuse_unknown, select, states
 from ..sessions.plan import Job
 from ..sessions.shown import TERMINATED, Outcome, freed, line, merged, summary_of, title_line
 
@@ -141,6 +141,7 @@ def decide(state: State, wish: Wish, ended: int = 0) -> Plan:
     looked = state.sessions.looked
     if looked is None:
         return _without_sql(state, wish)
+    refuse_unknown(wish.release, looked.roles, looked.databases, "The server has no")
     release = select(looked, wish.release, state.sessions.rules)
     _sessions.refuse_over(release, wish.release, looked)
     following = follow(looked.without({row["pid"] for row in release.take}), state, wish)

@@ -14,6 +14,8 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
+from ..._core.errors import OptionsError
+from ..._core.text import did_you_mean, names, nearest
 from ..._judge import titles as _titles
 from ..._judge.checks.blocking import incidents, roots
 from ..._judge.declared import Declared
@@ -122,7 +124,8 @@ class Selection:
 class Looked:
     """The row of ``sql.LOOK`` (or LOOK_BLOCKING): all backends, the slots and limits, and who waits for whom.
 
-    ``pooled``: a pooler lent us its connection, which stays when we go.
+    ``roles`` and ``databases``: all that there are, by name. ``pooled``: a pooler lent us its connection, which stays
+    when we go.
     """
 
     rows: Tuple[Row, ...] = ()
@@ -131,6 +134,8 @@ class Looked:
     database_limits: Mapping[str, int] = field(default_factory=dict)
     edges: Tuple[Any, ...] = ()
     pooled: bool = False
+    roles: Tuple[str, ...] = ()
+    databases: Tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -139,7 +144,8 @@ class Looked:
         """``shown``: ``Target.shown``. Nothing here depends on a query's text, so only what may be seen is kept."""
         limits: List[Dict[str, int]] = [row["role_limits"], row["database_limits"]]
         rows: Any = tuple(dict(each, query=shown(each["query"])) for each in row["rows"])
-        return cls(rows, int(row["usable"]), limits[0], limits[1], tuple(row["edges"]), pooled)
+        edges, there = tuple(row["edges"]), (tuple(row["roles"]), tuple(row["databases"]))
+        return cls(rows, int(row["usable"]), limits[0], limits[1], edges, pooled, *there)
 
     def without(self, pids: Collection[int]) -> Looked:
         """What a look would show once these are gone."""
@@ -159,6 +165,14 @@ class Looked:
     @property
     def blocked(self) -> int:
         return len({edge["blocked_pid"] for edge in self.edges})
+
+
+def refuse_unknown(request: Request, roles: Collection[str], databases: Collection[str], of: str) -> None:
+    """Raises OptionsError for a name that can mean nobody: a slip must not look like "there is nothing to do"."""
+    for what, name, known in (("role", request.user, roles), ("database", request.database, databases)):
+        if name is not None and name not in known:
+            hint = did_you_mean(nearest(name, known), "There are: %s." % (names(sorted(known), 10) or "none"))
+            raise OptionsError("%s %s %s; nothing was done" % (of, what, name), hint)
 
 
 def select(looked: Looked, request: Request, rules: Rules, at_most: Optional[int] = None) -> Selection:

@@ -12,7 +12,7 @@ from ..._core.errors import OptionsError, RefusedError
 from ..._model import tools as _tools
 from ..procedure import Change
 from .by_title import Choice, Titled, choose
-from .guard import ABSENT, CANCELLED, Looked, Request, Rules, Selection, counted, needed, select, states
+from .guard import ABSENT, CANCELLED, Looked, Request, Rules, Selection, counted, needed, refuse_unknown, select, states
 from .shown import (
     NOTHING_TO_CANCEL,
     REFUSED,
@@ -135,6 +135,7 @@ def decide(state: State, job: Job, request: Request, percent: Optional[float], e
         choice = first_slot(state, job, request)
         return Plan(job, request, state.rules, percent, free=choice.take[:1])
     looked, rules = state.looked, state.rules
+    refuse_unknown(request, looked.roles, looked.databases, "The server has no")
     at_most = None
     if percent is not None:
         at_most = needed(counted(looked, (request.user,), (request.database,)).values(), percent)
@@ -185,6 +186,8 @@ def first_slot(state: State, job: Job, request: Request) -> Choice:
         raise _no_slot("%s, and none can be freed: %s" % (NO_SLOT, state.unseen), "", nothing)
     if not state.titles:
         raise _no_slot("%s, and the server's process titles cannot be read" % NO_SLOT, "Restart a client.", nothing)
+    roles, databases = ({getattr(one.backend, name) for one in state.titles} for name in ("user", "database"))
+    refuse_unknown(request, roles, databases, "%s, and no session of" % NO_SLOT)
     choice = choose(state.titles, request, state.rules)
     if not choice.take and choice.refused:
         one, reason = choice.refused[0]

@@ -57,6 +57,8 @@ SELECT current_setting('max_connections')::int - current_setting('superuser_rese
          AS role_limits,
        (SELECT coalesce(json_object_agg(datname, datconnlimit), '{}') FROM pg_database WHERE datconnlimit >= 0)
          AS database_limits,
+       (SELECT json_agg(rolname) FROM pg_roles) AS roles,
+       (SELECT json_agg(datname) FROM pg_database) AS databases,
        {rows} AS rows,
        {edges} AS edges
 """.replace("{rows}", _ROWS)
