@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import note
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note, Noted
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.note import Writer
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.note import Writer, alone
 
 WEB, API = Noted("web", "web-1", "t1", "t0"), Noted("api", "api-1", "t1", None)
 
@@ -59,3 +61,43 @@ def test_each_project_of_each_engine_has_its_own(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DOCKER_HOST", "ssh://root@db1")
     assert note.path(None, "shop") == note.path("ssh://root@db1", "shop")
     assert "/" not in note.path(None, "../../etc/x")[len("/home/anna/.oncall/") :]
+
+
+def test_nothing_stays_beside_a_note_that_is_settled(tmp_path: Path) -> None:
+    """Neither the lock file, nor what a run that was killed in the middle of a write has left."""
+    where = tmp_path / "home" / "restart-shop.json"
+    with alone(str(where)):
+        assert note.held(str(where)) and (where.parent / "restart-shop.json.lock").exists()
+        writer = Writer(str(where), "graceful_restart of db1", (WEB,))
+        writer.begin()
+        (left := where.parent / ".restart-shop.json.k1lled").write_text("{")
+        (other := where.parent / ".restart-shop-2.json.k1lled").write_text("{")
+        with pytest.raises(RefusedError, match="another restart of this server is still running"), alone(str(where)):
+            pass
+        assert left.exists()  # it may be at work
+    assert not note.held(str(where))
+    with alone(str(where)):
+        writer.settle(set())
+    assert list(where.parent.iterdir()) == [other]
+
+
+def test_a_lock_file_that_goes_lets_no_two_in(tmp_path: Path) -> None:
+    """Several take it in turn as fast as they can, each removes it, and each counts one up from what it has read."""
+    where, number = str(tmp_path / "note.json"), tmp_path / "number"
+    number.write_text("0")
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=_count, args=(where, number, 100)) for _unused in range(4)]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        note.held(where)  # triage looks all the time
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert number.read_text() == "400" and list(tmp_path.iterdir()) == [number]
+
+
+def _count(where: str, number: Path, times: int) -> None:
+    while times:
+        with contextlib.suppress(RefusedError), alone(where):
+            assert note.held(where)
+            number.write_text("%d" % (int(number.read_text()) + 1))
+            times -= 1

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import glob
 import os
 import re
 import stat
 import tempfile
 from dataclasses import dataclass, field
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from .errors import OncallError, RefusedError
 
@@ -107,7 +108,7 @@ def write(found: Found, data: bytes) -> None:
     directory, name = os.path.split(found.path)
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".%s." % name[:100], dir=directory)
+        handle, temporary = tempfile.mkstemp(prefix=_prefix(name), dir=directory)
         with open(handle, "wb") as file:
             if found.uid != -1:
                 os.fchown(file.fileno(), found.uid, found.gid)
@@ -130,6 +131,16 @@ def write(found: Found, data: bytes) -> None:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def temporaries(path: str) -> List[str]:
+    """What writers of ``path`` that were killed have left; or what one that is at work needs."""
+    directory, name = os.path.split(path)
+    return glob.glob(os.path.join(glob.escape(directory), glob.escape(_prefix(name)) + "*"))
+
+
+def _prefix(name: str) -> str:
+    return ".%s." % name[:100]
 
 
 def put_back(before: Found, ours: bytes) -> None:

@@ -54,24 +54,35 @@ def lock_of(where: str) -> str:
 
 def held(where: str) -> bool:
     """Whether the restart that the note is of is still running."""
+    while True:
+        try:
+            lock = os.open(lock_of(where), os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if is_current(lock, where):
+                return False
+        except OSError:
+            return True
+        finally:
+            os.close(lock)
+
+
+def is_current(lock: int, where: str) -> bool:
+    """Whether it is still the file of that name: whoever had it locked has removed it in the end."""
     try:
-        lock = os.open(lock_of(where), os.O_RDONLY)
+        return os.path.samestat(os.fstat(lock), os.stat(lock_of(where)))
     except OSError:
         return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
 
 
 def facts(where: str) -> Optional[RestartNote]:
-    """Raises RefusedError as ``read``. In this order: a restart that ends between the two has removed its note."""
+    """Raises RefusedError as ``read``. A restart that ends before it is read has removed its note by then."""
     running, note = held(where), read(where)
     if not note.clients:
         return None
+    running = running or held(where)  # it has begun in between
     shown: Dict[str, Any] = dict(dataclasses.asdict(note), path=where, running=running)
     shown["clients"] = list(shown["clients"])
     return cast("RestartNote", shown)

@@ -17,7 +17,7 @@ from typing import Iterator, Optional, Sequence, Set, Tuple
 from ..._core import atomic
 from ..._core.errors import OncallError, RefusedError
 from ..._core.wait import wait_for
-from ..._gather.client.note import held, lock_of
+from ..._gather.client.note import held, is_current, lock_of
 from ..._model.note import Noted
 
 _GLANCE_SECONDS = 1.0  # whoever looks whether it is locked has it for a moment
@@ -70,20 +70,26 @@ class Writer:
 
 @contextlib.contextmanager
 def alone(where: str) -> Iterator[None]:
-    """Keeps others from restarting the same server meanwhile. Raises RefusedError where another restart is running."""
+    """Keeps others from restarting the same server meanwhile. Raises RefusedError where another restart is running.
+
+    No lock file stays, nor what a run that was killed has left while it wrote its note.
+    """
     try:
         os.makedirs(os.path.dirname(where), mode=0o700, exist_ok=True)
-        lock = os.open(lock_of(where), os.O_CREAT | os.O_RDWR, 0o600)
+        lock = wait_for(lambda: _taken(where), lambda taken: taken is not None, _GLANCE_SECONDS, 0.02).last
     except OSError as error:
         raise RefusedError(
             "Restart refused: %s cannot be written: %s" % (os.path.dirname(where), error.strerror),
             "The clients it stops are written down there first: make room or set HOME.",
         ) from None
+    if lock is None:
+        raise _busy()
     try:
-        if not wait_for(lambda: _taken(lock), bool, _GLANCE_SECONDS, 0.02).ok:
-            raise _busy()
+        for left in atomic.temporaries(where):
+            _remove(left)
         yield
     finally:
+        _remove(lock_of(where))  # while it is locked: whoever waits for it sees that, and makes a new one
         os.close(lock)
 
 
@@ -93,12 +99,20 @@ def wait_for_others(where: str, seconds: float) -> None:
         raise _busy()
 
 
-def _taken(lock: int) -> bool:
-    try:
+def _taken(where: str) -> Optional[int]:
+    """The lock, open; None while somebody else has it. Raises OSError where it cannot be made."""
+    lock = os.open(lock_of(where), os.O_CREAT | os.O_RDWR, 0o600)
+    with contextlib.suppress(OSError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        if is_current(lock, where):
+            return lock
+    os.close(lock)
+    return None
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _busy() -> RefusedError:
