@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from psycopg2 import extras
@@ -20,6 +21,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     VersionError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather import snapshot
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import Completed
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session import libpq, psql
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.base import Session
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.session.bind import identifier
@@ -239,6 +241,30 @@ def test_psql_finds_its_way_without_being_told(server: AnyServer) -> None:
     query = ask("SELECT current_setting('port')::int AS port, inet_server_addr() AS address")
     (row,) = servers.psql(server).query(query, Deadline(10))
     assert row == {"port": server.port, "address": None}
+
+
+@pytest.mark.parametrize("server", [17], ids=["pg17"], indirect=True)
+def test_where_nothing_says_where_it_is_the_one_that_runs_is_asked(server: Container) -> None:
+    """Never another one that has the default socket."""
+
+    def unaware(argv: Sequence[str], *more: Any, **named: Any) -> Completed:
+        return server.run_beside(["env", "-u", "PGDATA", *argv], *more, **named)
+
+    query = ask("SELECT current_setting('port')::int AS port, current_setting('data_directory') AS place")
+    session = psql.PsqlSession(unaware, {"user": "postgres"})
+    own = {"port": 5432, "place": "/var/lib/postgresql/data"}
+    assert session.query(query, Deadline(10)) == [own]
+    make = "initdb -D /tmp/other --no-sync >/dev/null && pg_ctl -D /tmp/other -o '-p 5433 -k /tmp' -l /tmp/log -w start"
+    assert server.beside("sh", "-c", make).code == 0
+    try:
+        with pytest.raises(SessionError, match=r"not asked.*several servers run here: .*") as refused:
+            session.query(query, Deadline(10))
+        assert "/tmp/other" in refused.value.msg and "/var/lib/postgresql/data" in refused.value.msg
+        known = psql.PsqlSession(unaware, {"user": "postgres", "data_directory": own["place"]})
+        assert known.query(query, Deadline(10)) == [own]
+    finally:
+        server.beside("pg_ctl", "-D", "/tmp/other", "-m", "fast", "-w", "stop")
+    assert session.query(query, Deadline(10)) == [own]
 
 
 @pytest.mark.parametrize("server", [17], ids=["pg17"], indirect=True)

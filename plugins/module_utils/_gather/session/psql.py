@@ -64,6 +64,16 @@ if [ -z "$password" ] && [ "${user:-postgres}" = "${POSTGRES_USER:-postgres}" ];
   if [ -z "$password" ] && [ -n "$file" ] && [ -r "$file" ]; then IFS= read -r password <"$file"; fi
 fi
 [ -z "$password" ] || export PGPASSWORD="$password"
+# Nothing says where it is: the one that runs here is meant, and never whoever has the default socket.
+if [ -z "$data$host$port" ]; then
+  for each in /proc/[0-9]*; do
+    comm=; { read -r comm <"$each/comm"; } 2>/dev/null
+    case $comm in postgres|postmaster|edb-postgres) ;; *) continue ;; esac
+    found=$(cd "$each/cwd" 2>/dev/null && pwd -P) || continue
+    case $data in ''|"$found") data=$found ;; *) echo "several servers run here: $data, $found" >&2; exit 70 ;; esac
+  done
+  [ -n "$data" ] || { echo "no server process can be seen here" >&2; exit 70; }
+fi
 unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGREQUIRESSL PGSSLMODE PGTARGETSESSIONATTRS PGREQUIREAUTH
 pid=
 if [ -n "$data" ] && [ -r "$data/postmaster.pid" ]; then
@@ -89,7 +99,7 @@ exec psql -X -q -A -t -w ${host:+-h "$host"} ${port:+-p "$port"} ${user:+-U "$us
 
 _PSQL_SAYS = re.compile(r"^psql: (?:error: )?")
 _NO_PASSWORD = "no password supplied"  # libpq's own words, which LC_ALL=C keeps in English
-_DOWN = 69  # of the script above; psql's own codes are below 4
+_DOWN, _UNKNOWN = 69, 70  # of the script above; psql's own codes are below 4
 _FAILED, _TOO_OLD, _NO_RIGHT, _DONE = "oncall:failed", "oncall:too_old", "oncall:no_right", "oncall:done"
 _POOLED = "oncall:pooled"
 # Version and rights are asked and judged in the same run: \if knows no comparison, so the server makes it.
@@ -173,6 +183,12 @@ class PsqlSession:
             )
         if done.code == _DOWN:
             raise DownError(_one_line(done.err))
+        if done.code == _UNKNOWN:
+            raise SessionError(
+                "not asked, for the data directory is not known and %s" % _one_line(done.err),
+                "Set data_directory.",
+                NO_CONNECTION,
+            )
         return _read(query, done)
 
     def close(self) -> None:
