@@ -19,6 +19,9 @@ description:
     SIGKILL.
   - When no slot is left for SQL, one is freed by SIGTERM to a declared client's idle backend, as
     M(oncall.postgresql.sessions) does. Where that is not safe the clients are restarted.
+  - It is done by a process of its own, which runs to completion even when its controller, its terminal or its SSH
+    connection goes away. The clients it stops are written to C(~/.oncall) first; if it is killed, whoever started it
+    starts them, or else the next M(oncall.postgresql.triage) names them.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
@@ -318,12 +321,12 @@ sqlstate:
   type: str
 """
 
-from ..module_utils._entry.changing import Changing
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.surviving import Surviving
 from ..module_utils._procedures.pool_reset.run import OPTIONS, PoolReset
 
-WORK = Changing(TARGET + OPTIONS, PoolReset())
+WORK = Surviving(TARGET + OPTIONS, PoolReset())
 
 
 def main() -> None:

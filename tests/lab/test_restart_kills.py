@@ -55,6 +55,7 @@ def healthy_before(stack: Stack) -> Iterator[None]:
     docker("start", stack.name(), stack.name("api"), stack.name("worker"))
     stack.wait_ready()
     stack.wait_api()
+    note(stack).unlink(missing_ok=True)
 
 
 def note(stack: Stack) -> Path:
@@ -170,6 +171,40 @@ def test_a_restart_of_the_clients_survives_its_controller(stack: Stack, moment: 
     with contextlib.suppress(ProcessLookupError):
         os.killpg(restart.process.pid, signal.SIGKILL)
     restart.over(worker)
+    assert states(stack) == {"api": "running", "worker": "running"} and noted(stack) == []
+
+
+@pytest.mark.parametrize("whom", ["main process", "its group", "module's group", "both groups"])
+def test_a_pool_reset_killed_at_a_random_moment(stack: Stack, whom: str) -> None:
+    """Also before it stops anybody: every client runs in the end, or the next triage names it."""
+    seed = random.randrange(10**6)
+    restart = Restart(stack, "pool_reset", restart_clients="always")
+    worker = restart.worker()
+    time.sleep(random.Random(seed).uniform(0, 3.5))
+    with contextlib.suppress(ProcessLookupError):
+        if whom == "main process":
+            os.kill(restart.process.pid, signal.SIGKILL)
+        if whom in ("its group", "both groups"):
+            os.killpg(restart.process.pid, signal.SIGKILL)
+        if whom in ("module's group", "both groups"):
+            os.killpg(worker, signal.SIGKILL)
+    said = restart.process.communicate(timeout=120)[0]
+    restart.over(worker)
+    down = {name for name, state in states(stack).items() if state != "running"}
+    found = read_aloud(stack) if down else None
+    assert not down or whom == "both groups", (seed, said)
+    assert not down or (found and found["summary"].count("pool_reset of ")), (seed, said)
+    assert all("docker start %s" % stack.name(name) in str(found) for name in down), (seed, found)
+    if whom == "module's group" and said and json.loads(said).get("failed"):
+        assert "The pool reset was killed (SIGKILL) before it was finished" in json.loads(said)["msg"], (seed, said)
+
+
+def test_an_interrupted_pool_reset_puts_the_clients_back(stack: Stack) -> None:
+    restart = Restart(stack, "pool_reset", restart_clients="always")
+    restart.begun()
+    os.killpg(restart.process.pid, signal.SIGINT)
+    result = restart.result()
+    assert result["failed"] and "Interrupted (SIGINT)" in result["msg"] and len(result["clients"]) == 2, result
     assert states(stack) == {"api": "running", "worker": "running"} and noted(stack) == []
 
 

@@ -21,6 +21,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clie
     Plan,
     Seen,
     decide,
+    killed,
     last_words,
     left_stopped,
     notes,
@@ -214,7 +215,7 @@ def test_a_restart_starts_whom_an_earlier_one_has_left_stopped() -> None:
 def test_after_the_worker_was_killed_only_those_that_it_asked_are_started() -> None:
     note = Note("", "", (API1, API2))
     order = decide(LEFT, ["web", "api"], "restarted", left=left_stopped(note, LEFT))
-    made = recovery(Plan("restarted", order, records(LEFT, order)), note, LEFT, "SIGKILL")
+    made = recovery(Plan("restarted", order, records(LEFT, order)), note, LEFT, killed("restart", "SIGKILL"))
     assert made.order == Order((), (("api-1", "api-2"),), (("api-1", "api-2"),)) and made.ending == ("api-1",)
     rows = untouched(made.records)
     rows["api-1"].update(asked=True)

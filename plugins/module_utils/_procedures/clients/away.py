@@ -15,7 +15,7 @@ from ..._model.note import Noted, may_be_stopped
 from ..drive.choose import drive_of, engine_of
 from .moving import Moving, look
 from .note import Writer, alone
-from .plan import Order, Record, flat, killed, moved_meanwhile, owed, up_to_date
+from .plan import Order, Record, flat, moved_meanwhile, owed, up_to_date
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
@@ -54,10 +54,10 @@ def noted(
             note.settle({*owed(order, rows), *(one.name for one in notes if one.name not in mine)})
 
 
-def not_recovered(target: Target, how: str, error: OncallError) -> NoReturn:
+def not_recovered(target: Target, killed: str, error: OncallError) -> NoReturn:
     """The run was killed, and nothing could be put right after it: the note says who may be down."""
     asked = [one.name for one in note_.read(target.runtime.note_path or "").clients if one.asked]
     commands = [may_be_stopped(name, engine_of(target)) for name in asked]
     raise UnprovenError(
-        "%s, and cleaning up after it failed: %s" % (killed(how), error.msg), " ".join([error.hint, *commands])
+        "%s, and cleaning up after it failed: %s" % (killed, error.msg), " ".join([error.hint, *commands])
     ) from error

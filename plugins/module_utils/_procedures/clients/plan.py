@@ -57,7 +57,7 @@ class Plan:
     where: str = ""  # of the note, and what is written there; empty where nobody is stopped to be started again
     notes: Tuple[Noted, ...] = ()
     ending: Tuple[str, ...] = ()  # whom a run that was killed has asked to stop, and who has not ended yet
-    killed: Optional[str] = None  # how that run was ended: whom it had stopped is started, nothing else is done
+    killed: Optional[str] = None  # what is said of that run: whom it had stopped is started, nothing else is done
 
     @property
     def empty(self) -> bool:
@@ -219,7 +219,7 @@ def owed(order: Order, rows: Dict[str, Record]) -> List[str]:
     ]
 
 
-def recovery(plan: Plan, note: Note, seen: Sequence[Seen], how: str) -> Plan:
+def recovery(plan: Plan, note: Note, seen: Sequence[Seen], said: str) -> Plan:
     """After the process that carried ``plan`` out was killed: those that it had asked to stop are started."""
     mine = [row["name"] for row in plan.records]
     ending = [name for name in still_ending(note, seen) if name in mine]
@@ -227,7 +227,7 @@ def recovery(plan: Plan, note: Note, seen: Sequence[Seen], how: str) -> Plan:
     groups = (tuple(name for name in group if name in wanted) for group in plan.order.start)
     start = tuple(group for group in groups if group)
     order = Order((), start, start, plan.order.engine)
-    return replace(plan, order=order, notes=still_true(note, seen), ending=tuple(ending), killed=how)
+    return replace(plan, order=order, notes=still_true(note, seen), ending=tuple(ending), killed=said)
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def proved(plan: Plan, rows: Mapping[str, Record], seconds: float, interrupted: 
         return done
     text = "Not every client is %s: %s" % ("connected" if plan.here else plan.state, "; ".join(problems))
     if plan.killed:
-        text = killed(plan.killed)
+        text = plan.killed
         text += ". Clients: %s" % "; ".join(problems) if problems else ". The clients are running"
     if interrupted:
         text = "Interrupted (%s)%s" % (interrupted, ": %s" % "; ".join(problems) if problems else "")
@@ -321,8 +321,8 @@ def proved(plan: Plan, rows: Mapping[str, Record], seconds: float, interrupted: 
     )
 
 
-def killed(how: str) -> str:
-    return "The restart was killed (%s) before it was finished" % how
+def killed(noun: str, how: str) -> str:
+    return "The %s was killed (%s) before it was finished" % (noun, how)
 
 
 def failed(rows: Mapping[str, Record]) -> List[Record]:

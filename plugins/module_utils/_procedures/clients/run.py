@@ -32,6 +32,7 @@ from .plan import (
     Seen,
     chosen,
     decide,
+    killed,
     left_stopped,
     notes,
     proved,
@@ -80,7 +81,13 @@ class Done:
     interrupted: Optional[str] = None  # by which signal
 
 
+@dataclass(frozen=True)
 class Clients:
+    """``name``: what is being run, in its note; ``noun``: in a sentence."""
+
+    name: str = "clients state=%s" % RESTARTED
+    noun: str = "restart"
+
     def read(self, target: Target, options: Options) -> State:
         deadline, declared = Deadline(target.deadline_seconds), tuple(option.service for option in target.clients)
         containers = drive_of(target).containers(deadline)
@@ -129,7 +136,7 @@ class Clients:
         rows = untouched(plan.records)
         for name in plan.ending:
             rows[name]["asked"] = True
-        with _moving(target, plan, rows) as moving, collected() as requests:
+        with self._moving(target, plan, rows) as moving, collected() as requests:
             try:
                 with contextlib.suppress(Interrupted), requests.heeded():
                     moving.stop(plan.order.stop)
@@ -146,21 +153,35 @@ class Clients:
             raise UnprovenError("The process was killed (%s) before it was finished" % how, "Run it again.")
         try:
             state = self.read(target, options)
-            plan = recovery(self.plan(state, options), state.note, state.seen or (), how)
+            plan = recovery(self.plan(state, options), state.note, state.seen or (), killed(self.noun, how))
             return self.prove(target, plan, self.apply(target, plan))
         except UnprovenError:
             raise
         except OncallError as error:
-            not_recovered(target, how, error)
+            not_recovered(target, killed(self.noun, how), error)
+
+    def recover_restart(self, target: Target, options: Options, how: str) -> UnprovenError:
+        """As ``recover``, for a run that does more than restart clients: what is to be said of it in the end."""
+        where = target.runtime.note_path
+        try:
+            if where and note_.read(where).clients:
+                self.recover(target, restart_of(options), how)
+        except UnprovenError as error:
+            return error
+        return UnprovenError(killed(self.noun, how))
+
+    def _moving(self, target: Target, plan: Plan, rows: Dict[str, Record]) -> ContextManager[Moving]:
+        patience = plan.grace_seconds, plan.health_timeout_seconds
+        if plan.where:
+            why = "%s of %s" % (self.name, target.host)
+            return noted(target, plan.where, why, plan.notes, plan.order, rows, *patience)
+        containers = drive_of(target).containers(Deadline(target.deadline_seconds)) or []
+        return contextlib.nullcontext(Moving(target, {one.name: one for one in containers}, rows, *patience))
 
 
-def _moving(target: Target, plan: Plan, rows: Dict[str, Record]) -> ContextManager[Moving]:
-    patience = plan.grace_seconds, plan.health_timeout_seconds
-    if plan.where:
-        why = "clients state=%s of %s" % (plan.state, target.host)
-        return noted(target, plan.where, why, plan.notes, plan.order, rows, *patience)
-    containers = drive_of(target).containers(Deadline(target.deadline_seconds)) or []
-    return contextlib.nullcontext(Moving(target, {one.name: one for one in containers}, rows, *patience))
+def restart_of(options: Options) -> Options:
+    """A restart of all clients, with the patience of another module's options."""
+    return dict(options, state=RESTARTED, services=None, containers=None)
 
 
 def _wait_here(target: Target, plan: Plan) -> Dict[str, Record]:

@@ -183,9 +183,7 @@ def recovery(plan: Plan, how: str) -> Plan:
     """After the process that carried it out was killed: what it had stopped is started, server and clients alike."""
     made = only_former(
         plan,
-        UnprovenError(
-            "The restart was killed (%s) before it was finished" % how, "Run triage, then graceful_restart again."
-        ),
+        UnprovenError(clients_.killed("restart", how), "Run triage, then graceful_restart again."),
     )
     is_down = plan.server is not None and server_.CHECKPOINT not in plan.server.steps
     return dataclasses.replace(made, server=plan.server if is_down else None)

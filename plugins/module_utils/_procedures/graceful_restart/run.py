@@ -16,7 +16,7 @@ from ..._model.note import Note
 from ..clients.away import not_recovered, noted
 from ..clients.moving import Moving, look
 from ..clients.note import wait_for_others
-from ..clients.plan import untouched
+from ..clients.plan import killed, untouched
 from ..clients.run import PATIENCE
 from ..drive.choose import drive_of, engine_of
 from ..procedure import Change, Options
@@ -83,7 +83,7 @@ class GracefulRestart:
         except UnprovenError:
             raise
         except OncallError as error:
-            not_recovered(target, how, error)
+            not_recovered(target, killed("restart", how), error)
 
 
 def _containers(target: Target) -> List[Container]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
 from ..._core.errors import OncallError, OptionsError, RefusedError, UnprovenError
+from ..._core.interrupt import Requests, collected
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..clients import plan as _clients
-from ..clients.run import PATIENCE, Clients
+from ..clients.run import PATIENCE, Clients, restart_of
 from ..procedure import Change, Options
 from ..sessions import look, signal
 from ..sessions import run as _sessions
@@ -62,6 +63,7 @@ OPTIONS = (
         }
     )
 )
+_CLIENTS = Clients("pool_reset", "pool reset")
 _SETTLE_SECONDS = 10.0  # for backends of clients that are gone to notice it
 
 
@@ -84,10 +86,9 @@ class PoolReset:
         seen = look.state(target, wish.job)
         if wish.restart == NEVER:
             return State(seen)
-        asked = dict(options, state=_clients.RESTARTED, services=None, containers=None)
-        clients = Clients()
+        asked = restart_of(options)
         try:
-            return State(seen, clients.plan(clients.read(target, asked), asked))
+            return State(seen, _CLIENTS.plan(_CLIENTS.read(target, asked), asked))
         except (OptionsError, RefusedError) as obstacle:
             return State(seen, obstacle=obstacle)
 
@@ -95,25 +96,35 @@ class PoolReset:
         return decide(state, wish_of(options))
 
     def apply(self, target: Target, plan: Plan) -> Done:
+        """A request to end is heeded before the next step, and by the restart of the clients."""
         way = Way(target, plan.wish.job, plan.freeing or plan.wish.release)
         done = Done(plan, way=way)
-        try:
-            if plan.free:
-                done.plan = plan = again(plan, way.look(LOOK), len(way.freed))
-            following = plan.next
-            if plan.release.take:
-                done.steps.append((plan.release, self._end(target, way, plan, plan.release.take)))
-                following = self._follow(target, plan)
-            if following.kind == LONGEST:
-                done.steps.append((following.selection, self._end(target, way, plan, following.selection.take)))
-        except OncallError as error:
-            if isinstance(error, RefusedError) and not way.freed and not done.steps:
-                raise
-            done.problem = error
-            return done
-        if following.kind == RESTART and plan.state.restart is not None:
-            self._restart(target, plan.state.restart, done)
+        with collected() as requests:
+            try:
+                following = self._release(target, way, done, requests)
+            except OncallError as error:
+                if isinstance(error, RefusedError) and not way.freed and not done.steps:
+                    raise
+                done.problem = error
+                return done
+            if following.kind == RESTART and plan.state.restart is not None:
+                self._restart(target, plan.state.restart, done)
         return done
+
+    def _release(self, target: Target, way: Way, done: Done, requests: Requests) -> Next:
+        """Raises UnprovenError where it was asked to end before there was room."""
+        plan = done.plan
+        if plan.free:
+            done.plan = plan = again(plan, way.look(LOOK), len(way.freed))
+        following = plan.next
+        if plan.release.take:
+            done.steps.append((plan.release, self._end(target, way, plan, plan.release.take)))
+            following = self._follow(target, plan)
+        if following.kind in (RESTART, LONGEST) and requests.name is not None:
+            raise UnprovenError("Interrupted (%s)" % requests.name, "No client was restarted. Run it again.")
+        if following.kind == LONGEST:
+            done.steps.append((following.selection, self._end(target, way, plan, following.selection.take)))
+        return following
 
     def prove(self, target: Target, plan: Plan, done: Done) -> Change:
         applications = [client.application_name for client in target.clients if client.application_name]
@@ -155,6 +166,19 @@ class PoolReset:
             )
         return change
 
+    def recover(self, target: Target, options: Options, how: str) -> Change:
+        """The process that did it was killed: whoever it had stopped is started, whom it had ended is gone."""
+        error = _CLIENTS.recover_restart(target, options, how)
+        raise UnprovenError(
+            error.msg,
+            ("Sessions may have been ended: run it again. %s" % error.hint).strip(),
+            details={
+                "changed": error.details.get("changed", False),
+                "diff": error.details.get("diff", {}),
+                "clients": error.details.get("containers", []),
+            },
+        )
+
     @staticmethod
     def _end(target: Target, way: Way, plan: Plan, take: Sequence[Row]) -> Outcome:
         job = plan.wish.job
@@ -171,9 +195,8 @@ class PoolReset:
 
     @staticmethod
     def _restart(target: Target, restart: _clients.Plan, done: Done) -> None:
-        clients = Clients()
         try:
-            done.restart = clients.prove(target, restart, clients.apply(target, restart))
+            done.restart = _CLIENTS.prove(target, restart, _CLIENTS.apply(target, restart))
         except RefusedError as error:
             done.problem = error
         except UnprovenError as error:
