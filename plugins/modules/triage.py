@@ -236,6 +236,10 @@ facts:
       description: Who else knows the role whose password a client gets wrong; read only then.
       type: list
       elements: dict
+    restart:
+      description: What a restart would do; read only where a changed listen_addresses or port is pending
+        one, and clients need it; null when unknown.
+      type: dict
     snapshot:
       description: What SQL says; null when SQL did not get through.
       type: dict

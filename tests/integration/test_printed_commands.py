@@ -6,7 +6,10 @@ printed, and the summary says whom to ask."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.cancel_queries import run as cancel_queries
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.prepared_transaction import run as prepared
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import WORKS
-from tests.embedded import Server
+from tests.embedded import Server, free_port
 from tests.integration.servers import Client, until
 from tests.integration.signalling import (
     PASSWORD,
@@ -79,6 +82,7 @@ def client_of(db: Server, user: str) -> dict[str, Any]:
     return {"service": "api", "application_name": "shop-api", "login": {"user": user, **there}}
 
 
+TAKEN = free_port()
 SUPERUSER = "a superuser's session: ask that person"
 NO_RIGHT = "our login role may not signal it: ask a superuser"
 
@@ -177,6 +181,118 @@ def test_a_server_that_cannot_be_started_from_here(tmp_path: Path) -> None:
         assert found["summary"].endswith("But " + why), found["summary"]
         with pytest.raises(RefusedError, match=why):
             run("server", {**given, "state": "started"})
+
+
+def address() -> str:
+    """This host's own. Connecting a datagram socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture
+def deaf() -> Iterator[Server]:
+    """It listens on the loopback alone; that is corrected, and waits for a restart."""
+    with Server(settings={"max_connections": 30}) as server:
+        server.hba("host all all all scram-sha-256")
+        server.sql(ROLES)
+        server.sql("ALTER SYSTEM SET listen_addresses = '*'; SELECT pg_reload_conf()")
+        yield server
+
+
+def of_deaf(server: Server, **more: Any) -> dict[str, Any]:
+    login = {"host": address(), "port": server.port, "user": "app", "password": PASSWORD, "database": "postgres"}
+    given = {"runtime": "pg_ctl", "data_directory": str(server.data), "login_user": "postgres"}
+    return {**given, "clients": [{"service": "api", "login": login}], "long_query_seconds": 2, **more}
+
+
+def sets(text: str) -> Callable[[Server, Connect], None]:
+    def apply(server: Server, _connect: Connect) -> None:
+        server.sql("ALTER SYSTEM SET %s; SELECT pg_reload_conf()" % text)
+
+    return apply
+
+
+def backup(server: Server, connect: Connect) -> None:
+    connect("root", "nightly").run("SELECT pg_backup_start('nightly', true)")
+
+
+def vacuum(server: Server, connect: Connect) -> None:
+    server.sql("INSERT INTO items SELECT generate_series(1, 300000)")
+    cleaner = connect("root", "weekly")
+    cleaner.run("SET vacuum_cost_delay = 100", "SET vacuum_cost_limit = 1")
+    cleaner.start("VACUUM items")
+    until(lambda: server.sql("SELECT count(*) FROM pg_stat_progress_vacuum") == "1")
+
+
+def index(server: Server, connect: Connect) -> None:
+    connect().run("BEGIN", "INSERT INTO items VALUES (1)")
+    connect("root", "migration").start("CREATE INDEX CONCURRENTLY ON items (id)")
+    until(lambda: server.sql("SELECT count(*) FROM pg_stat_progress_create_index") == "1")
+
+
+def transaction(server: Server, connect: Connect) -> None:
+    connect().run("BEGIN", "INSERT INTO items VALUES (1)", "SELECT pg_sleep(2.1)")
+
+
+def broken_line(server: Server, connect: Connect) -> None:
+    with (server.data / "pg_hba.conf").open("a") as file:
+        file.write("host all all nowhere/99 trust\n")
+
+
+def not_started(server: Server, connect: Connect) -> None:
+    os.chmod(server.data, 0o755)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [
+        pytest.param(backup, r"a backup is running: pid \d+ \(nightly\). Wait for it", id="a backup by functions"),
+        pytest.param(vacuum, r"1 long transaction would be lost: pid \d+ .*weekly", id="VACUUM"),
+        pytest.param(index, r"long transactions? would be lost: .*migration", id="CREATE INDEX CONCURRENTLY"),
+        pytest.param(transaction, r"1 long transaction would be lost: pid \d+ .*shop-api", id="a long transaction"),
+        pytest.param(broken_line, r"configuration files contain 1 error: .*nowhere/99", id="pg_hba.conf"),
+        pytest.param(not_started, "it would not start again: .*0755", id="a directory open to all"),
+        pytest.param(sets("shared_preload_libraries = 'nowhere'"), "nowhere, but the file is missing", id="a library"),
+        pytest.param(sets("listen_addresses = '192.0.2.7'"), "192.0.2.7' names no address", id="no address of its own"),
+        pytest.param(sets("port = %d" % TAKEN), "port %d is taken" % TAKEN, id="a port that is taken"),
+        pytest.param(sets("huge_pages = 'on'"), "it would apply huge_pages as well", id="something else"),
+    ],
+)
+def test_a_restart_that_would_be_refused(deaf: Server, trouble: Callable[[Server, Connect], None], says: str) -> None:
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    with connecting(deaf) as connect, socket.create_server(("", TAKEN), family=family, dualstack_ipv6=both):
+        assert run("triage", of_deaf(deaf))["verdict"]["remedy"]["playbook"] == "oncall.postgresql.graceful_restart"
+        trouble(deaf, connect)
+        found = run("triage", of_deaf(deaf))["verdict"]
+        assert (found["cause"], found["remedy"]) == ("not_listening", None)
+        assert re.search("a restart would apply the corrected setting, but .*" + says, found["summary"]), found[
+            "summary"
+        ]
+        before = deaf.pid
+        with pytest.raises(RefusedError):
+            run("graceful_restart", of_deaf(deaf))
+        assert deaf.pid == before
+        (deaf.data / "postgresql.auto.conf").write_text("")
+
+
+def test_a_restart_that_our_login_role_cannot_judge(deaf: Server) -> None:
+    login = {"login_host": deaf.host, "login_port": deaf.port, "login_user": "watcher", "login_password": PASSWORD}
+    deaf.sql("GRANT EXECUTE ON FUNCTION pg_control_system() TO watcher")
+    found = run("triage", of_deaf(deaf, **login))["verdict"]
+    assert (found["cause"], found["remedy"]) == ("not_listening", None)
+    assert "Set login_user to a superuser" in found["summary"]
+    with pytest.raises(RefusedError, match="login_user: a superuser"):
+        run("graceful_restart", of_deaf(deaf, **login))
+
+
+def test_a_restart_that_is_printed_is_carried_out(deaf: Server) -> None:
+    found = run("triage", of_deaf(deaf))["verdict"]
+    assert (found["cause"], found["remedy"]["extra_vars"]) == ("not_listening", {})
+    for check in (True, False):
+        assert run("graceful_restart", of_deaf(deaf), check)["changed"]
+    assert run("triage", of_deaf(deaf))["verdict"]["code"] == "healthy"
 
 
 def run(name: str, options: dict[str, Any], check: bool = False) -> dict[str, Any]:

@@ -391,6 +391,7 @@ def healthy(*alterations: Alter) -> Facts:
         "clients": [client()],
         "restart_note": None,
         "role_users": [],
+        "restart": None,
         "snapshot": snapshot(),
         "snapshot_error": None,
         "another_server": None,

@@ -294,6 +294,7 @@ def facts(host: str = "db1", taken: Optional[Snapshot] = None) -> Facts:
         "clients": [client()],
         "restart_note": None,
         "role_users": [],
+        "restart": None,
         "snapshot": taken or snapshot(),
         "snapshot_error": None,
         "another_server": None,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from .._core.deadline import Deadline
 from .._core.errors import (
@@ -24,9 +24,10 @@ from .client.verifier import matches
 from .naming import naming
 from .role_users import role_users
 from .snapshot import take
+from .sql.preflight import PREFLIGHT
 
 if TYPE_CHECKING:
-    from .._model.facts import ClientFacts, Facts, ServerFacts, Snapshot, SnapshotError, WireAnswer
+    from .._model.facts import ClientFacts, Facts, Restart, ServerFacts, Snapshot, SnapshotError, WireAnswer
     from .runtime.base import Client
     from .target import Target
 
@@ -75,7 +76,27 @@ def gather(target: Target, steps: Sequence[str] = EVERYTHING) -> Tuple[Facts, Di
         facts["role_users"] = role_users(target.runtime, seen, snapshot, verifiers, deadline) if snapshot else []
     except OncallError as error:
         facts["errors"]["role_users"] = str(error)
+    if CLIENTS in steps and snapshot and _waits_for_a_restart(snapshot):
+        try:
+            found = preflight(target, deadline)
+            facts["restart"] = cast("Restart", {name: row for name, row in found.items() if name != "slots"})
+        except OncallError as error:
+            facts["errors"]["restart"] = str(error)
     return facts, outcome.elapsed_ms
+
+
+def preflight(target: Target, deadline: Deadline) -> Dict[str, Any]:
+    """The row of PREFLIGHT. Raises SessionError or DeadlineError."""
+    seconds = target.thresholds.long_query_seconds
+    row = target.session.query(PREFLIGHT, deadline, long_transaction_seconds=seconds)[0]
+    for each in row["transactions"]:
+        each["query"] = target.shown(each["query"] or "")
+    return row
+
+
+def _waits_for_a_restart(snapshot: Snapshot) -> bool:
+    """Where it listens: the only verdict that a restart is printed for."""
+    return any(row["name"] in ("listen_addresses", "port") for row in snapshot["configured"]["pending_restart"])
 
 
 def _examine(client: Client, deadline: Deadline) -> Callable[[], ClientFacts]:
@@ -155,6 +176,7 @@ def _facts(
         "clients": [facts for _client, facts in seen],
         "restart_note": outcome.values.get(NOTE),
         "role_users": [],
+        "restart": None,
         "snapshot": snapshot,
         "snapshot_error": _snapshot_error(refused),
         "another_server": refused.found if isinstance(refused, AnotherServerError) else None,

@@ -198,8 +198,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "restart",
         Remedy("graceful_restart", when="restart_helps"),
         UNRESOLVED,
-        "{server} listens on {where}, not where its clients connect: correct listen_addresses or port (or the "
-        "clients), then restart it",
+        "{server} listens on {where}, not where its clients connect: {advice}",
     ),
     ("not_accepting", "unknown"): Row(
         CRITICAL, "{server} is running, but no PostgreSQL answers at its addresses: read its log", None, NO_CAUSE

@@ -364,6 +364,46 @@ class AnotherServer(TypedDict):
     expected: ServerIdentity  # the server that was to be checked
 
 
+class Backup(TypedDict):
+    """A backup in progress."""
+
+    pid: int  # its session's pid
+    application: Optional[str]  # its application_name
+    phase: Optional[str]  # as in pg_stat_progress_basebackup; null for one that holds the server in backup mode itself
+
+
+class OpenTransaction(TypedDict):
+    """A transaction that a restart would roll back: a long one, or VACUUM, CREATE INDEX and CLUSTER at any age."""
+
+    pid: int  # its session's pid
+    user: Optional[str]  # its role
+    database: Optional[str]  # its database
+    application: Optional[str]  # its application_name
+    state: Optional[str]  # as in pg_stat_activity
+    transaction_seconds: float  # since it began
+    query: Optional[str]  # its last query, without values
+
+
+class WaitingSetting(TypedDict):
+    """A setting that a restart would apply."""
+
+    name: str  # its name
+    file: Optional[str]  # where it is set
+    line: Optional[int]  # the line in that file
+    setting: Optional[str]  # its value from then on
+    current: Optional[str]  # the value that is in force until then
+
+
+class Restart(TypedDict):
+    """What a restart would interrupt and apply, and what would keep the server down."""
+
+    backups: List[Backup]  # the backups in progress
+    exclusive_backup: bool  # whether the server is in exclusive backup mode; only before PostgreSQL 15
+    transactions: List[OpenTransaction]  # those that would be rolled back
+    missing_libraries: List[str]  # libraries in shared_preload_libraries whose file is not there
+    waiting: List[WaitingSetting]  # the settings that it would apply
+
+
 class Facts(TypedDict):
     """All that was read."""
 
@@ -373,6 +413,8 @@ class Facts(TypedDict):
     clients: List[ClientFacts]  # each client from its own place
     restart_note: Optional[RestartNote]  # left by a restart on the host it ran on; null without one
     role_users: List[RoleUser]  # who else knows the role whose password a client gets wrong; read only then
+    # what a restart would do; read only where a changed listen_addresses or port is pending one, and clients need it
+    restart: Optional[Restart]
     snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through
     snapshot_error: Optional[SnapshotError]  # why SQL did not get through; null when it did
     # the server that answers in place of the one that was to be checked; null when none is known

@@ -16,6 +16,7 @@ from ..._core.text import duration, line, names
 from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds, Values
 from .. import titles
 from ..hba import broken, describe
+from . import restart
 from .readings import CANNOT_CONNECT_NOW, down, loopback, not_asked, refusals, socket_path, wire_line
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ YOUNG_SECONDS = 60
 def check(facts: Facts, thresholds: Thresholds) -> Answer:
     if down(facts):
         return not_asked(QUESTION, "the server is down")
-    answer = _frozen(facts) or _cannot_connect_now(facts) or _not_listening(facts) or _nobody_answers(facts)
+    answer = _frozen(facts) or _cannot_connect_now(facts) or _not_listening(facts, thresholds) or _nobody_answers(facts)
     findings = tuple(_findings(facts))
     if answer:
         cause, evidence, values = answer
@@ -155,7 +156,7 @@ def _replay(server: ServerFacts) -> List[str]:
     return found
 
 
-def _not_listening(facts: Facts) -> Optional[Result]:
+def _not_listening(facts: Facts, thresholds: Thresholds) -> Optional[Result]:
     """It answers at its own place, and its clients have no port to knock at."""
     server = facts["server"]
     inside = [reply for reply in facts["wire"] if reply["kind"] in ("socket", "loopback") and _answers(reply)]
@@ -186,7 +187,7 @@ def _not_listening(facts: Facts) -> Optional[Result]:
     if not evidence:
         return None
     snapshot = facts["snapshot"]
-    restart_helps = False
+    advice: Optional[str] = "correct listen_addresses or port (or the clients), then restart it"
     if snapshot:
         configured = snapshot["configured"]
         evidence.append("listen_addresses = '%s', port = %d" % (configured["listen_addresses"], configured["port"]))
@@ -195,13 +196,13 @@ def _not_listening(facts: Facts) -> Optional[Result]:
         ]
         if pending:
             evidence.append("%s was changed, pending restart" % names(pending))
-            restart_helps = True
+            advice = restart.instead(facts, thresholds)
     evidence += [
         "%s: connection to %s refused" % (client["name"], client["reach"]["address"] or "the server")
         for client in unheard
         if client["reach"] and client["reach"]["outcome"] == "refused"
     ]
-    return "not_listening", evidence, Values(where=where, restart_helps=restart_helps)
+    return "not_listening", evidence, Values(where=where, advice=advice, restart_helps=advice is None)
 
 
 def _listens_at(held: Listening, address: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..._core.errors import RefusedError
 from ..._core.mask import MASK, mask
+from ..._judge.checks.restart import error_line
 from ..procedure import Change
-from ..server.plan import error_line
 
 _VISIBLE = ("default", "configuration file")
 _SECRET = re.compile(r"passphrase|password_command|secret")

@@ -11,9 +11,9 @@ from ..._core.deadline import Deadline
 from ..._core.errors import RefusedError, SessionError, UnprovenError
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
+from ..._judge.checks.restart import error_line
 from ..pooler import refuse_pooled
 from ..procedure import Change, Options
-from ..server.plan import error_line
 from .plan import Plan, decide, unapplied
 from .sql import FILES, LOADED, NEXT_SECOND, RELOAD
 

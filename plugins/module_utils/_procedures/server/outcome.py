@@ -14,10 +14,11 @@ from ..._core.text import line, names
 from ..._judge import titles
 from ..._judge.checks import accepting, running
 from ..._judge.checks.readings import log_lines, this_run
+from ..._judge.checks.restart import STARTABLE
 from ..._judge.verdicts import render
 from ..._model.answers import Answer, Thresholds
 from ..._model.facts import Facts, Process, ServerFacts
-from .plan import STARTABLE, Reading, state_of
+from .plan import Reading, state_of
 from .probe import advice, meant
 
 _CLEAN = ("shut down", "shut down in recovery")

@@ -9,10 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from ..._core.errors import RefusedError
-from ..._core.text import count, duration, line, names, size
+from ..._core.text import duration, line
 from ..._judge.checks import accepting, running
-from ..._judge.checks.readings import WAL_SEGMENT_BYTES, down
-from ..._judge.hba import broken, describe
+from ..._judge.checks.readings import down
+from ..._judge.checks.restart import (
+    BACKUPS,
+    LONG_TRANSACTIONS,
+    STARTABLE,
+    backups,
+    file_errors,
+    in_the_way,
+    interrupts,
+    transaction,
+    without_past,
+)
 from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds
 from ..._model.facts import Facts, ServerFacts
@@ -26,15 +36,12 @@ VERBS = {STARTED: "Start", STOPPED: "Stop", RESTARTED: "Restart"}
 RUNNING, STARTING, SHUTTING_DOWN, DOWN, UNRESPONSIVE = "running", "starting", "shutting_down", "stopped", "unresponsive"
 # The steps, in this order.
 CHECKPOINT, STOP, WAIT_STOPPED, START, WAIT_READY = "checkpoint", "stop", "wait_stopped", "start", "wait_ready"
-LONG_TRANSACTIONS, BACKUPS = "long_transactions", "backups"
 INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
 # Causes of a server's end that leave nothing to read once they are fixed: a person has to say so.
 ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "directory_in_use", "unknown")
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
-STARTABLE = ("stopped", "killed")
 WHICH = "Find out which one is meant: compare data_directory and the login_ options with the server that answers."
-_UNREAD = {"readable": True, "crc_ok": None, "written_at": None, "checkpoint_readable": None, "message": None}
 
 
 @dataclass(frozen=True)
@@ -146,27 +153,6 @@ def pending(facts: Facts) -> List[str]:
     return [str(each["name"]) for each in snapshot["configured"]["pending_restart"]] if snapshot else []
 
 
-def file_errors(facts: Facts) -> List[str]:
-    """What is wrong in the configuration files, each with its file and line. Rule 7: not one may be left."""
-    snapshot = facts["snapshot"]
-    if snapshot is None:
-        return []
-    configured = snapshot["configured"]
-    errors = [error_line(each) for each in configured["file_errors"]]
-    return errors + [
-        "%s (%s)" % (describe(rule), rule["file_name"] or configured["hba_file"] or "pg_hba.conf")
-        for rule in configured["hba_rules"] or []
-        if broken(rule)
-    ]
-
-
-def error_line(error: Mapping[str, Any]) -> str:
-    """A row of pg_file_settings: ``/data/postgresql.conf line 12: work_mem: setting could not be applied``."""
-    where = "%s line %s" % (error["file"], error["line"]) if error["file"] else "configuration"
-    name = "%s: " % error["name"] if error["name"] else ""
-    return "%s: %s%s" % (where, name, line(str(error["error"])))
-
-
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +203,7 @@ def _startable(reading: Reading, wanted: Wanted, answer: Answer) -> List[str]:
     """Question 1 on what can be read now; then whether what ended it is gone. Returns warnings."""
     server = cast(ServerFacts, reading.facts["server"])
     cause = answer.cause or "unknown"
-    now = running.check(_without_past(reading.facts, server["lock_file"]), reading.thresholds)
+    now = running.check(without_past(reading.facts, server["lock_file"]), reading.thresholds)
     directory = server["data_directory"]
     if directory is not None and (not directory["exists"] or directory["entries"] == 0):
         what = "is empty" if directory["exists"] else "does not exist"
@@ -269,32 +255,6 @@ def _refuse_two(reading: Reading, wanted: Wanted) -> None:
         )
 
 
-def _alone(facts: Facts) -> Facts:
-    """A server may be stopped because of another one on its directory."""
-    return cast(Facts, dict(facts, server=dict(cast(ServerFacts, facts["server"]), directory_used_by=[])))
-
-
-def _without_past(facts: Facts, lock_file: Any) -> Facts:
-    """The same server as if it had been shut down cleanly: only what it stands on can speak against it."""
-    server = cast(ServerFacts, facts["server"])
-    control = server["control"]
-    there = server["state"] in ("missing", "created")
-    present = dict(
-        server,
-        state=server["state"] if there else "exited",
-        exit_code=server["exit_code"] if there else None,
-        signal=None,
-        out_of_memory=False,
-        engine_error=None,
-        restart_loop=False,
-        finished_at=None,
-        log=[],
-        lock_file=lock_file,
-        control=dict(control or _UNREAD, state="shut down"),
-    )
-    return cast(Facts, dict(facts, server=present))
-
-
 def _stoppable(reading: Reading, wanted: Wanted) -> List[str]:
     """Raises RefusedError for the first reason not to stop a running server. Returns warnings."""
     facts, preflight = reading.facts, reading.preflight
@@ -311,65 +271,19 @@ def _stoppable(reading: Reading, wanted: Wanted) -> List[str]:
             "Set login_user to a superuser: with an error in these files the server would not come back.",
             details=_details(reading),
         )
-    for reason, hint in _reasons(reading, preflight, wanted):
+    probe = reading.probe
+    found = in_the_way(facts, reading.thresholds, preflight)
+    if probe is not None and probe.status == REFUSED:
+        what = "%s." % advice(probe.said, preflight["waiting"]) if preflight["waiting"] else ""
+        found.append(("it would not start again: %s" % probe.said, " ".join(filter(None, [probe.hint, what]))))
+    for reason, hint in found + interrupts(preflight, wanted.interrupt):
         raise RefusedError("%s refused: %s" % (VERBS[wanted.state], reason), hint, details=_details(reading))
     return _warnings(reading, preflight)
 
 
-def _reasons(reading: Reading, preflight: Mapping[str, Any], wanted: Wanted) -> List[Tuple[str, str]]:
-    found: List[Tuple[str, str]] = []
-    snapshot = reading.facts["snapshot"]
-    waiting = snapshot["activity"]["sync_replication"]["waiting"] if snapshot else 0
-    if waiting:  # their transactions are committed here, and after a restart they would be visible without a replica
-        found.append(
-            (
-                "%s waiting for a synchronous standby" % count(waiting, "commit"),
-                "Bring the standby back first; whether to go on without it is the DBA's decision.",
-            )
-        )
-    errors = file_errors(reading.facts)
-    if errors:
-        found.append(
-            (
-                "configuration files contain %s: %s" % (count(len(errors), "error"), names(errors, 3)),
-                "Correct the files.",
-            )
-        )
-    if preflight["missing_libraries"]:
-        found.append(
-            (
-                "shared_preload_libraries names %s, but the file is missing" % names(preflight["missing_libraries"]),
-                "Install it, or correct the setting: the server would not start again.",
-            )
-        )
-    if reading.facts["server"] is not None and reading.facts["server"]["state"] != "unknown":
-        now = running.check(_without_past(_alone(reading.facts), None), reading.thresholds)
-        if now.cause not in STARTABLE:
-            told = "; ".join(now.evidence[:-1] or now.evidence)  # the last one says that it is down
-            found.append(("it would not start again: %s" % told, "Fix that first."))
-    for disk in reading.facts["server"]["disks"] if reading.facts["server"] else []:
-        if disk["free_bytes"] < 2 * WAL_SEGMENT_BYTES and disk["free_bytes"] < disk["total_bytes"] / 10:
-            text = "only %s of %s free on %s" % (size(disk["free_bytes"]), size(disk["total_bytes"]), disk["path"])
-            found.append((text, "Free disk space first (never in the data directory): a start writes WAL."))
-    probe = reading.probe
-    if probe is not None and probe.status == REFUSED:
-        what = "%s." % advice(probe.said, preflight["waiting"]) if preflight["waiting"] else ""
-        found.append(("it would not start again: %s" % probe.said, " ".join(filter(None, [probe.hint, what]))))
-    interrupted = _backups(preflight) if BACKUPS not in wanted.interrupt else []
-    if interrupted:
-        hint = 'Wait for it, or have it interrupted: -e \'{"oncall_interrupt": ["backups"]}\'.'
-        found.append(("a backup is running: %s" % names(interrupted), hint))
-    long = preflight["transactions"] if LONG_TRANSACTIONS not in wanted.interrupt else []
-    if long:
-        hint = 'Wait for them, or have them rolled back: -e \'{"oncall_interrupt": ["long_transactions"]}\'.'
-        lost = names([_transaction(each) for each in long], 3)
-        found.append(("%s would be lost: %s" % (count(len(long), "long transaction"), lost), hint))
-    return found
-
-
 def _warnings(reading: Reading, preflight: Mapping[str, Any]) -> List[str]:
-    warnings = ["A backup is interrupted: %s." % each for each in _backups(preflight)]
-    warnings += ["A long transaction is rolled back: %s." % _transaction(each) for each in preflight["transactions"]]
+    warnings = ["A backup is interrupted: %s." % each for each in backups(preflight)]
+    warnings += ["A long transaction is rolled back: %s." % transaction(each) for each in preflight["transactions"]]
     warnings += reading.probe.notes if reading.probe is not None else ()
     snapshot = reading.facts["snapshot"]
     for each in snapshot["activity"]["prepared"] if snapshot else []:
@@ -378,25 +292,6 @@ def _warnings(reading: Reading, preflight: Mapping[str, Any]) -> List[str]:
             % (each["gid"], each["owner"], duration(each["age_seconds"]))
         )
     return warnings
-
-
-def _backups(preflight: Mapping[str, Any]) -> List[str]:
-    found = [
-        "pid %s (%s%s)" % (each["pid"], each["application"] or "?", ", " + each["phase"] if each["phase"] else "")
-        for each in preflight["backups"]
-    ]
-    return found + (["exclusive backup mode"] if preflight["exclusive_backup"] else [])
-
-
-def _transaction(each: Mapping[str, Any]) -> str:
-    return "pid %s (%s in %s, %s, %s, for %s)" % (
-        each["pid"],
-        each["user"],
-        each["database"],
-        each["application"] or "no application_name",
-        each["state"],
-        duration(each["transaction_seconds"]),
-    )
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ from .plan import (
     decide,
 )
 from .sql import CHECKPOINT as CHECKPOINT_NOW
-from .sql import PREFLIGHT, STARTED
+from .sql import STARTED
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
@@ -123,13 +123,7 @@ def look(target: Target) -> Reading:
     error = facts["snapshot_error"]["message"] if facts["snapshot_error"] else None
     if facts["snapshot"] is not None:
         try:
-            preflight = target.session.query(
-                PREFLIGHT,
-                Deadline(target.deadline_seconds),
-                long_transaction_seconds=target.thresholds.long_query_seconds,
-            )[0]
-            for each in preflight["transactions"]:
-                each["query"] = target.shown(each["query"] or "")
+            preflight = gather.preflight(target, Deadline(target.deadline_seconds))
         except (SessionError, DeadlineError) as failed:
             error = str(failed)
     return Reading(facts, target.thresholds, obstacle, preflight, error)
