@@ -17,6 +17,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, UnprovenError
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.target import open_target
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.run import Moving, Server
 from ansible_collections.oncall.postgresql.plugins.modules.server import WORK
 
@@ -227,6 +229,32 @@ def test_it_is_asked_again_before_a_restart_starts_it(stack: Stack) -> None:
     finally:
         target.close()
     assert not stack.state()["Running"]
+
+
+@pytest.mark.parametrize("ended", ["shut down", "killed"])
+def test_one_that_no_process_shows_is_known_by_what_it_wrote(stack: Stack, options: dict[str, Any], ended: str) -> None:
+    """It runs where neither the engine nor its host sees it. Its socket need not be asked: an engine says when our own
+    server ended, and whoever runs since then has written a lock file and a control file of his own."""
+    stack.start_server()
+    stack.wait_ready()
+    if ended == "killed":
+        docker("kill", "-s", "QUIT", stack.name())  # to the postmaster: an immediate shutdown
+    else:
+        stack.stop()
+    wait_for(lambda: not stack.state()["Running"])
+    time.sleep(3)  # two clock readings of a second each
+    stack.second_server()
+    facts = stack.triage(**options)["facts"]
+    assert facts["server"]["directory_used_by"]
+    facts["server"]["directory_used_by"] = []
+    verdict = judge(facts, Thresholds(), "lab")["verdict"]
+    assert (verdict["code"], verdict["cause"], verdict["remedy"]) == ("server_down", "directory_in_use", None)
+    said = " ".join(verdict["evidence"])
+    assert "postmaster.pid is of a server started at" in said and 'control state "in production", written at' in said
+    gone(stack)
+    stack.start_server()  # after a crash it recovers, so that the next one finds a sound cluster
+    stack.wait_ready()
+    stack.stop()
 
 
 def test_the_playbooks_refuse(stack: Stack) -> None:

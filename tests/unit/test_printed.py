@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,13 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._judge.declared 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.plan import Seen
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart.plan import State
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart.plan import (
+    decide as restart,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.plan import Reading, Wanted, decide
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.guard import (
     CANCELLED,
     Request,
@@ -26,6 +33,9 @@ from tests.unit.facts import (
     Alter,
     change,
     client,
+    control,
+    disk,
+    down,
     edge,
     hba,
     healthy,
@@ -35,10 +45,15 @@ from tests.unit.facts import (
     set_activity,
     set_client,
     set_configured,
+    set_directory,
     set_login,
+    set_reach,
     set_role,
     set_rules,
+    set_server,
+    set_wire,
     sql,
+    wire,
 )
 
 USER: Dict[str, Any] = {
@@ -253,3 +268,104 @@ def test_a_pid_that_is_printed_is_not_refused(row: Any, signals: Any, declared: 
     looked: Any = {**seen, **signals, "replication": replication, "own": False, "task": task}
     if spared.why(seen, clients) is None:
         assert forbidden(looked, Request(CANCELLED, frozenset([7])), Rules(known)) is None
+
+
+LISTENER = {"name": "listen_addresses", "file": None, "line": None, "setting": "*", "current": "localhost"}
+QUIET: Dict[str, Any] = {
+    "backups": [],
+    "exclusive_backup": False,
+    "transactions": [],
+    "missing_libraries": [],
+    "waiting": [LISTENER],
+}
+OPEN = {
+    "pid": 9,
+    "user": "app",
+    "database": "shop",
+    "application": "etl",
+    "state": "active",
+    "transaction_seconds": 99.0,
+    "query": "",
+}
+# What a start or a restart may be refused for.
+IN_THE_WAY: Dict[str, Alter] = {
+    "obstacle": set_server(obstacle="the server belongs to the systemd unit postgresql.service: use systemctl for it"),
+    "its directory is gone": set_directory(exists=False),
+    "its directory is empty": set_directory(entries=0, version=None, cluster_files=False),
+    "its directory is open": set_directory(mode="0755"),
+    "a full disk": set_server(disks=[disk(10**9, 0)]),
+    "a disk that is nearly full": set_server(disks=[disk(10**9, 20_000_000)]),
+    "used by another": set_server(
+        directory_used_by=[{"container": "b", "pid": None, "title": "restarting", "seen": False}]
+    ),
+    "files that are refused": set_server(configuration={"valid": False, "message": "no such setting"}),
+    "another server": lambda facts: change(
+        facts,
+        another_server={
+            "where": "port 5432",
+            **{
+                name: {"data_directory": name, "system_identifier": "1", "port": 5432, "started_at": None}
+                for name in ("answers", "expected")
+            },
+        },
+    ),
+    "a backup": lambda facts: change(facts, restart={**QUIET, "backups": [{**OPEN, "phase": None}]}),
+    "a transaction": lambda facts: change(facts, restart={**QUIET, "transactions": [OPEN]}),
+    "a library": lambda facts: change(facts, restart={**QUIET, "missing_libraries": ["nowhere"]}),
+    "no right": lambda facts: change(facts, restart=None),
+    "no right to see pg_hba.conf": set_configured(hba_rules=None),
+    "an error in a file": set_configured(file_errors=[{"file": "f", "line": 1, "name": "x", "error": "wrong"}]),
+    "a standby is missing": set_activity(
+        sync_replication={"waiting": 2, "longest_seconds": 9.0, "standby_names": "s1"}
+    ),
+    "a paused client": set_client(state="paused"),
+}
+DEAF = (
+    set_server(listening=[{"address": "127.0.0.1", "port": 5432, "ours": True}]),
+    set_wire(wire("socket", "/run/s"), wire("network", "172.18.0.2:5432", "refused")),
+    set_reach(outcome="refused"),
+    set_configured(
+        listen_addresses="localhost", pending_restart=[{"name": "listen_addresses", "setting": "localhost"}]
+    ),
+    lambda facts: change(facts, restart=QUIET),
+)
+CLEAN = (down(control=control("shut down"), exit_code=0),)
+KILLED = (down(exit_code=137, signal=9),)
+
+
+@pytest.mark.parametrize(("base", "verb"), [(DEAF, "graceful_restart"), (CLEAN, "start"), (KILLED, "start")])
+@given(more=st.sets(st.sampled_from(sorted(IN_THE_WAY)), max_size=2))
+def test_a_start_that_is_printed_is_not_refused(base: Tuple[Alter, ...], verb: str, more: Any) -> None:
+    """What triage says, against the plan over the same facts."""
+    alterations = [IN_THE_WAY[name] for name in sorted(more) if base is DEAF or not _of_sql(name)]
+    facts = healthy(*base, *alterations)
+    remedy = judge(facts, Thresholds(), "db1")["verdict"]["remedy"]
+    if not more:
+        assert remedy is not None and remedy["playbook"] == "oncall.postgresql." + verb
+    if remedy is None or not remedy["playbook"].endswith((".start", ".graceful_restart")):
+        return
+    obstacle = facts["server"]["obstacle"] if facts["server"] else None
+    reading = Reading(facts, Thresholds(), obstacle, cast("Any", facts["restart"]), "no right")
+    clients = tuple(
+        Seen(one["service"], one["name"], one["state"], one["started_at"], one["finished_at"])
+        for one in facts["clients"]
+    )
+    wanted = Wanted("restarted" if verb == "graceful_restart" else "started")
+    state = State(reading, tuple(one.service for one in clients), clients, Note(), "/root/.oncall/note.json")
+    if verb == "graceful_restart":
+        assert restart(state, wanted, "postgres", 30, 60).refusal is None
+    else:
+        assert decide(reading, wanted).steps
+
+
+def _of_sql(name: str) -> bool:
+    """It says something of a server that runs."""
+    return name in (
+        "a backup",
+        "a transaction",
+        "a library",
+        "no right",
+        "no right to see pg_hba.conf",
+        "an error in a file",
+        "a standby is missing",
+    )
