@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,27 @@ def run_beside(name: str, options: dict[str, Any]) -> dict[str, Any]:
     checked = ArgumentSpecValidator(**WORKS[name].spec.arguments()).validate({"runtime": "pg_ctl", **options})
     assert not checked.error_messages
     return WORKS[name].do(checked.validated_parameters, False)
+
+
+def test_no_reload_is_printed_that_a_pooler_is_in_the_way_of(db: Server, tmp_path: Path) -> None:
+    """Its connections may have loaded the files later than the server did."""
+    hba = db.data / "pg_hba.conf"
+    before = hba.read_text()
+    db.hba("host all postgres all scram-sha-256", "host all app 192.0.2.0/24 scram-sha-256")
+    time.sleep(2)  # the load's time is told in whole seconds
+    hba.write_text(before)
+    api = {"user": "app", "password": PASSWORD, "host": "127.0.0.1", "port": db.port, "database": "shop"}
+    clients = [{"service": "api", "login": api}]
+    try:
+        with bouncer(db, tmp_path, TRANSACTION) as pooler:
+            for port, printed in ((db.port, True), (pooler, False)):
+                found = run("triage", port, user="postgres", clients=clients)["verdict"]
+                assert (found["cause"], bool(found["remedy"])) == ("no_hba_entry", printed), found
+            assert "log in to the server itself" in found["summary"]
+            with pytest.raises(RefusedError, match=POOLED):
+                run("configuration", pooler, user="postgres", state="reloaded")
+    finally:
+        db.reload()
 
 
 def test_a_transaction_of_the_same_name_on_another_server(db: Server, tmp_path: Path) -> None:

@@ -301,6 +301,7 @@ def snapshot() -> Snapshot:
         "started_at": "2026-11-20T08:00:01Z",
         "in_recovery": False,
         "limited": False,
+        "pooled": False,
         "connections": {
             "max_connections": 100,
             "superuser_reserved": 3,

@@ -256,6 +256,7 @@ def snapshot(groups: Optional[Sequence[SessionGroup]] = None) -> Snapshot:
         "started_at": "2026-11-20T08:00:01Z",
         "in_recovery": False,
         "limited": False,
+        "pooled": False,
         "connections": connections(groups if groups is not None else [group("idle", 9), group("active", 3)]),
         "limits": {"roles": [], "databases": []},
         "activity": activity(),

@@ -52,6 +52,7 @@ def take(
         row = session.query(asking(without, asked), deadline, **params)[0]
     # Ours, which is never counted, goes when we go; the one that a pooler lent us stays.
     row["snapshot"]["connections"]["used"] += session.pooled
+    row["snapshot"]["pooled"] = session.pooled
     return masked(row["snapshot"], query_text), row["verifiers"]
 
 

@@ -714,6 +714,7 @@ class Snapshot(TypedDict):
     started_at: str  # when the server started
     in_recovery: bool  # whether it is a standby, or still recovering
     limited: bool  # whether the login role may not see everything (it is no superuser and lacks pg_monitor)
+    pooled: bool  # whether a connection pooler lent us its connection
     connections: Connections  # the sessions of clients, and the slots there are for them
     limits: Limits  # roles and databases with a limit of their own
     activity: Activity  # what the sessions do and wait for

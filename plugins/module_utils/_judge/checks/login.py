@@ -112,6 +112,8 @@ def _no(failed: List[Tuple[Case, Reason]], facts: Facts) -> Answer:
 def _no_reload(facts: Facts) -> str:
     """What to do instead where the procedure would refuse it; empty: nothing."""
     configured = facts["snapshot"]["configured"] if facts["snapshot"] else None
+    if facts["snapshot"] and facts["snapshot"]["pooled"]:
+        return "the file has one; to reload it, log in to the server itself (login_host, login_port), not to its pooler"
     if configured is None or configured["hba_loaded"] is None:
         return "the file has one, so a superuser has to reload it"
     if configured["file_errors"] or any(rule["error"] for rule in configured["hba_rules"] or []):
