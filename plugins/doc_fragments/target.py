@@ -9,6 +9,11 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
+  host:
+    description:
+      - The target's name in results, messages and the commands that they print. When not given, the name of the
+        inventory host.
+    type: str
   runtime:
     description:
       - How the server's process is observed and controlled.

@@ -150,6 +150,19 @@ pending_restart:
   type: list
   elements: str
   sample: []
+reset_settings:
+  description: Settings of V(ALTER SYSTEM) that were reset before the start, as asked.
+  returned: always, unless the task was refused
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: As it stood in C(postgresql.auto.conf).
+      type: str
+    value:
+      description: As it stood there, with secrets masked; null in check mode.
+      type: str
+  sample: []
 clients:
   description: Each container of the declared clients, in the order in which it was stopped; empty where
     clients are no containers. In check mode what is planned, the readings are null.

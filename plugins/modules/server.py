@@ -83,6 +83,17 @@ options:
     elements: str
     choices: [out_of_memory, port_conflict, directory_in_use, unknown]
     default: []
+  reset_settings:
+    description:
+      - Settings of C(ALTER SYSTEM) that a server which is down refuses to start with. Their rows are taken out of
+        C(postgresql.auto.conf) before the start, as C(ALTER SYSTEM RESET) would; the file is replaced in one step, with
+        its owner and mode. RV(reset_settings) names their former values.
+      - Only with O(state=started), for a server that is down. A setting that C(ALTER SYSTEM) has not set is refused,
+        and so is one whose value may be secret (C(primary_conninfo), C(ssl_passphrase_command)).
+      - A reset stays when the server does not start for another reason.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: oncall.postgresql.server_info
   - module: oncall.postgresql.configuration
@@ -101,6 +112,12 @@ EXAMPLES = r"""
     project: shop
     state: started
     acknowledged_causes: [out_of_memory]
+
+- name: Start the server without the setting that it refuses
+  oncall.postgresql.server:
+    project: shop
+    state: started
+    reset_settings: [shared_buffers]
 
 - name: Stop a server on this host, and give its last checkpoint ten minutes
   oncall.postgresql.server:
@@ -162,6 +179,19 @@ pending_restart:
   returned: always, unless the task was refused
   type: list
   elements: str
+  sample: []
+reset_settings:
+  description: Settings of V(ALTER SYSTEM) that were reset before the start, as asked.
+  returned: always, unless the task was refused
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: As it stood in C(postgresql.auto.conf).
+      type: str
+    value:
+      description: As it stood there, with secrets masked; null in check mode.
+      type: str
   sample: []
 held_by:
   description: The server's processes that were left after O(stop_timeout_seconds), those that hold up

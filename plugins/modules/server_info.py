@@ -397,6 +397,11 @@ server:
         message:
           description: Its error message when it does not, else null.
           type: str
+    altered_settings:
+      description: Names of the settings in C(postgresql.auto.conf) (V(ALTER SYSTEM)); null unless the
+        server is down, or unreadable.
+      type: list
+      elements: str
     listening:
       description: The TCP sockets that listen where the server lives; null when unknown.
       type: list
@@ -544,6 +549,7 @@ server:
       checkpoint_readable: null
       message: null
     configuration: null
+    altered_settings: null
     listening:
       - address: 0.0.0.0
         port: 2024

@@ -24,9 +24,6 @@ extends_documentation_fragment:
   - oncall.postgresql.attributes.info
   - oncall.postgresql.target
 options:
-  host:
-    description: The target's name in the result. When not given, the name of the inventory host.
-    type: str
   compact:
     description:
       - Return the facts as one JSON text, RV(facts_json), instead of RV(facts).

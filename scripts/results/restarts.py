@@ -39,6 +39,11 @@ class Clients(TypedDict):
     seconds: Optional[float]  # how long all of it took; null in check mode
 
 
+class Reset(TypedDict):
+    name: str  # as it stood in `postgresql.auto.conf`
+    value: Optional[str]  # as it stood there, with secrets masked; null in check mode
+
+
 class Server(TypedDict):
     # the state of the server after the task: `running`, `stopped`, `starting`, `shutting_down` or `unresponsive`; in
     # check mode, the planned one
@@ -52,6 +57,7 @@ class Server(TypedDict):
     started_at: Optional[str]  # when the server was last started; null when it could not be asked
     applied: list[str]  # names of the settings that had waited for the restart and are now in effect
     pending_restart: list[str]  # names of the settings that still wait for a restart
+    reset_settings: list[Reset]  # settings of `ALTER SYSTEM` that were reset before the start, as asked
 
 
 class GracefulRestart(Server):

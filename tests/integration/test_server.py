@@ -279,6 +279,7 @@ def test_a_server_killed_while_it_stops_is_started_again_and_told(server: Server
 
 def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
     """What was probed is changed while the server stops: the log's own sentence, and what to correct."""
+    server.sql("ALTER SYSTEM SET work_mem = '5MB'")
     server.sql("ALTER SYSTEM SET listen_addresses = 'localhost'")
     file = server.data / "postgresql.auto.conf"
     with deaf(server) as session:
@@ -299,8 +300,24 @@ def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
     hint = "It refuses listen_addresses (waited for this restart). Correct listen_addresses in %s line " % file
     assert raised.value.hint.startswith(hint)
     assert "then start: ansible-playbook oncall.postgresql.start --limit " in raised.value.hint
-    file.write_text(file.read_text().replace("203.0.113.7", "127.0.0.1"))
-    assert to("started", server)["state"] == "running"
+    looking = {"runtime": "pg_ctl", "data_directory": str(server.data), "log_file": str(server.log_file)}
+    reset = '-e \'{"oncall_reset_settings": ["listen_addresses"]}\''
+    assert raised.value.hint.count("oncall.postgresql.start") == 2 and raised.value.hint.endswith(reset)
+    found = _change(triage_module, looking, False)["verdict"]
+    assert (found["cause"], found["remedy"]["extra_vars"]) == (
+        "invalid_configuration",
+        {"oncall_reset_settings": ["listen_addresses"]},
+    )
+    before = file.read_text(), file.stat()
+    foreseen = to("started", server, True, reset_settings=["listen_addresses"])
+    assert (file.read_text(), file.stat()) == before and "reset_settings" in foreseen["steps"]
+    done = to("started", server, reset_settings=["listen_addresses"])
+    assert done["state"] == "running" and done["diff"] == foreseen["diff"]
+    assert done["reset_settings"] == [{"name": "listen_addresses", "value": "'203.0.113.7'"}]
+    after = file.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before[1].st_mode, before[1].st_uid, before[1].st_gid)
+    assert file.read_text() == before[0].replace("listen_addresses = '203.0.113.7'\n", "")
+    assert server.sql("SELECT sourcefile FROM pg_settings WHERE name = 'work_mem'") == str(file)
 
 
 @pytest.mark.parametrize(
@@ -577,15 +594,18 @@ IN_A_CONTAINER = ("--pid", "--fork")
 
 
 def test_no_start_while_a_container_has_the_directory(server: Server) -> None:
+    server.sql("ALTER SYSTEM SET work_mem = '8MB'")
     server.stop()
+    altered = (server.data / "postgresql.auto.conf").read_text()
     with second(server, *IN_A_CONTAINER) as pid:
-        for check_mode in (True, False):
+        for check_mode, reset in ((True, []), (False, []), (False, ["work_mem"])):
             with pytest.raises(
                 RefusedError, match=r"do not start it.*runs PostgreSQL on this data directory"
             ) as raised:
-                to("started", server, check_mode=check_mode)
+                to("started", server, check_mode=check_mode, reset_settings=reset)
             assert (raised.value.details["code"], raised.value.details["cause"]) == ("server_down", "directory_in_use")
             assert "pid %d" % pid in raised.value.details["evidence"][0]
+        assert (server.data / "postgresql.auto.conf").read_text() == altered
         assert lock_file(server).startswith("1\n")  # what PostgreSQL itself would have taken for stale
     assert "database system is ready" not in server.log.rpartition("shut down")[2]
     assert to("started", server)["state"] == "running"

@@ -136,6 +136,7 @@ def server() -> ServerFacts:
         },
         "control": None,
         "configuration": None,
+        "altered_settings": None,
         "listening": [
             {"address": "0.0.0.0", "port": 5432, "ours": True},
             {"address": "::", "port": 5432, "ours": True},

@@ -325,6 +325,31 @@ fault(
 )
 fault(
     R,
+    "bad setting of ALTER SYSTEM",
+    "server_down",
+    "invalid_configuration",
+    "invalid value for parameter",
+    down(
+        configuration={"valid": False, "message": 'invalid value for parameter "shared_buffers": "much"'},
+        altered_settings=["work_mem", "Shared_Buffers"],
+    ),
+)
+fault(
+    R,
+    "setting of ALTER SYSTEM that fits its type, and not the machine",
+    "server_down",
+    "invalid_configuration",
+    "could not map anonymous shared memory",
+    down(
+        "exited",
+        1,
+        configuration={"valid": True, "message": None},
+        altered_settings=["huge_pages", "work_mem"],
+        log=[log("could not map anonymous shared memory: Cannot allocate memory", "out_of_memory", "FATAL")],
+    ),
+)
+fault(
+    R,
     "restart loop",
     "server_down",
     "invalid_configuration",
@@ -349,6 +374,24 @@ fault(
         restart_loop=True,
         restart_count=7,
         configuration={"valid": False, "message": 'unrecognized configuration parameter "nonsense"'},
+    ),
+)
+fault(
+    R,
+    "restart loop caught while up, shut down cleanly before",
+    "server_down",
+    "invalid_configuration",
+    "could not map anonymous shared memory",
+    down(
+        "running",
+        None,
+        restart_loop=True,
+        restart_count=7,
+        started_at="2026-11-24T02:00:00Z",
+        control=control("shut down"),
+        configuration={"valid": True, "message": None},
+        altered_settings=["shared_buffers"],
+        log=[log("could not map anonymous shared memory", "out_of_memory", at="2026-11-24T01:59:50Z")],
     ),
 )
 fault(R, "empty lock file", "server_down", "stale_lock_file", "postmaster.pid is empty", down(lock_file=lock(pid=None)))

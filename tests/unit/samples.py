@@ -136,6 +136,7 @@ def server(name: str = "shop-postgres-1") -> ServerFacts:
         "lock_file": None,
         "control": None,
         "configuration": None,
+        "altered_settings": None,
         "listening": [{"address": "0.0.0.0", "port": 5432, "ours": True}],
         "published": [{"port": 5432, "host_address": "127.0.0.1", "host_port": 5432}],
         "networks": [NETWORK],

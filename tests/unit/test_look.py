@@ -133,6 +133,7 @@ def test_a_running_server() -> None:
             "message": None,
         },
         "configuration": None,
+        "altered_settings": None,
         "system_identifier": None,
         "settings": {},
         "listening": [

@@ -181,6 +181,53 @@ def test_an_acknowledged_cause_is_no_obstacle(cause: str) -> None:
     assert decide(reading(gone), Wanted("started", acknowledged_causes=[cause])).steps == START
 
 
+REFUSES = down(
+    "exited",
+    1,
+    configuration={"valid": True, "message": None},
+    altered_settings=["Shared_Buffers", "work_mem", "primary_conninfo"],
+    log=[log("could not map anonymous shared memory: Cannot allocate memory", "out_of_memory", "FATAL")],
+)
+
+
+def test_a_setting_of_alter_system_is_reset_before_the_start() -> None:
+    plan = decide(reading(REFUSES), Wanted("started", reset_settings=["shared_buffers"]))
+    assert plan.steps == ("reset_settings", *START)
+    assert plan.reset == ("Shared_Buffers",)  # as it stands in the file
+    foreseen = plan.foreseen()
+    assert foreseen.before["altered_settings"] == ["Shared_Buffers", "work_mem", "primary_conninfo"]
+    assert foreseen.after["altered_settings"] == ["work_mem", "primary_conninfo"]
+    assert foreseen.details["reset_settings"] == [{"name": "Shared_Buffers", "value": None}]
+    tried = decide(reading(REFUSES), Wanted("started"))
+    assert tried.steps == START and "failed for Shared_Buffers" in tried.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("alterations", "state", "names", "text"),
+    [
+        ((REFUSES,), "started", ["max_connections"], "has not set 'max_connections'; it has set: Shared_Buffers"),
+        ((REFUSES,), "started", ["primary_conninfo"], "may hold a secret"),
+        ((REFUSES,), "restarted", ["Shared_Buffers"], "for the start of a server that is down; this one is stopped"),
+        ((), "started", ["shared_buffers"], "for the start of a server that is down; this one is running"),
+        ((down(exit_code=137, altered_settings=None),), "started", ["work_mem"], "could not be read"),
+        ((REFUSES, set_server(disks=[disk(190 * MIB, 0)])), "started", ["shared_buffers"], "its disk is full"),
+    ],
+)
+def test_what_is_not_reset(alterations: Tuple[Alter, ...], state: str, names: Tuple[str, ...], text: str) -> None:
+    with pytest.raises(RefusedError, match=text):
+        decide(reading(*alterations), Wanted(state, reset_settings=names))
+
+
+def test_a_setting_that_is_not_to_blame_leaves_the_cause() -> None:
+    wrong = down(
+        configuration={"valid": False, "message": 'invalid value for parameter "shared_buffers": "much"'},
+        altered_settings=["shared_buffers", "work_mem"],
+    )
+    with pytest.raises(RefusedError, match="rejects shared_buffers, which ALTER SYSTEM has set"):
+        decide(reading(wrong), Wanted("started", reset_settings=["work_mem"]))
+    assert decide(reading(wrong), Wanted("started", reset_settings=["shared_buffers"])).changes
+
+
 def test_a_cause_that_can_be_read_cannot_be_acknowledged() -> None:
     full = down(exit_code=137, out_of_memory=True, disks=[disk(190 * MIB, 0)])
     with pytest.raises(RefusedError, match="its disk is full"):

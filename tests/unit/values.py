@@ -12,6 +12,7 @@ FILLED = Values(
     service="postgres",
     directory="/var/lib/postgresql/data",
     loop="",
+    reset_settings=("shared_buffers",),
     why="an unknown reason: read its full log",
     data_version="15",
     program_version="17.5",

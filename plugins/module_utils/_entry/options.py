@@ -41,6 +41,7 @@ _CLIENT = {
 TARGET = (
     Spec(
         {
+            "host": {"type": "str"},
             "runtime": {"type": "str", "choices": list(RUNTIMES), "default": "compose"},
             "project": {"type": "str"},
             "service": {"type": "str", "default": "postgres"},
@@ -76,7 +77,7 @@ TARGET = (
 # Which server is meant. Where a task leaves all of these out, the host's oncall_target says it.
 WHICH = frozenset(("runtime", "project", "service", "docker_host", "data_directory", "login_host", "login_unix_socket"))
 
-TRIAGE = TARGET + Spec({"host": {"type": "str"}, "compact": {"type": "bool", "default": False}})
+TRIAGE = TARGET + Spec({"compact": {"type": "bool", "default": False}})
 
 # What only one runtime can use: given to another it is a mistake, and a silent one would cost minutes at night.
 _ONLY = {

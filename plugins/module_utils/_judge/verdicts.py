@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple, TypedDict
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypedDict
 
 from .._model.answers import CRITICAL, EMERGENCY, OK, WARNING, Answer, Values
 
@@ -84,6 +84,7 @@ NOBODY = Escalation(NONE, None, "")
 
 _PREFIX = "oncall.postgresql."
 START = Remedy("start")
+RESET_AND_START = Remedy("start", (("oncall_reset_settings", "reset_settings"),))
 POOL_RESET = Remedy("pool_reset", when="pool_helps")
 _ASK_WHO = "; pool_reset may end none of these sessions: ask who holds them"
 NETWORK_REPAIR = Remedy("network_repair")
@@ -130,9 +131,10 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ),
     ("server_down", "invalid_configuration"): Row(
         CRITICAL,
-        "{server} rejects its configuration{loop}: correct the setting named in the evidence, then start it",
-        None,
+        "{server} rejects {name}{loop}, which ALTER SYSTEM has set: reset it and start the server",
+        RESET_AND_START,
         COMPLETE_FAILURE,
+        "{server} rejects its configuration{loop}: correct the setting named in the evidence, then start it",
     ),
     ("server_down", "stale_lock_file"): Row(
         CRITICAL,
@@ -460,6 +462,11 @@ def render(answer: Answer, host: str) -> Verdict:
             "or_if": row.escalation.or_if,
         },
     }
+
+
+def reset_command(names: Sequence[str], host: str) -> str:
+    """What starts a server without these settings of ALTER SYSTEM."""
+    return str(_remedy(RESET_AND_START, Values(reset_settings=tuple(names)), host)["command"])
 
 
 def _remedy(remedy: Remedy, values: Values, host: str) -> Dict[str, Any]:

@@ -53,6 +53,7 @@ class Values:
     why: Optional[str] = None  # the log's last words, where no cause is known
     data_version: Optional[str] = None
     program_version: Optional[str] = None
+    reset_settings: Tuple[str, ...] = ()  # of ALTER SYSTEM, the one that it refuses
     # 2. accepting
     advice: Optional[str] = None
     where: Optional[str] = None

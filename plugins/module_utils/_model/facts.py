@@ -196,6 +196,8 @@ class ServerFacts(TypedDict):
     lock_file: Optional[LockFile]  # what `postmaster.pid` says; null when there is no such file
     control: Optional[ControlData]  # what `pg_controldata` says
     configuration: Optional[Configuration]  # whether its configuration is accepted; null unless the server is down
+    # names of the settings in `postgresql.auto.conf` (`ALTER SYSTEM`); null unless the server is down, or unreadable
+    altered_settings: Optional[List[str]]
     listening: Optional[List[Listening]]  # the TCP sockets that listen where the server lives
     published: List[Published]  # the ports that the engine publishes
     networks: List[Network]  # the networks of the container

@@ -186,8 +186,13 @@ REGISTRY: Dict[str, Row] = {
         (
             Variable("start_timeout_seconds", "how long to wait until the server answers"),
             Variable("acknowledged_causes", "causes that have been fixed by hand"),
+            Variable(
+                "reset_settings",
+                "settings of ALTER SYSTEM that the server refuses: reset before the start",
+                permission=True,
+            ),
         ),
-        "Stop it again.",
+        "Stop it again; a setting that was reset: ALTER SYSTEM SET it to the value that the result names.",
         {"state": "started"},
     ),
 }

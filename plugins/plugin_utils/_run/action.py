@@ -71,8 +71,7 @@ class ActionModule(ActionBase):
             if not isinstance(described, Mapping):
                 return failed(NO_DICTIONARY % (described,))
             arguments = {**described, **arguments}
-        if "host" in known.options:
-            arguments.setdefault("host", task_vars.get("inventory_hostname"))
+        arguments.setdefault("host", task_vars.get("inventory_hostname"))
         checked = check(known, arguments)
         if checked.problems:
             told = "; ".join(each.text.rstrip(".") for each in checked.problems)

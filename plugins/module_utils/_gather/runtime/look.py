@@ -37,6 +37,7 @@ class Look(TypedDict):
     lock_file: Optional[LockFile]
     control: Optional[ControlData]
     configuration: Optional[Configuration]  # null unless asked with ``stopped``
+    altered_settings: Optional[List[str]]  # null unless asked with ``stopped``
     system_identifier: Optional[str]
     settings: Dict[str, str]  # of a server that is down: where it would listen
     listening: Optional[List[Listening]]
@@ -258,6 +259,13 @@ if [ -n "$STOPPED" ] && [ -n "$D" ] && [ -n "$B" ]; then
             echo "oncall: no user to run the server's program as"; result 126
         fi
     fi
+    if [ -r "$D/postgresql.auto.conf" ]; then # a row a setting, name = 'value'; a value may be secret
+        section altered
+        while IFS= read -r line || [ -n "$line" ]; do
+            case $line in \#*) ;; *=*) printf '%s\n' "${line%%=*}" ;; esac
+        done <"$D/postgresql.auto.conf"
+        result $?
+    fi
 fi
 
 section sockets
@@ -349,6 +357,7 @@ def parse(out: str) -> Look:
         "lock_file": None,
         "control": None,
         "configuration": None,
+        "altered_settings": None,
         "system_identifier": None,
         "settings": {},
         "listening": None,
@@ -386,6 +395,8 @@ def parse(out: str) -> Look:
         written = stats.get("%s/global/pg_control" % path)
         look["control"] = _control(sections, written, other_start, look["errors"])
         look["configuration"] = _configuration(sections, look["errors"])
+    if sections.get("altered", {"code": -1})["code"] == 0:
+        look["altered_settings"] = [name.strip() for name in _text(sections, "altered").splitlines() if name.strip()]
     look["system_identifier"] = dict(_colon_pairs(_text(sections, "control"))).get("Database system identifier")
     # The last line: a warning may stand before it.
     look["settings"] = {

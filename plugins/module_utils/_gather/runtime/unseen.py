@@ -47,6 +47,7 @@ def unseen(name: str, state: str) -> ServerFacts:
         "lock_file": None,
         "control": None,
         "configuration": None,
+        "altered_settings": None,
         "listening": None,
         "published": [],
         "networks": [],

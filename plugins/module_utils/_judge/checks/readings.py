@@ -98,9 +98,12 @@ def log_lines(entries: Sequence[LogEntry], most: int = 3) -> List[str]:
 
 
 def this_run(server: ServerFacts) -> List[LogEntry]:
-    """The log's entries since the server was last started; one without a readable time is kept."""
+    """The log's entries since the server was last started; one without a readable time is kept.
+
+    In a restart loop they are those of its last tries: the one under way may not have said anything yet.
+    """
     started = when(server["started_at"])
-    if started is None:
+    if started is None or server["restart_loop"]:
         return server["log"]
     # A second of grace: the engine's clock reading and the log's are not the same instant.
     since = started - datetime.timedelta(seconds=1)

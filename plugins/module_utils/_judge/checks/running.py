@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 from ..._core.numbers import whole
 from ..._core.text import count, duration, line, names, size
 from ..._model.answers import CRITICAL, NO, WARNING, YES, Answer, Finding, Thresholds, Values
+from ..refused import meant
 from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, when, wire_line
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         return Answer(QUESTION, YES, _running(server), findings=tuple(_findings(server)))
     reason, cluster = _why(server), _cluster(server)
     evidence = _state(server) + reason.evidence if reason.cause == "unknown" else reason.evidence + _state(server)
+    refused = refused_settings(server) if reason.cause == "invalid_configuration" else []
     return Answer(
         QUESTION,
         NO,
@@ -61,6 +63,8 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             why=_last_words(server),
             data_version=cluster["version"] if cluster else None,
             program_version=server["program_version"],
+            name=names(refused) or "a setting",
+            reset_settings=tuple(refused) if len(refused) == 1 else (),  # of several a person decides
             what=_sharing(server, live)[0],
             advice=_sharing(server, live)[1],
         ),
@@ -83,6 +87,7 @@ def _why(server: ServerFacts) -> Reason:
         _files(server),
         _damaged(server),
         _configuration(server),
+        _setting(server),
         _clean(server),
         _lock_file(server),
         _logged(server, entries),
@@ -350,7 +355,42 @@ def _configuration(server: ServerFacts) -> Optional[Reason]:
     if not configuration or configuration["valid"] is not False:
         return None
     said = line(configuration["message"] or "no message")
-    return Reason("invalid_configuration", ["the server rejects its configuration: %s" % said])
+    return Reason("invalid_configuration", ["the server rejects its configuration: %s" % said, *_altered(server)])
+
+
+def _setting(server: ServerFacts) -> Optional[Reason]:
+    """Its files are well written, and it refuses what ALTER SYSTEM has set in them."""
+    evidence = _altered(server)
+    return Reason("invalid_configuration", [_refusal(server), *evidence]) if evidence else None
+
+
+def _altered(server: ServerFacts) -> List[str]:
+    refused = refused_settings(server)
+    return ["ALTER SYSTEM has set %s (postgresql.auto.conf)" % names(refused, 5)] if refused else []
+
+
+def refused_settings(server: ServerFacts) -> List[str]:
+    """Of those that ALTER SYSTEM has set, the ones for which its program would not start."""
+    return meant(_refusal(server), server["altered_settings"] or [])
+
+
+def _refusal(server: ServerFacts) -> str:
+    """What its program says against its files, else what it said when it failed to start; or nothing."""
+    configuration = server["configuration"]
+    if configuration and configuration["valid"] is False:
+        return configuration["message"] or ""
+    fatal = [entry for entry in this_run(server) if entry["severity"] in ("FATAL", "PANIC")]
+    return log_lines(fatal[-1:])[0] if fatal and _failed_start(server, fatal[-1]) else ""
+
+
+def _failed_start(server: ServerFacts, entry: LogEntry) -> bool:
+    """It ended with this entry, which is of no client: by its own exit code, else after it had been shut down."""
+    if server["restart_loop"]:
+        return True
+    if server["exit_code"] is not None:
+        return server["exit_code"] not in (0, 130, 137, 143)
+    written, ended = when(entry["at"]), when(server["finished_at"])
+    return bool(written and ended and written > ended)
 
 
 def _clean(server: ServerFacts) -> Optional[Reason]:
@@ -430,7 +470,7 @@ def _stopped(server: ServerFacts) -> Optional[Reason]:
         return Reason("stopped", ["the container was created but never started"])
     if server["exit_code"] in (0, 130, 143) and not server["restart_loop"]:
         return Reason("stopped", ["exit code %d%s" % (server["exit_code"] or 0, _control_text(state))])
-    if server["exit_code"] is None and _shut_down(state):
+    if server["exit_code"] is None and _shut_down(state) and not server["restart_loop"]:
         return Reason("stopped", ['control state is "%s"' % state])
     return None
 

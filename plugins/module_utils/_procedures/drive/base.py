@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, List, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
 from ..._core.errors import RefusedError
 from ..._judge.checks import running
@@ -56,6 +56,12 @@ class Drive(Protocol):
 
     def trial(self, deadline: Deadline) -> Trial:
         """Raises TargetError where a probe of this server cannot be started."""
+
+    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
+        """ALTER SYSTEM RESET while the server is down -> [{name, value}], as they were set.
+
+        Raises TargetError where its postgresql.auto.conf could not be changed: then it is as it was.
+        """
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         """All existing containers of the declared clients, in their order, stopped ones too; None where clients

@@ -17,7 +17,7 @@ from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.project import container_name
 from ..._gather.runtime.compose.runtime import STOP_SIGNALS, plain_environment
 from ..._gather.shell import RUNS_IN_PART
-from . import engine
+from . import auto_conf, engine
 from .base import Trial, placed, refuse_shared
 from .containers import DrivenContainer
 
@@ -73,10 +73,25 @@ class ComposeDrive:
                 % (self._runtime.engine_command, self._runtime.service),
             )
         refuse_shared(self._runtime.used_by(deadline))
+        if inspected["State"]["Status"] == "restarting":
+            self._end_waiting(inspected, deadline)
         try:
             engine.start(self._runtime.view(deadline).engine, inspected["Id"], deadline)
         finally:
             self._runtime.look_again(deadline)
+
+    def _end_waiting(self, inspected: Inspection, deadline: Deadline) -> None:
+        """Of the engine, which lets up to a minute pass before its restart policy tries again. No process is there."""
+        own = containers.stop_signal(inspected)
+        if own is None or own not in STOP_SIGNALS:
+            return
+        with contextlib.suppress(OncallError):
+            engine.ask(self._runtime.view(deadline).engine, inspected["Id"], int(own), deadline)
+        wait_for(self._waiting, lambda waiting: not waiting, min(_LOOK_SECONDS, deadline.left()), 0.05)
+
+    def _waiting(self) -> bool:
+        inspected = self._runtime.look_again(Deadline(_LOOK_SECONDS))
+        return inspected is not None and inspected["State"]["Status"] == "restarting"
 
     def used_by(self, deadline: Deadline) -> List[DirectoryUser]:
         return self._runtime.used_by(deadline)
@@ -131,6 +146,25 @@ class ComposeDrive:
         changed = self._changed(inspected, deadline)
         inside = self._runtime.run_beside if changed else None
         return Trial(settings["bin_directory"] or "", configuration, directory, words, run, inside)
+
+    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
+        """In a toolbox of the same image, as the server's user: its own container is down."""
+        inspected = self._runtime.look_again(deadline)
+        directory = self._runtime.session_settings()["data_directory"]
+        if inspected is None or directory is None:
+            raise TargetError("the data directory of service %s is not known" % self._runtime.service)
+        if containers.mount_of(inspected, directory) is None:
+            raise TargetError("the data is not on a volume, but in container %s" % container_name(inspected))
+        view = self._runtime.view(deadline)
+        container, image = inspected["Id"], inspected["Image"]
+        user, environment = next(self._runtime.users(view, inspected, deadline)), plain_environment(inspected)
+
+        def run(words: Sequence[str]) -> Completed:
+            return view.engine.toolbox(
+                image, words, deadline, volumes_from=container, writable=True, user=user, environment=environment
+            )
+
+        return auto_conf.reset(run, directory, names)
 
     def _changed(self, inspected: Inspection, deadline: Deadline) -> bool:
         """Whether its file system has programs, libraries or configuration that its image lacks."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 from ..._core.errors import TargetError
 from ..._core.wait import wait_for
 from ..._gather.runtime import processes as _processes
+from . import auto_conf
 from .base import Trial, placed, refuse_shared
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class PgCtlDrive:
         configuration, words = placed(self._runtime.arguments(), self._directory)
         programs = os.path.dirname(self._runtime.program("postgres") or "")
         return Trial(programs, configuration, self._directory, words, self._runtime.run_beside)
+
+    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
+        return auto_conf.reset(lambda words: self._runtime.run_beside(words, deadline), self._directory, names)
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         return None

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 from ..._core.errors import TargetError
 
@@ -36,6 +36,9 @@ class RemoteDrive:
 
     def trial(self, deadline: Deadline) -> Trial:
         raise self._unseen("probed")
+
+    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
+        raise self._unseen("changed")
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         return None

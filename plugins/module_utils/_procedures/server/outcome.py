@@ -15,11 +15,11 @@ from ..._judge import titles
 from ..._judge.checks import accepting, running
 from ..._judge.checks.readings import log_lines, this_run
 from ..._judge.checks.restart import STARTABLE
-from ..._judge.verdicts import render
+from ..._judge.verdicts import render, reset_command
 from ..._model.answers import Answer, Thresholds
 from ..._model.facts import Facts, Process, ServerFacts
 from .plan import Reading, state_of
-from .probe import advice, meant
+from .probe import advice, waited_for
 
 _CLEAN = ("shut down", "shut down in recovery")
 
@@ -42,7 +42,7 @@ class Failure:
     code: Optional[str] = None
     cause: Optional[str] = None
     evidence: Tuple[str, ...] = ()
-    todo: str = "Run triage"
+    todo: str = "Run triage."
     said: str = ""  # the server's own last words, its FATAL
 
 
@@ -61,15 +61,32 @@ def failure(
         answer = replace(answer, cause="unknown")
         evidence = log_lines(this_run(facts["server"])) + evidence
     said = _last_words(facts)
-    if not meant(said, waiting) and answer.cause not in ("unknown", "invalid_configuration"):
+    if not waited_for(said, waiting) and answer.cause not in ("unknown", "invalid_configuration"):
         said = ""  # the cause says more
-    todo = render(answer, host)["summary"] if answer.code else "Run triage"
     if said and waiting:
-        todo = "%s, then start: %s" % (
+        todo = "%s, then start: %s%s" % (
             advice(said, waiting, "waited"),
             " ".join(map(shlex.quote, ["ansible-playbook", "oncall.postgresql.start", "--limit", host])),
+            _undo(facts, waited_for(said, waiting), host),
         )
+    elif answer.code:
+        verdict = render(answer, host)
+        command = verdict["remedy"]["command"] if verdict["remedy"] else ""
+        todo = "%s: %s" % (verdict["summary"], command) if command else "%s." % verdict["summary"].rstrip(".")
+    else:
+        todo = "Run triage."
     return Failure(state_of(Reading(facts, thresholds))[0], answer.code, answer.cause, tuple(evidence), todo, said)
+
+
+def _undo(facts: Facts, settings: Sequence[Mapping[str, Any]], host: str) -> str:
+    """What takes back the settings that it has just refused, where ALTER SYSTEM has set them all."""
+    names = [str(each["name"]) for each in settings]
+    altered = (facts["server"]["altered_settings"] if facts["server"] else None) or []
+    if not names or not all(str(each["file"]).endswith("/postgresql.auto.conf") for each in settings):
+        return ""
+    if not {name.lower() for name in names} <= {name.lower() for name in altered}:
+        return ""
+    return ". Or reset what ALTER SYSTEM has set, and start: %s" % reset_command(names, host)
 
 
 def _last_words(facts: Facts) -> str:

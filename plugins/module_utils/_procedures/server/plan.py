@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from ..._core.errors import RefusedError
-from ..._core.text import duration, line
+from ..._core.text import duration, line, names
 from ..._judge.checks import accepting, running
 from ..._judge.checks.readings import down
 from ..._judge.checks.restart import (
@@ -36,9 +36,12 @@ VERBS = {STARTED: "Start", STOPPED: "Stop", RESTARTED: "Restart"}
 RUNNING, STARTING, SHUTTING_DOWN, DOWN, UNRESPONSIVE = "running", "starting", "shutting_down", "stopped", "unresponsive"
 # The steps, in this order.
 CHECKPOINT, STOP, WAIT_STOPPED, START, WAIT_READY = "checkpoint", "stop", "wait_stopped", "start", "wait_ready"
+RESET = "reset_settings"  # before the start
 INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
 # Causes of a server's end that leave nothing to read once they are fixed: a person has to say so.
 ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "directory_in_use", "unknown")
+# Settings whose values may be secret: what is not told again may not be taken out.
+_SECRET = ("primary_conninfo", "ssl_passphrase_command")
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
 WHICH = "Find out which one is meant: compare data_directory and the login_ options with the server that answers."
@@ -63,6 +66,7 @@ class Wanted:
     acknowledged_causes: Sequence[str] = ()
     stop_timeout_seconds: float = 120
     start_timeout_seconds: float = 60
+    reset_settings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Plan:
     after: Dict[str, Any] = field(default_factory=dict)
     started_at: Optional[str] = None  # of the server as it was found
     waiting: Tuple[Mapping[str, Any], ...] = ()  # settings that it will apply, with their places
+    reset: Tuple[str, ...] = ()  # settings of ALTER SYSTEM, as they stand in its file
 
     @property
     def empty(self) -> bool:
@@ -94,6 +99,7 @@ class Plan:
             "started_at": self.started_at,
             "applied": [],
             "pending_restart": list(self.before["pending_restart"]),
+            "reset_settings": [],
         }
 
     def foreseen(self) -> Change:
@@ -101,12 +107,20 @@ class Plan:
         if self.changes:
             details.update(state=self.after["state"], pending_restart=list(self.after["pending_restart"]))
             details["applied"] = list(self.before["pending_restart"]) if STOP in self.steps else []
+            details["reset_settings"] = [{"name": name, "value": None} for name in self.reset]
         return Change(self.changes, self.before, self.after, details)
 
 
 def decide(reading: Reading, wanted: Wanted) -> Plan:
     """Raises RefusedError where it is not safe now; its text says why and what would make it safe."""
     found, answer = state_of(reading)
+    if wanted.reset_settings and (wanted.state, found) != (STARTED, DOWN):
+        raise RefusedError(
+            "%s refused: reset_settings is for the start of a server that is down; this one is %s"
+            % (VERBS[wanted.state], found.replace("_", " ")),
+            "On a server that runs: ALTER SYSTEM RESET.",
+            details=_details(reading),
+        )
     if wanted.state != STOPPED and (found != DOWN or reading.obstacle):
         _refuse_two(reading, wanted)
     another = reading.facts["another_server"]
@@ -169,13 +183,45 @@ def _plan(reading: Reading, wanted: Wanted, found: str, steps: Tuple[str, ...], 
     before = {"state": found, "restarted": False, "pending_restart": waiting}
     if not stops and START not in steps:
         return Plan(wanted, steps, tuple(warnings), before, before, started)
+    reset = _resettable(reading, wanted)
+    if reset:
+        steps = (RESET, *steps)
     changing = tuple(reading.preflight["waiting"]) if reading.preflight else ()
     changed = {
         "state": after,
         "restarted": stops and START in steps,
         "pending_restart": [] if stops else waiting,
     }
-    return Plan(wanted, steps, tuple(warnings), before, changed, started, changing)
+    if reset:
+        altered = cast(ServerFacts, reading.facts["server"])["altered_settings"] or []
+        before = dict(before, altered_settings=altered)
+        changed["altered_settings"] = [name for name in altered if name not in reset]
+    return Plan(wanted, steps, tuple(warnings), before, changed, started, changing, reset)
+
+
+def _resettable(reading: Reading, wanted: Wanted) -> Tuple[str, ...]:
+    """``reset_settings`` as their names stand in the file; raises RefusedError for one that is not there."""
+    if not wanted.reset_settings:
+        return ()
+    altered = cast(ServerFacts, reading.facts["server"])["altered_settings"]
+    if altered is None:
+        why, hint = "what ALTER SYSTEM has set (postgresql.auto.conf) could not be read", "Correct it by hand."
+        raise RefusedError("Start refused: %s" % why, hint, details=_details(reading))
+    asked = {name.lower() for name in wanted.reset_settings}
+    for name in wanted.reset_settings:
+        if name.lower() not in [each.lower() for each in altered]:
+            raise RefusedError(
+                "Start refused: ALTER SYSTEM has not set %r; it has set: %s" % (name, names(altered, 20) or "nothing"),
+                "Correct it where it is set (postgresql.conf, the command line), then start without reset_settings.",
+                details=_details(reading),
+            )
+        if name.lower() in _SECRET:
+            raise RefusedError(
+                "Start refused: the value of %s may hold a secret that is written down nowhere else" % name,
+                "Copy its row from postgresql.auto.conf to a safe place, then take it out by hand.",
+                details=_details(reading),
+            )
+    return tuple(name for name in altered if name.lower() in asked)
 
 
 def _to_start(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tuple[Tuple[str, ...], List[str]]:
@@ -213,10 +259,14 @@ def _startable(reading: Reading, wanted: Wanted, answer: Answer) -> List[str]:
             "Is its volume mounted? Restore what was there, or start it by hand if it is meant to be new.",
             details=_details(reading, answer),
         )
-    if now.cause not in STARTABLE:
+    refused = running.refused_settings(server)
+    undone = {name.lower() for name in refused} & {name.lower() for name in wanted.reset_settings}
+    if now.cause not in STARTABLE and not (now.cause == "invalid_configuration" and undone):
         raise _refused(reading, wanted, now if now.cause != "unknown" else answer)
-    if cause in STARTABLE:
+    if cause in STARTABLE or (cause == "invalid_configuration" and undone):
         return []
+    if cause == "invalid_configuration" and refused:  # its files are well written
+        return ["Its last start failed for %s; whether it was corrected, this start will show." % names(refused)]
     if cause in _READABLE and _read(server, cause):
         return ["It went down because of %s, which is no longer the case." % cause]
     if cause in wanted.acknowledged_causes and cause in ACKNOWLEDGEABLE:

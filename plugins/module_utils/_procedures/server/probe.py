@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ..._core.mask import mask
 from ..._core.text import line
 from ..._gather.shell import PROGRAMS_PART
+from ..._judge.refused import meant
 
 # Arguments: the programs' directory, the directory of the configuration, the data directory, how many seconds it may
 # take to start, a port, "small" where a second server's memory is not to be had, then the server's own arguments.
@@ -232,16 +233,6 @@ finish
 )
 STARTED, REFUSED, UNPROBED = "started", "refused", "unprobed"
 _RECORD = re.compile(r"(LOG|WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|CONTEXT):  (.*)")
-# What a FATAL names where it does not name the setting itself.
-_MEANT = (
-    ("TCP/IP sockets", ("listen_addresses", "port")),
-    ("Unix-domain socket", ("unix_socket_directories", "unix_socket_group", "port")),
-    (".s.PGSQL.", ("unix_socket_directories", "unix_socket_group", "port")),
-    ("could not access file", ("shared_preload_libraries",)),
-    ("could not load library", ("shared_preload_libraries",)),
-    ("shared memory", ("huge_pages", "huge_page_size", "shared_buffers", "max_connections")),
-    ("ssl", ("ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file")),
-)
 
 
 @dataclass(frozen=True)
@@ -304,16 +295,15 @@ def contradictions(values: Mapping[str, str], slots: Sequence[Mapping[str, Any]]
     return found
 
 
-def meant(said: str, waiting: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+def waited_for(said: str, waiting: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
     """Of the settings that wait for a restart, those that the server's words name, else those that they mean."""
-    named = [each for each in waiting if re.search(r"\b%s\b" % re.escape(each["name"]), said)]
-    others = [name for words, names in _MEANT if words.lower() in said.lower() for name in names]
-    return named or [each for each in waiting if each["name"] in others]
+    names = meant(said, [each["name"] for each in waiting])
+    return [each for each in waiting if each["name"] in names]
 
 
 def advice(said: str, waiting: Sequence[Mapping[str, Any]], waits: str = "waits") -> str:
     """``It refuses wal_level (waits for this restart). Correct it in ...``; nothing where nothing waits."""
-    found = meant(said, waiting) or list(waiting)
+    found = waited_for(said, waiting) or list(waiting)
     if not found:
         return ""
     return "It refuses %s (%s for this restart). Correct %s" % (

@@ -22,11 +22,13 @@ from ..._core.errors import (
     UnprovenError,
 )
 from ..._core.interrupt import held_back
+from ..._core.mask import mask
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
 from ..._gather.snapshot import take
 from ..._judge.checks import running
+from ..drive.base import refuse_shared
 from ..drive.choose import drive_of
 from ..procedure import Change, Options
 from . import outcome
@@ -36,6 +38,7 @@ from .plan import (
     CHECKPOINT,
     DOWN,
     INTERRUPTIBLE,
+    RESET,
     RUNNING,
     SHUTTING_DOWN,
     START,
@@ -72,7 +75,12 @@ RESTART = Spec(
         "acknowledged_causes": {"type": "list", "elements": "str", "choices": list(ACKNOWLEDGEABLE), "default": []},
     }
 )
-OPTIONS = Spec({"state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True}}) + RESTART
+OPTIONS = RESTART + Spec(
+    {
+        "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True},
+        "reset_settings": {"type": "list", "elements": "str", "default": []},
+    }
+)
 
 
 def wanted(state: str, options: Options) -> Wanted:
@@ -82,6 +90,7 @@ def wanted(state: str, options: Options) -> Wanted:
         tuple(options["acknowledged_causes"] or ()),
         float(options["stop_timeout_seconds"]),
         float(options["start_timeout_seconds"]),
+        tuple(options.get("reset_settings") or ()),
     )
 
 
@@ -191,6 +200,8 @@ class Moving:
         with held_back() if START in steps else contextlib.nullcontext():
             if STOP in steps or WAIT_STOPPED in steps:
                 self._stop(ask=STOP in steps)
+            if RESET in steps:
+                self._reset()
             if START in steps:
                 self._start()
         if WAIT_READY in steps:
@@ -265,6 +276,19 @@ class Moving:
         self.details["clean_shutdown"] = outcome.clean_shutdown(server)
         if self.details["clean_shutdown"] is None:
             self.details["notes"].append("Whether the shutdown was clean could not be read (pg_controldata).")
+
+    def _reset(self) -> None:
+        drive = drive_of(self.target)
+        deadline = Deadline(max(self.target.deadline_seconds, self.plan.wanted.start_timeout_seconds))
+        try:
+            refuse_shared(drive.used_by(deadline))
+            done = drive.reset(self.plan.reset, deadline)
+        except RefusedError as error:
+            error.msg = "%s refused: %s" % (VERBS[self.plan.wanted.state], error.msg)
+            raise
+        except OncallError as error:
+            raise UnprovenError(error.msg, error.hint, details=self.details) from error
+        self.details["reset_settings"] = [dict(each, value=mask(each["value"])) for each in done]
 
     # --- the start -------------------------------------------------------------------------------------------------
 
@@ -352,7 +376,7 @@ class Moving:
             text = "PostgreSQL was started but is not responding after %d s" % self.plan.wanted.start_timeout_seconds
         else:
             text = "PostgreSQL does not start%s" % (" again" if was == DOWN and self.done.stopping_since else "")
-        return UnprovenError("%s: %s" % (text, told), "%s." % found.todo.rstrip("."), details=self.details)
+        return UnprovenError("%s: %s" % (text, told), found.todo, details=self.details)
 
 
 def prove(target: Target, plan: Plan, details: Dict[str, Any]) -> None:

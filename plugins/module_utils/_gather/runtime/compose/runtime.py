@@ -147,6 +147,7 @@ class ComposeRuntime:
             "lock_file": lock,
             "control": look["control"] if look is not None else None,
             "configuration": look["configuration"] if look is not None else None,
+            "altered_settings": look["altered_settings"] if look is not None else None,
             "listening": look["listening"] if look is not None and here else None,
             "published": _containers.published(inspected),
             "networks": _containers.networks(inspected, view.others),

@@ -47,12 +47,13 @@ class Toolboxes:
         hosts: Sequence[str] = (),
         limits: Optional[Mapping[str, Any]] = None,
         pid_mode: str = "",
+        writable: bool = False,
     ) -> Completed:
         """Run a command in a container of its own, which is gone again whatever happens.
 
-        ``volumes_from`` (a container's id) mounts its volumes read-only. ``networks`` are joined besides
-        ``network_mode``. ``limits`` are those of a host configuration (memory, ulimits). ``pid_mode`` "host" shows it
-        the processes of the engine's host.
+        ``volumes_from`` (a container's id) mounts its volumes read-only, unless ``writable`` (never by what looks).
+        ``networks`` are joined besides ``network_mode``. ``limits`` are those of a host configuration (memory,
+        ulimits). ``pid_mode`` "host" shows it the processes of the engine's host.
         What must stay secret goes by ``stdin``: arguments and environment can be inspected.
         """
         self._sweep(deadline)
@@ -75,7 +76,7 @@ class Toolboxes:
             "Healthcheck": {"Test": ["NONE"]},
             "HostConfig": {
                 "NetworkMode": network_mode,
-                "VolumesFrom": [volumes_from + ":ro"] if volumes_from else [],
+                "VolumesFrom": [volumes_from + ("" if writable else ":ro")] if volumes_from else [],
                 "Mounts": self._covers(image, volumes_from, deadline),
                 "CapDrop": ["ALL"],
                 "CapAdd": list(capabilities),

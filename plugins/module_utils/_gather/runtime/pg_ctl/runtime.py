@@ -129,6 +129,7 @@ class PgCtlRuntime:
             "lock_file": lock,
             "control": control,
             "configuration": look["configuration"] if postmaster is None else None,
+            "altered_settings": look["altered_settings"] if postmaster is None else None,
             "listening": look["listening"],
             "log": log,
             "log_lines_read": read,
