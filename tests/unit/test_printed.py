@@ -40,6 +40,7 @@ from tests.unit.facts import (
     hba,
     healthy,
     login_fails,
+    no_sql,
     prepared,
     session,
     set_activity,
@@ -53,6 +54,7 @@ from tests.unit.facts import (
     set_server,
     set_wire,
     sql,
+    titles,
     wire,
 )
 
@@ -157,11 +159,14 @@ def test_rollback_prepared(changes: Dict[str, Any], says: Optional[str]) -> None
     assert (found["remedy"] is None) is (says is not None) and (says or "") in found["summary"]
 
 
-def full(*idle: Any, runtime: str = "pg_ctl", **more: Any) -> Alter:
-    """No slot left; ``idle``: (seconds, role, application) of the sessions that are seen."""
+def full(*idle: Any, runtime: str = "pg_ctl", beside: str = "", **more: Any) -> Alter:
+    """No slot left; ``idle``: (seconds, role, application) of the sessions that are seen; ``beside``: how another
+    client of the server is found."""
 
     def alter(facts: Facts) -> None:
         change(facts["target"], runtime=runtime)
+        if beside:
+            facts["clients"].append({**client("cron"), "state": beside, "attempt": None, "reach": None, "health": None})
         connections: Any = sql(facts)["connections"]
         connections["used"] = connections["max_connections"]
         rows = [
@@ -180,6 +185,9 @@ LONG, SHORT = 3600.0, 60.0
     ("alteration", "printed"),
     [
         pytest.param(full(runtime="compose"), True, id="a client's container may be restarted"),
+        pytest.param(full(runtime="compose", beside="paused"), False, id="one beside it is paused: none is restarted"),
+        pytest.param(full(runtime="compose", beside="missing"), False, id="one beside it has no container"),
+        pytest.param(full(runtime="compose", beside="exited"), True, id="one beside it is stopped"),
         pytest.param(full(), False, id="nobody"),
         pytest.param(full((LONG, "x", "report")), True, id="idle for long, whoever it is"),
         pytest.param(full((SHORT, "x", "report")), False, id="somebody else's, and not for long"),
@@ -194,6 +202,15 @@ def test_pool_reset(alteration: Alter, printed: bool) -> None:
     found = verdict(alteration)
     assert found["code"] == "pool_exhausted" and (found["remedy"] is not None) is printed, found
     assert printed or "ask who holds them" in found["summary"]
+
+
+def test_no_query_is_cancelled_where_no_slot_is_left() -> None:
+    """Busy sessions hold them all, by their processes' titles."""
+    busy = ["postgres: app shop 172.18.0.3(%d) SELECT" % port for port in range(50000, 50097)]
+    refused = wire("socket", "/run/s", "rejecting", "53300", "sorry, too many clients already")
+    found = verdict(set_server(processes=titles(*busy)), set_wire(refused), no_sql("53300", "too many clients"))
+    assert (found["code"], found["cause"], found["remedy"]) == ("pool_exhausted", "active_overload", None), found
+    assert "stop a client that holds them, then cancel the longest queries" in found["summary"]
 
 
 ERROR = {"file": "postgresql.conf", "line": 3, "name": "x", "error": "no such"}

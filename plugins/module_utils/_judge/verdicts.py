@@ -274,6 +274,8 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "No connection slots left ({counts} in use): most are busy; cancel the longest queries, blockers first",
         Remedy("cancel_queries", variables=(("oncall_query_seconds", "query_seconds"),)),
         UNRESOLVED,
+        "No connection slots left ({counts} in use), none for us either: most are busy; stop a client that holds them, "
+        "then cancel the longest queries",
     ),
     ("pool_exhausted", "role_limit"): Row(
         CRITICAL,

@@ -50,7 +50,8 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         return replace(answer, values=replace(answer.values, pool_helps=helps))
     # What runs for long is in the way of all the others: sooner than it would be on a server with room left.
     seconds = min(OVERLOAD_SECONDS, thresholds.long_query_seconds)
-    return replace(answer, values=replace(answer.values, query_seconds=seconds))
+    # Without a slot none can be cancelled: cancel_queries would refuse it.
+    return replace(answer, values=replace(answer.values, query_seconds=seconds if facts["snapshot"] else None))
 
 
 def _check(facts: Facts, thresholds: Thresholds) -> Answer:

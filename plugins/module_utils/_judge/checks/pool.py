@@ -21,8 +21,9 @@ def helps(
 ) -> bool:
     """``user`` and ``database``: of whom alone, where their own limit was reached."""
     snapshot, clients = facts["snapshot"], facts["clients"]
-    if facts["target"]["runtime"] == "compose" and any(client["state"] == "running" for client in clients):
-        return True
+    states = {client["state"] for client in clients}
+    if facts["target"]["runtime"] == "compose" and "running" in states and not states & {"paused", "missing"}:
+        return True  # its restart frees what it holds; with one that is paused or has no container none is restarted
     if snapshot is None:
         return bool(clients)
     connections = snapshot["connections"]
