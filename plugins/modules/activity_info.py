@@ -392,12 +392,12 @@ activity:
     conflicts: []
 """
 
-from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.questions import activity_info
 from ..module_utils._entry.work import Reading
 
-WORK = Reading(TARGET, questions.activity_info)
+WORK = Reading(TARGET, activity_info)
 
 
 def main() -> None:

@@ -402,12 +402,12 @@ processes:
       title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-yn9sj13c/data
 """
 
-from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.questions import connections_info
 from ..module_utils._entry.work import Reading
 
-WORK = Reading(TARGET, questions.connections_info)
+WORK = Reading(TARGET, connections_info)
 
 
 def main() -> None:

@@ -553,12 +553,12 @@ hba_rules:
       error: null
 """
 
-from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.questions import login_info
 from ..module_utils._entry.work import Reading
 
-WORK = Reading(TARGET, questions.login_info)
+WORK = Reading(TARGET, login_info)
 
 
 def main() -> None:

@@ -417,12 +417,12 @@ networks:
   sample: []
 """
 
-from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.questions import network_info
 from ..module_utils._entry.work import Reading
 
-WORK = Reading(TARGET, questions.network_info)
+WORK = Reading(TARGET, network_info)
 
 
 def main() -> None:

@@ -353,12 +353,12 @@ lock_file:
     status: ready
 """
 
-from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.questions import readiness_info
 from ..module_utils._entry.work import Reading
 
-WORK = Reading(TARGET, questions.readiness_info)
+WORK = Reading(TARGET, readiness_info)
 
 
 def main() -> None:

@@ -561,12 +561,12 @@ server:
     log_source: /tmp/oncall-pg-yn9sj13c/server.log
 """
 
-from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TARGET
+from ..module_utils._entry.questions import server_info
 from ..module_utils._entry.work import Reading
 
-WORK = Reading(TARGET, questions.server_info)
+WORK = Reading(TARGET, server_info)
 
 
 def main() -> None:

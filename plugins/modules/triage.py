@@ -267,12 +267,12 @@ elapsed_ms:
     total: 221.9
 """
 
-from ..module_utils._entry import questions
 from ..module_utils._entry.module import run
 from ..module_utils._entry.options import TRIAGE
+from ..module_utils._entry.triage import triage
 from ..module_utils._entry.work import Reading
 
-WORK = Reading(TRIAGE, questions.triage)
+WORK = Reading(TRIAGE, triage)
 
 
 def main() -> None:

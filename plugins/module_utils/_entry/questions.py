@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each module asks: the steps it gathers, the check that answers, the facts it hands back."""
+"""What each module of one question asks: the steps it gathers, the check that answers, the facts it hands back."""
 
 from __future__ import annotations
 
@@ -11,32 +11,11 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
 
 from .._gather import gather
 from .._judge.checks import accepting, activity, connections, login, network, running
-from .._judge.tree import judge
 
 if TYPE_CHECKING:
     from .._gather.target import Target
     from .._model.answers import Answer, Thresholds
     from .._model.facts import Facts
-
-SCHEMA = 1
-
-
-def triage(target: Target) -> Dict[str, Any]:
-    """All questions; the result's schema is the design's."""
-    started = time.monotonic()
-    facts, elapsed_ms = gather.gather(target)
-    judgement = judge(facts, target.thresholds, target.host)
-    total = round((time.monotonic() - started) * 1000, 1)
-    return {
-        "schema": SCHEMA,
-        "target": facts["target"],
-        "verdict": judgement["verdict"],
-        "path": judgement["path"],
-        "findings": judgement["findings"],
-        "facts": facts,
-        "facts_json": None,
-        "elapsed_ms": dict(elapsed_ms, total=total),
-    }
 
 
 @dataclass(frozen=True)

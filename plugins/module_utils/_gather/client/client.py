@@ -27,7 +27,6 @@ from ..wire.wire import Address, answered, login, probe, reach
 from .health import check_health
 from .place import in_namespace
 from .settings import secrets_of
-from .toolbox import parse_toolbox, toolbox_command
 
 if TYPE_CHECKING:
     from ..._model.facts import ClientFacts, Reach
@@ -123,6 +122,8 @@ def examine_toolbox(
     ``run`` starts it with exactly that command line and standard input (the input holds the password: it must reach
     no configuration, environment or log) and gives back what it printed. The health page cannot be asked this way.
     """
+    from .toolbox import parse_toolbox, toolbox_command
+
     facts = blank(option, settings, state="running", place="toolbox")
     if settings is None:
         return facts

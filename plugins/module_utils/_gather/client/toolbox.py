@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import binascii
 import re
-import statistics
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ..._core.deadline import libpq_seconds
 from ..._core.mask import mask
-from ..._core.numbers import decimal, whole
+from ..._core.numbers import decimal, median, whole
 from ..wire import protocol
 from ..wire.reach import show_address
 from ..wire.wire import answered, read_answer
@@ -209,7 +208,7 @@ def _reach(lines: List[Tuple[str, str]], port: int) -> Optional[Reach]:
                 "probes": len(probes),
                 "answered": answered,
                 "loss_percent": round(100.0 * (len(probes) - answered) / len(probes), 1),
-                "latency_ms": round(statistics.median(times), 3) if times else None,
+                "latency_ms": round(median(times), 3) if times else None,
                 "outcome": outcome,
             }
         )

@@ -13,9 +13,10 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import statistics
 import time
 from typing import TYPE_CHECKING, Dict, List, Tuple
+
+from ..._core.numbers import median
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -56,7 +57,7 @@ def reach(host: str, port: int, deadline: Deadline) -> Reach:
         "probes": len(results),
         "answered": len(answers),
         "loss_percent": round(100.0 * (len(results) - len(answers)) / len(results), 1),
-        "latency_ms": round(statistics.median(answers) * 1000, 3) if answers else None,
+        "latency_ms": round(median(answers) * 1000, 3) if answers else None,
         "outcome": outcome,
     }
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import json
+import secrets
 import time
-import uuid
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from ...._core import numbers
@@ -57,7 +57,7 @@ class Toolboxes:
         What must stay secret goes by ``stdin``: arguments and environment can be inspected.
         """
         self._sweep(deadline)
-        name = "oncall-toolbox-%s" % uuid.uuid4().hex[:12]
+        name = "oncall-toolbox-%s" % secrets.token_hex(6)
         what = "run %s in a toolbox container of image %s" % (argv[0], image[:19])
         body = {
             "Image": image,
