@@ -38,6 +38,7 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
         undefined=undefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        optimized=False,  # it is rendered once
         # What a stranger may choose (an application_name, say) can hold characters that no document may.
         finalize=_shown,
     )

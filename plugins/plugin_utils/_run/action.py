@@ -21,6 +21,7 @@ from ...module_utils._entry.options import WHICH, nets
 from ...module_utils._entry.target import PLACE
 from ...module_utils._gather.runtime.compose.address import elsewhere
 from .checking import NO_DICTIONARY, Checked, check
+from .collector import no_collector
 from .works import WORKS, preload, spec
 
 preload()
@@ -81,9 +82,10 @@ class ActionModule(ActionBase):
                 return failed(_NO_ASYNC)
             return self._work(name, checked)
         module = "oncall.postgresql.%s" % name
-        result: Dict[str, Any] = self._execute_module(
-            module_name=module, module_args=arguments, task_vars=task_vars, wrap_async=bool(self._task.async_val)
-        )
+        with no_collector():
+            result: Dict[str, Any] = self._execute_module(
+                module_name=module, module_args=arguments, task_vars=task_vars, wrap_async=bool(self._task.async_val)
+            )
         return result
 
     def _runs_here(self, options: Mapping[str, Any]) -> bool:
