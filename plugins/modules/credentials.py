@@ -32,6 +32,10 @@ description:
     not end within O(grace_seconds) keeps running with the old password, which is restored.
   - All of it is one process in a session of its own. Ctrl-C, SIGTERM or SIGHUP restore everything; a client that was
     stopped is started again, or named as still stopped.
+  - With O(runtime=compose) the role, the files and the clients that are stopped are written to C(~/.oncall) before any
+    of them is touched, unless the role alone is changed. If the process is killed, clients are started by whoever
+    started it, or else named by the next M(oncall.postgresql.triage), which also says that the reset is to be run
+    again. It is refused while a restart of the same clients is running.
   - Clients that are not containers must be restarted by hand; RV(restart_needed) names them.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)

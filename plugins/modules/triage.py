@@ -227,7 +227,7 @@ facts:
       type: list
       elements: dict
     restart_note:
-      description: Left by a restart on the host it ran on; null without one.
+      description: Left by a restart or a password reset on its host; null without one.
       type: dict
     role_users:
       description: Who else knows the role whose password a client gets wrong; read only then.

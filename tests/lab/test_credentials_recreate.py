@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -227,6 +228,68 @@ def test_an_interrupt_leaves_no_client_down(project: Project, number: signal.Sig
         assert len(project.names("api")) == 1
         wait_for(project.healthy, 30)
         assert project.env.read_text().count(project.api_password()) == 1, moment
+
+
+def read_aloud(project: Project) -> dict[str, dict[str, Any]]:
+    return {one["code"]: one for one in module(project, "triage")["findings"] if one["code"].endswith("_unfinished")}
+
+
+def killed(project: Project, seconds: float, all_of_it: bool) -> str:
+    """A reset that is killed so long after Compose began to recreate, with Compose and whoever started it, or its
+    process alone. What the module said, if it still could."""
+    process = started(project)
+    children = Path("/proc/%d/task/%d/children" % (process.pid, process.pid))
+    worker = int(wait_for(lambda: children.read_text().split(), every=0.01)[0])
+    wait_for(lambda: recreating(project), every=0.005)
+    time.sleep(seconds)
+    for each in [worker, *([process.pid, *recreating(project)] if all_of_it else [])]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+    assert process.stdout
+    said = process.stdout.read()
+    process.wait(120)
+    wait_for(lambda: settled(project), 120, 0.2)
+    return said
+
+
+def recreating(project: Project) -> list[int]:
+    """The Compose processes of a run."""
+    mark, found = ("%s=%s" % (MARK, project.project)).encode(), []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in file.read_bytes().split(b"\0") and b"--force-recreate" in (file.parent / "cmdline").read_bytes():
+                found.append(int(file.parent.name))
+    return found
+
+
+def test_killed_in_the_middle_it_is_named_and_the_next_run_finishes_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in project.shell.items():
+        monkeypatch.setenv(name, value)
+    seed = random.randrange(10**6)
+    for seconds in (0.0, random.Random(seed).uniform(0.2, 0.5)):
+        before = project.verifier()
+        killed(project, seconds, True)
+        assert project.verifier() != before, seed
+        found, names = read_aloud(project), project.names("api")
+        if not any(project.inspect(name)["State"]["Running"] for name in names):
+            says = found["restart_unfinished"]
+            assert says["severity"] == "critical" and "credentials_reset of " in says["summary"], (seed, found)
+            assert any(line.endswith(": docker start %s" % names[-1]) for line in says["evidence"]), (seed, found)
+        else:
+            assert seconds and "restart_unfinished" not in found, (seed, found)
+        says = found["reset_unfinished"]
+        assert "run it again with the same variables" in says["summary"] and str(project.env) in str(says), (seed, says)
+        result = reset(project)
+        assert not result["failed"] and result["recreated"] == ["api"], (seed, names, result)
+        wait_for(project.healthy)
+        assert read_aloud(project) == {} and len(project.names("api")) == 1, seed
+        assert project.env.read_text().count(project.api_password()) == 1, seed
+    said = json.loads(killed(project, 0.0, False))
+    assert said["failed"] and "The password reset was killed (SIGKILL) before it was finished" in said["msg"], said
+    assert "Run it again" in said["msg"] and project.inspect(project.name("api"))["State"]["Running"], said
+    assert set(read_aloud(project)) == {"reset_unfinished"}
 
 
 def test_a_deaf_client_is_not_killed(project: Project) -> None:

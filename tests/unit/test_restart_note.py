@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import note
-from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note, Noted
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note, Noted, NotedRole
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.note import Writer, alone
 
 WEB, API = Noted("web", "web-1", "t1", "t0"), Noted("api", "api-1", "t1", None)
@@ -37,8 +37,25 @@ def test_it_says_at_each_moment_who_is_to_be_started(tmp_path: Path) -> None:
     assert note.read(where) == Note() and list(tmp_path.iterdir()) == []
 
 
+def test_a_role_stays_noted_until_its_password_is_proved(tmp_path: Path) -> None:
+    where, role = str(tmp_path / "restart-shop.json"), NotedRole("app", "2026-11-28T10:00:00+00:00", ("/srv/.env",))
+    writer = Writer(where, "credentials_reset of db1", (), (role,))
+    writer.begin()
+    writer.stopping([API])
+    found = note.read(where)
+    assert found.roles == (role,) and [(one.name, one.asked) for one in found.clients] == [("api-1", True)]
+    writer.settle(set())
+    assert note.read(where).roles == (role,) and note.read(where).clients == ()
+    shown = note.facts(where)
+    assert shown and shown["roles"] == [{"role": "app", "begun_at": role.begun_at, "files": ["/srv/.env"]}]
+    writer.settle(set(), "web")
+    assert note.read(where).roles == (role,)
+    writer.settle(set(), "app")
+    assert note.read(where) == Note() and list(tmp_path.iterdir()) == []
+
+
 def test_without_a_note_nobody_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match=r"Restart refused: .*missing"):
+    with pytest.raises(RefusedError, match=r"Refused: .*missing"):
         Writer(str(tmp_path / "missing" / "note.json"), "", (WEB,)).begin()
 
 
@@ -72,7 +89,7 @@ def test_nothing_stays_beside_a_note_that_is_settled(tmp_path: Path) -> None:
         writer.begin()
         (left := where.parent / ".restart-shop.json.k1lled").write_text("{")
         (other := where.parent / ".restart-shop-2.json.k1lled").write_text("{")
-        with pytest.raises(RefusedError, match="another restart of this server is still running"), alone(str(where)):
+        with pytest.raises(RefusedError, match="another restart or password reset"), alone(str(where)):
             pass
         assert left.exists()  # it may be at work
     assert not note.held(str(where))

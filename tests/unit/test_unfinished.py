@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
-from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts, NotedClient
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Facts, NotedClient, NotedRole
 from tests.unit.facts import client, healthy, set_client
 
 BEFORE, LATER = "2026-11-28T09:00:00Z", "2026-11-28T11:00:00Z"
@@ -32,6 +32,7 @@ def facts(now: Dict[str, Any], *clients: NotedClient, running: bool = False) -> 
         "why": "graceful_restart of db1",
         "running": running,
         "clients": list(clients or [noted()]),
+        "roles": [],
     }
     return made
 
@@ -105,6 +106,33 @@ def test_a_stale_note_says_nothing(now: Dict[str, Any], clients: List[NotedClien
     of = facts(now, *clients)
     assert finding(of) is None
     assert "did not finish" not in str(judge(of, Thresholds(), "db1")["verdict"]["evidence"])
+
+
+ROLE: NotedRole = {"role": "app", "begun_at": "2026-11-28T10:00:00+00:00", "files": ["/srv/shop/.env"]}
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_password_reset_that_did_not_finish_is_named_though_every_client_runs(running: bool) -> None:
+    of = facts({**RUNS, "started_at": LATER}, running=running)
+    assert of["restart_note"]
+    of["restart_note"]["roles"] = [ROLE]
+    found = [one for one in judge(of, Thresholds(), "db1")["findings"] if one["code"] == "reset_unfinished"]
+    assert [(one["severity"], one["summary"]) for one in found] == [
+        (
+            "warning",
+            "credentials_reset of role app did not finish: role, files and clients may have different passwords; "
+            "run it again with the same variables",
+        )
+    ] * (not running)
+    assert running or found[0]["evidence"][1:] == ["it was to change /srv/shop/.env"]
+
+
+@pytest.mark.parametrize("prefix", ["", "0123456789ab_"])
+def test_a_container_that_was_made_and_never_started_is_named(prefix: str) -> None:
+    of = facts({"state": "created", "started_at": None, "finished_at": None})
+    name = of["clients"][0]["name"] = prefix + of["clients"][0]["name"]
+    found = finding(of)
+    assert found and found["severity"] == "critical" and found["summary"].endswith("docker start " + name), found
 
 
 def test_a_restart_that_is_still_running_is_no_finding_but_why_its_client_is_down() -> None:

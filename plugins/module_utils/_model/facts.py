@@ -318,6 +318,14 @@ class NotedClient(TypedDict):
     asked: bool  # whether it was about to be asked to stop
 
 
+class NotedRole(TypedDict):
+    """A role whose password a reset was changing."""
+
+    role: str  # the role
+    begun_at: str  # when, UTC
+    files: List[str]  # the files that were to get the password, too
+
+
 class RestartNote(TypedDict):
     """What a restart wrote down of the clients that it stops. It is removed when all of them are up again."""
 
@@ -326,6 +334,7 @@ class RestartNote(TypedDict):
     why: str  # the procedure and its server, such as "graceful_restart of db1"
     running: bool  # whether that restart is still running
     clients: List[NotedClient]  # those that it has not seen running again
+    roles: List[NotedRole]  # those whose new password was not proved by the end
 
 
 class RoleUser(TypedDict):
@@ -413,7 +422,7 @@ class Facts(TypedDict):
     server: Optional[ServerFacts]  # its process, storage and log; null when it could not be examined
     wire: List[WireAnswer]  # what each of the server's own addresses answered
     clients: List[ClientFacts]  # each client from its own place
-    restart_note: Optional[RestartNote]  # left by a restart on the host it ran on; null without one
+    restart_note: Optional[RestartNote]  # left by a restart or a password reset on its host; null without one
     role_users: List[RoleUser]  # who else knows the role whose password a client gets wrong; read only then
     # what a restart would do; read only where a changed listen_addresses or port is pending one, and clients need it
     restart: Optional[Restart]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The note of a restart in progress, read on the host where it was written."""
+"""The note of a restart or a password reset in progress, read on the host where it was written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, Optional, cast
 
 from ..._core.errors import RefusedError
-from ..._model.note import Note, Noted
+from ..._model.note import Note, Noted, NotedRole
 
 if TYPE_CHECKING:
     from ..._model.facts import RestartNote
@@ -37,13 +37,18 @@ def read(where: str) -> Note:
     try:
         with open(where, encoding="utf-8") as file:
             found = json.load(file)
-        return Note(found["written_at"], found["why"], tuple(Noted(**one) for one in found["clients"]))
+        return Note(
+            found["written_at"],
+            found["why"],
+            tuple(Noted(**one) for one in found["clients"]),
+            tuple(NotedRole(one["role"], one["begun_at"], tuple(one["files"])) for one in found.get("roles", ())),
+        )
     except FileNotFoundError:
         return Note()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RefusedError(
             "%s cannot be read: %s" % (where, error),
-            "It names clients that an interrupted restart has stopped: start those that are down, then remove it.",
+            "It names clients that an interrupted run has stopped: start those that are down, then remove it.",
         ) from None
 
 
@@ -80,9 +85,10 @@ def is_current(lock: int, where: str) -> bool:
 def facts(where: str) -> Optional[RestartNote]:
     """Raises RefusedError as ``read``. A restart that ends before it is read has removed its note by then."""
     running, note = held(where), read(where)
-    if not note.clients:
+    if not note.clients and not note.roles:
         return None
     running = running or held(where)  # it has begun in between
     shown: Dict[str, Any] = dict(dataclasses.asdict(note), path=where, running=running)
     shown["clients"] = list(shown["clients"])
+    shown["roles"] = [dict(one, files=list(one["files"])) for one in shown["roles"]]
     return cast("RestartNote", shown)

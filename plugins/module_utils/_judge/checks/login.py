@@ -15,7 +15,7 @@ from ..._core.text import count, line, names
 from ..._model.answers import NO, YES, Answer, Thresholds, Values
 from ..hba import broken, describe, describe_connection, first_match, refuses, uncertain
 from ..role_users import BY_PASSWORD
-from . import reset
+from . import reset, unfinished
 from .readings import CANNOT_CONNECT_NOW, TOO_MANY_CONNECTIONS, not_asked, socket_path, without_snapshot
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def _no(failed: List[Tuple[Case, Reason]], facts: Facts) -> Answer:
     for other, why in failed:
         if other is not case:
             evidence += why.evidence + [_said(other)]
+    for role in dict.fromkeys(each.login["user"] for each, why in failed if why.cause == "wrong_password"):
+        evidence += unfinished.reset_of(facts["restart_note"], str(role))
     advice = reset.instead(case.client, case.login, case.role, facts) if reason.cause == "wrong_password" else None
     no_reload = _no_reload(facts) if reason.reload_helps else "add one, then reload"
     values = Values(

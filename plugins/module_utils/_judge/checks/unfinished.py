@@ -1,20 +1,21 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A restart that stopped clients and did not finish: whom it has left stopped, by the note it left on the host."""
+"""A run that did not finish: whom it has left stopped, whose password it was changing, by its note on the host."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Tuple
+import re
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple
 
 from ..._core.text import names
 from ..._model.answers import CRITICAL, WARNING, Finding
 from ..._model.note import Noted
 
 if TYPE_CHECKING:
-    from ..._model.facts import Facts, RestartNote
+    from ..._model.facts import ClientFacts, Facts, NotedRole, RestartNote
 
-CODE = "restart_unfinished"
+CODE, RESET = "restart_unfinished", "reset_unfinished"
 
 
 def findings(facts: Facts) -> List[Finding]:
@@ -24,6 +25,30 @@ def findings(facts: Facts) -> List[Finding]:
         return [Finding(CODE, WARNING, "The note of a restart cannot be read: clients may be STILL STOPPED", (unread,))]
     if note is None or note["running"]:
         return []
+    return _of_clients(note, facts) + [_of_role(note, one) for one in note["roles"]]
+
+
+def _of_role(note: RestartNote, of: NotedRole) -> Finding:
+    text = (
+        "credentials_reset of role %s did not finish: role, files and clients may have different passwords" % of["role"]
+    )
+    evidence = [*reset_of(note, of["role"]), *("it was to change %s" % file for file in of["files"])]
+    return Finding(RESET, WARNING, "%s; run it again with the same variables" % text, tuple(evidence))
+
+
+def reset_of(note: Optional[RestartNote], role: str) -> List[str]:
+    """Why a password of ``role`` may be wrong."""
+    if note is None or note["running"]:
+        return []
+    return [
+        "credentials_reset of role %s, begun at %s, did not finish (its note: %s): run it again"
+        % (role, one["begun_at"], note["path"])
+        for one in note["roles"]
+        if one["role"] == role
+    ]
+
+
+def _of_clients(note: RestartNote, facts: Facts) -> List[Finding]:
     down, ending, unseen = _left(note, facts)
     evidence = tuple(_evidence(note, [*down.values(), *ending.values(), *unseen.values()]))
     if down:
@@ -57,16 +82,28 @@ def _left(note: RestartNote, facts: Facts) -> Tuple[Dict[str, str], Dict[str, st
     seen = {client["name"]: client for client in facts["clients"]}
     services = {client["service"] for client in facts["clients"]}
     for row in note["clients"]:
-        noted, client = Noted(**row), seen.get(row["name"])
-        start = "%s start %s" % (_engine(facts), noted.name)
+        noted, client = Noted(**row), seen.get(row["name"]) or _half_made(row["name"], seen)
+        name = client["name"] if client else noted.name
+        start = "%s start %s" % (_engine(facts), name)
         if client is None:  # of a service that was looked at: it was removed, which is somebody else's decision
             if noted.asked and noted.service not in services:
                 unseen[noted.name] = "%s was asked to stop by it and is no declared client: not looked at" % noted.name
         elif noted.left_stopped(client["state"], client["started_at"], client["finished_at"]):
-            down[noted.name] = "%s was stopped by it and ended at %s: %s" % (noted.name, client["finished_at"], start)
+            down[name] = _stopped(name, client, start)
         elif noted.still_ending(client["state"], client["started_at"]):
-            ending[noted.name] = "%s was asked to stop by it and may STOP LATER. When it has: %s" % (noted.name, start)
+            ending[name] = "%s was asked to stop by it and may STOP LATER. When it has: %s" % (name, start)
     return down, ending, unseen
+
+
+def _stopped(name: str, client: ClientFacts, start: str) -> str:
+    if client["state"] == "created":
+        return "%s was to be recreated by it, and its new container was never started: %s" % (name, start)
+    return "%s was stopped by it and ended at %s: %s" % (name, client["finished_at"], start)
+
+
+def _half_made(name: str, seen: Mapping[str, ClientFacts]) -> Optional[ClientFacts]:
+    """The container that was to take its place: Compose gives it the name in the end."""
+    return next((one for each, one in seen.items() if re.match("[0-9a-f]{12}_%s$" % re.escape(name), each)), None)
 
 
 def _evidence(note: RestartNote, lines: List[str]) -> List[str]:

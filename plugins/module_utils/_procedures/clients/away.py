@@ -45,7 +45,7 @@ def noted(
                 "Restart refused: someone else has started or stopped %s meanwhile" % " and ".join(others),
                 "Run it again.",
             )
-        note = Writer(where, why, up_to_date(notes, seen))
+        note = Writer(where, why, up_to_date(notes, seen), note_.read(where).roles)
         note.begin()
         try:
             yield Moving(target, containers, rows, grace_seconds, patience_seconds, note.asking, note.running)

@@ -70,9 +70,16 @@ def ask(
 
 
 def carry_out(
-    argv: Sequence[str], deadline: Deadline, secrets: Sequence[str], cwd: Optional[str], docker_host: Optional[str]
+    argv: Sequence[str],
+    deadline: Deadline,
+    secrets: Sequence[str],
+    cwd: Optional[str],
+    docker_host: Optional[str],
+    keep: Sequence[int] = (),
 ) -> None:
     """Let it do what it does, in a session of its own: neither a Ctrl-C nor our own end stops it half-way.
+
+    ``keep``: descriptors that it inherits, such as that of a lock which is held until it is done.
 
     What it says goes to a file: a pipe that nobody reads any more would end it. Raises TargetError, DeadlineError.
     """
@@ -86,6 +93,7 @@ def carry_out(
                 cwd=cwd,
                 env=_environment(docker_host),
                 start_new_session=True,
+                pass_fds=tuple(keep),
             )
         except OSError as error:
             raise TargetError("%s cannot be run: %s" % (argv[0], error.strerror)) from None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -44,10 +45,20 @@ _NEVER_SECONDS = 3600  # what Compose waits before it kills: nothing is left for
 class Recreation:
     """The containers of some services of a project, to be made anew. Raises RefusedError where that is not safe."""
 
-    def __init__(self, view: View, project: str, services: Sequence[str], docker_host: Optional[str]) -> None:
-        self.services = list(services)
+    def __init__(
+        self,
+        view: View,
+        project: str,
+        services: Sequence[str],
+        docker_host: Optional[str],
+        left: Sequence[str] = (),
+    ) -> None:
+        """``left``: the containers that a run which did not finish has left stopped."""
+        self.services, self._left = list(services), left
         self._view, self._project, self._docker_host = view, project, docker_host
-        self._containers: Dict[str, List[Inspection]] = {name: view.clients.get(name) or [] for name in services}
+        self._containers: Dict[str, List[Inspection]] = {
+            name: _whole(view.clients.get(name) or []) for name in services
+        }
         labels = [one["Config"].get("Labels") or {} for one in self._all()]
         places = {
             (each.get(containers.WORKING_DIR), each.get(containers.CONFIG_FILES), each.get(ENV_FILES))
@@ -107,7 +118,14 @@ class Recreation:
             found[service] = (login.user, login.password) if login else (None, None)
         return found
 
-    def run(self, services: Sequence[str], grace_seconds: float, deadline: Deadline, secrets: Sequence[str]) -> None:
+    def run(
+        self,
+        services: Sequence[str],
+        grace_seconds: float,
+        deadline: Deadline,
+        secrets: Sequence[str],
+        keep: Sequence[int] = (),
+    ) -> None:
         """Make the containers anew; those that were stopped on purpose stay so. Raises TargetError, DeadlineError.
 
         They are asked to end first, by us: Compose's own way of doing it ends in SIGKILL.
@@ -122,7 +140,7 @@ class Recreation:
                 words += ["--timeout", "%d" % _NEVER_SECONDS, *scales, *names]
                 with held_back():  # Compose is not left in the middle of it
                     self.begun = True
-                    carry_out(self._argv(words), deadline, secrets, self.directory, self._docker_host)
+                    carry_out(self._argv(words), deadline, secrets, self.directory, self._docker_host, keep)
 
     def bring_back(self, services: Sequence[str], seconds: float) -> None:
         """Start whatever of these services is down and was not when it began; one that was asked to end and has not
@@ -157,7 +175,11 @@ class Recreation:
 
     def started(self, services: Sequence[str]) -> List[str]:
         """Those that run, or should."""
-        return [name for name in services if any(_wanted(one) for one in self._containers[name])]
+        return [
+            name
+            for name in services
+            if any(_wanted(one) or container_name(one) in self._left for one in self._containers[name])
+        ]
 
     def changed(self, services: Sequence[str], secrets: Sequence[str], deadline: Deadline) -> List[str]:
         """What is not as it was in the new containers, passwords apart: "api-1: LogConfig", and where ports went."""
@@ -254,7 +276,7 @@ class Recreation:
         described = Described(row, _names(self._document, "networks"), _names(self._document, "volumes"))
         given = (inspected["Config"].get("Labels") or {}).get(CONFIG_HASH)
         if given and given == self._hash(service, inspected, deadline):
-            return differs + changed_since(described, inspected, image)
+            return differs + ([] if _new(inspected) else changed_since(described, inspected, image))
         differs += differing(described, inspected, image)
         # Of a service with links Compose writes another hash when it makes it without its dependencies, as here.
         return differs or (["its configuration hash"] if given and not row.get("links") else [])
@@ -291,6 +313,17 @@ def _stopping(view: View, container: str, grace_seconds: float) -> Any:
 
 def _names(document: Mapping[str, Any], kind: str) -> Dict[str, str]:
     return {key: str((one or {}).get("name") or key) for key, one in (document.get(kind) or {}).items()}
+
+
+def _whole(found: Sequence[Inspection]) -> List[Inspection]:
+    """Without those that a Compose which was killed had only begun to make; the next one removes them."""
+    whole = [one for one in found if not (_new(one) and re.match("[0-9a-f]{12}_", container_name(one)))]
+    return whole or list(found)
+
+
+def _new(inspected: Inspection) -> bool:
+    """Never started: it has no addresses yet."""
+    return bool(inspected["State"]["Status"] == "created")
 
 
 def _wanted(inspected: Inspection) -> bool:

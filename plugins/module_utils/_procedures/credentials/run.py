@@ -25,16 +25,22 @@ from ..._core.mask import mask
 from ..._core.side_by_side import side_by_side
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
+from ..._gather.client import note as note_
 from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
 from ..._gather.runtime.compose.address import elsewhere
 from ..._gather.session.bind import identifier
 from ..._judge.role_users import Gate
-from ..._model.note import still_stopped
-from ..drive.choose import engine_of
+from ..._model.note import Note
+from ..clients.moving import look
+from ..clients.note import wait_for_others
+from ..clients.plan import left_stopped
+from ..clients.run import Clients
+from ..drive.choose import drive_of
 from ..pooler import refusal
 from ..procedure import Change, Options
 from .env_file import password_in
+from .noting import Noting, noting
 from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from .scram import make_password, make_verifier
 from .sql import GATE, NOTHING, ROLE, SESSION, SESSIONS, SET_BOTH, SET_VERIFIER
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 0.5
 _RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved
+_CLIENTS = Clients("credentials_reset", "password reset")
 _COMPOSE_SECONDS = 60.0  # what Compose itself takes at most, beside the clients' grace time
 
 OPTIONS = Spec(
@@ -80,6 +87,12 @@ class _Scene:
     secret: Optional[atomic.Found] = None
     recreation: Any = None  # a Recreation, where containers may be recreated
     unwritable: Mapping[Optional[str], RefusedError] = field(default_factory=dict)  # by path
+    note: Note = field(default_factory=Note)  # of a run that has not finished
+
+    @property
+    def owing(self) -> bool:
+        """A reset of the role's password did not finish."""
+        return any(one.role == self.request.role for one in self.note.roles)
 
 
 @dataclass
@@ -100,7 +113,7 @@ class _Job:
 
     @property
     def empty(self) -> bool:
-        return self.plan.empty
+        return self.plan.empty and not self.scene.owing
 
     def foreseen(self) -> Change:
         moving = self.scene.recreation.moving(self.plan.recreate) if self.plan.recreate else []
@@ -108,7 +121,7 @@ class _Job:
 
     def change(self, done: _Done) -> Change:
         before, after = diff(self.scene.request, self.scene.seen, self.plan)
-        return Change(not self.empty, before, after, _details(self.scene, self.plan, done))
+        return Change(not self.plan.empty, before, after, _details(self.scene, self.plan, done))
 
 
 class Reset:
@@ -137,25 +150,30 @@ class Reset:
 
     def apply(self, target: Target, plan: _Job) -> _Done:
         done = _Done(warnings=list(plan.plan.warnings))
-        with interruptible():
-            _apply(target, plan.scene.options, plan.scene.request, plan.scene, plan.plan, done)
+        request = plan.scene.request
+        files = [path for path in (request.env_file, request.password_file) if path is not None]
+        needed = bool(files or plan.plan.recreate or plan.scene.owing)
+        with noting(target, request.role, files, plan.plan.recreate, needed) as note, interruptible():
+            _apply(target, plan.scene.options, request, plan.scene, plan.plan, done, note)
         return done
 
     def prove(self, target: Target, plan: _Job, done: _Done) -> Change:
         return plan.change(done)
 
     def recover(self, target: Target, options: Options, how: str) -> Change:
-        """The process that did it was killed, and what it knew of the old password with it: clients are named."""
-        hint = "Run it again: it goes on from what it finds."
-        with contextlib.suppress(OncallError):
-            facts = _examine(target, Deadline(target.deadline_seconds), options["role"], None)
-            down = [one["name"] for _client, one in facts if one["state"] not in ("running", "paused", "restarting")]
-            hint = " ".join([hint, *(still_stopped(name, engine_of(target)) for name in down)])
-        raise UnprovenError("The reset was killed (%s) before it was finished" % how, hint)
+        """The process that did it was killed, and what it knew of the old password with it: clients are started."""
+        if target.runtime.note_path:
+            with contextlib.suppress(RefusedError):  # Compose goes on to its end
+                wait_for_others(target.runtime.note_path, _COMPOSE_SECONDS + options["grace_seconds"])
+        patience = dict(options, health_timeout_seconds=options["timeout_seconds"])
+        error = _CLIENTS.recover_restart(target, patience, how)
+        hint = "Run it again: it goes on from what it finds. Until then role, files and clients may have different "
+        raise UnprovenError(error.msg, ("%spasswords. %s" % (hint, error.hint)).strip())
 
 
 def _look(target: Target, options: Options, request: Request) -> _Scene:
     started = time.monotonic()
+    note = _note(target)
     deadline = Deadline(target.deadline_seconds)
     facts = _examine(target, deadline, request.role, None)
     sessions = target.session.query(SESSION, deadline)
@@ -177,7 +195,7 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     secret = _read(target, request.password_file, False)
     recreation, described = None, None
     if env is not None and services and own is not None:
-        recreation = _recreation(target, options, services, Deadline(_COMPOSE_SECONDS))
+        recreation = _recreation(target, options, services, note, Deadline(_COMPOSE_SECONDS))
         described = recreation.passwords()
     seen = Seen(
         sessions[0],
@@ -202,7 +220,15 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
                     atomic.check_writable(found)
         except RefusedError as error:
             unwritable[path] = error
-    return _Scene(request, options, seen, started, target.place, env, secret, recreation, unwritable)
+    return _Scene(request, options, seen, started, target.place, env, secret, recreation, unwritable, note)
+
+
+def _note(target: Target) -> Note:
+    """Of a run that has not finished. Raises RefusedError where one is still at it."""
+    if not target.runtime.note_path:
+        return Note()
+    wait_for_others(target.runtime.note_path, target.deadline_seconds)
+    return note_.read(target.runtime.note_path)
 
 
 def _check_pooler(target: Target, deadline: Deadline) -> None:
@@ -286,10 +312,12 @@ def _own_passwords(target: Target) -> Optional[Dict[str, Optional[str]]]:
     return {name: login.password if login is not None else None for name, login in logins.items()}
 
 
-def _recreation(target: Target, options: Options, services: Sequence[str], deadline: Deadline) -> Any:
+def _recreation(target: Target, options: Options, services: Sequence[str], note: Note, deadline: Deadline) -> Any:
     from .recreate import Recreation
 
-    recreation = Recreation(_compose(target).view(deadline), options["project"], services, options["docker_host"])
+    left = left_stopped(note, look(drive_of(target).containers(deadline) or [], deadline)) if note.clients else []
+    view = _compose(target).view(deadline)
+    recreation = Recreation(view, options["project"], services, options["docker_host"], left)
     recreation.prepare(deadline)
     return recreation
 
@@ -308,7 +336,9 @@ def _client_seen(client: Client, facts: ClientFacts, own: Optional[Mapping[str, 
     )
 
 
-def _apply(target: Target, options: Options, request: Request, scene: _Scene, plan: Plan, done: _Done) -> None:
+def _apply(
+    target: Target, options: Options, request: Request, scene: _Scene, plan: Plan, done: _Done, note: Noting
+) -> None:
     try:
         if plan.alter:
             _set_role(target, request, scene, plan, done)
@@ -322,9 +352,9 @@ def _apply(target: Target, options: Options, request: Request, scene: _Scene, pl
                 with _file_of(target):
                     atomic.write(found, data)
         if plan.recreate:
-            undo = functools.partial(_put_back, target, options, scene, plan)
+            undo = functools.partial(_put_back, target, options, scene, plan, note)
             done.undo.append(("the containers of %s" % ", ".join(plan.recreate), undo))
-            _recreate(target, options, scene, plan)
+            _recreate(target, options, scene, plan, note)
             done.warnings += _unlike(scene, plan)
         _prove(target, options, request, scene, plan, done)
     except BaseException as error:
@@ -361,20 +391,21 @@ def _restore_role(target: Target, role: str, old: Mapping[str, Any], ours: Mappi
     _alter(target, role, old["verifier"], old["valid_until"] if now[1] != old["valid_until"] else None)
 
 
-def _recreate(target: Target, options: Options, scene: _Scene, plan: Plan) -> None:
+def _recreate(target: Target, options: Options, scene: _Scene, plan: Plan, note: Noting) -> None:
     grace = options["grace_seconds"]
     deadline = Deadline(_COMPOSE_SECONDS + grace * len(plan.recreate))
     try:
-        scene.recreation.run(plan.recreate, grace, deadline, _secrets(scene, plan))
+        note.stopping()
+        scene.recreation.run(plan.recreate, grace, deadline, _secrets(scene, plan), note.keep)
     finally:
         _forget(target)
 
 
-def _put_back(target: Target, options: Options, scene: _Scene, plan: Plan) -> None:
+def _put_back(target: Target, options: Options, scene: _Scene, plan: Plan, note: Noting) -> None:
     """From the files, which hold the old password again; those that were only stopped are started."""
     try:
         if scene.recreation.begun:
-            _recreate(target, options, scene, plan)
+            _recreate(target, options, scene, plan, note)
     finally:
         scene.recreation.bring_back(plan.recreate, options["timeout_seconds"])
         _forget(target)
