@@ -213,6 +213,20 @@ def test_playbook(stack: Stack) -> None:
     wait_for(lambda: stack.triage()["verdict"]["code"] == "healthy", 60)  # its own connection is still broken
 
 
+def test_none_is_printed_for_a_client_outside_of_the_projects_networks(stack: Stack) -> None:
+    """By network_mode: it would be refused."""
+    with Stack("lab-aside") as other:
+        other.start({"services": {"api": {**LIGHT["api"], "network_mode": "bridge"}}})
+        other.wait_ready()
+        before = everything(other)
+        found = other.triage()["verdict"]
+        assert (found["cause"], found["remedy"]) == ("no_shared_network", None), found
+        assert "give both a common network in the Compose file" in found["summary"]
+        result = module(other, "network")
+        assert result["failed"] and "attached as configured, but share no network" in result["msg"], result
+        assert everything(other) == before
+
+
 def test_a_runtime_without_networks(stack: Stack) -> None:
     result = module(stack, "network", runtime="remote", project=None, login_host=stack.address(stack.name()))
     assert result["failed"] and "runtime=remote" in result["msg"]

@@ -87,7 +87,7 @@ START = Remedy("start")
 RESET_AND_START = Remedy("start", (("oncall_reset_settings", "reset_settings"),))
 POOL_RESET = Remedy("pool_reset", when="pool_helps")
 _ASK_WHO = "; pool_reset may end none of these sessions: ask who holds them"
-NETWORK_REPAIR = Remedy("network_repair")
+NETWORK_REPAIR = Remedy("network_repair", when="repair_helps")
 MOVES_SERVER = ("start", "graceful_restart")
 
 VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
@@ -209,12 +209,17 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ("network_unreachable", "dns_failure"): Row(
         CRITICAL,
         "{client} cannot resolve {host}: the server has lost that name on the network",
-        Remedy("network_repair", when="repair_helps"),
+        NETWORK_REPAIR,
         UNRESOLVED,
         "{client} cannot resolve {host}, which is not a name of the server: correct the client's setting or DNS",
     ),
     ("network_unreachable", "no_shared_network"): Row(
-        CRITICAL, "{client} and {server} share no network: reattach them", NETWORK_REPAIR, UNRESOLVED
+        CRITICAL,
+        "{client} and {server} share no network: reattach them",
+        NETWORK_REPAIR,
+        UNRESOLVED,
+        "{client} and {server} share no network, and one of them belongs to none of the project's (network_mode): give "
+        "both a common network in the Compose file",
     ),
     ("network_unreachable", "refused"): Row(
         CRITICAL,

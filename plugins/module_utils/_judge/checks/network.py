@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..._model.facts import ClientFacts, Facts, Reach, ServerFacts
 
 QUESTION = "network"
+_ASIDE = ("bridge", "none")  # the engine's own, by network_mode
 LOSS_PERCENT = 30  # more than this and logins hang; TCP hides what is below, at a price
 LOSS_NOTICED_PERCENT = 10
 CAUSES = ("no_shared_network", "dns_failure", "refused", "timeout", "packet_loss")  # the first explains the later ones
@@ -60,7 +61,7 @@ def _trouble(facts: Facts, client: ClientFacts) -> Optional[Trouble]:
         text = "%s cannot resolve %s: %s" % (client["name"], login["host"], resolution["error"].replace("_", " "))
         asked = " (asked %s)" % resolution["nameserver"] if resolution["nameserver"] else ""
         if apart:
-            return Trouble("no_shared_network", client, [*apart, text + asked], True)
+            return Trouble("no_shared_network", client, [*apart, text + asked], _placeable(server, client))
         known = _ours(server, login["host"])
         return Trouble("dns_failure", client, [text + asked, *_aliases(server, login["host"])], known)
     if reach is None or (reach["outcome"] == "open" and reach["loss_percent"] < LOSS_PERCENT):
@@ -72,7 +73,7 @@ def _trouble(facts: Facts, client: ClientFacts) -> Optional[Trouble]:
         return None
     apart = _apart(server, client)
     if apart and _ours(server, login["host"]):
-        return Trouble("no_shared_network", client, [*apart, numbers], True)
+        return Trouble("no_shared_network", client, [*apart, numbers], _placeable(server, client))
     astray = _astray(server, client)
     if astray:
         return Trouble("dns_failure", client, [*astray, numbers], True)
@@ -93,6 +94,12 @@ def _apart(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
         "%s is attached to: %s" % (client["name"], _attached(client["networks"])),
         "%s is attached to: %s" % (server["name"], _attached(server["networks"])),
     ]
+
+
+def _placeable(server: Optional[ServerFacts], client: ClientFacts) -> bool:
+    """Neither was made outside of the project's networks: network_repair attaches no such container to one."""
+    both = [client["networks"], server["networks"] if server else []]
+    return not any(networks and all(network["name"] in _ASIDE for network in networks) for networks in both)
 
 
 def _attached(networks: object) -> str:
