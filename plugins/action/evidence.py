@@ -13,7 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils._report import files
-from ..plugin_utils._report.model import registered, worst_first
+from ..plugin_utils._report.model import raw_variables, registered, worst_first
 
 
 class ActionModule(ActionBase):
@@ -30,13 +30,13 @@ class ActionModule(ActionBase):
             }
         )[1]
         variables = task_vars or {}
-        names, hostvars = variables["ansible_play_hosts_all"], variables["hostvars"]
-        decided = registered(hostvars, names, "oncall_response")
-        hosts = worst_first(registered(hostvars, names, "oncall_triage"))
+        found = raw_variables(variables["hostvars"], variables["ansible_play_hosts_all"])
+        decided = registered(found, "oncall_response")
+        hosts = worst_first(registered(found, "oncall_triage"))
         acting = [
             host
             for host in hosts
-            if (decided[host.name] or {}).get("verb") and not boolean(hostvars.raw_get(host.name)["oncall_only_plan"])
+            if (decided[host.name] or {}).get("verb") and not boolean(found[host.name]["oncall_only_plan"])
         ]
         result.update(changed=False, msg="", path=None)
         place = os.path.join(options["report_dir"], "before") if options["report_dir"] else files.KEPT

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+import functools
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
@@ -58,7 +59,7 @@ class ActionModule(ActionBase):
         for host in hosts:
             mine = hostvars.raw_get(host)
             raw = {**{key: mine[key] for key in mine if key.startswith("oncall_")}, **play}
-            values, unknown = self._evaluated(verb, raw, hostvars[host], play)
+            values, unknown = self._evaluated(verb, raw, functools.partial(hostvars.__getitem__, host), play)
             problems += [(host, line) for line in unknown]
             key = repr(sorted((name, value) for name, value in values.items() if name != "oncall_target"))
             if key not in said:
@@ -82,15 +83,19 @@ class ActionModule(ActionBase):
         return problems
 
     def _evaluated(
-        self, verb: str, raw: Mapping[str, Any], host: Mapping[str, Any], play: Mapping[str, Any]
+        self, verb: str, raw: Mapping[str, Any], host: Callable[[], Mapping[str, Any]], play: Mapping[str, Any]
     ) -> Tuple[Dict[str, Any], List[str]]:
+        """``host``: its variables, which are put together anew for it: dear, so only where there is a template."""
         values: Dict[str, Any] = {}
         problems = []
-        for name in raw:
+        for name, value in raw.items():
             if not known.is_ours(verb, name):
                 continue
+            if known.is_plain(value):
+                values[name] = value
+                continue
             try:
-                values[name] = self._templar.template(play[name]) if name in play else host[name]
+                values[name] = self._templar.template(play[name]) if name in play else host()[name]
                 _whole(values[name])
             except AnsibleError as error:
                 values.pop(name, None)

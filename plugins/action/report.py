@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 
 from ..plugin_utils._report import files, text
-from ..plugin_utils._report.model import Host, registered, summary, worst_first
+from ..plugin_utils._report.model import Host, raw_variables, registered, summary, worst_first
 
 
 class ActionModule(ActionBase):
@@ -36,11 +36,11 @@ class ActionModule(ActionBase):
         )[1]
         variables = task_vars or {}
         names = options["hosts"] if options["hosts"] is not None else variables["ansible_play_hosts_all"]
-        hostvars = variables["hostvars"]
+        found = raw_variables(variables["hostvars"], names)
         hosts = worst_first(
-            registered(hostvars, names, options["variable"]),
-            registered(hostvars, names, options["before"]) if options["before"] else None,
-            _notes(hostvars, names, options["notes"]) if options["notes"] else None,
+            registered(found, options["variable"]),
+            registered(found, options["before"]) if options["before"] else None,
+            _notes(found, options["notes"]) if options["notes"] else None,
         )
         failure, report = None, None
         if options["report_dir"]:
@@ -72,14 +72,13 @@ class ActionModule(ActionBase):
             self._display.display(plain, log_only=True)
 
 
-def _notes(hostvars: Any, names: List[str], variable: str) -> Dict[str, List[Any]]:
+def _notes(variables: Mapping[str, Mapping[str, Any]], variable: str) -> Dict[str, List[Any]]:
     """Lines (text, or {text, tells}), or one line, that each host has in ``variable``."""
     found: Dict[str, List[Any]] = {}
-    for name in names:
-        variables = hostvars.raw_get(name)
-        value = variables.get(variable) if isinstance(variables, Mapping) else None
+    for name, mine in variables.items():
+        value = mine.get(variable)
         lines = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
-        found[str(name)] = [line for line in lines if line]
+        found[name] = [line for line in lines if line]
     return found
 
 

@@ -81,14 +81,17 @@ class Host:
         return first + (" (and %d more)" % (len(self.noted) - 1) if len(self.noted) > 1 else "")
 
 
-def registered(hostvars: Any, names: List[str], variable: str) -> Dict[str, Optional[Mapping[str, Any]]]:
-    """What each host registered; raw, since results are data and hold nothing to template."""
-    found: Dict[str, Optional[Mapping[str, Any]]] = {}
-    for name in names:
-        variables = hostvars.raw_get(name)
-        value = variables.get(variable) if isinstance(variables, Mapping) else None
-        found[str(name)] = value if isinstance(value, Mapping) else None
-    return found
+def raw_variables(hostvars: Any, names: Sequence[str]) -> Dict[str, Mapping[str, Any]]:
+    """Each host's variables; raw, since results are data and hold nothing to template. Ansible puts them together anew
+    each time they are asked for: once is enough, of a thousand hosts."""
+    found = {str(name): hostvars.raw_get(name) for name in names}
+    return {name: variables if isinstance(variables, Mapping) else {} for name, variables in found.items()}
+
+
+def registered(variables: Mapping[str, Mapping[str, Any]], variable: str) -> Dict[str, Optional[Mapping[str, Any]]]:
+    """What each host registered. ``variables``: ``raw_variables``."""
+    found = {name: mine.get(variable) for name, mine in variables.items()}
+    return {name: value if isinstance(value, Mapping) else None for name, value in found.items()}
 
 
 def worst_first(

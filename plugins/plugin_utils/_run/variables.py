@@ -189,6 +189,15 @@ def _explained(row: Row, problem: Problem) -> Problem:
     return problem._replace(text=text)
 
 
+def is_plain(value: Any) -> bool:
+    """Whether ``value`` is what it says: nothing in it is to be evaluated, or decrypted."""
+    if isinstance(value, str):
+        return not _TEMPLATE.search(value) and not value.startswith("#jinja2:")
+    if isinstance(value, Mapping):
+        return all(map(is_plain, value.values()))
+    return all(map(is_plain, value)) if isinstance(value, list) else isinstance(value, (int, float, type(None)))
+
+
 def is_ours(verb: str, name: str) -> bool:
     """Whether a variable is one that a run of ``verb`` understands."""
     return name in FRAME.options or any(row.variable(name) for row in _rows(verb))

@@ -79,7 +79,13 @@ def preload() -> None:
         return
     importlib.import_module(_MODULES + "triage")
     validator(TRIAGE)
-    for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.compose.runtime", "_judge.tree"):
+    for name in (
+        "_gather.runtime.remote",
+        "_gather.session.libpq",
+        "_gather.session.proved",
+        "_gather.runtime.compose.runtime",
+        "_judge.tree",
+    ):
         importlib.import_module(_UTILS + name)
     with contextlib.suppress(ImportError):
         importlib.import_module("psycopg2")

@@ -21,6 +21,7 @@ LOCK_TIMEOUT_MS = 500
 LONGEST_SECONDS = 3600.0  # of a statement, whatever the deadline is
 TOO_LATE = "57014"  # query_canceled: statement_timeout
 
+_NUMBER = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?")
 _PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|(.?))", re.DOTALL)
 
 
@@ -44,7 +45,7 @@ def literal(value: Any) -> str:
     if isinstance(value, (int, float)):
         number = repr(value)
         # In brackets: "x -%(y)s" must not become the comment "x --1". No literal of its own for inf and nan.
-        return "(%s)" % number if re.fullmatch(r"-?[\d.]+(?:e[+-]?\d+)?", number) else "'%s'::float8" % number
+        return "(%s)" % number if _NUMBER.fullmatch(number) else "'%s'::float8" % number
     if isinstance(value, Identifier):
         return '"%s"' % value.replace('"', '""')
     if isinstance(value, str):
