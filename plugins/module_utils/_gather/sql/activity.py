@@ -21,21 +21,21 @@ waiting AS MATERIALIZED (
 )"""
 
 # PostgreSQL, "Explicit Locking", table 13.2.
-_CONFLICTS = """(VALUES
-  ('AccessShareLock', '{AccessExclusiveLock}'),
-  ('RowShareLock', '{ExclusiveLock,AccessExclusiveLock}'),
-  ('RowExclusiveLock', '{ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
-  ('ShareUpdateExclusiveLock',
-   '{ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
-  ('ShareLock',
-   '{RowExclusiveLock,ShareUpdateExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
-  ('ShareRowExclusiveLock',
-   '{RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
-  ('ExclusiveLock',
-   '{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'),
-  ('AccessExclusiveLock',
-   '{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}')
-)"""
+_HELD = """CASE w.mode
+  WHEN 'AccessShareLock' THEN '{AccessExclusiveLock}'
+  WHEN 'RowShareLock' THEN '{ExclusiveLock,AccessExclusiveLock}'
+  WHEN 'RowExclusiveLock' THEN '{ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'
+  WHEN 'ShareUpdateExclusiveLock' THEN
+   '{ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'
+  WHEN 'ShareLock' THEN
+   '{RowExclusiveLock,ShareUpdateExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'
+  WHEN 'ShareRowExclusiveLock' THEN
+   '{RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'
+  WHEN 'ExclusiveLock' THEN
+   '{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'
+  WHEN 'AccessExclusiveLock' THEN
+   '{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'
+END"""
 
 # pg_blocking_pids says 0 for a prepared transaction: which one is found by the lock that it holds on what the blocked
 # session waits for; its name by the lock that each transaction holds on its own number. In a long queue everyone waits
@@ -55,8 +55,7 @@ edges AS MATERIALIZED (
                   FROM locks h
                   JOIN locks own ON own.pid IS NULL AND own.virtualtransaction = h.virtualtransaction
                   JOIN pg_prepared_xact() x ON x.transaction = own.transactionid
-                  JOIN {conflicts} AS c(wanted, held) ON c.wanted = w.mode AND h.mode = ANY (c.held::text[])
-                 WHERE h.granted AND h.pid IS NULL AND b.pid = 0
+                 WHERE h.granted AND h.pid IS NULL AND b.pid = 0 AND h.mode = ANY (CAST({held} AS text[]))
                    AND (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid,
                         h.objid, h.objsubid)
                        IS NOT DISTINCT FROM
@@ -65,7 +64,7 @@ edges AS MATERIALIZED (
              WHERE b.pid <> pg_backend_pid()) e
       LEFT JOIN waiting other ON other.pid = e.blocking_pid) ranked
    WHERE rank <= 5
-)""".replace("{conflicts}", _CONFLICTS)
+)""".replace("{held}", _HELD)
 
 # The columns of pg_stat_database that are asked for, by the functions under it.
 COUNTERS = """
@@ -76,9 +75,22 @@ counters AS (
     FROM (SELECT 0::oid AS oid, NULL::name AS datname UNION ALL SELECT oid, datname FROM pg_database) d
 )"""
 
-# A waiting autovacuum hurts nobody unless somebody waits for it in turn. Only our own database's relations have names
+# A waiting autovacuum hurts nobody unless somebody waits for it in turn.
+BLOCKS = """
+blocks AS MATERIALIZED (
+  SELECT * FROM edges e WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges)
+)"""
+
+# The columns of pg_stat_database_conflicts; the last came with PostgreSQL 16.
+CONFLICTS = """
+        ('tablespace', pg_stat_get_db_conflict_tablespace(d.oid)), ('lock', pg_stat_get_db_conflict_lock(d.oid)),
+        ('snapshot', pg_stat_get_db_conflict_snapshot(d.oid)), ('bufferpin', pg_stat_get_db_conflict_bufferpin(d.oid)),
+        ('deadlock', pg_stat_get_db_conflict_startup_deadlock(d.oid))"""
+CONFLICTS_16 = CONFLICTS + ", ('active_logicalslot', pg_stat_get_db_conflict_logicalslot(d.oid))"
+
+# Only our own database's relations have names
 # here. Who waits for a row waits for a transaction, and holds a lock on the tuple: that names the relation.
-ACTIVITY = r"""json_build_object(
+ACTIVITY = """json_build_object(
   'long_queries', (
     SELECT coalesce(json_agg({session}), '[]')
       FROM (SELECT * FROM clients WHERE query_seconds >= %(long_query_seconds)s
@@ -95,16 +107,15 @@ ACTIVITY = r"""json_build_object(
                 WHERE l.pid = e.blocked_pid AND l.relation IS NOT NULL AND (NOT l.granted OR l.locktype = 'tuple')
                 ORDER BY l.granted LIMIT 1))
              ORDER BY e.seconds DESC, e.blocked_pid, e.rank), '[]')
-      FROM edges e WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges)),
+      FROM blocks e),
   'involved', (
     SELECT coalesce(json_agg({session} ORDER BY s.pid), '[]')
       FROM sessions s
-     WHERE s.pid IN (SELECT unnest(ARRAY[e.blocked_pid, e.blocking_pid]) FROM edges e
-                      WHERE e.is_client OR e.blocked_pid IN (SELECT blocking_pid FROM edges))),
+     WHERE s.pid IN (SELECT unnest(ARRAY[e.blocked_pid, e.blocking_pid]) FROM blocks e)),
   'prepared', (
     SELECT coalesce(json_agg(json_build_object('gid', x.gid, 'owner', x.owner, 'database', x.database, 'age_seconds',
              round(greatest(extract(epoch FROM now() - x.prepared), 0)::numeric, 3),
-             'ours', x.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))), '[]')
+             'ours', x.owner = current_user OR current_setting('is_superuser') = 'on')), '[]')
       FROM (SELECT p.gid, p.prepared, pg_get_userbyid(p.ownerid) AS owner, d.datname AS database
               FROM pg_prepared_xact() p LEFT JOIN pg_database d ON d.oid = p.dbid ORDER BY p.prepared LIMIT 50) x),
   'wait_events', (
@@ -115,14 +126,14 @@ ACTIVITY = r"""json_build_object(
   'sync_replication', (
     SELECT json_build_object(
              'waiting', count(*), 'longest_seconds', max(c.query_seconds),
-             'standby_names', (SELECT setting FROM settings WHERE name = 'synchronous_standby_names'))
+             'standby_names', current_setting('synchronous_standby_names'))
       FROM clients c WHERE c.wait_event = 'SyncRep'),
   'deadlocks', (
     SELECT coalesce(json_agg(json_build_object('database', d.datname, 'count', d.deadlocks) ORDER BY d.datname), '[]')
       FROM counters d WHERE d.deadlocks > 0),
   'conflicts', (
     SELECT coalesce(json_agg(json_build_object(
-             'database', d.datname, 'kind', substr(k.key, 7), 'count', k.value::int) ORDER BY d.datname, k.key), '[]')
-      FROM pg_stat_database_conflicts d CROSS JOIN LATERAL jsonb_each_text(to_jsonb(d)) k
-     WHERE pg_is_in_recovery() AND k.key LIKE 'confl\_%%' AND k.value <> '0')
+             'database', d.datname, 'kind', k.kind, 'count', k.count) ORDER BY d.datname, k.kind), '[]')
+      FROM pg_database d CROSS JOIN LATERAL (VALUES {conflicts}) k (kind, count)
+     WHERE pg_is_in_recovery() AND k.count <> 0)
 )""".replace("{session}", SESSION)

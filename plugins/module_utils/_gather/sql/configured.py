@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 # To read pg_file_settings marks, in our backend, what a restart would change: so it has to be read before pg_settings.
-# A condition on a sub-select alone is evaluated before anything under it.
+# A condition on a sub-select alone is evaluated before anything under it. Each such change is an "error" there: without
+# one nothing waits for a restart, and the 400 rows of pg_settings need not be made.
 SETTINGS = """
 files AS MATERIALIZED (SELECT * FROM pg_file_settings WHERE error IS NOT NULL),
 settings AS MATERIALIZED (
-  SELECT name, setting, source, pending_restart FROM pg_settings WHERE (SELECT count(*) FROM files) >= 0
+  SELECT name, setting, source, pending_restart FROM pg_settings WHERE (SELECT count(*) FROM files) > 0
 )"""
 SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, source, pending_restart FROM pg_settings)"
 
@@ -21,31 +22,34 @@ FILE_ERRORS = """(
       FROM files f
      WHERE NOT EXISTS (SELECT FROM settings s WHERE s.name = f.name AND s.pending_restart))"""
 
+# Settings that not everybody may see: to ask for them would be an error.
+_VISIBLE = "CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('%s') END"
+HBA_FILE = "(%s)" % _VISIBLE % "hba_file"
+
 # file_name and rule_number came with PostgreSQL 16.
 HBA_RULES = """(
     SELECT coalesce(json_agg(json_build_object(
              'rule_number', to_jsonb(h) -> 'rule_number',
-             'file_name', coalesce(to_jsonb(h) ->> 'file_name', (SELECT setting FROM settings WHERE name = 'hba_file')),
+             'file_name', coalesce(to_jsonb(h) ->> 'file_name', {hba_file}),
              'line_number', h.line_number, 'type', h.type, 'database', h.database, 'user_name', h.user_name,
              'address', h.address, 'netmask', h.netmask, 'auth_method', h.auth_method, 'options', h.options,
              'error', h.error) ORDER BY h.ordinality), '[]')
-      FROM (SELECT *, row_number() OVER () AS ordinality FROM pg_hba_file_rules) h)"""
+      FROM (SELECT *, row_number() OVER () AS ordinality FROM pg_hba_file_rules) h)""".replace("{hba_file}", HBA_FILE)
 
 # When its content or its inode last changed, in whole seconds: a change in the second of the load is not seen. What an
 # @file in it or an included file holds has a time of its own.
 HBA_LOADED = """(
     SELECT greatest(f.modification, f.change) <= pg_conf_load_time()
-      FROM pg_stat_file((SELECT setting FROM settings WHERE name = 'hba_file'), true) f)"""
+      FROM pg_stat_file({hba_file}, true) f)""".replace("{hba_file}", HBA_FILE)
 
 # What the command line sets, no restart takes from a file; PostgreSQL calls it pending where the file differs.
-# Settings that only superusers may see are missing in pg_settings for the others, where current_setting() would fail.
 CONFIGURED = """json_build_object(
-  'listen_addresses', (SELECT setting FROM settings WHERE name = 'listen_addresses'),
-  'port', (SELECT setting::int FROM settings WHERE name = 'port'),
-  'socket_directories', (SELECT setting FROM settings WHERE name = 'unix_socket_directories'),
-  'ssl', (SELECT setting = 'on' FROM settings WHERE name = 'ssl'),
-  'password_encryption', (SELECT setting FROM settings WHERE name = 'password_encryption'),
-  'log_destination', (SELECT setting FROM settings WHERE name = 'log_destination'),
+  'listen_addresses', current_setting('listen_addresses'),
+  'port', current_setting('port')::int,
+  'socket_directories', {socket_directories},
+  'ssl', current_setting('ssl') = 'on',
+  'password_encryption', current_setting('password_encryption'),
+  'log_destination', current_setting('log_destination'),
   'load_time', pg_conf_load_time(),
   'file_errors', {file_errors},
   'pending_restart', (
@@ -53,5 +57,5 @@ CONFIGURED = """json_build_object(
       FROM settings s WHERE s.pending_restart AND s.source <> 'command line'),
   'hba_rules', {hba_rules},
   'hba_loaded', {hba_loaded},
-  'hba_file', (SELECT setting FROM settings WHERE name = 'hba_file')
-)"""
+  'hba_file', {hba_file}
+)""".replace("{hba_file}", HBA_FILE).replace("{socket_directories}", _VISIBLE % "unix_socket_directories")

@@ -19,7 +19,7 @@ SYNC = """CASE WHEN a.wait_event = 'SyncRep' THEN 'waits'
                THEN 'commits' END"""
 
 # Of a row ``a`` of pg_stat_activity and its role ``o``: whether the current role may signal it.
-MAY_SIGNAL = """coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+MAY_SIGNAL = """coalesce(current_setting('is_superuser') = 'on'
                           OR (NOT coalesce(o.rolsuper, false)
                               AND (pg_has_role(a.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))),
                           false)"""
@@ -28,7 +28,7 @@ MAY_SIGNAL = """coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_
 # client (a parallel worker would be, too). Our own sessions are never counted.
 SESSIONS = """
 sessions AS MATERIALIZED (
-  SELECT a.pid, a.backend_start, a.usename AS user_name, a.datname AS database, a.usesysid, a.datid,
+  SELECT a.pid, a.backend_start, o.rolname AS user_name, d.datname AS database, a.usesysid, a.datid,
          coalesce(a.application_name, '') AS application, host(a.client_addr) AS client_address,
          a.state, a.state_change, a.xact_start, a.query_start, a.wait_event_type, a.wait_event,
          coalesce(o.rolsuper, false) AS superuser,
@@ -41,7 +41,8 @@ sessions AS MATERIALIZED (
               THEN round(greatest(extract(epoch FROM now() - a.query_start), 0)::numeric, 3) END AS query_seconds,
          a.backend_type,
          coalesce(a.backend_type = 'client backend', a.usesysid IS NOT NULL AND a.datid IS NOT NULL) AS is_client
-    FROM pg_stat_activity a
+    FROM pg_stat_get_activity(NULL) a
+    LEFT JOIN pg_database d ON d.oid = a.datid
     LEFT JOIN pg_roles o ON o.oid = a.usesysid
    WHERE a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') <> 'oncall'
 )""".replace("{sync}", SYNC).replace("{may_signal}", MAY_SIGNAL)
@@ -59,9 +60,9 @@ SESSION = """json_build_object(
   'superuser', s.superuser, 'spared', s.spared, 'query', s.query)"""
 
 CONNECTIONS = """json_build_object(
-  'max_connections', (SELECT setting::int FROM settings WHERE name = 'max_connections'),
-  'superuser_reserved', (SELECT setting::int FROM settings WHERE name = 'superuser_reserved_connections'),
-  'reserved', coalesce((SELECT setting::int FROM settings WHERE name = 'reserved_connections'), 0),
+  'max_connections', current_setting('max_connections')::int,
+  'superuser_reserved', current_setting('superuser_reserved_connections')::int,
+  'reserved', coalesce(current_setting('reserved_connections', true)::int, 0),
   'used', (SELECT count(*) FROM clients),
   'groups', (
     SELECT coalesce(json_agg(json_build_object(

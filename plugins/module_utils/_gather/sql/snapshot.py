@@ -24,6 +24,7 @@ WITH RECURSIVE {settings},
 {clients},
 {waiting},
 {edges},
+{blocks},
 {counters},
 {memberships}
 SELECT json_build_object(
@@ -48,6 +49,7 @@ _PARTS = {
     "clients": connections.CLIENTS,
     "waiting": activity.WAITING,
     "edges": activity.EDGES,
+    "blocks": activity.BLOCKS,
     "counters": activity.COUNTERS,
     "memberships": access.MEMBERSHIPS,
     "connections": connections.CONNECTIONS,
@@ -94,4 +96,8 @@ def _compose(without: Tuple[str, ...], asked: bool) -> Query:
     for part, sql in parts.items():
         text = text.replace("{%s}" % part, sql)
     read = [name for name in rights.ALL if name not in without and (asked or name != rights.AUTHID)]
-    return Query("snapshot_limited" if without else "snapshot", {OLDEST: text}, needs=tuple(read))
+    texts = {
+        OLDEST: text.replace("{conflicts}", activity.CONFLICTS),
+        160000: text.replace("{conflicts}", activity.CONFLICTS_16),
+    }
+    return Query("snapshot_limited" if without else "snapshot", texts, needs=tuple(read))

@@ -19,7 +19,7 @@ SOUNDNESS = """json_build_object(
                                                'multixact_age', d.multixact_age)), '[]')
       FROM (SELECT datname, age(datfrozenxid) AS xid_age, mxid_age(datminmxid) AS multixact_age
               FROM pg_database ORDER BY 2 DESC, 3 DESC, 1) d),
-  'autovacuum_freeze_max_age', (SELECT setting::bigint FROM settings WHERE name = 'autovacuum_freeze_max_age'),
+  'autovacuum_freeze_max_age', current_setting('autovacuum_freeze_max_age')::bigint,
   'standbys', (
     SELECT coalesce(json_agg(json_build_object(
              'application', coalesce(r.application_name, ''), 'client_address', host(r.client_addr),

@@ -66,11 +66,11 @@ GATE = Query(
     "pg_hba.conf",
     {
         OLDEST: """
-WITH RECURSIVE {settings}, {memberships}
+WITH RECURSIVE {memberships}
 SELECT {hba_rules} AS rules, {hba_loaded} AS loaded,
-       (SELECT setting FROM settings WHERE name = 'hba_file') AS hba_file,
+       {hba_file} AS hba_file,
        (SELECT coalesce(json_agg(DISTINCT g.rolname), '[]') FROM memberships m JOIN pg_roles g ON g.oid = m.granted)
-         AS member_of""".replace("{settings}", configured.SETTINGS_LIMITED)
+         AS member_of""".replace("{hba_file}", configured.HBA_FILE)
         .replace("{memberships}", access.MEMBERSHIPS)
         .replace("{hba_rules}", configured.HBA_RULES)
         .replace("{hba_loaded}", configured.HBA_LOADED)
