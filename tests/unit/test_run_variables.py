@@ -17,6 +17,21 @@ from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.hosts impor
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import CHANGING
 
 
+@pytest.mark.parametrize(
+    "value, plain",
+    [
+        ("shop", True),
+        ({"project": "shop", "clients": [{"service": "api"}], "login_port": 5432, "ssl_mode": None}, True),
+        ("{{ shop }}", False),
+        ({"clients": [{"service": "{% if a %}api{% endif %}"}]}, False),
+        ("#jinja2: variable_start_string: '[%'", False),
+        ({"login_password": object()}, False),  # as Ansible has what a vault encrypted
+    ],
+)
+def test_what_holds_no_template_needs_no_evaluation(value: Any, plain: bool) -> None:
+    assert variables.is_plain(value) is plain
+
+
 def texts(problems: List[Problem]) -> List[str]:
     return [each.text for each in problems]
 

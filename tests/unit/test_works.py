@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 
@@ -22,6 +23,17 @@ import ansible_collections.oncall.postgresql.plugins.action.preflight
 import ansible_collections.oncall.postgresql.plugins.action.report
 import ansible_collections.oncall.postgresql.plugins.action.triage
 print("\\n".join(sys.modules))
+"""
+
+LOOKED = """
+import sys
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.checking import check
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import WORKS, spec
+import ansible_collections.oncall.postgresql.plugins.action.triage
+before = set(sys.modules)
+checked = check(spec("triage"), {"runtime": "remote", "login_host": "127.0.0.1", "login_port": %d})
+assert WORKS["triage"].do(checked.options, False)["verdict"]["code"] == "server_down"
+print("\\n".join(name for name in set(sys.modules) - before if name.startswith("ansible_collections.")))
 """
 
 
@@ -51,6 +63,14 @@ def test_for_a_fleet_the_parent_imports_what_every_worker_would(hosts: list[str]
     for name in ("_gather.runtime.remote", "_gather.session.libpq", "_gather.runtime.compose.runtime", "_judge.tree"):
         assert name in loaded
     assert "psycopg2.extensions" in loaded
+
+
+def test_a_worker_of_a_fleet_imports_nothing() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        code = LOOKED % nobody.getsockname()[1]
+        looked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert looked.split() == []
 
 
 def test_for_one_host_nothing_is_imported_that_may_be_needed_there() -> None:

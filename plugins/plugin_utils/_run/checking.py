@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Set
@@ -38,9 +39,18 @@ def check(spec: Spec, given: Mapping[str, Any]) -> Checked:
     problems = list(_unfit(spec.options, given, ""))
     if problems:  # what Ansible would say of these is said already, and shorter
         return Checked({}, set(), problems)
-    validated = validator(spec).validate(dict(given))
+    validated = validator(spec).validate(_native(given))
     problems = [each for message in validated.error_messages for each in _worded(message, given)]
     return Checked(validated.validated_parameters, set(validated._no_log_values), problems)
+
+
+def _native(given: Mapping[str, Any]) -> Dict[str, Any]:
+    """``given`` in plain values, where it is made of what JSON knows: Ansible's wrapped ones are slow to copy."""
+    try:
+        native: Dict[str, Any] = json.loads(json.dumps(given))
+    except (TypeError, ValueError):
+        return dict(given)
+    return native
 
 
 @functools.lru_cache(maxsize=64)

@@ -87,6 +87,7 @@ def preload() -> None:
         "_judge.tree",
     ):
         importlib.import_module(_UTILS + name)
+    importlib.import_module(_UTILS + "_gather.sql.snapshot").snapshot((), asked=False)
     with contextlib.suppress(ImportError):
         importlib.import_module("psycopg2")
         importlib.import_module("psycopg2.extensions")

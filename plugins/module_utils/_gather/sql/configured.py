@@ -7,7 +7,8 @@ from __future__ import annotations
 
 # To read pg_file_settings marks, in our backend, what a restart would change: so it has to be read before pg_settings.
 # A condition on a sub-select alone is evaluated before anything under it. Each such change is an "error" there: without
-# one nothing waits for a restart, and the 400 rows of pg_settings need not be made.
+# one nothing waits for a restart, and the 400 rows of pg_settings need not be made. (What was changed and taken out
+# of the file again stays pending for PostgreSQL, but a restart would change nothing.)
 SETTINGS = """
 files AS MATERIALIZED (SELECT * FROM pg_file_settings WHERE error IS NOT NULL),
 settings AS MATERIALIZED (
