@@ -213,6 +213,18 @@ def test_playbook(stack: Stack) -> None:
     wait_for(lambda: stack.triage()["verdict"]["code"] == "healthy", 60)  # its own connection is still broken
 
 
+def test_none_is_printed_for_a_name_that_the_server_has(stack: Stack) -> None:
+    """The engine's DNS does not answer: attaching anew would be refused."""
+    stack.netns("iptables", "-w", "-A", "OUTPUT", "-d", "127.0.0.11", "-j", "DROP", service="api")
+    before = everything(stack)
+    found = stack.triage()["verdict"]
+    assert (found["cause"], found["remedy"]) == ("dns_failure", None), found
+    assert "although the server has that name" in found["summary"] and "DNS fails" in found["summary"]
+    result = module(stack, "network")
+    assert result["failed"] and "although the server has that name" in result["msg"], result
+    assert everything(stack) == before
+
+
 def test_none_is_printed_for_a_client_outside_of_the_projects_networks(stack: Stack) -> None:
     """By network_mode: it would be refused."""
     with Stack("lab-aside") as other:

@@ -733,6 +733,7 @@ fault(
     "network_unreachable",
     "dns_failure",
     "resolves postgres to 172.18.0.9, but the server has",
+    set_server(networks=[{"name": "shop_backend", "address": "172.18.0.2", "aliases": [], "attached": True}]),
     set_reach(outcome="refused"),
     set_client(
         resolution={

@@ -211,7 +211,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "{client} cannot resolve {host}: the server has lost that name on the network",
         NETWORK_REPAIR,
         UNRESOLVED,
-        "{client} cannot resolve {host}, which is not a name of the server: correct the client's setting or DNS",
+        "{client} cannot resolve {host}, {advice}",
     ),
     ("network_unreachable", "no_shared_network"): Row(
         CRITICAL,

@@ -27,6 +27,7 @@ class Trouble(NamedTuple):
     client: ClientFacts
     evidence: List[str]
     repair_helps: bool = False
+    advice: str = ""  # where it does not
 
 
 def check(facts: Facts, thresholds: Thresholds) -> Answer:
@@ -62,8 +63,7 @@ def _trouble(facts: Facts, client: ClientFacts) -> Optional[Trouble]:
         asked = " (asked %s)" % resolution["nameserver"] if resolution["nameserver"] else ""
         if apart:
             return Trouble("no_shared_network", client, [*apart, text + asked], _placeable(server, client))
-        known = _ours(server, login["host"])
-        return Trouble("dns_failure", client, [text + asked, *_aliases(server, login["host"])], known)
+        return _nameless(server, client, login["host"], [text + asked, *_aliases(server, login["host"])])
     if reach is None or (reach["outcome"] == "open" and reach["loss_percent"] < LOSS_PERCENT):
         return None
     numbers = _numbers(client, reach)
@@ -76,7 +76,7 @@ def _trouble(facts: Facts, client: ClientFacts) -> Optional[Trouble]:
         return Trouble("no_shared_network", client, [*apart, numbers], _placeable(server, client))
     astray = _astray(server, client)
     if astray:
-        return Trouble("dns_failure", client, [*astray, numbers], True)
+        return _nameless(server, client, login["host"], [*astray, numbers])
     cause = "refused" if reach["outcome"] == "refused" else "timeout"
     return Trouble(cause, client, [numbers])
 
@@ -94,6 +94,18 @@ def _apart(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
         "%s is attached to: %s" % (client["name"], _attached(client["networks"])),
         "%s is attached to: %s" % (server["name"], _attached(server["networks"])),
     ]
+
+
+def _nameless(server: Optional[ServerFacts], client: ClientFacts, host: str, evidence: List[str]) -> Trouble:
+    """network_repair attaches what is detached, and gives back a name that the server has lost on a network."""
+    if server is None or not _ours(server, host):
+        advice = "which is not a name of the server: correct the client's setting or DNS"
+        return Trouble("dns_failure", client, evidence, False, advice)
+    known = {server["service"], *(alias for network in server["networks"] for alias in network["aliases"])}
+    lost = host in known and any(host not in network["aliases"] for network in server["networks"])
+    helps = lost or not all(network["attached"] for network in [*server["networks"], *client["networks"]])
+    advice = "although the server has that name: another container has it too, or the engine's DNS fails"
+    return Trouble("dns_failure", client, evidence, helps, advice)
 
 
 def _placeable(server: Optional[ServerFacts], client: ClientFacts) -> bool:
@@ -172,6 +184,7 @@ def _no(facts: Facts, troubles: List[Trouble], findings: Tuple[Finding, ...]) ->
         address="%s:%s" % (login["host"], login["port"]) if login else "the server",
         server=facts["server"]["name"] if facts["server"] else "the server",
         loss="%.0f" % reach["loss_percent"] if reach else None,
+        advice=first.advice,
         repair_helps=any(trouble.repair_helps for trouble in troubles if trouble.cause == first.cause),
     )
     return Answer(
