@@ -90,6 +90,15 @@ def out_of_memory(stack: Stack) -> None:
     assert stack.state()["OOMKilled"], stack.state()
 
 
+def altered(name: str, value: str) -> Act:
+    def act(stack: Stack) -> None:
+        stack.sql("ALTER SYSTEM SET %s = '%s'" % (name, value))
+        docker("restart", "-t", "20", stack.name())
+        stack.wait_exited()
+
+    return act
+
+
 def restarted_with(*lines: str) -> Act:
     def act(stack: Stack) -> None:
         stack.configure(*lines)
@@ -593,6 +602,7 @@ FAULTS = (
     _down("killed", killed, "killed", "SIGKILL|137|signal 9", "start"),
     _down("oom", out_of_memory, "out_of_memory", "(?i)oom|memory", override=server(mem_limit="160m")),
     _down("bad_setting", restarted_with("shared_buffers = banana"), "invalid_configuration", "shared_buffers|banana"),
+    _down("altered", altered("shared_buffers", "500GB"), "invalid_configuration", "ALTER SYSTEM has set", "start"),
     _down("bad_setting_name", restarted_with("no_such_setting = 1"), "invalid_configuration", "no_such_setting"),
     _down(
         "bad_setting_german",

@@ -88,6 +88,8 @@ def waiting(*names: str) -> list[dict[str, Any]]:
         ('FATAL: WAL streaming ("max_wal_senders" > 0) requires "wal_level" to be', ("port", "wal_level"), "wal_level"),
         ("FATAL: could not create any TCP/IP sockets", ("listen_addresses", "wal_level"), "listen_addresses"),
         ("FATAL: could not map anonymous shared memory", ("huge_pages", "wal_level"), "huge_pages"),
+        ('FATAL: could not load server certificate file "server.crt"', ("port", "ssl"), "ssl"),
+        ('FATAL: private key file "server.key" has group or world access', ("ssl_key_file",), "ssl_key_file"),
         ("FATAL: nobody knows", ("port", "wal_level"), "port or wal_level"),
     ],
 )

@@ -17,6 +17,8 @@ _MEANT = (
     ("could not load library", ("shared_preload_libraries",)),
     ("shared memory", ("huge_pages", "huge_page_size", "shared_buffers", "max_connections")),
     ("ssl", ("ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file")),
+    ("certificate", ("ssl", "ssl_cert_file", "ssl_ca_file", "ssl_crl_file")),
+    ("private key", ("ssl", "ssl_key_file")),
 )
 
 

@@ -288,7 +288,8 @@ class Moving:
             raise
         except OncallError as error:
             raise UnprovenError(error.msg, error.hint, details=self.details) from error
-        self.details["reset_settings"] = [dict(each, value=mask(each["value"])) for each in done]
+        self.details["reset_settings"] = found = [dict(each, value=mask(each["value"])) for each in done]
+        self.details["notes"] += ["Reset %(name)s, which ALTER SYSTEM had set to %(value)s." % each for each in found]
 
     # --- the start -------------------------------------------------------------------------------------------------
 
