@@ -278,7 +278,7 @@ def test_killed_in_the_middle_it_is_named_and_the_next_run_finishes_it(
             assert says["severity"] == "critical" and "credentials_reset of " in says["summary"], (seed, found)
             assert any(line.endswith(": docker start %s" % names[-1]) for line in says["evidence"]), (seed, found)
         else:
-            assert seconds and "restart_unfinished" not in found, (seed, found)
+            assert "restart_unfinished" not in found, (seed, found)
         says = found["reset_unfinished"]
         assert "run it again with the same variables" in says["summary"] and str(project.env) in str(says), (seed, says)
         result = reset(project)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import time
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -58,6 +59,7 @@ class Moving:
         self._since: Dict[str, Optional[str]] = {}  # the server's time when they were started
         self._began: Dict[str, float] = {}
         self._left_to_end, self._patient = False, True
+        self._gate = threading.Lock()
         self._stubborn = max(patience_seconds, _LEAST_ATTEMPTS * target.deadline_seconds)  # until they are started
 
     # --- down --------------------------------------------------------------------------------------------------------
@@ -84,7 +86,10 @@ class Moving:
 
     def _stop_one(self, name: str) -> None:
         container, row, begin = self._containers[name], self.rows[name], time.monotonic()
-        row["asked"] = True
+        with self._gate:
+            if self._left_to_end:
+                return
+            row["asked"] = True
         try:
             container.stop(Deadline(self._grace))
             state = container.look(Deadline(_MARGIN_SECONDS)).state
@@ -108,7 +113,8 @@ class Moving:
         A request to end makes it wait for nobody any more, as without ``wait``; they are all started nevertheless.
         """
         self._patient = wait
-        self._left_to_end = True
+        with self._gate:  # from now on nobody is asked to end any more
+            self._left_to_end = True
         start, stop = set(flat(order.start)), set(flat(order.stop))
         late: List[str] = []
         for group in order.wait:
