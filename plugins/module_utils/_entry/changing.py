@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict
 
-from .._core import once  # noqa: F401  (first of all: what follows is compiled once)
+from .._core import once  # noqa: F401  # pylint: disable=unused-import  # first: what follows is compiled once
 from .._core.spec import Spec
 from .._procedures.procedure import Procedure, carry_out
 from .work import opened

@@ -9,7 +9,7 @@ import platform
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .._core import once  # noqa: F401  (first of all: what follows is compiled once)
+from .._core import once  # noqa: F401  # pylint: disable=unused-import  # first: what follows is compiled once
 from .._core.errors import OncallError
 from .._core.mask import mask_words
 from .options import hide, nets
