@@ -303,7 +303,9 @@ def chosen(stack: Stack) -> dict[str, tuple[str, str]]:
     """What the engine publishes where it chose: by container, the port inside and outside."""
     found = {}
     for name, inside in ((stack.name(), "5432/tcp"), (stack.name("api"), "8000/tcp")):
-        found[name] = (inside, stack.inspect(name)["NetworkSettings"]["Ports"][inside][0]["HostPort"])
+        # One for IPv4 and one for IPv6, which are nearly always the same.
+        outside = {str(each["HostPort"]) for each in stack.inspect(name)["NetworkSettings"]["Ports"][inside]}
+        found[name] = (inside, " and ".join(sorted(outside)))
     return found
 
 
