@@ -79,6 +79,17 @@ def no_slot_left() -> dict[str, Any]:
         return play([*(task(name, asked) for name in LOOKING), task("triage", {**asked, "host": "shop-db"})])
 
 
+def whole() -> dict[str, Any]:
+    with shop() as server:
+        for statement in (
+            "CREATE EXTENSION amcheck",
+            "CREATE SEQUENCE invoice MAXVALUE 1000",
+            "SELECT setval('invoice', 950)",
+        ):
+            server.sql(statement, database="shop")
+        return play([task("integrity_info", target(server))])
+
+
 def sessions() -> dict[str, Any]:
     with shop() as server, contextlib.ExitStack() as stack:
         asked = target(server)
@@ -179,6 +190,7 @@ def reporting() -> dict[str, Any]:
 
 SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     (*LOOKING, "triage"): no_slot_left,
+    ("integrity_info",): whole,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,
     ("credentials",): passwords,

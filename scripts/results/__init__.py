@@ -21,6 +21,7 @@ RESULTS: dict[str, Result] = {
     "connections_info": Result(looking.ConnectionsInfo),
     "login_info": Result(looking.LoginInfo),
     "activity_info": Result(looking.ActivityInfo),
+    "integrity_info": Result(looking.IntegrityInfo),
     "triage": Result(looking.Triage),
     "sessions": Result(sessions.Sessions, sometimes=FAILURE),
     "pool_reset": Result(sessions.PoolReset, sometimes=FAILURE),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Optional, TypedDict
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import facts as model
+from ansible_collections.oncall.postgresql.plugins.module_utils._model import integrity as whole
 
 
 class Finding(TypedDict):
@@ -120,4 +121,24 @@ class Triage(TypedDict):
     # all that was read; docs/facts.md in the collection's repository describes every field; null with `compact=true`
     facts: Optional[model.Facts]
     facts_json: Optional[str]  # with `compact=true`: the facts as one JSON text; null otherwise
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class IntegrityCheck(TypedDict):
+    # `control_file`, `checksums`, `log`, `collations`, `amcheck`, `schema`, `sequences`, `age`,
+    # `archiving` or `slots`
+    check: str
+    grade: Optional[str]  # `go`, `caution` or `no_go`; null when nothing of it could be looked at
+    summary: str  # the same in one line
+    evidence: list[str]  # the readings that prove it
+    not_covered: list[str]  # what of it was not looked at, and why
+
+
+class IntegrityInfo(TypedDict):
+    target: model.TargetFacts  # the server that was checked
+    grade: str  # the worst grade of all checks: `go`, `caution` or `no_go`
+    summary: str  # the answer in one line
+    checks: list[IntegrityCheck]  # what was checked
+    not_covered: list[str]  # all that was not looked at, and why
+    integrity: whole.IntegrityFacts  # what was read
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total

@@ -210,8 +210,9 @@ def _docker(*argv: str, check: bool = True, stdin: str = "", timeout: float = 60
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
-def start(version: int) -> AnyServer:
-    server: AnyServer = Embedded(version) if version in EMBEDDED else Container(version)
+def start(version: int, contrib: bool = False) -> AnyServer:
+    """``contrib``: with the extensions of PostgreSQL itself, which the wheel lacks."""
+    server: AnyServer = Embedded(version) if version in EMBEDDED and not contrib else Container(version)
     done = server.run_beside(
         [
             "psql",

@@ -78,6 +78,14 @@ TARGET = (
 WHICH = frozenset(("runtime", "project", "service", "docker_host", "data_directory", "login_host", "login_unix_socket"))
 
 TRIAGE = TARGET + Spec({"compact": {"type": "bool", "default": False}})
+INTEGRITY = TARGET + Spec(
+    {
+        "check_seconds": {"type": "float", "default": 300},
+        "databases": {"type": "list", "elements": "str", "default": []},
+        "jobs": {"type": "int", "default": 2},
+        "sequence_percent": {"type": "float", "default": 80},
+    }
+)
 
 # What only one runtime can use: given to another it is a mistake, and a silent one would cost minutes at night.
 _ONLY = {

@@ -10,7 +10,7 @@ import importlib
 from typing import Dict, Optional
 
 from ...module_utils._core.spec import Spec
-from ...module_utils._entry.options import TARGET, TRIAGE
+from ...module_utils._entry.options import INTEGRITY, TARGET, TRIAGE
 from ...module_utils._entry.work import Work
 from .checking import validator
 
@@ -22,6 +22,7 @@ READING = (
     "connections_info",
     "login_info",
     "activity_info",
+    "integrity_info",
 )
 CHANGING = (
     "cancel_queries",
@@ -54,12 +55,13 @@ class _Works(Dict[str, Work]):
 
 
 WORKS = _Works()
+SPECS = {"triage": TRIAGE, "integrity_info": INTEGRITY}  # of what only looks, where it is not the target's alone
 
 
 def spec(name: str) -> Spec:
     """Of what only looks without importing all that it takes to look: that may be needed on the host, and not here."""
     if name in READING:
-        return TRIAGE if name == "triage" else TARGET
+        return SPECS.get(name, TARGET)
     return WORKS[name].spec
 
 

@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``integrity_info``: is the data whole, as far as that can be told without touching it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict
+
+from .._core.errors import OptionsError
+from .._gather.integrity.gather import Wanted, gather
+from .._judge.integrity.grade import grade
+from .work import opened
+
+if TYPE_CHECKING:
+    from .._core.spec import Spec
+
+
+@dataclass(frozen=True)
+class Integrity:
+    """See ``Work``."""
+
+    spec: Spec
+
+    def do(self, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+        if options["jobs"] < 1:
+            raise OptionsError("jobs must be at least 1")
+        if options["check_seconds"] <= 0:
+            raise OptionsError("check_seconds must be above 0")
+        if not 0 < options["sequence_percent"] <= 100:
+            raise OptionsError("sequence_percent must be above 0 and at most 100")
+        started = time.monotonic()
+        with opened(options) as target:
+            wanted = Wanted(
+                options["databases"], options["check_seconds"], options["jobs"], options["sequence_percent"]
+            )
+            known, facts, elapsed_ms = gather(target, wanted)
+            found = grade(facts, target.thresholds)
+        total = round((time.monotonic() - started) * 1000, 1)
+        return {
+            "changed": False,
+            "target": known["target"],
+            **found,
+            "integrity": facts,
+            "elapsed_ms": dict(elapsed_ms, total=total),
+        }

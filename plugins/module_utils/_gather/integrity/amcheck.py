@@ -1,0 +1,198 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All that amcheck can read of the databases in the time there is: catalogs of all of them first.
+
+Many objects are checked by one statement; where that fails, its halves are, until it is known which one it was. What
+was not read is named, with the reason: nothing of it is "sound".
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..._core.errors import DeadlineError, OncallError, SessionError
+from ..._core.text import count, names, size
+from ..session.bind import identifier
+from ..sql.amcheck import BTREE, BTREE_UNIQUE, GIN, HEAP, OBJECTS
+from ..sql.query import Query
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+    from ..._model.integrity import Amcheck, Damage, Share
+    from ..session.base import Session
+
+Object = Mapping[str, Any]  # a row of OBJECTS
+
+_BATCH_BYTES, _BATCH_OBJECTS = 64 * 1024 * 1024, 50
+_FIRST_RATE = 16.0 * 1024 * 1024  # bytes a second, until it was measured
+# SQLSTATEs: data_corrupted, index_corrupted, a file that is not there, an I/O error.
+_DAMAGED = ("XX001", "XX002", "58P01", "58030")
+_WHY = {
+    "42501": "the login role may not read it",
+    "55P03": "it is locked",
+    "42P01": "it was dropped meanwhile",
+    "40001": "the standby had to go on replaying",
+    "57014": "it was cancelled",
+}
+_NO_TIME = "no time was left"
+
+
+@dataclass
+class Reader:
+    """One database. ``version`` and ``schema`` are the extension's."""
+
+    session: Session
+    version: str
+    schema: str
+    damage: List[Damage] = field(default_factory=list)
+    skipped: Dict[str, List[Object]] = field(default_factory=dict)  # why -> what
+    checked: List[Object] = field(default_factory=list)
+    objects: Sequence[Object] = ()
+    errors: List[str] = field(default_factory=list)
+
+    def look(self, deadline: Deadline) -> None:
+        try:
+            self.objects = self.session.query(OBJECTS, deadline)
+        except (SessionError, DeadlineError) as error:
+            self.errors.append(str(error))
+
+    def read(self, catalogs: bool, rate: "Rate", deadline: Deadline) -> None:
+        waiting: Dict[Tuple[str, str], List[Object]] = {}
+        for each in self.objects:
+            if each["catalog"] is not catalogs:
+                continue
+            if each["bytes"] is None:
+                self._skip("it is locked", [each])
+            elif self._query(each) is None:
+                self._skip("amcheck %s cannot read it" % self.version, [each])
+            elif each["bytes"] / rate.bytes_a_second > deadline.left():
+                self._skip(_NO_TIME, [each])
+            else:
+                batch = waiting.setdefault((each["kind"], each["method"]), [])
+                batch.append(each)
+                if len(batch) >= _BATCH_OBJECTS or sum(one["bytes"] for one in batch) >= _BATCH_BYTES:
+                    self._check(waiting.pop((each["kind"], each["method"])), rate, deadline)
+        for batch in waiting.values():
+            self._check(batch, rate, deadline)
+
+    def _query(self, each: Object) -> Optional[Query]:
+        release = tuple(int(part) for part in self.version.split(".")[:2] if part.isdigit())
+        if each["kind"] == "table":
+            return HEAP if release >= (1, 3) else None
+        if each["method"] == "gin":
+            return GIN if release >= (1, 5) else None
+        return BTREE_UNIQUE if release >= (1, 4) else BTREE
+
+    def _check(self, batch: Sequence[Object], rate: "Rate", deadline: Deadline) -> None:
+        if deadline.passed():
+            self._skip(_NO_TIME, batch)
+            return
+        query = self._query(batch[0])
+        assert query is not None
+        started = time.monotonic()
+        try:
+            rows = self.session.query(
+                query, deadline, schema=identifier(self.schema), oids=[each["oid"] for each in batch]
+            )
+        except DeadlineError:
+            self._skip(_NO_TIME, batch)
+            return
+        except SessionError as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._check(batch[:middle], rate, deadline)
+                self._check(batch[middle:], rate, deadline)
+            else:
+                self._failed(batch[0], error)
+            return
+        rate.measured(sum(each["bytes"] for each in batch), time.monotonic() - started)
+        self.checked += batch
+        if query is HEAP:
+            self._report(batch, rows)
+
+    def _failed(self, each: Object, error: SessionError) -> None:
+        if error.sqlstate in _DAMAGED:
+            said = error.msg.partition(" failed: ")[2] or error.msg
+            self.damage.append(
+                {"name": each["name"], "kind": each["kind"], "sqlstate": error.sqlstate, "message": said}
+            )
+            self.checked.append(each)
+        else:
+            self._skip(_WHY.get(error.sqlstate or "", str(error)), [each])
+
+    def _report(self, batch: Sequence[Object], rows: Sequence[Mapping[str, Any]]) -> None:
+        for each in batch:
+            said = [row for row in rows if row["oid"] == each["oid"]]
+            if said:
+                more = " and %d more" % (len(said) - 1) if len(said) > 1 else ""
+                message = "block %s: %s%s" % (said[0]["block"], said[0]["message"], more)
+                self.damage.append({"name": each["name"], "kind": "table", "sqlstate": None, "message": message})
+
+    def _skip(self, why: str, objects: Sequence[Object]) -> None:
+        self.skipped.setdefault(why, []).extend(objects)
+
+    def is_sound(self, name: str) -> bool:
+        damaged = {each["name"] for each in self.damage}
+        return name not in damaged and name in {each["name"] for each in self.checked}
+
+    def found(self) -> Amcheck:
+        told = [
+            "%s (%s): %s"
+            % (
+                count(len(objects), "object") if len(objects) > 1 else objects[0]["kind"],
+                size(sum(each["bytes"] or 0 for each in objects)),
+                "%s: %s" % (names([each["name"] for each in objects], 3), why),
+            )
+            for why, objects in self.skipped.items()
+        ]
+        return {
+            "version": self.version,
+            "damage": self.damage,
+            "coverage": self._coverage(),
+            "not_covered": self.errors + told,
+        }
+
+    def _coverage(self) -> List[Share]:
+        found: List[Share] = []
+        for catalog in (True, False):
+            for kind in ("index", "table"):
+                there = [each for each in self.objects if each["kind"] == kind and each["catalog"] is catalog]
+                done = [each for each in self.checked if each["kind"] == kind and each["catalog"] is catalog]
+                found.append(
+                    {
+                        "kind": "catalog_%s" % kind if catalog else kind,
+                        "objects": len(there),
+                        "bytes": sum(each["bytes"] or 0 for each in there),
+                        "checked_objects": len(done),
+                        "checked_bytes": sum(each["bytes"] or 0 for each in done),
+                    }
+                )
+        return found
+
+
+@dataclass
+class Rate:
+    """How fast this server is read: what cannot end in time is not begun."""
+
+    bytes_a_second: float = _FIRST_RATE
+
+    def measured(self, read: int, seconds: float) -> None:
+        if read >= _BATCH_BYTES // 4 and seconds > 0:
+            self.bytes_a_second = read / seconds
+
+
+def amcheck(readers: Mapping[str, Reader], deadline: Deadline) -> Dict[str, Amcheck]:
+    """By database. Raises nothing: what goes wrong is not covered."""
+    rate = Rate()
+    for reader in readers.values():
+        reader.look(deadline)
+    for catalogs in (True, False):
+        for reader in readers.values():
+            try:
+                reader.read(catalogs, rate, deadline)
+            except OncallError as error:
+                reader.errors.append(str(error))
+    return {name: reader.found() for name, reader in readers.items()}

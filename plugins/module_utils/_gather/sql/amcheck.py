@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The extension amcheck: what there is to read in a database, and the reading of it.
+
+AccessShareLock only, and each function gives its own back when it is done (PostgreSQL's manual, "amcheck"): nothing
+that compares a parent with its children, which would keep writers out.
+"""
+
+from __future__ import annotations
+
+from .query import OLDEST, Query
+
+# Catalogs first; then what is written most, then the largest. A size asks for a lock, so none of what is locked.
+OBJECTS = Query(
+    "amcheck objects",
+    {
+        OLDEST: """
+WITH locked AS MATERIALIZED (
+  SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+)
+SELECT c.oid::text AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
+       CASE c.relkind WHEN 'i' THEN 'index' ELSE 'table' END AS kind, m.amname AS method,
+       n.nspname = 'pg_catalog' OR coalesce(o.relnamespace = 'pg_catalog'::regnamespace, false) AS catalog,
+       coalesce(i.indisunique, false) AS unique,
+       CASE WHEN NOT EXISTS (SELECT FROM locked l WHERE l.relation IN (c.oid, i.indrelid))
+            THEN pg_relation_size(c.oid) END AS bytes
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_am m ON m.oid = c.relam
+  LEFT JOIN pg_index i ON i.indexrelid = c.oid
+  LEFT JOIN pg_class o ON n.nspname = 'pg_toast' AND o.reltoastrelid = coalesce(i.indrelid, c.oid)
+  LEFT JOIN pg_stat_all_tables s ON s.relid = coalesce(i.indrelid, c.oid)
+ WHERE c.relpersistence <> 't' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+   AND (c.relkind IN ('r', 'm', 't') AND m.amname = 'heap'
+        OR c.relkind = 'i' AND m.amname IN ('btree', 'gin') AND i.indisvalid AND i.indisready)
+ ORDER BY catalog DESC, coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0) DESC, bytes DESC NULLS LAST, name"""
+    },
+)
+
+_EACH = """
+SELECT count(%%(schema)s.%s) AS checked
+  FROM unnest(%%(oids)s) u (oid) JOIN pg_index i ON i.indexrelid = u.oid::oid"""
+BTREE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid)"})
+# Since amcheck 1.4: no value twice in a unique one.
+BTREE_UNIQUE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid, false, i.indisunique)"})
+GIN = Query("gin_index_check", {OLDEST: _EACH % "gin_index_check(i.indexrelid)"})  # since amcheck 1.5
+# Since amcheck 1.3. Reports instead of failing, but for a page that cannot be read at all.
+HEAP = Query(
+    "verify_heapam",
+    {
+        OLDEST: """
+SELECT u.oid, v.blkno AS block, v.msg AS message
+  FROM unnest(%(oids)s) u (oid) JOIN pg_class c ON c.oid = u.oid::oid,
+       LATERAL %(schema)s.verify_heapam(c.oid, on_error_stop => true) v
+ LIMIT 200"""
+    },
+)

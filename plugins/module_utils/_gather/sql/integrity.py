@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tells whether the data is whole, database by database: collations, indexes, constraints, sequences, ages.
+
+Reads catalogs and statistics, nothing of the data itself. One statement a database; column ``document``, of the shape
+``_model.integrity.DatabaseFacts``. The session brings search_path = pg_catalog.
+"""
+
+from __future__ import annotations
+
+from .query import OLDEST, Query
+
+CHECKSUMS = Query("data_checksums", {OLDEST: "SELECT current_setting('data_checksums')::bool AS on"})
+
+ARCHIVER = Query(
+    "pg_stat_archiver",
+    {
+        OLDEST: """
+SELECT current_setting('archive_mode') AS mode,
+       a.last_failed_time > coalesce(a.last_archived_time, '-infinity') IS TRUE AS failing,
+       a.last_archived_wal AS last_wal, a.last_archived_time AS last_at,
+       a.last_failed_wal AS failed_wal, a.last_failed_time AS failed_at, a.failed_count AS failures
+  FROM pg_stat_archiver a"""
+    },
+)
+
+# Which databases there are. What allows no connections cannot be checked, and is said. datcollversion came with 15.
+_DATABASES = """
+SELECT d.oid::text AS oid, d.datname AS name, d.datallowconn AS open,
+       has_database_privilege(d.oid, 'CONNECT') AS may_connect,
+       d.datistemplate AS template, %(version)s AS recorded_version, %(actual)s AS actual_version,
+       d.datcollate AS collation, age(d.datfrozenxid) AS xid_age, mxid_age(d.datminmxid) AS multixact_age,
+       CASE WHEN has_database_privilege(d.oid, 'CONNECT') OR pg_has_role('pg_read_all_stats', 'USAGE')
+            THEN pg_database_size(d.oid) END AS bytes
+  FROM pg_database d
+ ORDER BY d.datname"""
+DATABASES = Query(
+    "databases",
+    {
+        OLDEST: _DATABASES.replace("%(version)s", "NULL::text").replace("%(actual)s", "NULL::text"),
+        150000: _DATABASES.replace("%(version)s", "d.datcollversion").replace(
+            "%(actual)s", "pg_database_collation_actual_version(d.oid)"
+        ),
+    },
+)
+
+# A collation of its own has recorded its version when it was made; "C" and "POSIX" have none. Where the database's
+# default has moved (oid 100), so have the indexes that use it, unless its order is that of the bytes.
+_COLLATIONS = """
+moved AS MATERIALIZED (
+  SELECT c.oid, c.collname AS name, c.collversion AS recorded_version,
+         pg_collation_actual_version(c.oid) AS actual_version
+    FROM pg_collation c
+   WHERE c.collversion IS NOT NULL AND c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid)
+  UNION ALL
+  SELECT 100, 'default', {recorded}, {actual}
+    FROM pg_database d
+   WHERE d.datname = current_database() AND {recorded} IS NOT NULL AND {recorded} IS DISTINCT FROM {actual}
+)"""
+_MOVED = {
+    OLDEST: _COLLATIONS.replace("{recorded}", "NULL::text").replace("{actual}", "NULL::text"),
+    150000: _COLLATIONS.replace("{recorded}", "d.datcollversion").replace(
+        "{actual}", "pg_database_collation_actual_version(d.oid)"
+    ),
+}
+
+_DOCUMENT = """
+WITH {moved},
+locked AS MATERIALIZED (
+  SELECT l.relation, l.mode FROM pg_locks l
+   WHERE l.locktype = 'relation'
+     AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock')
+),
+named AS (
+  SELECT c.oid, format('%%I.%%I', n.nspname, c.relname) AS name, c.relkind, c.relpersistence
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+)
+SELECT json_build_object(
+  'collations', (
+    SELECT coalesce(json_agg(json_build_object('name', m.name, 'recorded_version', m.recorded_version,
+                                               'actual_version', m.actual_version) ORDER BY m.name), '[]')
+      FROM moved m),
+  'stale_indexes', (
+    SELECT coalesce(json_agg(json_build_object(
+             'name', x.name, 'table', t.name, 'unique', i.indisunique, 'bytes', {bytes},
+             'collations', (SELECT json_agg(DISTINCT m.name) FROM moved m WHERE m.oid = ANY (i.indcollation)))
+             ORDER BY {bytes} DESC, x.name), '[]')
+      FROM pg_index i JOIN named x ON x.oid = i.indexrelid JOIN named t ON t.oid = i.indrelid
+     WHERE EXISTS (SELECT FROM moved m WHERE m.oid = ANY (i.indcollation)) AND x.relkind = 'i'),
+  'invalid_indexes', (
+    SELECT coalesce(json_agg(json_build_object(
+             'name', x.name, 'table', t.name, 'ready', i.indisready, 'bytes', {bytes})
+             ORDER BY x.name), '[]')
+      FROM pg_index i JOIN named x ON x.oid = i.indexrelid JOIN named t ON t.oid = i.indrelid
+     WHERE NOT (i.indisvalid AND i.indisready) AND x.relkind = 'i'
+       AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)),
+  'unchecked_constraints', (
+    SELECT coalesce(json_agg(json_build_object('name', k.conname, 'table', t.name, 'type', k.contype)
+                             ORDER BY t.name, k.conname), '[]')
+      FROM pg_constraint k JOIN named t ON t.oid = k.conrelid WHERE NOT k.convalidated),
+  'sequences', (
+    SELECT coalesce(json_agg(json_build_object(
+             'name', x.name, 'last', s.last, 'limit', s.most, 'used_percent', round(100 * s.used, 1))
+             ORDER BY s.used DESC, x.name), '[]')
+      FROM (SELECT q.seqrelid, v.last, CASE WHEN q.seqincrement > 0 THEN q.seqmax ELSE q.seqmin END AS most,
+                   CASE WHEN q.seqincrement > 0
+                        THEN (v.last::numeric - q.seqmin + 1) / (q.seqmax::numeric - q.seqmin + 1)
+                        ELSE (q.seqmax - v.last::numeric + 1) / (q.seqmax::numeric - q.seqmin + 1) END AS used
+              FROM pg_sequence q
+             CROSS JOIN LATERAL (
+               SELECT CASE WHEN has_sequence_privilege(q.seqrelid, 'USAGE, SELECT')
+                            AND q.seqrelid NOT IN (SELECT relation FROM locked)
+                           THEN pg_sequence_last_value(q.seqrelid) END AS last) v
+             WHERE NOT q.seqcycle AND v.last IS NOT NULL) s
+      JOIN named x ON x.oid = s.seqrelid AND x.relpersistence = 'p'
+     WHERE s.used >= %(sequence_percent)s / 100.0),
+  'unseen_sequences', (
+    SELECT count(*) FROM pg_sequence q
+     WHERE NOT has_sequence_privilege(q.seqrelid, 'USAGE, SELECT')
+        OR q.seqrelid IN (SELECT relation FROM locked)),
+  'unlogged_tables', (
+    SELECT coalesce(json_agg(t.name ORDER BY t.name), '[]')
+      FROM named t WHERE t.relkind = 'r' AND t.relpersistence = 'u'),
+  'user_tables', (
+    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'),
+  'oldest_tables', (
+    SELECT coalesce(json_agg(json_build_object('name', o.name, 'xid_age', o.xid_age,
+                                               'multixact_age', o.multixact_age)), '[]')
+      FROM (SELECT t.name, age(c.relfrozenxid) AS xid_age, mxid_age(c.relminmxid) AS multixact_age
+              FROM pg_class c JOIN named t ON t.oid = c.oid
+             WHERE c.relkind IN ('r', 'm', 't') ORDER BY 2 DESC, 3 DESC, 1 LIMIT 5) o),
+  'amcheck', (
+    SELECT json_build_object(
+             'version', e.extversion, 'schema', n.nspname,
+             'allowed', (SELECT bool_and(has_function_privilege(p.oid, 'EXECUTE')) FROM pg_proc p
+                          WHERE p.pronamespace = n.oid AND p.proname IN ('bt_index_check', 'verify_heapam')),
+             'available', EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = 'amcheck'))
+      FROM (SELECT) AS always
+      LEFT JOIN pg_extension e ON e.extname = 'amcheck' LEFT JOIN pg_namespace n ON n.oid = e.extnamespace)
+) AS document"""
+# Null where somebody has, or waits for, the lock that a size would wait for.
+_BYTES = """CASE WHEN i.indexrelid NOT IN (SELECT relation FROM locked WHERE mode = 'AccessExclusiveLock')
+                  THEN pg_relation_size(i.indexrelid) END"""
+DOCUMENT = Query(
+    "integrity",
+    {least: _DOCUMENT.replace("{moved}", moved.strip()).replace("{bytes}", _BYTES) for least, moved in _MOVED.items()},
+)
+
+# Whose file it is now: a table that was rewritten since has another one. pg_default, which has the path base/, is 0.
+RELATION = Query(
+    "pg_filenode_relation",
+    {
+        OLDEST: """
+SELECT format('%%I.%%I', n.nspname, c.relname) AS name
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = pg_filenode_relation(%(tablespace)s::oid, %(filenode)s::oid)"""
+    },
+)
+
+# What holds back the oldest row version that VACUUM may remove. PostgreSQL, "Preventing Transaction ID Wraparound
+# Failures": sessions, prepared transactions, replication slots, and standbys with hot_standby_feedback.
+HORIZON = Query(
+    "horizon",
+    {
+        OLDEST: """
+SELECT 'session' AS kind, a.pid::text AS name, greatest(age(a.backend_xid), age(a.backend_xmin)) AS age,
+       coalesce(a.usename, a.backend_type) AS detail
+  FROM pg_stat_activity a
+ WHERE a.pid <> pg_backend_pid() AND (a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL)
+   AND a.backend_type IS DISTINCT FROM 'walsender'
+UNION ALL
+SELECT 'prepared_transaction', p.gid, age(p.transaction), p.owner FROM pg_prepared_xacts p
+UNION ALL
+SELECT 'slot', s.slot_name, greatest(age(s.xmin), age(s.catalog_xmin)), s.slot_type
+  FROM pg_replication_slots s WHERE s.xmin IS NOT NULL OR s.catalog_xmin IS NOT NULL
+UNION ALL
+SELECT 'standby', coalesce(r.application_name, r.pid::text), age(r.backend_xmin), host(r.client_addr)
+  FROM pg_stat_replication r WHERE r.backend_xmin IS NOT NULL
+ ORDER BY 3 DESC NULLS LAST, 1, 2
+ LIMIT 20"""
+    },
+)

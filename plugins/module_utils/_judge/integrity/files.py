@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control file and the data checksums: what the server itself has noticed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from ..._core.text import count, line, names
+from ..._model.integrity import CAUTION, GO, NO_GO, Item
+
+if TYPE_CHECKING:
+    from ..._model.integrity import DamagedFile, IntegrityFacts
+
+_SOUND = ("in production", "in archive recovery", "shut down", "shut down in recovery")
+
+
+def control_file(facts: IntegrityFacts) -> Item:
+    control, name = facts["control"], "control_file"
+    if control is None or (control["state"] is None and control["readable"]):
+        why = facts["errors"].get("control") or "the server's files cannot be seen from here"
+        return Item(name, None, "not read", (), ("control file: %s" % why,))
+    said = line(control["message"] or "")
+    if not control["readable"]:
+        return Item(name, None, "not read", (), ("control file: %s" % (said or "pg_controldata failed"),))
+    if control["crc_ok"] is False:
+        return Item(name, NO_GO, "pg_control fails its CRC check", (said,) if said else ())
+    state = 'cluster state "%s"' % control["state"]
+    if control["state"] in _SOUND:
+        return Item(name, GO, state)
+    return Item(name, CAUTION, "%s: check again when recovery has ended" % state)
+
+
+def checksums(facts: IntegrityFacts) -> Item:
+    name = "checksums"
+    failed = [row for row in facts["checksum_failures"] if row["count"]]
+    if failed:
+        told = tuple(
+            "%s: %s, the last at %s"
+            % (
+                row["database"] or "shared objects",
+                count(row["count"], "checksum failure"),
+                row["last_failure"] or "an unknown time",
+            )
+            for row in failed
+        )
+        return Item(
+            name, NO_GO, "checksum failures in %s" % names(row["database"] or "shared objects" for row in failed), told
+        )
+    if facts["checksums"] is None:
+        return Item(name, None, "not read", (), ("checksums: %s" % facts["errors"].get("checksums", "no SQL"),))
+    if not facts["checksums"]:
+        off = "data checksums are off: a page that the disk has changed is noticed only where it makes no sense"
+        return Item(name, GO, "data checksums are off", (), (off,))
+    return Item(name, GO, "data checksums are on, no failure since the statistics were reset", (), _CACHED)
+
+
+def damaged_files(facts: IntegrityFacts) -> Item:
+    """The server has failed to read them. That may be over: an index was rebuilt, a table restored."""
+    found = facts["damaged_files"]
+    if not found:
+        return Item("log", GO, "the server's log names no file that it could not read")
+    evidence = tuple(
+        "%s is %s: %s" % (each["path"], _named(each) or "of no table or index any more", each["message"])
+        for each in found
+    )
+    still = [name for name in (_named(each) for each in found if not each["sound"]) if name]
+    if still:
+        return Item("log", NO_GO, "the server could not read %s" % names(still, 3), evidence)
+    return Item("log", CAUTION, "the server could not read %s, which is over" % count(len(found), "file"), evidence)
+
+
+def _named(each: DamagedFile) -> Optional[str]:
+    return "%s.%s" % (each["database"], each["name"]) if each["name"] else None
+
+
+# The kernel's cache, and the server's, may hold a sound copy of a page that the disk has not.
+_CACHED = ("checksums are verified only where a page is read from the disk, not where it was cached",)

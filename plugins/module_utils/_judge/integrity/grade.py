@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Go or no-go: the worst of the items; and never go where the data itself was not read. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, Sequence
+
+from ..._core.text import names
+from ..._model.integrity import CAUTION, GO, GRADES, NO_GO, Item
+from .catalog import age, schema, sequences
+from .data import amcheck, collations
+from .files import checksums, control_file, damaged_files
+from .wal import archiving, slots
+
+if TYPE_CHECKING:
+    from ..._model.answers import Thresholds
+    from ..._model.integrity import IntegrityFacts
+
+
+_UNREAD = ("snapshot", "databases", "database ", "horizon")  # steps without which something was not looked at
+
+
+def grade(facts: IntegrityFacts, thresholds: Thresholds) -> Dict[str, Any]:
+    """-> {grade, summary, checks, not_covered}, as the module returns them."""
+    items = [
+        control_file(facts),
+        checksums(facts),
+        damaged_files(facts),
+        collations(facts),
+        amcheck(facts),
+        schema(facts),
+        sequences(facts),
+        age(facts, thresholds),
+        archiving(facts),
+        slots(facts),
+    ]
+    unread = ["%s: %s" % each for each in facts["errors"].items() if each[0].startswith(_UNREAD)]
+    found = max((GRADES.index(each.grade) for each in items if each.grade), default=0)
+    if unread or next(each for each in items if each.item == "amcheck").grade is None:
+        found = max(found, GRADES.index(CAUTION))
+    not_covered = [why for each in items for why in each.not_covered] + unread
+    return {
+        "grade": GRADES[found],
+        "summary": _summary(GRADES[found], items),
+        "checks": [
+            {
+                "check": each.item,
+                "grade": each.grade,
+                "summary": each.summary,
+                "evidence": list(each.evidence),
+                "not_covered": list(each.not_covered),
+            }
+            for each in items
+        ],
+        "not_covered": not_covered,
+    }
+
+
+def _summary(found: str, items: Sequence[Item]) -> str:
+    word = {GO: "Go", CAUTION: "Caution", NO_GO: "No-go"}[found]
+    telling = [each for each in items if each.grade == found and found != GO]
+    telling = telling or [each for each in items if each.item == "amcheck"]
+    told = "; ".join(each.summary for each in telling[:3])
+    unread = names([each.item.replace("_", " ") for each in items if each.grade is None])
+    more = ". Not looked at: %s" % unread if unread else ""
+    return "%s: %s%s" % (word, told, more)

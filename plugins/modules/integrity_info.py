@@ -1,0 +1,524 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: integrity_info
+short_description: Is the data whole? Go, caution or no-go
+version_added: 0.2.0
+description:
+  - Grades whether the data is whole, item by item, and says what was not looked at as plainly as what was.
+  - Reads the control file, checksum failures, collations whose version has moved with the indexes that sort by them,
+    invalid indexes, constraints that are not validated, sequences near their end, and transaction age with what holds
+    it back, in every database that the login role may connect to.
+  - Reads the data itself by the extension C(amcheck) in each database where it is installed - system catalogs first,
+    then users' indexes and tables, those written most and the largest first - as far as O(check_seconds) allow. It says
+    how much was read, in per cent of bytes.
+  - Takes no lock but AccessShareLock, never waits behind one, and changes nothing.
+  - RV(grade) is V(go) only where nothing was found and the data of every database with tables was read to its end.
+    Where C(amcheck) is missing it is V(caution) at best. V(no_go) takes proof, such as an index that C(amcheck) finds
+    damaged, or a page whose checksum was wrong.
+author:
+  - The oncall.postgresql contributors (@oncall-postgresql)
+extends_documentation_fragment:
+  - oncall.postgresql.attributes
+  - oncall.postgresql.attributes.info
+  - oncall.postgresql.target
+options:
+  check_seconds:
+    description:
+      - How long the whole check may take. O(deadline_seconds) is for what M(oncall.postgresql.triage) reads, too.
+    type: float
+    default: 300
+  databases:
+    description: Only look into these databases. When empty, all that allow connections.
+    type: list
+    elements: str
+    default: []
+  jobs:
+    description: In how many databases catalogs are read side by side. Data is read by one session at a time.
+    type: int
+    default: 2
+  sequence_percent:
+    description: Name sequences of which this share of the range is used up.
+    type: float
+    default: 80
+seealso:
+  - module: oncall.postgresql.triage
+  - name: amcheck
+    description: What the extension verifies.
+    link: https://www.postgresql.org/docs/current/amcheck.html
+"""
+
+EXAMPLES = r"""
+- name: Is the data whole?
+  oncall.postgresql.integrity_info:
+    project: shop
+  register: integrity
+
+- name: Do not go on without a go
+  ansible.builtin.assert:
+    that: integrity.grade == 'go'
+    fail_msg: "{{ integrity.summary }}"
+"""
+
+RETURN = r"""
+# Written by scripts/returns.py.
+target:
+  description: The server that was checked.
+  returned: success
+  type: dict
+  contains:
+    host:
+      description: Name of the host.
+      type: str
+    runtime:
+      description: The value of the option O(runtime).
+      type: str
+    version:
+      description: The server's version, such as "17.5"; null when SQL did not get through.
+      type: str
+    in_recovery:
+      description: Whether it is a standby (or still recovering); null when SQL did not get through.
+      type: bool
+  sample:
+    host: shop-db
+    runtime: pg_ctl
+    version: '15.18'
+    in_recovery: false
+grade:
+  description: 'The worst grade of all checks: V(go), V(caution) or V(no_go).'
+  returned: success
+  type: str
+  sample: caution
+summary:
+  description: The answer in one line.
+  returned: success
+  type: str
+  sample: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000'
+checks:
+  description: What was checked.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    check:
+      description: V(control_file), V(checksums), V(log), V(collations), V(amcheck), V(schema), V(sequences),
+        V(age), V(archiving) or V(slots).
+      type: str
+    grade:
+      description: V(go), V(caution) or V(no_go); null when nothing of it could be looked at.
+      type: str
+    summary:
+      description: The same in one line.
+      type: str
+    evidence:
+      description: The readings that prove it.
+      type: list
+      elements: str
+    not_covered:
+      description: What of it was not looked at, and why.
+      type: list
+      elements: str
+  sample:
+    - check: control_file
+      grade: go
+      summary: cluster state "in production"
+      evidence: []
+      not_covered: []
+not_covered:
+  description: All that was not looked at, and why.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - 'data checksums are off: a page that the disk has changed is noticed only where it makes no sense'
+    - 'postgres: amcheck: it is not installed: CREATE EXTENSION amcheck, as a superuser'
+    - 'template1: amcheck: it is not installed: CREATE EXTENSION amcheck, as a superuser'
+integrity:
+  description: What was read.
+  returned: success
+  type: dict
+  contains:
+    control:
+      description: What C(pg_controldata) says; null where the server's files are not seen.
+      type: dict
+      contains:
+        readable:
+          description: Whether C(pg_controldata) could read the control file.
+          type: bool
+        crc_ok:
+          description: Whether its checksum is right; null when unknown.
+          type: bool
+        state:
+          description: The cluster's state, such as "in production", "shut down" or "in crash recovery";
+            null when unknown.
+          type: str
+        written_at:
+          description: When the control file was last written; null when unknown.
+          type: str
+        checkpoint_lsn:
+          description: Where the last checkpoint's record starts; null when unknown.
+          type: str
+        checkpoint_wal_file:
+          description: The WAL file that recovery would need first; null when unknown.
+          type: str
+        checkpoint_readable:
+          description: Whether C(pg_waldump) can read that record; null unless the server is stopped.
+          type: bool
+        message:
+          description: Its error message when it failed, else null.
+          type: str
+    checksums:
+      description: Whether data checksums are on; null when SQL did not get through.
+      type: bool
+    checksum_failures:
+      description: Databases in which checksums were wrong.
+      type: list
+      elements: dict
+      contains:
+        database:
+          description: The database; null for shared objects.
+          type: str
+        count:
+          description: How many since the statistics were last reset.
+          type: int
+        last_failure:
+          description: When one was last seen; null when unknown.
+          type: str
+    damaged_files:
+      description: What the server's log says of files that it could not read.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: Below the data directory.
+          type: str
+        database:
+          description: Its database; null for one that all share, or that is gone.
+          type: str
+        name:
+          description: The table or index that it belongs to now, with its schema; null where that is
+            not known.
+          type: str
+        message:
+          description: The last entry that names it.
+          type: str
+        sound:
+          description: Whether amcheck has read it since, and found nothing.
+          type: bool
+    archiver:
+      description: How WAL is archived; null when that could not be read.
+      type: dict
+      contains:
+        mode:
+          description: 'The setting V(archive_mode): V(off), V(on) or V(always).'
+          type: str
+        failing:
+          description: Whether the last attempt failed.
+          type: bool
+        last_wal:
+          description: The file that was archived last; null when unknown.
+          type: str
+        last_at:
+          description: When; null when unknown.
+          type: str
+        failed_wal:
+          description: The file that failed last; null when unknown.
+          type: str
+        failed_at:
+          description: When; null when unknown.
+          type: str
+        failures:
+          description: How many attempts have failed since the statistics were reset.
+          type: int
+    slots:
+      description: The replication slots.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Its name.
+          type: str
+        type:
+          description: V(physical) or V(logical).
+          type: str
+        active:
+          description: Whether it is in use.
+          type: bool
+        retained_bytes:
+          description: WAL that is kept for it; null when it holds none.
+          type: int
+        wal_status:
+          description: V(reserved), V(extended), V(unreserved) or V(lost); null when it holds no WAL.
+          type: str
+    horizon:
+      description: What holds back the oldest transaction, the oldest first.
+      type: list
+      elements: dict
+      contains:
+        kind:
+          description: V(session), V(prepared_transaction), V(slot) or V(standby).
+          type: str
+        name:
+          description: The session's pid, or the name of the transaction, slot or standby.
+          type: str
+        age:
+          description: How many transactions old what it holds is; null when unknown.
+          type: int
+        detail:
+          description: The role, the slot's type, or the standby's address; null when unknown.
+          type: str
+    databases:
+      description: The databases that were looked into.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The database.
+          type: str
+        bytes:
+          description: Its size; null where that may not be read.
+          type: int
+        collation:
+          description: Its own collation; null when unknown.
+          type: str
+        xid_age:
+          description: How many transactions old its oldest row may be.
+          type: int
+        multixact_age:
+          description: The same for multixacts.
+          type: int
+        collations:
+          description: Collations whose version has moved.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The collation, or V(default) for the database's own.
+              type: str
+            recorded_version:
+              description: The version that the server wrote down.
+              type: str
+            actual_version:
+              description: The version that the operating system has now; null when it has none.
+              type: str
+        stale_indexes:
+          description: The indexes that sort by them.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The index, with its schema.
+              type: str
+            table:
+              description: Its table, with its schema.
+              type: str
+            unique:
+              description: Whether it is unique.
+              type: bool
+            bytes:
+              description: Its size; null while somebody has it locked.
+              type: int
+            collations:
+              description: The collations that it sorts by.
+              type: list
+              elements: str
+        invalid_indexes:
+          description: Indexes that are not valid, or not ready.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The index, with its schema.
+              type: str
+            table:
+              description: Its table, with its schema.
+              type: str
+            ready:
+              description: 'Whether it is kept up to date all the same: it costs, and serves nobody.'
+              type: bool
+            bytes:
+              description: Its size; null while somebody has it locked.
+              type: int
+        unchecked_constraints:
+          description: Constraints that are not validated.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The constraint.
+              type: str
+            table:
+              description: Its table, with its schema.
+              type: str
+            type:
+              description: 'As in pg_constraint: V(c) check, V(f) foreign key, V(n) not null.'
+              type: str
+        sequences:
+          description: Those of which at least O(sequence_percent) is used up.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The sequence, with its schema.
+              type: str
+            last:
+              description: The value that it gave last.
+              type: int
+            limit:
+              description: The last value that it can give, or that its column's type can hold.
+              type: int
+            used_percent:
+              description: How much of its range is used up.
+              type: float
+        unseen_sequences:
+          description: How many may not be read.
+          type: int
+        unlogged_tables:
+          description: Tables that a crash empties.
+          type: list
+          elements: str
+        user_tables:
+          description: How many tables there are beside the catalogs.
+          type: int
+        oldest_tables:
+          description: The oldest tables.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: The table, with its schema.
+              type: str
+            xid_age:
+              description: How many transactions old its oldest row may be.
+              type: int
+            multixact_age:
+              description: The same for multixacts.
+              type: int
+        amcheck:
+          description: What amcheck has read; null where it was not asked.
+          type: dict
+          contains:
+            version:
+              description: The extension's version; null where it is not installed.
+              type: str
+            damage:
+              description: What it found.
+              type: list
+              elements: dict
+              contains:
+                name:
+                  description: The index or table, with its schema.
+                  type: str
+                kind:
+                  description: V(index) or V(table).
+                  type: str
+                sqlstate:
+                  description: Of the error; null for what a check of a table reports.
+                  type: str
+                message:
+                  description: What it said, in the server's language.
+                  type: str
+            coverage:
+              description: How much was read, catalogs first.
+              type: list
+              elements: dict
+              contains:
+                kind:
+                  description: V(catalog_index), V(catalog_table), V(index) or V(table).
+                  type: str
+                objects:
+                  description: How many there are.
+                  type: int
+                bytes:
+                  description: Their size.
+                  type: int
+                checked_objects:
+                  description: How many were read from one end to the other.
+                  type: int
+                checked_bytes:
+                  description: Their size.
+                  type: int
+            not_covered:
+              description: What was not read, and why.
+              type: list
+              elements: str
+    errors:
+      description: What could not be read -> why.
+      type: dict
+  sample:
+    control:
+      readable: true
+      crc_ok: true
+      state: in production
+      written_at: '2026-11-29T00:13:12.000Z'
+      checkpoint_lsn: 0/1500708
+      checkpoint_wal_file: '000000010000000000000001'
+      checkpoint_readable: null
+      message: null
+    checksums: false
+    checksum_failures: []
+    damaged_files: []
+    archiver:
+      mode: 'off'
+      failing: false
+      last_wal: null
+      last_at: null
+      failed_wal: null
+      failed_at: null
+      failures: 0
+    slots: []
+    horizon: []
+    databases:
+      - name: postgres
+        bytes: 7634279
+        collation: C
+        xid_age: 15
+        multixact_age: 0
+        collations: []
+        stale_indexes: []
+        invalid_indexes: []
+        unchecked_constraints: []
+        sequences: []
+        unseen_sequences: 0
+        unlogged_tables: []
+        user_tables: 0
+        oldest_tables:
+          - name: information_schema.sql_features
+            xid_age: 15
+            multixact_age: 0
+        amcheck:
+          version: null
+          damage: []
+          coverage: []
+          not_covered:
+            - 'amcheck: it is not installed: CREATE EXTENSION amcheck, as a superuser'
+    errors: {}
+elapsed_ms:
+  description: Milliseconds that each step took, and the total.
+  returned: success
+  type: dict
+  sample:
+    server: 53.6
+    snapshot: 61.7
+    catalogs: 191.1
+    amcheck: 295.2
+    total: 559.5
+"""
+
+from ..module_utils._entry.integrity import Integrity
+from ..module_utils._entry.module import run
+from ..module_utils._entry.options import INTEGRITY
+
+WORK = Integrity(INTEGRITY)
+
+
+def main() -> None:
+    run(WORK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The integrity check on real servers: what is damaged is named, what is sound passes, what was not read is said."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.integrity import amcheck
+from ansible_collections.oncall.postgresql.plugins.modules.integrity_info import WORK
+from tests.embedded import Server
+from tests.integration.servers import PASSWORD as SERVERS_PASSWORD
+from tests.integration.servers import AnyServer, start, until
+
+PASSWORD = "not-a-secret"
+# Numbers in a text sort as numbers by the first rule, and as text by the second.
+BY_NUMBER, BY_TEXT = "en-u-kn-true", "en"
+SHOP = (
+    """CREATE EXTENSION amcheck; CREATE COLLATION moved (provider = icu, locale = '%s');
+CREATE TABLE items (id int PRIMARY KEY, name text, note text);
+INSERT INTO items SELECT n, 'name ' || n, repeat('x', 100) FROM generate_series(1, 5000) n;
+CREATE INDEX by_note ON items (note, id); CREATE TABLE labels (label text COLLATE moved);
+INSERT INTO labels SELECT 'label ' || n FROM generate_series(1, 2000) n; CREATE INDEX by_label ON labels (label);
+CREATE TABLE orders (id bigserial PRIMARY KEY, item int REFERENCES items, price int);
+INSERT INTO orders (item, price) SELECT n, n FROM generate_series(1, 3000) n; VACUUM FREEZE ANALYZE"""
+    % BY_NUMBER
+)
+
+
+@pytest.fixture
+def db() -> Iterator[Server]:
+    with Server(version=15, listen="127.0.0.1") as server:
+        server.sql("ALTER ROLE postgres PASSWORD '%s'" % PASSWORD)
+        server.sql("CREATE DATABASE shop")
+        for statement in SHOP.split(";"):
+            server.sql(statement, database="shop")
+        yield server
+
+
+def run(**options: Any) -> dict[str, Any]:
+    checked = ArgumentSpecValidator(**WORK.spec.arguments()).validate(options)
+    assert not checked.error_messages, checked.error_messages
+    return WORK.do(checked.validated_parameters, False)
+
+
+def beside(server: Server, **options: Any) -> dict[str, Any]:
+    return run(runtime="pg_ctl", data_directory=str(server.data), login_user="postgres", **options)
+
+
+def by_wire(server: Server, user: str = "postgres", **options: Any) -> dict[str, Any]:
+    login = {"login_host": "127.0.0.1", "login_port": server.port, "login_user": user, "login_password": PASSWORD}
+    return run(runtime="remote", login_db="shop", **login, **options)
+
+
+@contextlib.contextmanager
+def holding(server: Server, text: str) -> Iterator[None]:
+    """A transaction that has done this, and goes on."""
+    login = "host=127.0.0.1 port=%d user=postgres password=%s dbname=shop" % (server.port, PASSWORD)
+    with contextlib.closing(psycopg2.connect(login)) as connection, connection.cursor() as cursor:
+        cursor.execute(text)
+        yield
+
+
+def item(found: dict[str, Any], name: str) -> dict[str, Any]:
+    (one,) = [each for each in found["checks"] if each["check"] == name]
+    return dict(one)
+
+
+def damage(found: dict[str, Any], database: str = "shop") -> dict[str, str]:
+    (one,) = [each for each in found["integrity"]["databases"] if each["name"] == database]
+    return {each["name"]: each["message"] for each in one["amcheck"]["damage"]}
+
+
+def file_of(server: Server, relation: str) -> Path:
+    return server.data / server.sql("SELECT pg_relation_filepath('%s')" % relation, database="shop")
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+@pytest.mark.parametrize("look", [beside, by_wire])
+def test_a_sound_server_is_go(db: Server, look: Any) -> None:
+    found = look(db)
+    assert found["grade"] == "go", found["checks"]
+    assert all(each["grade"] == "go" for each in found["checks"] if look is beside), found["checks"]
+    read = item(found, "amcheck")["evidence"]
+    assert any(re.fullmatch(r"100 % of .* of indexes", each) for each in read) and len(read) == 4, read
+    # What else is said was not covered is the databases with nothing in them, and checksums.
+    assert [each.partition(":")[0] for each in found["not_covered"] if "amcheck" in each] == ["postgres", "template1"]
+
+
+def broken(server: Server) -> dict[str, str]:
+    """Damages it while it is down -> what is damaged, and how that is told."""
+    index, table = file_of(server, "items_pkey"), file_of(server, "orders")
+    catalog, note = file_of(server, "pg_catalog.pg_description_o_c_o_index"), file_of(server, "by_note")
+    server.sql("UPDATE pg_collation SET colliculocale = '%s' WHERE collname = 'moved'" % BY_TEXT, database="shop")
+    server.sql("UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'moved'", database="shop")
+    server.sql("CHECKPOINT")
+    server.stop()
+    os.truncate(index, 2 * 8192)
+    overwrite(note, 3 * 8192 + 4096, b"\x5a" * 64)
+    overwrite(catalog, 2 * 8192 + 16, b"\xff" * 8)  # its special space is nowhere
+    # The first tuple of the second page: its header is said to be longer than it can be.
+    page = table.read_bytes()[8192:16384]
+    tuple_at = int.from_bytes(page[24:28], "little") & 0x7FFF
+    overwrite(table, 8192 + tuple_at + 22, b"\xf8")
+    server.start()
+    return {
+        "public.items_pkey": "",
+        "public.by_note": "",
+        "pg_catalog.pg_description_o_c_o_index": "",
+        "public.orders": "block 1: ",
+        "public.by_label": "order",
+    }
+
+
+def test_what_is_damaged_is_named_and_pg_amcheck_agrees(db: Server) -> None:
+    expected = broken(db)
+    found = beside(db)
+    assert found["grade"] == "no_go" and found["summary"].startswith("No-go: "), found["summary"]
+    said = damage(found)
+    assert sorted(said) == sorted(expected), said
+    for name, words in expected.items():
+        assert words in said[name], said[name]
+    collations = item(found, "collations")
+    assert collations["grade"] == "no_go" and "amcheck proves shop.public.by_label damaged" in collations["summary"]
+    assert sorted(damage(by_wire(db))) == sorted(said)
+    asked = [str(db.bin / "pg_amcheck"), "-h", str(db.directory), "-p", str(db.port), "-U", "postgres", "-d", "shop"]
+    theirs = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    named = re.findall(r'^(?:btree index|heap table) "shop\.([^"]+)"', theirs, re.MULTILINE)
+    assert sorted(set(named)) == sorted(expected), theirs
+
+
+def test_a_file_that_the_server_could_not_read_is_named(db: Server) -> None:
+    path = file_of(db, "orders")
+    db.sql("CHECKPOINT")
+    db.stop()
+    page = path.read_bytes()[8192:16384]
+    overwrite(path, 8192, b"\x55" * 24)
+    db.start()
+    with pytest.raises(RuntimeError, match="invalid page in block 1"):
+        db.sql("SELECT sum(price) FROM orders", database="shop")
+    looking = {"log_file": str(db.log_file)}
+    told = item(beside(db, **looking), "log")
+    assert (told["grade"], told["summary"]) == ("no_go", "the server could not read shop.public.orders"), told
+    db.stop()
+    overwrite(path, 8192, page)
+    db.start()
+    told = item(beside(db, **looking), "log")
+    assert (told["grade"], told["summary"]) == ("caution", "the server could not read 1 file, which is over"), told
+
+
+def test_a_moved_collation_alone_is_a_caution(db: Server) -> None:
+    db.sql("UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'moved'", database="shop")
+    found = beside(db)
+    told = item(found, "collations")
+    assert (found["grade"], told["grade"]) == ("caution", "caution"), found["checks"]
+    assert "1 index may be in the wrong order" in told["summary"]
+    assert any("public.by_label on public.labels" in each for each in told["evidence"])
+
+
+def test_what_the_catalogs_tell(db: Server) -> None:
+    for statement in (
+        "ALTER TABLE orders ADD CONSTRAINT positive CHECK (price > 0) NOT VALID",
+        "CREATE UNLOGGED TABLE scratch (n int)",
+        "CREATE SEQUENCE near MAXVALUE 100; SELECT setval('near', 95)",
+        "CREATE SEQUENCE round MAXVALUE 100 CYCLE; SELECT setval('round', 99)",
+        "CREATE TABLE twice AS SELECT 1 AS n UNION ALL SELECT 1",
+    ):
+        db.sql(statement, database="shop")
+    with pytest.raises(RuntimeError, match="could not create unique index"):
+        db.sql("CREATE UNIQUE INDEX CONCURRENTLY failed ON twice (n)", database="shop")
+    found = beside(db)
+    told = item(found, "schema")
+    assert told["grade"] == "caution"
+    assert any("index public.failed on public.twice is not" in each for each in told["evidence"]), told
+    assert any("constraint positive of public.orders is not validated" in each for each in told["evidence"])
+    assert any("table public.scratch is unlogged" in each for each in told["evidence"])
+    near = item(found, "sequences")
+    assert near["grade"] == "caution" and near["evidence"] == ["shop.public.near: 95.0 % used, 95 of 100"]
+
+
+def test_archiving_that_fails_and_a_slot_that_has_lost_its_wal() -> None:
+    settings = {"archive_mode": "on", "archive_command": "false", "max_slot_wal_keep_size": "16MB"}
+    with Server(version=15, settings=settings) as server:
+        server.sql("SELECT pg_create_physical_replication_slot('standby_1', true); CREATE TABLE t (n int)")
+        for number in range(4):
+            server.sql("INSERT INTO t VALUES (%d); SELECT pg_switch_wal()" % number)
+        until(lambda: server.sql("SELECT failed_count > 0 FROM pg_stat_archiver") == "t")
+        server.sql("ALTER SYSTEM SET archive_command = 'true'; SELECT pg_reload_conf()")
+        until(lambda: server.sql("SELECT last_archived_wal IS NOT NULL FROM pg_stat_archiver") == "t")
+        assert item(beside(server), "archiving")["grade"] == "go"
+        server.sql("ALTER SYSTEM SET archive_command = 'false'; SELECT pg_reload_conf()")
+        server.sql("INSERT INTO t VALUES (9); SELECT pg_switch_wal()")
+        asked = "SELECT last_failed_time > last_archived_time FROM pg_stat_archiver"
+        until(lambda: server.sql(asked) == "t")
+        server.sql("CHECKPOINT")
+        found = beside(server)
+        assert item(found, "archiving")["grade"] == "caution" and "fails: 0000" in item(found, "archiving")["summary"]
+        assert item(found, "slots")["evidence"] == [
+            "slot standby_1 has lost WAL that its reader needs: it has to be made anew"
+        ]
+
+
+def test_age_with_what_holds_it_back(db: Server) -> None:
+    with holding(db, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM items"):
+        for _each in range(3):
+            db.sql("INSERT INTO orders (price) VALUES (1)", database="shop")
+        found = beside(db, xid_age=5)
+        told = item(found, "age")
+        assert told["grade"] == "caution", told
+        assert any(re.search("held back by session [0-9]+: ", each) for each in told["evidence"]), told
+
+
+def test_without_rights_it_says_what_it_lacks_and_logs_no_error(db: Server) -> None:
+    db.sql("CREATE ROLE looker LOGIN PASSWORD '%s'" % PASSWORD)
+    db.sql("CREATE DATABASE shut; REVOKE CONNECT ON DATABASE shut FROM PUBLIC")
+    found = by_wire(db, "looker")
+    assert found["grade"] == "caution", found["checks"]
+    assert "the data was not read" in found["summary"] or "Not looked at: " in found["summary"], found["summary"]
+    assert any("may not execute its functions" in each for each in found["not_covered"]), found["not_covered"]
+    assert any("database shut: the login role may not connect" in each for each in found["not_covered"])
+    assert "ERROR" not in db.log and "FATAL" not in db.log, db.log
+
+
+def test_nothing_is_waited_for(db: Server) -> None:
+    with holding(db, "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"):
+        found = beside(db)
+        assert found["grade"] == "caution" and damage(found) == {}
+        assert any("public.orders" in each and "locked" in each for each in found["not_covered"]), found["not_covered"]
+        assert "lock timeout" not in db.log
+
+
+@pytest.mark.parametrize("version", [13, 17, 18])
+def test_by_the_extension_of_other_versions(version: int) -> None:
+    """13's reads no table; 17's knows whether a value is there twice; 18's reads GIN indexes."""
+    server = start(version, contrib=True)
+    try:
+        with contextlib.closing(administrator(server)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute("CREATE EXTENSION amcheck; CREATE TABLE items (id int); INSERT INTO items VALUES (1), (2)")
+            cursor.execute("CREATE TABLE words (word int[]); CREATE INDEX gin ON words USING gin (word)")
+            cursor.execute("INSERT INTO words SELECT ARRAY[n, n % 7] FROM generate_series(1, 3000) n")
+            cursor.execute("CREATE UNIQUE INDEX one_of_each ON items (id)")
+            cursor.execute("UPDATE pg_index SET indisunique = false WHERE indexrelid = 'one_of_each'::regclass")
+            cursor.execute("INSERT INTO items VALUES (2)")
+            cursor.execute("UPDATE pg_index SET indisunique = true WHERE indexrelid = 'one_of_each'::regclass")
+        login = {"login_host": server.host, "login_port": server.port, "login_user": "postgres"}
+        found = run(runtime="remote", login_password=SERVERS_PASSWORD, **login)
+        told = " ".join(found["not_covered"])
+        if version >= 17:
+            assert ("public.gin" in told) == (version < 18), told
+            assert found["grade"] == "no_go" and "uniqueness" in damage(found, "postgres")["public.one_of_each"], found[
+                "checks"
+            ]
+        else:
+            assert found["grade"] == "caution" and damage(found, "postgres") == {}
+            assert any("amcheck 1.2 cannot read it" in each for each in found["not_covered"]), found["not_covered"]
+    finally:
+        server.remove()
+
+
+def administrator(server: AnyServer) -> Any:
+    login = {"host": server.host, "port": server.port, "user": "postgres", "password": SERVERS_PASSWORD}
+    return psycopg2.connect(dbname="postgres", **login)  # type: ignore[call-overload]
+
+
+def test_a_database_that_there_is_not_is_refused(db: Server) -> None:
+    with pytest.raises(OptionsError, match=r"There is no database shopp\. Did you mean shop\?"):
+        beside(db, databases=["shopp"])
+    found = beside(db, databases=["shop"])
+    assert [each["name"] for each in found["integrity"]["databases"]] == ["shop"]
+
+
+def test_what_no_time_was_left_for_is_not_covered(db: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amcheck, "Rate", functools.partial(amcheck.Rate, 10000.0))
+    found = beside(db, check_seconds=30)
+    assert found["grade"] == "caution"
+    assert any("no time was left" in each for each in found["not_covered"]), found["not_covered"]
+    assert not any(each.startswith("100 %") and "catalog tables" in each for each in item(found, "amcheck")["evidence"])
