@@ -87,7 +87,8 @@ def whole() -> dict[str, Any]:
             "SELECT setval('invoice', 950)",
         ):
             server.sql(statement, database="shop")
-        return play([task("integrity_info", target(server))])
+        asked = target(server)
+        return play([task("integrity_info", asked), task("look", {**asked, "verb": "integrity_check"})])
 
 
 def sessions() -> dict[str, Any]:
@@ -190,7 +191,7 @@ def reporting() -> dict[str, Any]:
 
 SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     (*LOOKING, "triage"): no_slot_left,
-    ("integrity_info",): whole,
+    ("integrity_info", "look"): whole,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,
     ("credentials",): passwords,

@@ -16,7 +16,6 @@ import string
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, Row
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import OK
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY
 from scripts import verbs
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
@@ -87,7 +86,7 @@ def details() -> str:
 
 
 TABLES = {"overview": overview, "details": details, "playbooks": verbs.playbooks, "variables": verbs.tables}
-PLAYBOOKS = {verb: CHECKOUT / "playbooks" / (verb + ".yml") for verb in (*REGISTRY, "respond")}
+PLAYBOOKS = {verb: CHECKOUT / "playbooks" / (verb + ".yml") for verb in (*verbs.ROWS, "respond")}
 FILES = {name: CHECKOUT / name for name in ("README.md", "docs/verdicts.md", "docs/playbooks.md")}
 
 

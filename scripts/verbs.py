@@ -9,8 +9,12 @@ import json
 import textwrap
 from typing import Any
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY, Row, Variable
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.looks import LOOKS
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.verb import Row, Variable
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY
 
+ROWS: dict[str, Row] = {**LOOKS, **REGISTRY}
+VERBS = ("triage", *ROWS, "respond")
 TRIAGE = "What is wrong, what proves it, what fixes it, who must be told. Changes nothing."
 RESPOND = "Triage; the verdict's remedy, if the operator allows it; triage again; still wrong: who must be told."
 COMMON = (
@@ -30,14 +34,15 @@ AUTO = (
 
 
 def about(verb: str) -> str:
-    return {"triage": TRIAGE, "respond": RESPOND}.get(verb) or REGISTRY[verb].about
+    return {"triage": TRIAGE, "respond": RESPOND}.get(verb) or ROWS[verb].about
 
 
 def variables(verb: str) -> list[tuple[str, str]]:
     """(as it is given after -e, what it is) of each variable."""
-    row = REGISTRY.get(verb)
+    row = ROWS.get(verb)
     own = [(_given(row, each), _what(row, each)) for each in row.variables] if row else []
-    more = {"triage": COMMON, "respond": (AUTO, PLAN, *COMMON)}.get(verb, (PLAN, *COMMON))
+    looks = dict.fromkeys(("triage", *LOOKS), COMMON)
+    more = {**looks, "respond": (AUTO, PLAN, *COMMON)}.get(verb, (PLAN, *COMMON))
     return own + list(more)
 
 
@@ -49,7 +54,7 @@ def playbook(verb: str) -> str:
     name = verb.replace("_", " ").capitalize()
     body = [
         "- name: %s" % name,
-        "  ansible.builtin.import_playbook: shared/frame.yml",
+        "  ansible.builtin.import_playbook: shared/%s.yml" % ("check" if verb in LOOKS else "frame"),
         "  vars:",
         "    oncall_verb: %s" % verb,
     ]
@@ -58,18 +63,18 @@ def playbook(verb: str) -> str:
 
 def playbooks() -> str:
     """One line a playbook."""
-    rows = ["| `oncall.postgresql.%s` | %s |" % (verb, about(verb)) for verb in ("triage", *REGISTRY, "respond")]
+    rows = ["| `oncall.postgresql.%s` | %s |" % (verb, about(verb)) for verb in VERBS]
     return "\n".join(["| playbook | what it does |", "|---|---|", *rows])
 
 
 def tables() -> str:
     """Each playbook with its own variables."""
     parts = []
-    for verb in ("triage", *REGISTRY, "respond"):
+    for verb in VERBS:
         parts.append("## `oncall.postgresql.%s`\n\n%s\n" % (verb, about(verb)))
-        row = REGISTRY.get(verb)
+        row = ROWS.get(verb)
         own = variables(verb)[: len(row.variables)] if row else variables(verb)
-        if row:
+        if row and row.undo:
             parts[-1] += "\nUndo: %s%s\n" % (
                 row.undo,
                 " One host at a time: clients are cut off meanwhile." if row.cuts_off else "",

@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
                 problems.append((host, NO_DICTIONARY % (target,)))
         for what, names in same_server(targets).items():
             line = "%s are the same server (%s)." % (" and ".join(names), what)
-            if verb == known.TRIAGE:
+            if known.only_looks(verb):
                 self._display.warning(line)
             else:
                 problems.append(("", line + " Leave one of them out: --limit %s." % names[0]))

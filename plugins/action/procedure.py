@@ -11,10 +11,10 @@ from ..module_utils._procedures._registry import REGISTRY
 from ..plugin_utils._run import response
 from ..plugin_utils._run.action import ActionModule as TargetAction
 from ..plugin_utils._run.action import failed
-from ..plugin_utils._run.variables import of_verb
+from ..plugin_utils._run.verb import VerbAction
 
 
-class ActionModule(TargetAction):
+class ActionModule(VerbAction):
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super(TargetAction, self).run(tmp, task_vars)
         arguments, variables = dict(self._task.args), task_vars or {}
@@ -26,15 +26,7 @@ class ActionModule(TargetAction):
             stop = response.may_go_on(self._others(variables))
             if stop:
                 return dict(result, skipped=True, msg=stop)
-        mine = {each.variable for each in row.variables}
-        strange = sorted(set(remedy) - mine)
-        if strange:
-            return failed("%s has no variable %s." % (verb, ", ".join(strange)))
-        given = {name: self._templar.template(variables[name]) for name in mine if name in variables}
-        options, problems = of_verb(verb, {**given, **remedy})
-        if problems:
-            return failed(" ".join(each.text for each in problems))
-        result.update(self.carry_out(row.module, {**arguments, **row.fixed, **options}, variables))
+        result.update(self.of_row(verb, row, arguments, remedy, variables))
         result["outcome"] = self._outcome(result)
         return result
 

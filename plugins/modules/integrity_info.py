@@ -454,7 +454,7 @@ integrity:
       readable: true
       crc_ok: true
       state: in production
-      written_at: '2026-11-29T00:13:12.000Z'
+      written_at: '2026-11-29T00:48:56.000Z'
       checkpoint_lsn: 0/1500708
       checkpoint_wal_file: '000000010000000000000001'
       checkpoint_readable: null
@@ -502,11 +502,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    server: 53.6
-    snapshot: 61.7
-    catalogs: 191.1
-    amcheck: 295.2
-    total: 559.5
+    snapshot: 112.3
+    server: 128.8
+    catalogs: 425.5
+    amcheck: 457.6
+    total: 1042.5
 """
 
 from ..module_utils._entry.integrity import Integrity

@@ -49,6 +49,7 @@ RESULTS: dict[str, Result] = {
         repairs.Credentials, sometimes={"when the new password could not be verified": repairs.RolledBack, **FAILURE}
     ),
     "procedure": Result(reports.Procedure, "always, unless nothing was run", {"failure": Refused}),
+    "look": Result(reports.Look),
     "report": Result(reports.Report),
     "evidence": Result(reports.Evidence),
 }

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from typing import Optional, TypedDict
 
+from . import looking
+
 
 class Procedure(TypedDict):
     # `done`, `unchanged`, `planned` in check mode, `refused` when nothing was touched, or `failed`; the values of the
     # module that did it are returned, too
     outcome: str
+
+
+class Look(TypedDict):
+    verdict: looking.Verdict  # the answer, as triage has it: its cause is the grade
+    path: list[looking.Step]  # what was checked, in this order
+    findings: list[looking.Finding]  # what else was noticed
 
 
 class Earlier(TypedDict):

@@ -41,6 +41,7 @@ PURE_OWN = (
     "_judge.",
     "_core.errors",
     "_core.numbers",
+    "_core.spec",
     "_procedures.procedure",
     "_core.text",
     "_core.mask",

@@ -8,10 +8,10 @@ Controller only. Playbook headers and tables in the docs are made from here, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Dict
 
 from .._core.spec import Spec
+from .._model.verb import Row, Variable
 from .cancel_queries.run import OPTIONS as CANCEL_QUERIES
 from .configuration.run import OPTIONS as CONFIGURATION
 from .credentials.run import OPTIONS as CREDENTIALS
@@ -23,48 +23,6 @@ from .server.run import OPTIONS as SERVER
 
 # The target's own, which its verb may set for once.
 IDLE_MINUTES = Spec({"idle_minutes": {"type": "float"}})
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A variable of a verb's playbook. Its type, choices and default are those of the module's ``option``.
-
-    ``name``: without ``oncall_``, where it is not the option's. ``default``: in words, where the option has none.
-    ``permission``: only a person gives it; ``respond`` does not take it from a verdict.
-    """
-
-    option: str
-    about: str
-    name: str = ""
-    default: str = ""
-    permission: bool = False
-
-    @property
-    def variable(self) -> str:
-        return "oncall_%s" % (self.name or self.option)
-
-
-@dataclass(frozen=True)
-class Row:
-    """``options``: the module's own; ``fixed``: those that the verb sets. ``cuts_off``: clients lose their connections
-    meanwhile, so one host comes after the other. ``undo``: how what it did is undone."""
-
-    module: str
-    about: str
-    options: Spec
-    variables: Tuple[Variable, ...]
-    undo: str
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    cuts_off: bool = False
-
-    def variable(self, name: str) -> Optional[Variable]:
-        return next((each for each in self.variables if each.variable == name), None)
-
-    def spec(self) -> Spec:
-        """The variables by their own names, typed as the module's options are."""
-        rules = {each.variable: self.options.options[each.option] for each in self.variables}
-        return Spec(rules)
-
 
 _GRACE_SECONDS = Variable("grace_seconds", "how long a client may take to stop; it is never killed")
 _HEALTH_SECONDS = Variable("health_timeout_seconds", "how long a client may take to reconnect")

@@ -14,7 +14,7 @@ from .model import STATUSES, Host
 Span = Tuple[str, Optional[str]]  # text, and the status whose colour it has (or "skip"; None: plain)
 Line = List[Span]
 
-MARKS = {"yes": ("✓", "ok"), "no": ("✗", "critical"), "not_asked": ("·", "skip")}
+MARKS = {"yes": ("✓", "ok"), "caution": ("!", "warning"), "no": ("✗", "critical"), "not_asked": ("·", "skip")}
 SYMBOLS = {"emergency": "‼", "critical": "✗", "unreachable": "?", "failed": "?", "warning": "!", "ok": "✓"}
 SMALL = 3  # up to so many hosts, a healthy one shows its path too
 MANY = 12  # from so many hosts in trouble on, only the question that was answered with no is shown
@@ -93,11 +93,11 @@ def _path(steps: Sequence[Mapping[str, Any]], width: int, brief: bool) -> List[L
     longest = max([len(step["detail"]) for step in steps] + [0])
     beside = longest <= width - column - 7
     for step in steps:
-        if brief and step["answer"] != "no":
+        if brief and step["answer"] not in ("no", "caution"):
             continue
         mark, status = MARKS.get(step["answer"], ("?", "skip"))
         question, detail = step["question"], step["detail"]
-        emphasis = "critical" if step["answer"] == "no" else None
+        emphasis = status if step["answer"] in ("no", "caution") else None
         tone = "skip" if step["answer"] == "not_asked" else None
         if beside and detail:
             lines.append([("  %s " % mark, status), (question.ljust(column + 2), tone), (detail, emphasis or tone)])

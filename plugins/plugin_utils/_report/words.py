@@ -19,6 +19,8 @@ QUESTIONS = {
     "login": "Can clients log in?",
     "activity": "Are queries getting through?",
     "soundness": "Are data, disk and replication healthy?",
+    "amcheck": "Data (amcheck)",
+    "log": "Server log",
 }
 STATUS_TITLES = {
     "emergency": "Emergency",
@@ -28,7 +30,7 @@ STATUS_TITLES = {
     "warning": "Warning",
     "ok": "Healthy",
 }
-ANSWERS = {"yes": "yes", "no": "no", "not_asked": "not asked"}
+ANSWERS = {"yes": "yes", "caution": "caution", "no": "no", "not_asked": "not asked"}
 ESCALATIONS = {"dba": "DBA", "emergency": "emergency contacts"}
 
 

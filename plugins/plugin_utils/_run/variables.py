@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, NamedTup
 
 from ...module_utils._core.spec import Spec
 from ...module_utils._core.text import did_you_mean, nearest
+from ...module_utils._entry.looks import LOOKS
 from ...module_utils._model.answers import SEVERITIES
 from .._report.files import MODES
 from .checking import Problem, check
 
 if TYPE_CHECKING:
-    from ...module_utils._procedures._registry import Row
+    from ...module_utils._model.verb import Row
 
 RESPOND, TRIAGE = "respond", "triage"
 # What the frame itself understands, whichever the verb.
@@ -40,7 +41,18 @@ _ONLY_RESPOND = ("oncall_auto_remedies",)
 # Registered by the playbooks themselves; another play of the same run finds them among its variables.
 _OURS = frozenset(
     "oncall_%s" % name
-    for name in ("verb", "triage", "response", "only_plan", "evidence", "done", "notes", "failure", "report")
+    for name in (
+        "verb",
+        "triage",
+        "response",
+        "only_plan",
+        "only_looks",
+        "evidence",
+        "done",
+        "notes",
+        "failure",
+        "report",
+    )
 )
 _EMPTY = "%s is empty. Give a value, or leave it out."
 _TEMPLATE = re.compile(r"\{[{%#]")
@@ -54,11 +66,19 @@ def registry() -> "Dict[str, Row]":
 
 
 def verbs() -> List[str]:
-    return [TRIAGE, *registry(), RESPOND]
+    return [TRIAGE, *LOOKS, *registry(), RESPOND]
 
 
 def is_verb(name: str) -> bool:
-    return name in (TRIAGE, RESPOND) or name in registry()
+    return only_looks(name) or name == RESPOND or name in registry()
+
+
+def only_looks(verb: str) -> bool:
+    return verb == TRIAGE or verb in LOOKS
+
+
+def row_of(verb: str) -> "Row":
+    return LOOKS.get(verb) or registry()[verb]
 
 
 class Given(NamedTuple):
@@ -73,7 +93,7 @@ def names(verb: str) -> Set[str]:
     found = set(FRAME.options)
     if verb != RESPOND:
         found -= set(_ONLY_RESPOND)
-    if verb == TRIAGE:
+    if only_looks(verb):
         found -= set(_ONLY_ACTING)
     return found | {each.variable for row in _rows(verb) for each in row.variables}
 
@@ -93,7 +113,7 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     for name in sorted(each for each in on_command_line if not each.startswith("oncall_")):
         written = re.sub(r"\W", "_", name.lower())
         close = nearest(written, names(RESPOND) | names(TRIAGE), 0.9)
-        if verb != TRIAGE and "oncall_" + written in mine:
+        if not only_looks(verb) and "oncall_" + written in mine:
             text = (
                 "there is no variable %s. Did you mean oncall_%s? One of your inventory's own belongs there, not in -e."
             )
@@ -103,9 +123,9 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
         if name in mine:
             continue
-        everything = names(RESPOND) | names(TRIAGE)
+        everything = names(RESPOND).union(*(names(each) for each in (TRIAGE, *LOOKS)))
         if name in on_command_line:
-            others = sorted(each for each in registry() if name in names(each))
+            others = sorted(each for each in (*LOOKS, *registry()) if name in names(each))
             listed = "Its variables: %s." % ", ".join(sorted(mine - {"oncall_target"}))
             hint = "%s has." % " and ".join(others) if others else did_you_mean(_nearest(name, mine), listed)
             problems.append(Problem(name, "%s has no variable %s. %s" % (verb, name, hint)))
@@ -126,7 +146,7 @@ def check_frame(variables: Mapping[str, Any]) -> List[Problem]:
 
 def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> Given:
     """The options of ``verb``'s module, from its variables among ``variables``."""
-    row = registry()[verb]
+    row = row_of(verb)
     given = {each.variable: variables[each.variable] for each in row.variables if each.variable in variables}
     empty = [
         name
@@ -177,7 +197,7 @@ def _names_of(verb: str) -> List[str]:
 
 
 def _rows(verb: str) -> List[Row]:
-    return [registry()[each] for each in _names_of(verb)]
+    return [row_of(each) for each in _names_of(verb)]
 
 
 def _explained(row: Row, problem: Problem) -> Problem:

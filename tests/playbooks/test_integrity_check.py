@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook integrity_check on a real server, sound and damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.embedded import Server
+
+from .test_real_servers import Controller, beside
+
+SHOP = """CREATE EXTENSION amcheck; CREATE TABLE items (id int PRIMARY KEY);
+INSERT INTO items SELECT generate_series(1, 3000)"""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(version=15) as made:
+        for statement in SHOP.split(";"):
+            made.sql(statement)
+        yield made
+
+
+@pytest.fixture
+def controller(tmp_path: Path, server: Server) -> Controller:
+    return Controller(tmp_path, {"shop": beside(server, clients=[])})
+
+
+def test_go_and_no_go(controller: Controller, server: Server) -> None:
+    book = ["ansible-playbook", "oncall.postgresql.integrity_check"]
+    code, out = controller.run(*book, "-e", "oncall_fail_on=warning")
+    assert code == 0 and "integrity / go" in out and "✓ Data (amcheck)" in out, out
+    assert "Not checked (template1): amcheck: it is not installed" in out
+    assert not list(controller.directory.glob("home/.oncall/**/*.json")), "looking keeps nothing"
+    index = server.data / server.sql("SELECT pg_relation_filepath('items_pkey')")
+    server.stop()
+    os.truncate(index, 8192)
+    server.start()
+    reports = controller.directory / "reports"
+    code, out = controller.run(*book, "-e", "oncall_report_dir=%s" % reports)
+    assert code == 0 and "✗ Data (amcheck)" in out and "index postgres.public.items_pkey: " in out, out
+    assert "Tell the emergency contacts now: data is damaged" in out
+    seen = json.loads((reports / "shop.json").read_text())
+    assert (seen["verdict"]["code"], seen["verdict"]["cause"]) == ("integrity", "no_go")
+    assert seen["facts"]["integrity"]["databases"] and "items_pkey" in (reports / "index.html").read_text()
+    code, out = controller.run(*book, "-e", "oncall_fail_on=critical")
+    assert code == 2 and "No-go: " in out, out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("oncall_job=3", "integrity_check has no variable oncall_job. Did you mean oncall_jobs?"),
+        ("oncall_jobs=many", "oncall_jobs"),
+        ("oncall_plan=true", "integrity_check has no variable oncall_plan."),
+    ],
+)
+def test_wrong_variables(controller: Controller, words: str, says: str) -> None:
+    code, out = controller.run("ansible-playbook", "oncall.postgresql.integrity_check", "-e", words)
+    assert code == 2 and "Nothing was done. " in out and says in out, out
