@@ -60,23 +60,24 @@ class Reader:
             self.errors.append(str(error))
 
     def read(self, catalogs: bool, rate: "Rate", deadline: Deadline) -> None:
-        waiting: Dict[Tuple[str, str], List[Object]] = {}
+        waiting: Dict[str, Tuple[Query, List[Object]]] = {}
         for each in self.objects:
             if each["catalog"] is not catalogs:
                 continue
+            query = self._query(each)
             if each["bytes"] is None:
                 self._skip("it is locked", [each])
-            elif self._query(each) is None:
+            elif query is None:
                 self._skip("amcheck %s cannot read it" % self.version, [each])
             elif each["bytes"] / rate.bytes_a_second > deadline.left():
                 self._skip(_NO_TIME, [each])
             else:
-                batch = waiting.setdefault((each["kind"], each["method"]), [])
+                _same, batch = waiting.setdefault(query.name, (query, []))
                 batch.append(each)
                 if len(batch) >= _BATCH_OBJECTS or sum(one["bytes"] for one in batch) >= _BATCH_BYTES:
-                    self._check(waiting.pop((each["kind"], each["method"])), rate, deadline)
-        for batch in waiting.values():
-            self._check(batch, rate, deadline)
+                    self._check(*waiting.pop(query.name), rate, deadline)
+        for query, batch in waiting.values():
+            self._check(query, batch, rate, deadline)
 
     def _query(self, each: Object) -> Optional[Query]:
         release = tuple(int(part) for part in self.version.split(".")[:2] if part.isdigit())
@@ -86,12 +87,10 @@ class Reader:
             return GIN if release >= (1, 5) else None
         return BTREE_UNIQUE if release >= (1, 4) else BTREE
 
-    def _check(self, batch: Sequence[Object], rate: "Rate", deadline: Deadline) -> None:
+    def _check(self, query: Query, batch: Sequence[Object], rate: "Rate", deadline: Deadline) -> None:
         if deadline.passed():
             self._skip(_NO_TIME, batch)
             return
-        query = self._query(batch[0])
-        assert query is not None
         started = time.monotonic()
         try:
             rows = self.session.query(
@@ -103,8 +102,8 @@ class Reader:
         except SessionError as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
-                self._check(batch[:middle], rate, deadline)
-                self._check(batch[middle:], rate, deadline)
+                self._check(query, batch[:middle], rate, deadline)
+                self._check(query, batch[middle:], rate, deadline)
             else:
                 self._failed(batch[0], error)
             return
