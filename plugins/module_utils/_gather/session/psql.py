@@ -212,8 +212,13 @@ class PsqlSession:
             "-v",
             "VERBOSITY=verbose",
             "-d",
-            given("database") or "postgres",
+            _dbname(given("database") or "postgres"),
         ]
+
+
+def _dbname(name: str) -> str:
+    """Else libpq takes a name with ``=`` or ``://`` in it for a whole connection string."""
+    return "dbname='%s'" % name.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
