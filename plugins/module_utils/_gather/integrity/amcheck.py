@@ -9,6 +9,7 @@ was not read is named, with the reason: nothing of it is "sound".
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -28,8 +29,10 @@ Object = Mapping[str, Any]  # a row of OBJECTS
 
 _BATCH_BYTES, _BATCH_OBJECTS = 64 * 1024 * 1024, 50
 _FIRST_RATE = 16.0 * 1024 * 1024  # bytes a second, until it was measured
-# SQLSTATEs: data_corrupted, index_corrupted, a file that is not there, an I/O error.
-_DAMAGED = ("XX001", "XX002", "58P01", "58030")
+_DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
+# A file that is not there, an I/O error: of the data, not of the extension's own library.
+_UNREADABLE = ("58P01", "58030")
+_DATA = re.compile(r"\b(?:base|global|pg_tblspc|pg_xact|pg_multixact)/")
 _WHY = {
     "42501": "the login role may not read it",
     "55P03": "it is locked",
@@ -68,7 +71,7 @@ class Reader:
             if each["bytes"] is None:
                 self._skip("it is locked", [each])
             elif query is None:
-                self._skip("amcheck %s cannot read it" % self.version, [each])
+                self._skip("amcheck %s cannot read %s" % (self.version, _kind(each)), [each])
             elif each["bytes"] / rate.bytes_a_second > deadline.left():
                 self._skip(_NO_TIME, [each])
             else:
@@ -82,9 +85,11 @@ class Reader:
     def _query(self, each: Object) -> Optional[Query]:
         release = tuple(int(part) for part in self.version.split(".")[:2] if part.isdigit())
         if each["kind"] == "table":
-            return HEAP if release >= (1, 3) else None
+            return HEAP if each["method"] == "heap" and release >= (1, 3) else None
         if each["method"] == "gin":
             return GIN if release >= (1, 5) else None
+        if each["method"] != "btree":
+            return None
         return BTREE_UNIQUE if release >= (1, 4) else BTREE
 
     def _check(self, query: Query, batch: Sequence[Object], rate: "Rate", deadline: Deadline) -> None:
@@ -113,7 +118,7 @@ class Reader:
             self._report(batch, rows)
 
     def _failed(self, each: Object, error: SessionError) -> None:
-        if error.sqlstate in _DAMAGED:
+        if error.sqlstate in _DAMAGED or (error.sqlstate in _UNREADABLE and _DATA.search(error.msg)):
             said = error.msg.partition(" failed: ")[2] or error.msg
             self.damage.append(
                 {"name": each["name"], "kind": each["kind"], "sqlstate": error.sqlstate, "message": said}
@@ -170,6 +175,11 @@ class Reader:
                     }
                 )
         return found
+
+
+def _kind(each: Object) -> str:
+    """``a table``, ``a gist index``"""
+    return "a %s" % " ".join([each["method"]] * (each["method"] != "heap") + [each["kind"]])
 
 
 @dataclass

@@ -5,6 +5,9 @@
 
 AccessShareLock only, and each function gives its own back when it is done (PostgreSQL's manual, "amcheck"): nothing
 that compares a parent with its children, which would keep writers out.
+
+Each call has the arguments' very types, and all of them: whoever may create functions in the extension's schema could
+else put one there that fits better, and have it run as us.
 """
 
 from __future__ import annotations
@@ -32,8 +35,7 @@ SELECT c.oid::text AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
   LEFT JOIN pg_class o ON n.nspname = 'pg_toast' AND o.reltoastrelid = coalesce(i.indrelid, c.oid)
   LEFT JOIN pg_stat_all_tables s ON s.relid = coalesce(i.indrelid, c.oid)
  WHERE c.relpersistence <> 't' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
-   AND (c.relkind IN ('r', 'm', 't') AND m.amname = 'heap'
-        OR c.relkind = 'i' AND m.amname IN ('btree', 'gin') AND i.indisvalid AND i.indisready)
+   AND (c.relkind IN ('r', 'm', 't') OR c.relkind = 'i' AND i.indisvalid AND i.indisready)
  ORDER BY catalog DESC, coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0) DESC, bytes DESC NULLS LAST, name"""
     },
 )
@@ -41,10 +43,10 @@ SELECT c.oid::text AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
 _EACH = """
 SELECT count(%%(schema)s.%s) AS checked
   FROM unnest(%%(oids)s) u (oid) JOIN pg_index i ON i.indexrelid = u.oid::oid"""
-BTREE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid)"})
+BTREE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid::regclass)"})
 # Since amcheck 1.4: no value twice in a unique one.
-BTREE_UNIQUE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid, false, i.indisunique)"})
-GIN = Query("gin_index_check", {OLDEST: _EACH % "gin_index_check(i.indexrelid)"})  # since amcheck 1.5
+BTREE_UNIQUE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid::regclass, false, i.indisunique)"})
+GIN = Query("gin_index_check", {OLDEST: _EACH % "gin_index_check(i.indexrelid::regclass)"})  # since amcheck 1.5
 # Since amcheck 1.3. Reports instead of failing, but for a page that cannot be read at all.
 HEAP = Query(
     "verify_heapam",
@@ -52,7 +54,8 @@ HEAP = Query(
         OLDEST: """
 SELECT u.oid, v.blkno AS block, v.msg AS message
   FROM unnest(%(oids)s) u (oid) JOIN pg_class c ON c.oid = u.oid::oid,
-       LATERAL %(schema)s.verify_heapam(c.oid, on_error_stop => true) v
+       LATERAL %(schema)s.verify_heapam(
+         c.oid::regclass, true, false, 'none'::text, NULL::bigint, NULL::bigint) v -- on_error_stop, check_toast, skip
  LIMIT 200"""
     },
 )
