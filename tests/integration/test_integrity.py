@@ -21,7 +21,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.integrity import amcheck
 from ansible_collections.oncall.postgresql.plugins.modules.integrity_info import WORK
-from tests.embedded import Server
+from tests.embedded import Server, binaries
 from tests.integration.servers import PASSWORD as SERVERS_PASSWORD
 from tests.integration.servers import AnyServer, start, until
 
@@ -271,7 +271,7 @@ def test_by_the_extension_of_other_versions(version: int) -> None:
             ]
         else:
             assert found["grade"] == "caution" and damage(found, "postgres") == {}
-            assert any("amcheck 1.2 cannot read it" in each for each in found["not_covered"]), found["not_covered"]
+            assert any("amcheck 1.2 cannot read a table" in each for each in found["not_covered"]), found["not_covered"]
     finally:
         server.remove()
 
@@ -294,3 +294,106 @@ def test_what_no_time_was_left_for_is_not_covered(db: Server, monkeypatch: pytes
     assert found["grade"] == "caution"
     assert any("no time was left" in each for each in found["not_covered"]), found["not_covered"]
     assert not any(each.startswith("100 %") and "catalog tables" in each for each in item(found, "amcheck")["evidence"])
+
+
+def test_a_database_whose_name_looks_like_a_connection_string(db: Server) -> None:
+    name = 'sh o\'p = 100%s \\ "x"'
+    db.sql('CREATE DATABASE "%s"' % name.replace('"', '""'))
+    for look in (beside, by_wire):
+        found = look(db)
+        assert name in [each["name"] for each in found["integrity"]["databases"]], found["integrity"]["errors"]
+
+
+def test_what_amcheck_cannot_read_is_said(db: Server) -> None:
+    db.sql("CREATE TABLE places (at point); CREATE INDEX by_place ON places USING gist (at)", database="shop")
+    db.sql("CREATE INDEX by_hash ON labels USING hash (label)", database="shop")
+    found = beside(db)
+    assert found["grade"] == "caution"
+    for text in (
+        "public.by_place: amcheck 1.3 cannot read a gist index",
+        "by_hash: amcheck 1.3 cannot read a hash index",
+    ):
+        assert any(text in each for each in found["not_covered"]), found["not_covered"]
+
+
+def test_a_library_that_is_gone_is_no_damage(db: Server) -> None:
+    db.sql("UPDATE pg_proc SET probin = '$libdir/gone' WHERE probin = '$libdir/amcheck'", database="shop")
+    found = beside(db)
+    assert found["grade"] == "caution" and damage(found) == {}, found["summary"]
+    assert any("could not access file" in each for each in found["not_covered"]), found["not_covered"]
+
+
+def test_functions_that_somebody_put_beside_those_of_amcheck_are_not_called(db: Server) -> None:
+    db.sql("CREATE ROLE mallory LOGIN; GRANT CREATE ON SCHEMA public TO mallory", database="shop")
+    body = "LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'called' USING ERRCODE = 'XX001'; END$$"
+    out = "blkno bigint, OUT offnum int, OUT attnum int, OUT msg text) RETURNS SETOF record"
+    for signature in (
+        "bt_index_check(oid) RETURNS void",
+        "bt_index_check(oid, boolean) RETURNS void",
+        "verify_heapam(relation oid, on_error_stop boolean, OUT %s" % out,
+        "verify_heapam(relation regclass, on_error_stop boolean, OUT %s" % out,
+    ):
+        db.sql("SET ROLE mallory; CREATE FUNCTION public.%s %s" % (signature, body), database="shop")
+    found = beside(db)
+    assert found["grade"] == "go", found["summary"]
+    assert "called" not in db.log
+
+
+def test_a_schema_that_may_not_be_used_is_told_without_an_error(db: Server) -> None:
+    schema = '"A\'m 100%s \\ ""z"'
+    db.sql(
+        "DROP EXTENSION amcheck; CREATE SCHEMA %s; CREATE EXTENSION amcheck SCHEMA %s" % (schema, schema),
+        database="shop",
+    )
+    for look in (beside, by_wire):
+        assert look(db)["grade"] == "go"
+    db.sql("CREATE ROLE looker LOGIN PASSWORD '%s'" % PASSWORD)
+    db.sql("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %s TO looker" % schema, database="shop")
+    found = by_wire(db, "looker")
+    assert any("may not execute its functions" in each for each in found["not_covered"]), found["not_covered"]
+    assert "ERROR" not in db.log, db.log
+
+
+@pytest.mark.parametrize(
+    ("statements", "grade", "evidence"),
+    [
+        ("CREATE SEQUENCE s MAXVALUE 10000; SELECT setval('s', 9996)", "caution", "99.9 % used, 9,996 of 10,000"),
+        ("CREATE SEQUENCE s MAXVALUE 10000; SELECT setval('s', 10000)", "no_go", "100.0 % used, 10,000 of 10,000"),
+        ("CREATE SEQUENCE s INCREMENT 10 MAXVALUE 100; SELECT setval('s', 91)", "no_go", "100.0 % used, 91 of 100"),
+        (
+            "CREATE SEQUENCE s; CREATE TABLE t (id int DEFAULT nextval('s')); SELECT setval('s', 2147483647)",
+            "no_go",
+            "100.0 % used, 2,147,483,647 of 2,147,483,647",
+        ),
+        (
+            "CREATE SEQUENCE s INCREMENT -1; CREATE TABLE t (id int2 DEFAULT nextval('s')); SELECT setval('s', -32768)",
+            "no_go",
+            "100.0 % used, -32,768 of -32,768",
+        ),
+    ],
+)
+def test_a_sequence_is_used_up_when_it_has_no_next_value(
+    db: Server, statements: str, grade: str, evidence: str
+) -> None:
+    db.sql(statements, database="shop")
+    told = item(beside(db, databases=["shop"]), "sequences")
+    assert (told["grade"], told["evidence"]) == (grade, ["shop.public.s: %s" % evidence]), told
+
+
+def test_tools_of_another_major_version_prove_nothing(db: Server) -> None:
+    theirs = str(binaries(18))
+    told = item(beside(db, bin_directory=theirs), "control_file")
+    assert told["grade"] == "caution" and "is bin_directory of its version?" in told["summary"], told
+    db.stop()
+    found = beside(db, bin_directory=theirs)
+    told = item(found, "control_file")
+    assert found["grade"] == "caution" and told["grade"] is None, told
+    assert "is of PostgreSQL 15, the program is 18" in told["not_covered"][0], told
+
+
+def test_a_database_that_a_drop_left_invalid_is_not_entered(db: Server) -> None:
+    db.sql("CREATE DATABASE half")
+    db.sql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'")
+    found = beside(db)
+    assert "database half: it is invalid: a DROP DATABASE of it did not end" in found["not_covered"]
+    assert "FATAL" not in db.log

@@ -10,7 +10,7 @@ import functools
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, OptionsError
@@ -22,7 +22,7 @@ from .amcheck import Reader, amcheck
 from .damaged_files import damaged_files
 
 if TYPE_CHECKING:
-    from ..._model.facts import Facts
+    from ..._model.facts import Facts, ServerFacts
     from ..._model.integrity import IntegrityFacts
     from ..session.base import Session
     from ..target import Target
@@ -49,8 +49,9 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
     deadline = Deadline(wanted.seconds * 0.95)
     facts, elapsed_ms = looking.gather(target, (looking.SERVER, looking.SNAPSHOT))
     snapshot = facts["snapshot"]
+    another = _another_version(facts["server"])
     found: IntegrityFacts = {
-        "control": facts["server"]["control"] if facts["server"] else None,
+        "control": facts["server"]["control"] if facts["server"] and not another else None,
         "checksums": None,
         "checksum_failures": snapshot["soundness"]["checksum_failures"] if snapshot else [],
         "damaged_files": [],
@@ -58,7 +59,7 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
         "slots": snapshot["soundness"]["slots"] if snapshot else [],
         "horizon": [],
         "databases": [],
-        "errors": dict(facts["errors"]),
+        "errors": {**facts["errors"], **({"control": another} if another else {})},
     }
     if snapshot is None:
         return facts, found, elapsed_ms
@@ -103,6 +104,15 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
     return facts, found, {**elapsed_ms, "amcheck": _since(started)}
 
 
+def _another_version(server: Optional[ServerFacts]) -> Optional[str]:
+    """pg_controldata of another major version takes the control file for damaged."""
+    data = server["data_directory"] if server else None
+    program = server["program_version"] if server else None
+    if not data or not data["version"] or not program or data["version"].split(".")[0] == program.split(".")[0]:
+        return None
+    return "%s is of PostgreSQL %s, the program is %s" % (data["path"], data["version"], program)
+
+
 def _since(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 1)
 
@@ -124,7 +134,9 @@ def _open(rows: List[Dict[str, Any]], wanted: Sequence[str], found: IntegrityFac
     for row in rows:
         if wanted and row["name"] not in wanted:
             continue
-        if not row["open"]:
+        if row["invalid"]:
+            found["errors"]["database %s" % row["name"]] = "it is invalid: a DROP DATABASE of it did not end"
+        elif not row["open"]:
             if row["name"] != "template0":  # the server's own: nobody has ever written to it
                 found["errors"]["database %s" % row["name"]] = "it allows no connections"
         elif not row["may_connect"]:

@@ -27,7 +27,7 @@ SELECT current_setting('archive_mode') AS mode,
 
 # Which databases there are. What allows no connections cannot be checked, and is said. datcollversion came with 15.
 _DATABASES = """
-SELECT d.oid::text AS oid, d.datname AS name, d.datallowconn AS open,
+SELECT d.oid::text AS oid, d.datname AS name, d.datallowconn AS open, d.datconnlimit = -2 AS invalid,
        has_database_privilege(d.oid, 'CONNECT') AS may_connect,
        d.datistemplate AS template, %(version)s AS recorded_version, %(actual)s AS actual_version,
        d.datcollate AS collation, age(d.datfrozenxid) AS xid_age, mxid_age(d.datminmxid) AS multixact_age,
@@ -101,13 +101,24 @@ SELECT json_build_object(
       FROM pg_constraint k JOIN named t ON t.oid = k.conrelid WHERE NOT k.convalidated),
   'sequences', (
     SELECT coalesce(json_agg(json_build_object(
-             'name', x.name, 'last', s.last, 'limit', s.most, 'used_percent', round(100 * s.used, 1))
+             'name', x.name, 'last', s.last, 'limit', s.most, 'used_percent', trunc(100 * s.used, 1))
              ORDER BY s.used DESC, x.name), '[]')
-      FROM (SELECT q.seqrelid, v.last, CASE WHEN q.seqincrement > 0 THEN q.seqmax ELSE q.seqmin END AS most,
-                   CASE WHEN q.seqincrement > 0
-                        THEN (v.last::numeric - q.seqmin + 1) / (q.seqmax::numeric - q.seqmin + 1)
-                        ELSE (q.seqmax - v.last::numeric + 1) / (q.seqmax::numeric - q.seqmin + 1) END AS used
+      FROM (SELECT q.seqrelid, v.last, r.most,
+                   CASE WHEN (v.last::numeric + q.seqincrement - r.most) * sign(q.seqincrement) > 0 THEN 1
+                        WHEN q.seqincrement > 0
+                        THEN (v.last::numeric - q.seqmin + 1) / (r.most::numeric - q.seqmin + 1)
+                        ELSE (q.seqmax - v.last::numeric + 1) / (q.seqmax::numeric - r.most + 1) END AS used
               FROM pg_sequence q
+             CROSS JOIN LATERAL ( -- the columns that it is the default of
+               SELECT min(CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 END)
+                      AS most
+                 FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid
+                 JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+                WHERE d.classid = 'pg_attrdef'::regclass
+                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = q.seqrelid) h
+             CROSS JOIN LATERAL (
+               SELECT CASE WHEN q.seqincrement > 0 THEN least(q.seqmax, h.most)
+                           ELSE greatest(q.seqmin, -h.most - 1) END AS most) r
              CROSS JOIN LATERAL (
                SELECT CASE WHEN has_sequence_privilege(q.seqrelid, 'USAGE, SELECT')
                             AND q.seqrelid NOT IN (SELECT relation FROM locked)
@@ -134,7 +145,8 @@ SELECT json_build_object(
   'amcheck', (
     SELECT json_build_object(
              'version', e.extversion, 'schema', n.nspname,
-             'allowed', (SELECT bool_and(has_function_privilege(p.oid, 'EXECUTE')) FROM pg_proc p
+             'allowed', has_schema_privilege(n.oid, 'USAGE')
+                        AND (SELECT bool_and(has_function_privilege(p.oid, 'EXECUTE')) FROM pg_proc p
                           WHERE p.pronamespace = n.oid AND p.proname IN ('bt_index_check', 'verify_heapam')),
              'available', EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = 'amcheck'))
       FROM (SELECT) AS always

@@ -24,6 +24,9 @@ def control_file(facts: IntegrityFacts) -> Item:
     said = line(control["message"] or "")
     if not control["readable"]:
         return Item(name, None, "not read", (), ("control file: %s" % (said or "pg_controldata failed"),))
+    if control["crc_ok"] is False and facts["checksums"] is not None:  # SQL got through: the server has read it itself
+        doubt = "pg_control fails its CRC check, but the server runs: is bin_directory of its version? Check again"
+        return Item(name, CAUTION, doubt, (said,) if said else ())
     if control["crc_ok"] is False:
         return Item(name, NO_GO, "pg_control fails its CRC check", (said,) if said else ())
     state = 'cluster state "%s"' % control["state"]
