@@ -321,6 +321,30 @@ def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "values"),
+    [
+        ("\tlisten_addresses\t= '203.0.113.7'\n", ["'203.0.113.7'"]),
+        ("listen_addresses = '203.0.113.7'\nlisten_addresses = '203.0.113.8'\n", ["'203.0.113.7'", "'203.0.113.8'"]),
+    ],
+    ids=["tabs", "twice"],
+)
+def test_a_row_that_a_hand_wrote_is_reset_by_the_command_that_triage_prints(
+    server: Server, row: str, values: list[str]
+) -> None:
+    server.stop()
+    file = server.data / "postgresql.auto.conf"
+    before = file.read_text()
+    file.write_text(before + row)
+    with pytest.raises(RuntimeError, match="could not create any TCP/IP sockets"):
+        server.start()
+    looking = {"runtime": "pg_ctl", "data_directory": str(server.data), "log_file": str(server.log_file)}
+    remedy = _change(triage_module, looking, False)["verdict"]["remedy"]
+    assert remedy["extra_vars"] == {"oncall_reset_settings": ["listen_addresses"]}
+    done = to("started", server, reset_settings=["listen_addresses"])
+    assert [each["value"] for each in done["reset_settings"]] == values and file.read_text() == before
+
+
+@pytest.mark.parametrize(
     ("fault", "text"),
     [
         (lambda server: server.conf(work_mem="lots"), "rejects its configuration.*work_mem"),

@@ -394,6 +394,22 @@ fault(
         log=[log("could not map anonymous shared memory", "out_of_memory", at="2026-11-24T01:59:50Z")],
     ),
 )
+fault(
+    R,
+    "killed again and again, after a client had named a setting of ALTER SYSTEM",
+    "server_down",
+    "killed",
+    "killed by signal 9",
+    down(
+        "restarting",
+        137,
+        restart_loop=True,
+        restart_count=7,
+        configuration={"valid": True, "message": None},
+        altered_settings=["work_mem"],
+        log=[log('invalid value for parameter "work_mem": "lots"', None, "FATAL")],
+    ),
+)
 fault(R, "empty lock file", "server_down", "stale_lock_file", "postmaster.pid is empty", down(lock_file=lock(pid=None)))
 fault(
     R,

@@ -24,7 +24,7 @@ _MEANT = (
 
 def meant(said: str, names: Iterable[str]) -> List[str]:
     """Of ``names`` those that the server's words name, else those that they mean."""
-    known = list(names)
+    known = list(dict.fromkeys(names))  # a hand may have written one twice; the last counts
     named = [name for name in known if re.search(r"\b%s\b" % re.escape(name), said, re.IGNORECASE)]
     others = [name for words, settings in _MEANT if words.lower() in said.lower() for name in settings]
     return named or [name for name in known if name.lower() in others]

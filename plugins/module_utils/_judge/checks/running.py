@@ -385,10 +385,12 @@ def _refusal(server: ServerFacts) -> str:
 
 def _failed_start(server: ServerFacts, entry: LogEntry) -> bool:
     """It ended with this entry, which is of no client: by its own exit code, else after it had been shut down."""
+    if server["exit_code"] == 137:
+        return False
     if server["restart_loop"]:
         return True
     if server["exit_code"] is not None:
-        return server["exit_code"] not in (0, 130, 137, 143)
+        return server["exit_code"] not in (0, 130, 143)
     written, ended = when(entry["at"]), when(server["finished_at"])
     return bool(written and ended and written > ended)
 

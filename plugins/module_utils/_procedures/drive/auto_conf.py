@@ -27,7 +27,9 @@ new=$file.tmp # the server's own name for it: ALTER SYSTEM writes over one that 
 rest() {
     while IFS= read -r row || [ -n "$row" ]; do
         name=${row%%=*}
-        while :; do case $name in ' '*) name=${name# } ;; *' ') name=${name% } ;; *) break ;; esac; done
+        while :; do
+            case $name in [[:blank:]]*) name=${name#?} ;; *[[:blank:]]) name=${name%?} ;; *) break ;; esac
+        done
         for each; do
             [ "$name" != "$each" ] || { printf '%s\n' "$row" >&3; continue 2; }
         done
