@@ -397,3 +397,17 @@ def test_a_database_that_a_drop_left_invalid_is_not_entered(db: Server) -> None:
     found = beside(db)
     assert "database half: it is invalid: a DROP DATABASE of it did not end" in found["not_covered"]
     assert "FATAL" not in db.log
+
+
+def test_it_keeps_no_connection_for_each_database(db: Server) -> None:
+    """The limit leaves room for some that are just ending."""
+    for number in range(6):
+        db.sql("CREATE DATABASE more_%d" % number)
+    db.sql("CREATE ROLE looker LOGIN CONNECTION LIMIT 5 PASSWORD '%s'" % PASSWORD)
+    db.sql("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO looker", database="shop")
+    found = by_wire(db, "looker", jobs=2)
+    assert found["integrity"]["errors"] == {} and len(found["integrity"]["databases"]) == 9, found["integrity"][
+        "errors"
+    ]
+    assert item(found, "amcheck")["grade"] == "go", found["not_covered"]
+    assert "FATAL" not in db.log, db.log

@@ -9,6 +9,7 @@ was not read is named, with the reason: nothing of it is "sound".
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, field
@@ -58,7 +59,8 @@ class Reader:
 
     def look(self, deadline: Deadline) -> None:
         try:
-            self.objects = self.session.query(OBJECTS, deadline)
+            with contextlib.closing(self.session):
+                self.objects = self.session.query(OBJECTS, deadline)
         except (SessionError, DeadlineError) as error:
             self.errors.append(str(error))
 
@@ -201,7 +203,8 @@ def amcheck(readers: Mapping[str, Reader], deadline: Deadline) -> Dict[str, Amch
     for catalogs in (True, False):
         for reader in readers.values():
             try:
-                reader.read(catalogs, rate, deadline)
+                with contextlib.closing(reader.session):
+                    reader.read(catalogs, rate, deadline)
             except OncallError as error:
                 reader.errors.append(str(error))
     return {name: reader.found() for name, reader in readers.items()}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
 
@@ -49,7 +50,8 @@ def _name(session: Optional[Session], tablespace: str, filenode: str, deadline: 
     if session is None:
         return None
     try:
-        rows = session.query(RELATION, deadline, tablespace=tablespace, filenode=filenode)
+        with contextlib.closing(session):
+            rows = session.query(RELATION, deadline, tablespace=tablespace, filenode=filenode)
     except OncallError:
         return None
     return str(rows[0]["name"]) if rows else None

@@ -76,6 +76,7 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
     rows: List[Dict[str, Any]] = []
     with _told(found, "databases"):
         rows = target.session.query(DATABASES, catalog)
+    target.session.close()  # no connection stays open while others do the work: never more than ``jobs`` at a time
     with contextlib.ExitStack() as closing:
         sessions: Dict[str, Session] = {}
         for row in _open(rows, wanted.databases, found):
@@ -161,7 +162,8 @@ def _documents(
 
 
 def _document(session: Session, sequence_percent: float, deadline: Deadline) -> Dict[str, Any]:
-    document = session.query(DOCUMENT, deadline, sequence_percent=float(sequence_percent))[0]["document"]
+    with contextlib.closing(session):
+        document = session.query(DOCUMENT, deadline, sequence_percent=float(sequence_percent))[0]["document"]
     found: Dict[str, Any] = json.loads(document) if isinstance(document, str) else document
     return found
 
