@@ -325,8 +325,9 @@ def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
     [
         ("\tlisten_addresses\t= '203.0.113.7'\n", ["'203.0.113.7'"]),
         ("listen_addresses = '203.0.113.7'\nlisten_addresses = '203.0.113.8'\n", ["'203.0.113.7'", "'203.0.113.8'"]),
+        ("listen_addresses '203.0.113.7'\n", ["'203.0.113.7'"]),
     ],
-    ids=["tabs", "twice"],
+    ids=["tabs", "twice", "no equal sign"],
 )
 def test_a_row_that_a_hand_wrote_is_reset_by_the_command_that_triage_prints(
     server: Server, row: str, values: list[str]
@@ -340,8 +341,12 @@ def test_a_row_that_a_hand_wrote_is_reset_by_the_command_that_triage_prints(
     looking = {"runtime": "pg_ctl", "data_directory": str(server.data), "log_file": str(server.log_file)}
     remedy = _change(triage_module, looking, False)["verdict"]["remedy"]
     assert remedy["extra_vars"] == {"oncall_reset_settings": ["listen_addresses"]}
+    elsewhere = server.directory / "elsewhere.conf"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
     done = to("started", server, reset_settings=["listen_addresses"])
     assert [each["value"] for each in done["reset_settings"]] == values and file.read_text() == before
+    assert not file.is_symlink() and elsewhere.read_text() == before + row, "as ALTER SYSTEM does it"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def near(percent: float) -> Dict[str, Any]:
             "fails its CRC check",
         ),
         ((whole(control={**CONTROL, "state": "in crash recovery"}),), "caution", "control_file", "check again"),
-        ((whole(damaged_files=[unread("public.a", False)]),), "no_go", "log", "could not read shop.public.a"),
+        ((whole(damaged_files=[unread("public.a", False)]),), "caution", "log", "could not read shop.public.a"),
         ((whole(damaged_files=[unread("public.a", True)]),), "caution", "log", "could not read 1 file, which is over"),
         ((whole(damaged_files=[unread(None, False)]),), "caution", "log", "which is over"),
         ((whole(archiver={**ARCHIVER, "mode": "off"}),), "go", "archiving", "not archived"),

@@ -259,10 +259,11 @@ if [ -n "$STOPPED" ] && [ -n "$D" ] && [ -n "$B" ]; then
             echo "oncall: no user to run the server's program as"; result 126
         fi
     fi
-    if [ -r "$D/postgresql.auto.conf" ]; then # a row a setting, name = 'value'; a value may be secret
-        section altered
-        while IFS= read -r line || [ -n "$line" ]; do
-            case $line in \#*) ;; *=*) printf '%s\n' "${line%%=*}" ;; esac
+    if [ -r "$D/postgresql.auto.conf" ]; then
+        section altered # a row a setting, name = 'value'; a value may be secret
+        while read -r line || [ -n "$line" ]; do
+            line=${line%%[[:blank:]=]*}
+            case $line in ''|\#*) ;; *) printf '%s\n' "$line" ;; esac
         done <"$D/postgresql.auto.conf"
         result $?
     fi

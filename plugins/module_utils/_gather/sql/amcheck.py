@@ -20,7 +20,9 @@ OBJECTS = Query(
     {
         OLDEST: """
 WITH locked AS MATERIALIZED (
-  SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+  SELECT relation FROM pg_locks
+   WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+     AND database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
 )
 SELECT c.oid::text AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
        CASE c.relkind WHEN 'i' THEN 'index' ELSE 'table' END AS kind, m.amname AS method,

@@ -70,6 +70,7 @@ WITH {moved},
 locked AS MATERIALIZED (
   SELECT l.relation, l.mode FROM pg_locks l
    WHERE l.locktype = 'relation'
+     AND l.database IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
      AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock')
 ),
 named AS (

@@ -9,6 +9,7 @@ row a setting, and is not meant to be edited by hand while the server can do it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Callable, Dict, List, Sequence
 
 from ..._core.errors import TargetError
@@ -22,14 +23,13 @@ RESET_SH = r"""
 umask 077
 data=$1; shift
 file=$data/postgresql.auto.conf
-if ! [ -f "$file" ] || [ -h "$file" ]; then echo "$file is not a regular file" >&2; exit 3; fi
+[ -f "$file" ] || { echo "$file is not a file" >&2; exit 3; } # instead of a link comes a file, as by ALTER SYSTEM
 new=$file.tmp # the server's own name for it: ALTER SYSTEM writes over one that is left, a base backup leaves it out
 rest() {
     while IFS= read -r row || [ -n "$row" ]; do
-        name=${row%%=*}
-        while :; do
-            case $name in [[:blank:]]*) name=${name#?} ;; *[[:blank:]]) name=${name%?} ;; *) break ;; esac
-        done
+        name=$row
+        while :; do case $name in [[:blank:]]*) name=${name#?} ;; *) break ;; esac; done
+        name=${name%%[[:blank:]=]*}
         for each; do
             [ "$name" != "$each" ] || { printf '%s\n' "$row" >&3; continue 2; }
         done
@@ -46,6 +46,9 @@ exit 0
 """
 
 
+_ROW = re.compile(r"\s*([^\s=]+)\s*=?(.*)")  # PostgreSQL's manual, 20.1.2: the equal sign is optional
+
+
 def reset(run: Callable[[Sequence[str]], Completed], directory: str, names: Sequence[str]) -> List[Dict[str, str]]:
     """``run`` works as the server's user, where its data directory is. -> [{name, value}], as they were set."""
     done = run(["sh", "-c", RESET_SH, "oncall", directory, *names])
@@ -55,5 +58,5 @@ def reset(run: Callable[[Sequence[str]], Completed], directory: str, names: Sequ
             % (directory, line(done.err or done.out) or "exit code %d" % done.code),
             "It is as it was. Correct it by hand.",
         )
-    rows = [row.partition("=")[::2] for row in done.out.splitlines() if "=" in row]
-    return [{"name": name.strip(), "value": value.strip()} for name, value in rows]
+    rows = [_ROW.match(row) for row in done.out.splitlines()]
+    return [{"name": row.group(1), "value": row.group(2).strip()} for row in rows if row]
