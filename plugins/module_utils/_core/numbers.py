@@ -31,3 +31,9 @@ def median(values: Sequence[float]) -> float:
     """Of at least one value. ``statistics`` takes as long to import as an address takes to answer."""
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def major(version: str) -> str:
+    """PostgreSQL's manual, "Upgrading a PostgreSQL Cluster": the first number; before 10 the first two."""
+    parts = version.split(".")
+    return ".".join(parts[: 1 if (whole(parts[0]) or 0) >= 10 else 2])

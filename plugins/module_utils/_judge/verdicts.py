@@ -471,9 +471,10 @@ def render(answer: Answer, host: str) -> Verdict:
     }
 
 
-def reset_command(names: Sequence[str], host: str) -> str:
-    """What starts a server without these settings of ALTER SYSTEM."""
-    return str(_remedy(RESET_AND_START, Values(reset_settings=tuple(names)), host)["command"])
+def start_command(host: str, reset_settings: Sequence[str] = ()) -> str:
+    """What starts a server, without these settings of ALTER SYSTEM."""
+    remedy = RESET_AND_START if reset_settings else START
+    return str(_remedy(remedy, Values(reset_settings=tuple(reset_settings)), host)["command"])
 
 
 def _remedy(remedy: Remedy, values: Values, host: str) -> Dict[str, Any]:

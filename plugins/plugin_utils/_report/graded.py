@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Mapping
 
 from ...module_utils._model.answers import CRITICAL, EMERGENCY, OK, WARNING
 from ...module_utils._model.integrity import CAUTION, GO, NO_GO
+from .model import SCHEMA
 
-SCHEMA = 1
 _ANSWERS = {GO: "yes", CAUTION: "caution", NO_GO: "no", None: "not_asked"}
 _OF_THE_DATA = ("control_file", "checksums", "log", "collations", "amcheck")  # where no-go means that data is damaged
 _DAMAGED = {"to": "emergency", "after_minutes": 0, "or_if": None, "reason": "data is damaged, a restore may be needed"}

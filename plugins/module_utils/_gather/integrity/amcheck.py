@@ -61,7 +61,7 @@ class Reader:
         try:
             with contextlib.closing(self.session):
                 self.objects = self.session.query(OBJECTS, deadline)
-        except (SessionError, DeadlineError) as error:
+        except OncallError as error:
             self.errors.append(str(error))
 
     def read(self, catalogs: bool, rate: "Rate", deadline: Deadline) -> None:

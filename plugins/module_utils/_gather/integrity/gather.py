@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, 
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, OptionsError
+from ..._core.numbers import major
 from ..._core.side_by_side import side_by_side
 from ..._core.text import did_you_mean, nearest
 from .. import gather as looking
@@ -77,23 +78,20 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
     with _told(found, "databases"):
         rows = target.session.query(DATABASES, catalog)
     target.session.close()  # no connection stays open while others do the work: never more than ``jobs`` at a time
-    with contextlib.ExitStack() as closing:
-        sessions: Dict[str, Session] = {}
-        for row in _open(rows, wanted.databases, found):
-            sessions[row["name"]] = target.session.in_database(row["name"])
-            closing.callback(sessions[row["name"]].close)
-        oids = {row["oid"]: row["name"] for row in rows}
-        found["damaged_files"] = damaged_files(facts["server"], oids, sessions, catalog)
-        documents = _documents(sessions, wanted, catalog, found)
-        elapsed_ms = {**elapsed_ms, "catalogs": _since(started)}
-        started = time.monotonic()
-        known = {name: document.pop("amcheck") for name, document in documents.items()}
-        readers = {
-            name: Reader(sessions[name], each["version"], each["schema"])
-            for name, each in known.items()
-            if each["version"] and each["allowed"]
-        }
-        read = amcheck(readers, deadline)
+    opened = _open(rows, wanted.databases, found)
+    sessions = {row["name"]: target.session.in_database(row["name"]) for row in opened}  # each use closes its own
+    oids = {row["oid"]: row["name"] for row in rows}
+    found["damaged_files"] = damaged_files(facts["server"], oids, sessions, catalog)
+    documents = _documents(sessions, wanted, catalog, found)
+    elapsed_ms = {**elapsed_ms, "catalogs": _since(started)}
+    started = time.monotonic()
+    known = {name: document.pop("amcheck") for name, document in documents.items()}
+    readers = {
+        name: Reader(sessions[name], each["version"], each["schema"])
+        for name, each in known.items()
+        if each["version"] and each["allowed"]
+    }
+    read = amcheck(readers, deadline)
     for file in found["damaged_files"]:
         reader = readers.get(file["database"] or "")
         file["sound"] = reader is not None and reader.is_sound(file["name"] or "")
@@ -109,7 +107,7 @@ def _another_version(server: Optional[ServerFacts]) -> Optional[str]:
     """pg_controldata of another major version takes the control file for damaged."""
     data = server["data_directory"] if server else None
     program = server["program_version"] if server else None
-    if not data or not data["version"] or not program or data["version"].split(".")[0] == program.split(".")[0]:
+    if not data or not data["version"] or not program or major(data["version"]) == major(program):
         return None
     return "%s is of PostgreSQL %s, the program is %s" % (data["path"], data["version"], program)
 

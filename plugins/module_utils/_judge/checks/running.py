@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
-from ..._core.numbers import whole
+from ..._core.numbers import major
 from ..._core.text import count, duration, line, names, size
 from ..._model.answers import CRITICAL, NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from ..refused import meant
@@ -210,7 +210,7 @@ def _incompatible(server: ServerFacts) -> Optional[Reason]:
     if not program:
         return None
     other = _cluster(server)
-    if other is None or _major(other["version"]) == _major(program):
+    if other is None or major(other["version"]) == major(program):
         return None
     evidence = ["%s is a cluster of PostgreSQL %s" % (other["path"], other["version"])]
     evidence.append("the server program is PostgreSQL %s" % program)
@@ -225,12 +225,6 @@ def _cluster(server: ServerFacts) -> Optional[Cluster]:
     if directory and directory["version"]:
         return {"path": directory["path"], "version": directory["version"]}
     return next(iter(server["other_clusters"]), None)
-
-
-def _major(version: str) -> str:
-    """PostgreSQL's manual, "Upgrading a PostgreSQL Cluster": the first number; before 10 the first two."""
-    parts = version.split(".")
-    return ".".join(parts[: 1 if (whole(parts[0]) or 0) >= 10 else 2])
 
 
 def _not_initialised(server: ServerFacts) -> Optional[Reason]:

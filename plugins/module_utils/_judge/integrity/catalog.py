@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, List
 
 from ..._core.text import count, names, number, size
 from ..._model.integrity import CAUTION, GO, NO_GO, Item
+from ..checks.soundness import XID_EMERGENCY
 
 if TYPE_CHECKING:
     from ..._model.answers import Thresholds
     from ..._model.integrity import IntegrityFacts
 
 _USED_UP = 100.0
-_XID_END = 2_000_000_000  # PostgreSQL's manual, 24.1.5: no new transactions at about 2,144,000,000
 
 
 def schema(facts: IntegrityFacts) -> Item:
@@ -96,4 +96,4 @@ def age(facts: IntegrityFacts, thresholds: Thresholds) -> Item:
         if held and (held[0]["age"] or 0) > thresholds.xid_age / 2
         else ""
     )
-    return Item("age", NO_GO if oldest >= _XID_END else CAUTION, why + by, tuple(evidence))
+    return Item("age", NO_GO if oldest >= XID_EMERGENCY else CAUTION, why + by, tuple(evidence))

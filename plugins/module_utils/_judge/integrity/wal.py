@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, List
 
 from ..._core.text import count, size
 from ..._model.integrity import CAUTION, GO, Item
+from ..checks.soundness import RETAINED_BYTES
 
 if TYPE_CHECKING:
     from ..._model.facts import Slot
     from ..._model.integrity import IntegrityFacts
 
-_RETAINED_BYTES = 1024**3
 _NO_BACKUP = "backups: whether there is one, and whether it can be restored, is not known to the server"
 
 
@@ -54,6 +54,6 @@ def _why(slot: Slot) -> str:
         return "has lost WAL that its reader needs: it has to be made anew"
     if slot["wal_status"] == "unreserved":
         return "is about to lose WAL that its reader needs (max_slot_wal_keep_size)"
-    if not slot["active"] and (slot["retained_bytes"] or 0) > _RETAINED_BYTES:
+    if not slot["active"] and (slot["retained_bytes"] or 0) > RETAINED_BYTES:
         return "is used by nobody and holds %s of WAL" % size(slot["retained_bytes"])
     return ""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -15,7 +14,7 @@ from ..._judge import titles
 from ..._judge.checks import accepting, running
 from ..._judge.checks.readings import log_lines, this_run
 from ..._judge.checks.restart import STARTABLE
-from ..._judge.verdicts import render, reset_command
+from ..._judge.verdicts import render, start_command
 from ..._model.answers import Answer, Thresholds
 from ..._model.facts import Facts, Process, ServerFacts
 from .plan import Reading, state_of
@@ -66,7 +65,7 @@ def failure(
     if said and waiting:
         todo = "%s, then start: %s%s" % (
             advice(said, waiting, "waited"),
-            " ".join(map(shlex.quote, ["ansible-playbook", "oncall.postgresql.start", "--limit", host])),
+            start_command(host),
             _undo(facts, waited_for(said, waiting), host),
         )
     elif answer.code:
@@ -86,7 +85,7 @@ def _undo(facts: Facts, settings: Sequence[Mapping[str, Any]], host: str) -> str
         return ""
     if not {name.lower() for name in names} <= {name.lower() for name in altered}:
         return ""
-    return ". Or reset what ALTER SYSTEM has set, and start: %s" % reset_command(names, host)
+    return ". Or reset what ALTER SYSTEM has set, and start: %s" % start_command(host, names)
 
 
 def _last_words(facts: Facts) -> str:
