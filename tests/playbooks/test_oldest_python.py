@@ -9,15 +9,13 @@ Where the machine has no such Python, the next one that it has: the test's name 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible.module_utils import basic
 
 from tests.embedded import Server
+from tests.oldest import oldest
 from tests.sshd import Sshd
 
 from .test_real_servers import PASSWORD, Controller, beside
@@ -33,24 +31,6 @@ def witness():
             file.write(json.dumps({"python": list(sys.version_info[:2]), "modules": ran}) + "\\n")
 atexit.register(witness)
 """
-
-
-def oldest() -> tuple[str, tuple[int, int]]:
-    """The path of that Python, and its version. A version manager's shims do not run outside of it: so it is asked."""
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    minor = basic._PY_MIN[1]
-    while True:
-        name = "python3.%d" % minor
-        for program in (name, "/usr/bin/" + name, *map(str, sorted(versions.glob("3.%d.*/bin/python" % minor)))):
-            told = [program, "-c", "import sys; print(sys.executable, *sys.version_info[:2])"]
-            try:
-                done = subprocess.run(told, capture_output=True, text=True, check=False)
-            except FileNotFoundError:
-                continue
-            if done.returncode == 0:
-                path, major, found = done.stdout.split()
-                return path, (int(major), int(found))
-        minor += 1
 
 
 PYTHON, VERSION = oldest()

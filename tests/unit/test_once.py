@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from scripts.payload import PLUGINS, shipped
+from tests.oldest import oldest
 
 OURS = "ansible_collections/oncall/postgresql/plugins/"
 # What a host's Python does: import a module from the zip. It says what it compiled, and what each file is called then.
@@ -50,3 +51,27 @@ def test_a_shipped_file_is_compiled_once(module: str, tmp_path: Path) -> None:
     assert {name[start:] for name in files} & own == set(times)
     assert {name for name, count in times.items() if count > 1} - ENTRIES == {*BEFORE, "modules/%s.py" % module}
     assert len(times) > 3 * len(BEFORE) and max(times.values()) == 2
+
+
+# One thread imports a module and takes its time; another one takes a name out of it meanwhile.
+SLOW = "import sys, time\nsys.begun.set()\ntime.sleep(0.3)\nNAME = 'whole'\n"
+BOTH = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+import once
+sys.begun = threading.Event()
+threading.Thread(target=__import__, args=("slow",)).start()
+sys.begun.wait()
+from slow import NAME
+print(NAME)
+"""
+
+
+@pytest.mark.parametrize("python", [oldest()[0], sys.executable], ids=["oldest", "this"])
+def test_no_thread_gets_half_a_module(python: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "payload.zip", "w") as payload:
+        payload.write(PLUGINS / "module_utils/_core/once.py", "once.py")
+        payload.writestr("slow.py", SLOW)
+    argv = [python, "-c", BOTH, str(tmp_path / "payload.zip")]
+    done = subprocess.run(argv, capture_output=True, check=False, text=True)
+    assert (done.stdout, done.stderr) == ("whole\n", "")
