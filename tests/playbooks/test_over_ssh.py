@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,15 @@ def test_an_engine_elsewhere_needs_no_ssh_to_the_host(tmp_path: Path, sshd: Sshd
 def test_what_runs_on_the_host_finds_a_closed_port_unreachable(tmp_path: Path, server: Server) -> None:
     code, out = Controller(tmp_path, {"db": beside(server)}, refusing_ssh()).triage()
     assert code == 4 and "Connection refused" in out, out
+
+
+def test_a_host_whose_python_is_not_whole(tmp_path: Path, sshd: Sshd, server: Server) -> None:
+    """As of Debian's python3-minimal: what it lacks is said."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['difflib'] = None\n")
+    interpreter = tmp_path / "python"
+    interpreter.write_text('#!/bin/sh\nPYTHONPATH=%s exec %s "$@"\n' % (tmp_path, sys.executable))
+    interpreter.chmod(0o755)
+    host = sshd.over_ssh({"ansible_python_interpreter": str(interpreter)})
+    code, out = Controller(tmp_path, {"db": beside(server)}, host).triage()
+    assert code == 2 and "NOT CHECKED" in out, out
+    assert "import of difflib halted" in out, out

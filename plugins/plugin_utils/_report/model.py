@@ -148,7 +148,9 @@ def _message(got: Mapping[str, Any]) -> str:
     # "Task failed: " is what ansible-core 2.19 puts before it, once or more.
     said = re.sub(r"^(Task failed: )+", "", str(got.get("msg") or "No result came back."))
     # Where the module could not even begin (its Python, a full disk), Ansible says no more than that nothing came back.
-    outcry = str(got.get("module_stderr") or "").strip().splitlines()
+    # With a terminal at the other end, what it complained of is in its output, and ssh has the last word.
+    told = "%s\n%s" % (got.get("module_stdout") or "", got.get("module_stderr") or "")
+    outcry = [line for line in told.splitlines() if line.strip() and not line.startswith("Shared connection to ")]
     if outcry and outcry[-1].strip() not in said:
         said = "%s. The host said: %s" % (said.rstrip("."), outcry[-1])
     return " ".join(printable(said).split())

@@ -86,6 +86,9 @@ class ActionModule(ActionBase):
             result: Dict[str, Any] = self._execute_module(
                 module_name=module, module_args=arguments, task_vars=task_vars, wrap_async=bool(self._task.async_val)
             )
+        if result.get("failed") and not result.get("msg"):  # an exception alone, as of ansible-core 2.19
+            event = getattr(result.get("exception"), "event", None)
+            result["msg"] = "%s crashed on the host: %s" % (name, getattr(event, "msg", None) or "it did not say why")
         return result
 
     def _runs_here(self, options: Mapping[str, Any]) -> bool:
