@@ -31,7 +31,7 @@ class Once(zipimport.zipimporter):
 
     def exec_module(self, module: ModuleType) -> None:
         code = self.get_code(module.__name__)
-        exec(code, module.__dict__)  # type: ignore[arg-type]  # it has been found
+        exec(code, module.__dict__)
 
 
 _loader = globals().get("__loader__")
