@@ -51,7 +51,7 @@ target:
       description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
   sample:
-    host: vm
+    host: shop-db
     runtime: pg_ctl
     version: '15.18'
     in_recovery: false
@@ -69,8 +69,8 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'pid 755, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-    for 6.6 s: LOCK TABLE prices'
+  sample: 'pid 15290, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+    for 3.2 s: LOCK TABLE prices'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -92,10 +92,10 @@ evidence:
   type: list
   elements: str
   sample:
-    - 'pid 755, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
-      6.6 s: LOCK TABLE prices'
-    - 'pid 765 has been waiting 6.6 s for AccessShareLock on oid 16386 in database shop, blocked by pid
-      755: SELECT * FROM prices;'
+    - 'pid 15290, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest for
+      3.2 s: LOCK TABLE prices'
+    - 'pid 15292 has been waiting 3.2 s for AccessShareLock on oid 16386 in database shop, blocked by
+      pid 15290: SELECT * FROM prices;'
 findings:
   description: Everything else that was noticed.
   returned: success
@@ -126,11 +126,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 225.1
-    snapshot: 374.2
-    server: 406.2
-    wire: 412.7
-    total: 419.3
+    client 0: 50.6
+    snapshot: 67.1
+    wire: 90.8
+    server: 96.2
+    total: 98.5
 activity:
   description: What the sessions do and wait for; null when SQL did not get through.
   returned: success
@@ -355,23 +355,23 @@ activity:
   sample:
     long_queries: []
     blocking:
-      - blocked_pid: 765
-        blocking_pid: 755
+      - blocked_pid: 15292
+        blocking_pid: 15290
         blocking_gid: null
-        blocked_seconds: 6.555
+        blocked_seconds: 3.188
         lock_type: relation
         lock_mode: AccessShareLock
         relation: oid 16386 in database shop
     involved:
-      - pid: 755
-        backend_start: '2026-11-28T19:55:32.397886+00:00'
+      - pid: 15290
+        backend_start: '2026-11-29T03:21:08.325638+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 6.575
-        transaction_seconds: 6.576
+        state_seconds: 3.2
+        transaction_seconds: 3.201
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead

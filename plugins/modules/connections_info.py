@@ -52,7 +52,7 @@ target:
       description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
   sample:
-    host: vm
+    host: shop-db
     runtime: pg_ctl
     version: '15.18'
     in_recovery: false
@@ -125,11 +125,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 206.6
-    snapshot: 269.2
-    server: 331.3
-    wire: 342.2
-    total: 352.3
+    snapshot: 62.0
+    client 0: 58.3
+    wire: 87.2
+    server: 89.8
+    total: 96.6
 connections:
   description: The sessions of clients, and the slots there are for them; null when SQL did not get through.
   returned: success
@@ -307,16 +307,16 @@ connections:
         application: shop-api
         client_address: 127.0.0.1
         sessions: 15
-        longest_state_seconds: 6.136
+        longest_state_seconds: 3.053
     idle:
-      - pid: 652
-        backend_start: '2026-11-28T19:55:31.972224+00:00'
+      - pid: 15275
+        backend_start: '2026-11-29T03:21:08.209656+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle
-        state_seconds: 6.136
+        state_seconds: 3.053
         transaction_seconds: 0.0
         query_seconds: null
         wait_event_type: Client
@@ -326,15 +326,15 @@ connections:
         spared: null
         query: ''
     idle_in_transaction:
-      - pid: 755
-        backend_start: '2026-11-28T19:55:32.397886+00:00'
+      - pid: 15290
+        backend_start: '2026-11-29T03:21:08.325638+00:00'
         user: shop
         database: shop
         application: shop-api
         client_address: 127.0.0.1
         state: idle in transaction
-        state_seconds: 5.72
-        transaction_seconds: 5.72
+        state_seconds: 2.939
+        transaction_seconds: 2.939
         query_seconds: null
         wait_event_type: Client
         wait_event: ClientRead
@@ -397,9 +397,9 @@ processes:
       description: 'A backend''s title names its client: "postgres: app shop 10.0.0.7(51234) idle in transaction".'
       type: str
   sample:
-    - pid: 601
+    - pid: 15264
       state: S
-      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-yn9sj13c/data
+      title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-ckysyz26/data
 """
 
 from ..module_utils._entry.module import run

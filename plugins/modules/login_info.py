@@ -54,7 +54,7 @@ target:
       description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
   sample:
-    host: vm
+    host: shop-db
     runtime: pg_ctl
     version: '15.18'
     in_recovery: false
@@ -124,11 +124,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 100.1
-    snapshot: 199.4
-    server: 205.7
-    wire: 232.3
-    total: 236.1
+    client 0: 45.9
+    snapshot: 56.7
+    server: 89.2
+    wire: 87.4
+    total: 92.7
 clients:
   description: Each client from its own place.
   returned: success
@@ -354,7 +354,7 @@ clients:
       shared_networks: []
       login:
         host: 127.0.0.1
-        port: 12643
+        port: 14984
         user: shop
         database: shop
         ssl_mode: prefer
@@ -366,22 +366,22 @@ clients:
           - 127.0.0.1
         nameserver: null
         error: null
-        elapsed_ms: 0.073
+        elapsed_ms: 0.081
       reach:
-        address: 127.0.0.1:12643
+        address: 127.0.0.1:14984
         probes: 10
         answered: 10
         loss_percent: 0.0
-        latency_ms: 0.193
+        latency_ms: 0.089
         outcome: open
       startup:
         kind: network
-        address: 127.0.0.1:12643
+        address: 127.0.0.1:14984
         outcome: rejecting
         severity: FATAL
         sqlstate: '53300'
         message: remaining connection slots are reserved for non-replication superuser connections
-        elapsed_ms: 59.986
+        elapsed_ms: 13.254
       attempt:
         succeeded: false
         outcome: rejected
@@ -391,7 +391,7 @@ clients:
         method: scram-sha-256
         tls: true
         source_address: 127.0.0.1
-        elapsed_ms: 59.986
+        elapsed_ms: 13.254
       password_matches: true
       health: null
       error: null
@@ -450,6 +450,22 @@ roles:
         sessions:
           description: How many there are.
           type: int
+    own:
+      description: Our own session, where it is logged in as this role; else null.
+      type: dict
+      contains:
+        client_address:
+          description: Where they come from; null for a Unix socket.
+          type: str
+        database:
+          description: Their database; null for a standby's.
+          type: str
+        application:
+          description: Their application_name; empty when they gave none.
+          type: str
+        sessions:
+          description: How many there are.
+          type: int
   sample:
     - name: shop
       exists: true
@@ -466,6 +482,7 @@ roles:
           database: shop
           application: shop-api
           sessions: 16
+      own: null
 databases:
   description: The databases they ask for; null when SQL did not get through.
   returned: success
@@ -539,7 +556,7 @@ hba_rules:
       type: str
   sample:
     - rule_number: null
-      file_name: /tmp/oncall-pg-yn9sj13c/data/pg_hba.conf
+      file_name: /tmp/oncall-pg-ckysyz26/data/pg_hba.conf
       line_number: 1
       type: local
       database:

@@ -52,7 +52,7 @@ target:
       description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
   sample:
-    host: vm
+    host: shop-db
     runtime: pg_ctl
     version: '15.18'
     in_recovery: false
@@ -70,7 +70,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'socket /tmp/oncall-pg-yn9sj13c/.s.PGSQL.12643: accepting'
+  sample: 'socket /tmp/oncall-pg-ckysyz26/.s.PGSQL.14984: accepting'
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -122,11 +122,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 123.0
-    server: 258.2
-    snapshot: 272.6
-    wire: 346.4
-    total: 352.3
+    snapshot: 62.7
+    client 0: 65.8
+    wire: 88.1
+    server: 91.8
+    total: 93.8
 wire:
   description: What each of the server's own addresses answered.
   returned: success
@@ -158,12 +158,12 @@ wire:
       type: float
   sample:
     - kind: socket
-      address: /tmp/oncall-pg-yn9sj13c/.s.PGSQL.12643
+      address: /tmp/oncall-pg-ckysyz26/.s.PGSQL.14984
       outcome: accepting
       severity: null
       sqlstate: null
       message: null
-      elapsed_ms: 7.973
+      elapsed_ms: 4.029
 configured:
   description: The configuration the server runs with; null when SQL did not get through.
   returned: success
@@ -269,17 +269,17 @@ configured:
       type: str
   sample:
     listen_addresses: 127.0.0.1
-    port: 12643
-    socket_directories: /tmp/oncall-pg-yn9sj13c
+    port: 14984
+    socket_directories: /tmp/oncall-pg-ckysyz26
     ssl: true
     password_encryption: scram-sha-256
     log_destination: stderr
-    load_time: '2026-11-28T19:55:31.770196+00:00'
+    load_time: '2026-11-29T03:21:08.07015+00:00'
     file_errors: []
     pending_restart: []
     hba_rules:
       - rule_number: null
-        file_name: /tmp/oncall-pg-yn9sj13c/data/pg_hba.conf
+        file_name: /tmp/oncall-pg-ckysyz26/data/pg_hba.conf
         line_number: 1
         type: local
         database:
@@ -292,12 +292,12 @@ configured:
         options: null
         error: null
     hba_loaded: true
-    hba_file: /tmp/oncall-pg-yn9sj13c/data/pg_hba.conf
+    hba_file: /tmp/oncall-pg-ckysyz26/data/pg_hba.conf
 started_at:
   description: When the server started; null when SQL did not get through.
   returned: success
   type: str
-  sample: '2026-11-28T19:55:31.776388+00:00'
+  sample: '2026-11-29T03:21:08.07365+00:00'
 listening:
   description: The TCP sockets that listen where the server lives; null when unknown.
   returned: success
@@ -344,11 +344,11 @@ lock_file:
       description: V(starting), V(stopping), V(ready) or V(standby); null when unknown.
       type: str
   sample:
-    pid: 601
+    pid: 15264
     pid_alive: true
-    started_at: '2026-11-28T19:55:31.000Z'
-    port: 12643
-    socket_directory: /tmp/oncall-pg-yn9sj13c
+    started_at: '2026-11-29T03:21:08.000Z'
+    port: 14984
+    socket_directory: /tmp/oncall-pg-ckysyz26
     listen_address: 127.0.0.1
     status: ready
 """

@@ -51,7 +51,7 @@ target:
       description: Whether it is a standby (or still recovering); null when SQL did not get through.
       type: bool
   sample:
-    host: vm
+    host: shop-db
     runtime: pg_ctl
     version: null
     in_recovery: null
@@ -69,7 +69,7 @@ detail:
   description: The answer in one line.
   returned: success
   type: str
-  sample: /tmp/oncall-pg-yn9sj13c/data has been running for 5.5 s
+  sample: /tmp/oncall-pg-ckysyz26/data has been running for 3.2 s
 reason:
   description: Why the question could not be answered; null when it was.
   returned: success
@@ -121,8 +121,8 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    server: 255.2
-    total: 257.8
+    server: 43.9
+    total: 44.8
 server:
   description: The server's process, storage and log; null when unknown.
   returned: success
@@ -477,7 +477,7 @@ server:
       description: '"container log", or the path of the file; null when no log was found.'
       type: str
   sample:
-    name: /tmp/oncall-pg-yn9sj13c/data
+    name: /tmp/oncall-pg-ckysyz26/data
     service: null
     image: null
     engine_command: null
@@ -486,21 +486,21 @@ server:
     signal: null
     out_of_memory: null
     engine_error: null
-    started_at: '2026-11-28T19:55:31.350Z'
+    started_at: '2026-11-29T03:21:07.700Z'
     finished_at: null
-    uptime_seconds: 5.5
+    uptime_seconds: 3.2
     restart_count: null
     restart_policy: null
     restart_loop: false
     health: null
-    postmaster_pid: 601
+    postmaster_pid: 15264
     postmaster_state: S
     processes:
-      - pid: 601
+      - pid: 15264
         state: S
-        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-yn9sj13c/data
+        title: /usr/lib/postgresql/15/bin/postgres -D /tmp/oncall-pg-ckysyz26/data
     data_directory:
-      path: /tmp/oncall-pg-yn9sj13c/data
+      path: /tmp/oncall-pg-ckysyz26/data
       exists: true
       mode: '0700'
       owner_uid: 65534
@@ -522,28 +522,28 @@ server:
     obstacle: null
     disks:
       - role: data
-        path: /tmp/oncall-pg-yn9sj13c/data
+        path: /tmp/oncall-pg-ckysyz26/data
         total_bytes: 270553174016
-        free_bytes: 77720227840
+        free_bytes: 75957161984
         total_inodes: 16777216
-        free_inodes: 16070657
+        free_inodes: 16025442
     mounts: []
     nofile_soft: 20000
     nofile_hard: 20000
     memory_limit_bytes: null
     lock_file:
-      pid: 601
+      pid: 15264
       pid_alive: true
-      started_at: '2026-11-28T19:55:31.000Z'
-      port: 12643
-      socket_directory: /tmp/oncall-pg-yn9sj13c
+      started_at: '2026-11-29T03:21:08.000Z'
+      port: 14984
+      socket_directory: /tmp/oncall-pg-ckysyz26
       listen_address: 127.0.0.1
       status: ready
     control:
       readable: true
       crc_ok: true
       state: in production
-      written_at: '2026-11-28T19:55:31.000Z'
+      written_at: '2026-11-29T03:21:08.000Z'
       checkpoint_lsn: 0/1500708
       checkpoint_wal_file: '000000010000000000000001'
       checkpoint_readable: null
@@ -558,7 +558,7 @@ server:
     networks: []
     log: []
     log_lines_read: 5
-    log_source: /tmp/oncall-pg-yn9sj13c/server.log
+    log_source: /tmp/oncall-pg-ckysyz26/server.log
 """
 
 from ..module_utils._entry.module import run

@@ -176,7 +176,7 @@ path:
   sample:
     - question: running
       answer: 'yes'
-      detail: /tmp/oncall-pg-yn9sj13c/data has been running for 8 s
+      detail: /tmp/oncall-pg-ckysyz26/data has been running for 4 s
       reason: null
 findings:
   description: Everything that was noticed, the worst first.
@@ -200,12 +200,12 @@ findings:
   sample:
     - code: queries_hanging
       severity: critical
-      summary: '1 session blocked; root blocker: pid 755 (shop, idle in transaction)'
+      summary: '1 session blocked; root blocker: pid 15290 (shop, idle in transaction)'
       evidence:
-        - 'pid 755, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
-          for 6.9 s: LOCK TABLE prices'
-        - 'pid 765 has been waiting 6.9 s for AccessShareLock on oid 16386 in database shop, blocked by
-          pid 755: SELECT * FROM prices;'
+        - 'pid 15290, shop (shop-api) from 127.0.0.1, idle in transaction, blocks 1 session, the longest
+          for 3.3 s: LOCK TABLE prices'
+        - 'pid 15292 has been waiting 3.3 s for AccessShareLock on oid 16386 in database shop, blocked
+          by pid 15290: SELECT * FROM prices;'
 facts:
   description: All that was read; docs/facts.md in the collection's repository describes every field;
     null with O(compact=true).
@@ -260,11 +260,11 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    client 0: 86.5
-    snapshot: 155.8
-    server: 211.1
-    wire: 214.7
-    total: 221.9
+    client 0: 48.6
+    snapshot: 65.0
+    server: 81.9
+    wire: 83.1
+    total: 90.5
 """
 
 from ..module_utils._entry.module import run

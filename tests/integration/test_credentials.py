@@ -145,7 +145,9 @@ def test_a_statement_with_a_verifier_that_fails_is_not_logged_either(server: Ser
     try:
         with pytest.raises(SessionError, match="does not exist"):
             target.session.execute(SET_VERIFIER, Deadline(10), role=identifier("nobody"), verifier=verifier)
-        assert target.session.query(SESSION, Deadline(10))[0]["superuser"] is True  # and the session goes on
+        assert (
+            target.session.query(SESSION, Deadline(10), role="app")[0]["superuser"] is True
+        )  # and the session goes on
     finally:
         target.close()
     assert "does not exist" in server.log[begin:] and "SCRAM-SHA-256$" not in server.log[begin:]
@@ -330,6 +332,25 @@ def test_refuses_before_anything_is_touched(server: Server, setup: str, more: di
     with pytest.raises(RefusedError, match=why):
         change(server, password=NEW, **more)
     assert stored(server) == before
+
+
+@pytest.mark.parametrize(
+    "line", ["local all app scram-sha-256", "host all app all scram-sha-256", "local all app trust"]
+)
+def test_it_does_not_lock_itself_out(server: Server, line: str) -> None:
+    """Through the socket each of psql's connections logs in anew: also the one that would put everything back."""
+    server.sql("ALTER ROLE app SUPERUSER")
+    server.hba(line, "host all all all scram-sha-256")
+    before = stored(server)
+    own: dict[str, Any] = {"login_user": "app", "login_password": OLD, "allow_superuser": True, "password": NEW}
+    if line.startswith("host"):
+        own["login_host"], own["login_port"] = server.host, server.port
+    if line.endswith("trust"):
+        assert change(server, **own).changed and logs_in(server, NEW)
+    else:
+        with pytest.raises(RefusedError, match="oncall itself logs in as role app"):
+            change(server, **own)
+        assert stored(server) == before
 
 
 def test_expired_with_a_new_end(server: Server) -> None:

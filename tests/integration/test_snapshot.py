@@ -268,10 +268,17 @@ def test_roles_and_databases_asked_for(server: AnyServer, snapshot: Take, admin:
     databases = ("closed", "postgres", "nowhere")
     try:
         taken, verifiers = take(servers.psql(server), Deadline(10), Thresholds(), asked, databases)
-        assert taken == {**snapshot(roles=asked, databases=databases), "at": taken["at"]}
+        other = snapshot(roles=asked, databases=databases)
+        both: Any = (taken, other)
+        own = [[role.pop("own") for role in each["roles"]] for each in both]
+        assert taken == {**other, "at": taken["at"]}
         roles: dict[str, Any] = {role["name"]: {**role} for role in taken["roles"]}
         assert all(role.pop("name") == name for name, role in roles.items())
         assert list(roles) == list(asked)
+        # psql comes through the socket, libpq does not; both as postgres, who was asked for last.
+        assert [each[:-1] for each in own] == [[None] * 5] * 2
+        assert own[0][-1] == {"client_address": None, "database": "postgres", "application": "oncall", "sessions": 1}
+        assert own[1][-1]["client_address"] is not None
         assert roles["old"] == {
             "exists": True,
             "can_login": True,

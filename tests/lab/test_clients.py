@@ -186,6 +186,13 @@ def test_sessions_under_another_name_are_not_its_own(stack: Stack) -> None:
     assert result["failed"] and "no session of apx" in result["msg"]
 
 
+def test_one_that_had_no_session_is_not_asked_for_one(stack: Stack) -> None:
+    """It connects when it has work to do."""
+    client = {"service": "slow", "application_name": "slow"}
+    result = module(stack, "clients", clients=[client], state="restarted", health_timeout_seconds=15)
+    assert result["changed"] and not result["containers"][0]["error"], result
+
+
 def test_a_service_without_a_container(stack: Stack) -> None:
     docker("rm", "-f", *stack.names("brittle"))
     result = module(stack, "clients", clients=[{"service": "brittle"}], state="started")

@@ -356,6 +356,7 @@ def snapshot() -> Snapshot:
                 "verifier": "scram-sha-256",
                 "settable": True,
                 "member_of": [],
+                "own": None,
                 "sessions": [
                     {"client_address": "172.18.0.3", "database": "shop", "application": "api", "sessions": 10}
                 ],

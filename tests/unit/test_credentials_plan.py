@@ -34,6 +34,7 @@ SESSION = {
     "createrole": True,
     "in_recovery": False,
     "reads_verifiers": True,
+    "own": None,
     "iterations": 4096,
     "writes": None,
 }

@@ -612,6 +612,7 @@ class Role(TypedDict):
     settable: Optional[bool]  # whether the login role may set its password, and read the one it has; null as `exists`
     member_of: List[str]  # the roles it is a member of, directly or not
     sessions: List[RoleSessions]  # who is logged in as it, ours not counted
+    own: Optional[RoleSessions]  # our own session, where it is logged in as this role; else null
 
 
 class Database(TypedDict):

@@ -25,7 +25,7 @@ _ROLES = """(
            'verifier', {verifier}, 'settable', {settable},
            'member_of', (SELECT coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]')
                            FROM memberships m JOIN pg_roles g ON g.oid = m.granted WHERE m.member = r.oid),
-           'sessions', {sessions})
+           'sessions', {sessions}, 'own', {own})
            ORDER BY asked.ordinality), '[]')
     FROM unnest({roles}) WITH ORDINALITY AS asked (name, ordinality)
     LEFT JOIN {catalog} r ON r.rolname = asked.name)"""
@@ -50,6 +50,12 @@ ROLE_SESSIONS = """(
                         AND coalesce(s.backend_type, 'walsender') IN ('client backend', 'walsender')
                       GROUP BY 1, 2, 3) u)"""
 
+# How we are logged in ourselves, where it is as that role.
+OWN_SESSION = """(
+             SELECT json_build_object('client_address', host(inet_client_addr()), 'database', current_database(),
+                                      'application', current_setting('application_name'), 'sessions', 1)
+              WHERE session_user = {role})"""
+
 DATABASES = """(
   SELECT coalesce(json_agg(json_build_object(
            'name', asked.name, 'exists', d.oid IS NOT NULL, 'allows_connections', d.datallowconn,
@@ -72,7 +78,7 @@ def _bound(text: str) -> str:
 
 
 MEMBERSHIPS, DATABASES, VERIFIERS = _bound(MEMBERSHIPS), _bound(DATABASES), _bound(VERIFIERS)
-_ROLES = _ROLES.replace("{sessions}", ROLE_SESSIONS.replace("{role}", "asked.name"))
+_ROLES = _ROLES.replace("{sessions}", ROLE_SESSIONS).replace("{own}", OWN_SESSION).replace("{role}", "asked.name")
 ROLES = _bound(
     _ROLES.replace("{verifier}", _VERIFIER).replace("{settable}", _SETTABLE).replace("{catalog}", "pg_authid")
 )

@@ -30,16 +30,22 @@ def instead(client: ClientFacts, login: ClientLogin, role: Optional[Role], facts
     others = [user["name"] for user in facts["role_users"] if user["role"] == role["name"] and user["declared"]]
     if others:
         return "%s has another one; find out which is right, and correct the other" % names(others)
-    out = _locked_out(client, role, snapshot, facts)
+    gate = _gate(role, snapshot)
+    if role["own"] and gate.asks_password(role["own"]):
+        return "oncall logs in as that role with the right one; correct the client's setting"
+    out = _locked_out(client, role, gate, facts)
     if out:
         who = names("%s (%s)" % (one.name, one.how) for one in out)
         return "a new one would lock out %s; ask them, or correct the client's setting" % who
     return None
 
 
-def _locked_out(client: ClientFacts, role: Role, snapshot: Snapshot, facts: Facts) -> List[Named]:
-    configured = snapshot["configured"]
-    rules, file, loaded = configured["hba_rules"], configured["hba_file"], configured["hba_loaded"]
+def _gate(role: Role, snapshot: Snapshot) -> Gate:
+    read = snapshot["configured"]
+    return Gate(role["name"], role["member_of"], read["hba_rules"], read["hba_file"], read["hba_loaded"])
+
+
+def _locked_out(client: ClientFacts, role: Role, gate: Gate, facts: Facts) -> List[Named]:
     users = [user for user in facts["role_users"] if user["role"] == role["name"]]
     named = [
         Named(
@@ -54,5 +60,4 @@ def _locked_out(client: ClientFacts, role: Role, snapshot: Snapshot, facts: Fact
     ours = [one for one in facts["clients"] if one["login"] and one["login"]["user"] == role["name"]]
     known = [network["address"] for one in ours for network in one["networks"] if network["address"]]
     places = {address: (user["name"], user["service"]) for user in users for address in user["addresses"]}
-    gate = Gate(role["name"], role["member_of"], rules, file, loaded)
     return locked_out(named, role["sessions"], gate, known, client["place"] == "here", places)

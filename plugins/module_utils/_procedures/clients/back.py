@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Set, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError
@@ -49,6 +50,16 @@ class Waiter:
     def __init__(self, target: Target, declared: Mapping[str, ClientOption]) -> None:
         self._target, self._declared = target, declared
         self._lock = threading.Lock()
+        self._without: Set[str] = set()  # applications that had no session when they were asked to end
+
+    def remember(self) -> None:
+        """Who is not connected: an application that connects when it has work to do is not waited for later on."""
+        for application in {option.application_name for option in self._declared.values() if option.application_name}:
+            with contextlib.suppress(OncallError), self._lock:
+                deadline = Deadline(self._target.connect_timeout_seconds)
+                rows = self._target.session.query(SESSIONS, deadline, application=application, since=None)
+                if not rows[0]["sessions"]:
+                    self._without.add(application)
 
     def clock(self) -> Optional[str]:
         """The server's time, None when it cannot be asked."""
@@ -62,14 +73,17 @@ class Waiter:
             return None
 
     def wait(self, container: Container, since: Optional[str], timeout_seconds: float) -> Back:
-        """Until it runs, its own health check passes, its page says so, and it has a session begun after ``since``."""
+        """Until it runs, its own health check passes, its page says so, and it has a session begun after ``since``.
+
+        One that had no session before either is not asked for one.
+        """
         option = self._declared[container.service]
         steps = [_runs(container)]
         if option.health_url:  # before its health check: to ask for a page costs it less than a program does
             url = option.health_url
             steps.append(_page(lambda deadline: container.page(url, deadline)))
         steps.append(_check(container))
-        if option.application_name:
+        if option.application_name and option.application_name not in self._without:
             steps.append(self._sessions(option.application_name, since))
         back = _through(steps, Deadline(timeout_seconds), timeout_seconds, _alive(container))
         if back.error is None and back.health is None and len(steps) == 2:  # nothing but that it runs was proved

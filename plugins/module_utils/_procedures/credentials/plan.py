@@ -116,6 +116,8 @@ def decide(request: Request, seen: Seen, generated: str) -> Plan:
     fits = matches(password, role["verifier"], request.role) is True
     # The server may ask for SCRAM, which an md5 verifier cannot answer.
     store = not fits or (kind(role["verifier"]) == "md5" and any(one.rejected for one in seen.clients))
+    if store:
+        _own_login(request, seen)
     alter = store or not role["asked_same"]
     left = [] if fits and env_text is None else _left_behind(request, seen, password, fits)
     warnings: List[str] = ["%s may be locked out, as permitted" % each for each in left]
@@ -200,6 +202,17 @@ def _clients(request: Request, seen: Seen) -> None:
         raise RefusedError(
             "%s does not log in as role %s" % (request.password_of, request.role),
             "These do: %s." % ", ".join(sorted({one.service for one in seen.clients})),
+        )
+
+
+def _own_login(request: Request, seen: Seen) -> None:
+    own = seen.session["own"]
+    gate = seen.gate or Gate(request.role, (), None, None, None)
+    if own and gate.asks_password(own):
+        raise RefusedError(
+            "oncall itself logs in as role %s with its present password: with a new one it could neither verify nor "
+            "restore anything" % request.role,
+            "Correct the client's password; or log in as another superuser (login_user, login_password).",
         )
 
 

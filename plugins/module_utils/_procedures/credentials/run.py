@@ -176,7 +176,7 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     note = _note(target)
     deadline = Deadline(target.deadline_seconds)
     facts = _examine(target, deadline, request.role, None)
-    sessions = target.session.query(SESSION, deadline)
+    sessions = target.session.query(SESSION, deadline, role=request.role)
     check_session(sessions[0])
     if target.session.pooled:
         _check_pooler(target, deadline)

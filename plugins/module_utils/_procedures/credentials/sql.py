@@ -12,7 +12,7 @@ SESSION = Query(
     "who may change a password",
     {
         OLDEST: """
-SELECT current_user AS name, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
+SELECT current_user AS name, %s AS own, r.rolsuper AS superuser, r.rolcreaterole AS createrole,
        pg_is_in_recovery() AS in_recovery,
        has_table_privilege('pg_authid', 'SELECT') AS reads_verifiers,
        CAST(coalesce(current_setting('scram_iterations', true), '4096') AS int) AS iterations,
@@ -23,7 +23,7 @@ SELECT current_user AS name, r.rolsuper AS superuser, r.rolcreaterole AS creater
                      OR (s.name IN ('log_min_duration_statement', 'log_min_duration_sample') AND s.setting <> '-1')
                      OR (s.name = 'pg_stat_statements.track_utility' AND s.setting = 'on'))))
          AS writes
-  FROM pg_roles r WHERE r.rolname = current_user"""
+  FROM pg_roles r WHERE r.rolname = current_user""".replace("%s", access.OWN_SESSION.replace("{role}", "%(role)s"))
     },
 )
 
