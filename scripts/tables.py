@@ -40,7 +40,7 @@ def _prose(template: str) -> str:
     """A summary with its placeholders as words: ``{role}`` -> _role_; what may be empty says nothing here."""
     words = []
     for text, field, *_rest in string.Formatter().parse(template):
-        words += [text, "_%s_" % field if field and field not in ("loop", "superuser") else ""]
+        words += [text, "_%s_" % field if field and field not in ("loop", "allowed") else ""]
     return "".join(words).replace("|", "\\|")
 
 

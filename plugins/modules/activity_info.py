@@ -299,6 +299,9 @@ activity:
         ours:
           description: 'Whether the login role may finish it: its owner or a superuser may.'
           type: bool
+        here:
+          description: Whether it is of the database that the login goes to.
+          type: bool
     wait_events:
       description: What active sessions wait for.
       type: list

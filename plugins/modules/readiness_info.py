@@ -264,6 +264,9 @@ configured:
       description: Whether the server has loaded V(hba_file) since it last changed, to the second; null
         without the right to see it.
       type: bool
+    may_reload:
+      description: Whether the login role may reload the files, and see all errors in them.
+      type: bool
     hba_file:
       description: The path of C(pg_hba.conf); null without the right to read it.
       type: str
@@ -292,6 +295,7 @@ configured:
         options: null
         error: null
     hba_loaded: true
+    may_reload: true
     hba_file: /tmp/oncall-pg-ckysyz26/data/pg_hba.conf
 started_at:
   description: When the server started; null when SQL did not get through.

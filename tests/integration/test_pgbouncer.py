@@ -24,7 +24,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.signal import AT_WORK_AGAIN
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import WORKS
 from tests.embedded import Server, free_port
-from tests.integration.servers import until
+from tests.integration.servers import Client, until
 
 PASSWORD = "not-a-secret"
 CONFIGURATION = """
@@ -310,6 +310,11 @@ def test_psql_beside_the_server_goes_past_it(db: Server, tmp_path: Path, more: s
         assert run_beside("triage", beside)["facts"]["snapshot"] is not None
 
 
+def hanging(db: Server, port: int) -> Any:
+    found = run("triage", port, user="postgres", login_db="postgres", blocked_seconds=0.1)["verdict"]
+    return found if found["code"] == "queries_hanging" else None
+
+
 def run_beside(name: str, options: dict[str, Any]) -> dict[str, Any]:
     checked = ArgumentSpecValidator(**WORKS[name].spec.arguments()).validate({"runtime": "pg_ctl", **options})
     assert not checked.error_messages
@@ -337,14 +342,32 @@ def test_no_reload_is_printed_that_a_pooler_is_in_the_way_of(db: Server, tmp_pat
         db.reload()
 
 
+def test_no_new_password_is_printed_that_the_pooler_is_in_the_way_of(db: Server, tmp_path: Path) -> None:
+    api = {"user": "app", "password": "a-wrong-one", "host": "127.0.0.1", "port": db.port, "database": "shop"}
+    clients = [{"service": "api", "login": api}]
+    with bouncer(db, tmp_path, STATEMENT) as pooler:
+        for port, printed in ((db.port, True), (pooler, False)):
+            found = run("triage", port, user="postgres", clients=clients)["verdict"]
+            assert (found["cause"], bool(found["remedy"])) == ("wrong_password", printed), found
+        assert "log in to the server itself" in found["summary"]
+        with pytest.raises(RefusedError, match=POOLED):
+            run("credentials", pooler, user="postgres", role="app", password_of="api", clients=clients)
+
+
 def test_a_transaction_of_the_same_name_on_another_server(db: Server, tmp_path: Path) -> None:
     """A transaction manager gives its parts one name everywhere; the pooler leads to the other server's."""
     with Server(settings={"max_prepared_transactions": 5}) as elsewhere:
         elsewhere.sql("ALTER ROLE postgres PASSWORD '%s'; CREATE DATABASE shop" % PASSWORD)
         for each in (db, elsewhere):
             prepare(each, "two")
-        with bouncer(db, tmp_path, SESSION, databases="shop = host=127.0.0.1 port=%d" % elsewhere.port) as port:
+        there = "shop = host=127.0.0.1 port=%d" % elsewhere.port
+        login = {"host": str(db.directory), "port": db.port, "user": "postgres", "dbname": "shop"}
+        with bouncer(db, tmp_path, SESSION, databases=there) as port, contextlib.closing(Client(**login)) as waits:
             asked: dict[str, Any] = {"login_db": "postgres", "gid": "two", "min_age_seconds": 0}
+            waits.start("CREATE TABLE ttwo (n int)")
+            found = until(lambda: hanging(db, port))
+            assert (found["cause"], found["remedy"]) == ("prepared_transaction", None), found
+            assert "not to its pooler" in found["summary"]
             with pytest.raises(RefusedError, match="on another server there"):
                 run("prepared_transaction", port, user="postgres", **asked)
             assert [each.sql("SELECT gid FROM pg_prepared_xacts") for each in (db, elsewhere)] == ["two", "two"]

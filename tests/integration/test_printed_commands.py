@@ -27,6 +27,7 @@ from tests.integration.signalling import (
     ROLES,
     Connect,
     alive,
+    beside,
     call,
     connecting,
     looked,
@@ -293,6 +294,41 @@ def test_a_restart_that_is_printed_is_carried_out(deaf: Server) -> None:
     for check in (True, False):
         assert run("graceful_restart", of_deaf(deaf), check)["changed"]
     assert run("triage", of_deaf(deaf))["verdict"]["code"] == "healthy"
+
+
+@pytest.fixture
+def gated() -> Iterator[Server]:
+    """Its pg_hba.conf takes the names of those whom it lets in from another file."""
+    with Server() as server:
+        server.sql(ROLES)
+        server.sql(MORE)
+        (server.data / "users").write_text("helper\nlazy\n")
+        server.hba("host all @users all scram-sha-256")
+        server.sql("CREATE ROLE lazy LOGIN PASSWORD '%s' IN ROLE pg_monitor" % PASSWORD)
+        for name in ("pg_hba_file_rules()", "pg_stat_file(text, boolean)", "pg_reload_conf()"):
+            server.sql("GRANT EXECUTE ON FUNCTION %s TO helper" % name)
+        server.sql("GRANT SELECT ON pg_hba_file_rules TO helper")
+        until(lambda: server.sql("SELECT clock_timestamp() > pg_conf_load_time() + interval '1 second'") == "t")
+        server.reload()
+        (server.data / "users").write_text("helper\nlazy\napp\n")
+        yield server
+
+
+def test_a_reload_that_nothing_but_the_refusal_asks_for(gated: Server) -> None:
+    """What an @file holds has a time of its own: no file that the server names has changed."""
+    given = {"login_host": gated.host, "login_port": gated.port, "login_password": PASSWORD}
+    clients = {"clients": [client_of(gated, "app")]}
+    found = looked(gated, **given, login_user="helper", **clients)["verdict"]
+    assert (found["cause"], found["remedy"]) == ("no_hba_entry", None), found
+    assert "a superuser has to reload it" in found["summary"]
+    with pytest.raises(RefusedError, match="may not read pg_file_settings"):
+        run("configuration", {**beside(gated), **given, "login_user": "helper", "force": True})
+    found = looked(gated, **clients)["verdict"]
+    assert (found["cause"], found["remedy"]["playbook"]) == ("no_hba_entry", "oncall.postgresql.reload"), found
+    force = {name[len("oncall_") :]: value for name, value in found["remedy"]["extra_vars"].items()}
+    assert run("configuration", {**beside(gated), **force}, True)["changed"]
+    assert run("configuration", {**beside(gated), **force})["changed"]
+    assert looked(gated, **clients)["verdict"]["code"] == "healthy"
 
 
 def run(name: str, options: dict[str, Any], check: bool = False) -> dict[str, Any]:

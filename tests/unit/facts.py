@@ -255,7 +255,14 @@ def session(pid: int, state: str = "active", seconds: float = 5, **more: Any) ->
 
 
 def prepared(gid: str, **more: Any) -> PreparedTransaction:
-    row: PreparedTransaction = {"gid": gid, "owner": "app", "database": "shop", "age_seconds": 4000.0, "ours": True}
+    row: PreparedTransaction = {
+        "gid": gid,
+        "owner": "app",
+        "database": "shop",
+        "age_seconds": 4000.0,
+        "ours": True,
+        "here": True,
+    }
     change(row, **more)
     return row
 
@@ -342,6 +349,7 @@ def snapshot() -> Snapshot:
                 hba(4, "host", "all", "all", "all", "scram-sha-256"),
             ],
             "hba_loaded": True,
+            "may_reload": True,
             "hba_file": DATA + "/pg_hba.conf",
         },
         "roles": [

@@ -273,6 +273,7 @@ def snapshot(groups: Optional[Sequence[SessionGroup]] = None) -> Snapshot:
             "pending_restart": [],
             "hba_rules": [],
             "hba_loaded": True,
+            "may_reload": True,
             "hba_file": "/var/lib/postgresql/data/pg_hba.conf",
         },
         "roles": [],
@@ -367,6 +368,7 @@ def blocked(host: str = "db3") -> Result:
             "database": "shop",
             "age_seconds": 41221.0,
             "ours": True,
+            "here": True,
         }
     ]
     taken["activity"]["blocking"] = [

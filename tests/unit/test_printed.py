@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Dict, List, Optional, Tuple, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.checks import spared
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.declared import Declared
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
@@ -85,6 +87,10 @@ def standby(facts: Facts) -> None:
     sql(facts)["in_recovery"] = True
 
 
+def pooled(facts: Facts) -> None:
+    sql(facts)["pooled"] = True
+
+
 def unread(facts: Facts) -> None:
     facts["errors"]["role_users"] = "no answer"
 
@@ -122,6 +128,7 @@ def unread(facts: Facts) -> None:
         pytest.param((unread,), "could not be read; ask", id="not looked at"),
         pytest.param((set_role(settable=False),), "ask a superuser to reset it", id="no right"),
         pytest.param((standby,), "change it on the primary", id="a standby"),
+        pytest.param((pooled,), "log in to the server itself (login_host, login_port)", id="through a pooler"),
         pytest.param(
             (set_client(password_matches=None), set_login(password_given=False)), "it sends none", id="none to give it"
         ),
@@ -142,20 +149,24 @@ def test_credentials_reset(alterations: Tuple[Alter, ...], says: Optional[str], 
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "more", "says"),
     [
-        ({}, None),
-        ({"ours": False, "owner": "payments"}, "only its owner payments or a superuser can; ask them"),
-        ({"age_seconds": 2.0}, "check again in a minute"),
+        ({}, (), None),
+        ({"ours": False, "owner": "payments"}, (), "only its owner payments or a superuser can; ask them"),
+        ({"age_seconds": 2.0}, (), "check again in a minute"),
+        ({}, (standby,), "finish it on the primary"),
+        ({}, (pooled,), None),
+        ({"here": False}, (), None),
+        ({"here": False}, (pooled,), "log in to database shop or to the server itself, not to its pooler"),
     ],
 )
-def test_rollback_prepared(changes: Dict[str, Any], says: Optional[str]) -> None:
+def test_rollback_prepared(changes: Dict[str, Any], more: Tuple[Alter, ...], says: Optional[str]) -> None:
     waits: Dict[str, Any] = {
         "blocking": [edge(2, 0, 90, "g")],
         "involved": [session(2)],
         "prepared": [prepared("g", **changes)],
     }
-    found = verdict(set_activity(**waits))
+    found = verdict(set_activity(**waits), *more)
     assert (found["remedy"] is None) is (says is not None) and (says or "") in found["summary"]
 
 
@@ -223,11 +234,14 @@ ERROR = {"file": "postgresql.conf", "line": 3, "name": "x", "error": "no such"}
         ({"hba_loaded": True}, None),  # changed in the second in which it was loaded
         ({"hba_loaded": False, "file_errors": [ERROR]}, "correct the errors in the configuration files, then reload"),
         ({"hba_loaded": None}, "a superuser has to reload it"),
+        ({"hba_loaded": False, "may_reload": False}, "a superuser has to reload it"),
     ],
 )
 def test_reload(configured: Dict[str, Any], says: Optional[str]) -> None:
     found = verdict(login_fails("rejected", "28000", "no entry"), set_configured(**configured))
     assert found["cause"] == "no_hba_entry" and (found["remedy"] is None) is (says is not None)
+    if says is None:  # what pg_stat_file does not show as changed would not be loaded otherwise
+        assert found["remedy"]["extra_vars"] == ({"oncall_force": True} if configured["hba_loaded"] else {})
     assert (says or "") in found["summary"]
 
 
@@ -285,6 +299,20 @@ def test_a_pid_that_is_printed_is_not_refused(row: Any, signals: Any, declared: 
     looked: Any = {**seen, **signals, "replication": replication, "own": False, "task": task}
     if spared.why(seen, clients) is None:
         assert forbidden(looked, Request(CANCELLED, frozenset([7])), Rules(known)) is None
+
+
+@pytest.mark.parametrize("name", ["shared_buffers", "ssl_passphrase_command"])
+def test_a_start_without_a_setting_that_is_refused(name: str) -> None:
+    """What may be secret is not taken out by any procedure."""
+    wrong = down(configuration={"valid": False, "message": "invalid %s" % name}, altered_settings=[name, "work_mem"])
+    facts = healthy(wrong)
+    found = judge(facts, Thresholds(), "db1")["verdict"]
+    assert (found["cause"], found["remedy"] is None) == ("invalid_configuration", name != "shared_buffers")
+    wanted = Wanted("started", reset_settings=(name,))
+    with contextlib.ExitStack() as refused:
+        if found["remedy"] is None:
+            refused.enter_context(pytest.raises(RefusedError, match="may hold a secret"))
+        assert decide(Reading(facts, Thresholds(), None, None, ""), wanted).reset == (name,)
 
 
 LISTENER = {"name": "listen_addresses", "file": None, "line": None, "setting": "*", "current": "localhost"}

@@ -153,7 +153,7 @@ def _remedies() -> Dict[str, Dict[str, Any]]:
         ("wrong password", "credentials_reset", {"oncall_role": "app", "oncall_client": "api"}),
         ("missing role", None, None),
         ("no line", None, None),
-        ("line not loaded", "reload", {}),
+        ("line not loaded", "reload", {"oncall_force": True}),
         ("lock chain", "cancel_queries", {"oncall_pids": [1]}),
         ("orphan", "rollback_prepared", {"oncall_gid": "order-7"}),
         ("long query", "cancel_queries", {"oncall_pids": [7]}),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Iterable, List
 
+# Settings whose values may be secret: what is not told again may not be taken out.
+SECRET = ("primary_conninfo", "ssl_passphrase_command")
 # What a FATAL names where it does not name the setting itself.
 _MEANT = (
     ("TCP/IP sockets", ("listen_addresses", "port")),

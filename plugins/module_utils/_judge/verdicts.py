@@ -37,14 +37,15 @@ class Verdict(TypedDict):
 class Remedy:
     """A playbook and its variables, taken from the answer's values: only if these, and ``when``, are set.
 
-    ``permissions``: variables that a person gives by pasting the command; where the value is not set, none is needed.
+    ``optional``: variables that it carries where their value is set. What a person permits by pasting the command is
+    among them (``Variable.permission``), and the summary says so.
     """
 
     playbook: str
     variables: Tuple[Tuple[str, str], ...] = ()  # (variable, the value's name)
     constants: Tuple[Tuple[str, str], ...] = ()  # (variable, what it is)
     when: Optional[str] = None
-    permissions: Tuple[Tuple[str, str], ...] = ()  # (variable, the value's name)
+    optional: Tuple[Tuple[str, str], ...] = ()  # (variable, the value's name)
 
     def helps(self, values: Values) -> bool:
         """A variable left empty could mean everything, so none is."""
@@ -299,12 +300,12 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     # 5. Can clients log in?
     ("authentication_failed", "wrong_password"): Row(
         CRITICAL,
-        "{client} uses a wrong password for role {role}{superuser}",
+        "{client} uses a wrong password for role {role}{allowed}",
         Remedy(
             "credentials_reset",
             variables=(("oncall_role", "role"), ("oncall_client", "service")),
             when="reset_helps",
-            permissions=(("oncall_allow_superuser", "superuser"),),
+            optional=(("oncall_allow_superuser", "allow_superuser"),),
         ),
         UNRESOLVED,
         "{client} uses a wrong password for role {role}: {advice}",
@@ -330,7 +331,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     ("authentication_failed", "no_hba_entry"): Row(
         CRITICAL,
         "pg_hba.conf allows {client}, but the file was not loaded after the change: reload",
-        Remedy("reload", when="reload_helps"),
+        Remedy("reload", when="reload_helps", optional=(("oncall_force", "force"),)),
         UNRESOLVED,
         "No pg_hba.conf line allows {client} ({role} on {database} from {address}): {advice}",
     ),
@@ -480,7 +481,7 @@ def start_command(host: str, reset_settings: Sequence[str] = ()) -> str:
 def _remedy(remedy: Remedy, values: Values, host: str) -> Dict[str, Any]:
     extra: Dict[str, Any] = dict(remedy.constants)
     extra.update((name, _plain(getattr(values, key))) for name, key in remedy.variables)
-    extra.update((name, True) for name, key in remedy.permissions if getattr(values, key))
+    extra.update((name, _plain(getattr(values, key))) for name, key in remedy.optional if getattr(values, key))
     words = ["ansible-playbook", _PREFIX + remedy.playbook, "--limit", host]
     if extra:
         words += ["-e", _extra_vars(extra)]

@@ -71,10 +71,11 @@ class Values:
     pool_helps: bool = False
     # 5. login
     role: Optional[str] = None
-    superuser: str = ""  # that the role is one, and what the printed command therefore allows; or nothing
+    allow_superuser: bool = False
     reset_helps: bool = False
     database: Optional[str] = None
     reload_helps: bool = False
+    force: bool = False  # nothing shows that the files were changed
     # 6. activity
     sessions: Optional[str] = None
     root: Optional[str] = None
@@ -87,6 +88,8 @@ class Values:
     free: Optional[str] = None
     age: Optional[str] = None
     standby: Optional[str] = None
+    # of several
+    allowed: str = ""  # what a person permits by pasting the printed command; or nothing
     # the tree's own
     detail: Optional[str] = None
     what: Optional[str] = None

@@ -526,6 +526,7 @@ class PreparedTransaction(TypedDict):
     database: str  # its database
     age_seconds: float  # since it was prepared
     ours: bool  # whether the login role may finish it: its owner or a superuser may
+    here: bool  # whether it is of the database that the login goes to
 
 
 class WaitEvent(TypedDict):
@@ -656,6 +657,7 @@ class Configured(TypedDict):
     hba_rules: Optional[List[HbaRule]]  # the rules of `pg_hba.conf`; null without the right to read them
     # whether the server has loaded `hba_file` since it last changed, to the second; null without the right to see it
     hba_loaded: Optional[bool]
+    may_reload: bool  # whether the login role may reload the files, and see all errors in them
     hba_file: Optional[str]  # the path of `pg_hba.conf`; null without the right to read it
 
 

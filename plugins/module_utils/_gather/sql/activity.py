@@ -115,7 +115,8 @@ ACTIVITY = """json_build_object(
   'prepared', (
     SELECT coalesce(json_agg(json_build_object('gid', x.gid, 'owner', x.owner, 'database', x.database, 'age_seconds',
              round(greatest(extract(epoch FROM now() - x.prepared), 0)::numeric, 3),
-             'ours', x.owner = current_user OR current_setting('is_superuser') = 'on')), '[]')
+             'ours', x.owner = current_user OR current_setting('is_superuser') = 'on',
+             'here', x.database = current_database())), '[]')
       FROM (SELECT p.gid, p.prepared, pg_get_userbyid(p.ownerid) AS owner, d.datname AS database
               FROM pg_prepared_xact() p LEFT JOIN pg_database d ON d.oid = p.dbid ORDER BY p.prepared LIMIT 50) x),
   'wait_events', (

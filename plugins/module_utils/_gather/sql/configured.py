@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from . import rights
+
 # To read pg_file_settings marks, in our backend, what a restart would change: so it has to be read before pg_settings.
 # A condition on a sub-select alone is evaluated before anything under it. Each such change is an "error" there: without
 # one nothing waits for a restart, and the 400 rows of pg_settings need not be made. (What was changed and taken out
@@ -44,7 +46,8 @@ HBA_LOADED = """(
       FROM pg_stat_file({hba_file}, true) f)""".replace("{hba_file}", HBA_FILE)
 
 # What the command line sets, no restart takes from a file; PostgreSQL calls it pending where the file differs.
-CONFIGURED = """json_build_object(
+CONFIGURED = (
+    """json_build_object(
   'listen_addresses', current_setting('listen_addresses'),
   'port', current_setting('port')::int,
   'socket_directories', {socket_directories},
@@ -58,5 +61,9 @@ CONFIGURED = """json_build_object(
       FROM settings s WHERE s.pending_restart AND s.source <> 'command line'),
   'hba_rules', {hba_rules},
   'hba_loaded', {hba_loaded},
+  'may_reload', {missing} = '',
   'hba_file', {hba_file}
-)""".replace("{hba_file}", HBA_FILE).replace("{socket_directories}", _VISIBLE % "unix_socket_directories")
+)""".replace("{hba_file}", HBA_FILE)
+    .replace("{socket_directories}", _VISIBLE % "unix_socket_directories")
+    .replace("{missing}", rights.missing(rights.TO_RELOAD))
+)

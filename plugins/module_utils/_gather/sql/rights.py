@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Iterable
 
 AUTHID, FILE_SETTINGS, HBA_RULES = "pg_authid", "pg_file_settings", "pg_hba_file_rules"
-CONTROL, STAT_FILE = "pg_control_system", "pg_stat_file"
+CONTROL, STAT_FILE, RELOAD = "pg_control_system", "pg_stat_file", "pg_reload_conf"
 _TABLE = "has_table_privilege(to_regclass('pg_catalog.%s'), 'SELECT')"
 _FUNCTION = "has_function_privilege(to_regprocedure('pg_catalog.%s'), 'EXECUTE')"
 _CONDITIONS = {
@@ -19,9 +19,11 @@ _CONDITIONS = {
     FILE_SETTINGS: "%s AND %s" % (_TABLE % FILE_SETTINGS, _FUNCTION % "pg_show_all_file_settings()"),
     HBA_RULES: "%s AND %s" % (_TABLE % HBA_RULES, _FUNCTION % (HBA_RULES + "()")),
     STAT_FILE: _FUNCTION % "pg_stat_file(text, boolean)",
+    RELOAD: _FUNCTION % (RELOAD + "()"),
     CONTROL: _FUNCTION % (CONTROL + "()"),  # everybody, unless it was revoked
 }
 ALL = (AUTHID, FILE_SETTINGS, HBA_RULES, STAT_FILE)  # of a snapshot
+TO_RELOAD = (FILE_SETTINGS, HBA_RULES, STAT_FILE, RELOAD)
 
 
 def missing(names: Iterable[str]) -> str:

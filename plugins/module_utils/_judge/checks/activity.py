@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 from ..._core.text import count, duration, line, names
 from ..._model import tools
 from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds, Values
-from .. import titles
+from .. import prepared, titles
 from . import spared
 from .blocking import ADVISORY, Root, incidents, roots
 from .readings import down, not_asked, without_snapshot
@@ -107,7 +107,7 @@ def _blocked(
     blocked = len({edge["blocked_pid"] for edge in incidents(activity["blocking"])})
     why = {root.pid: spared.why(sessions[root.pid], facts["clients"]) for root in blockers if root.pid in sessions}
     advice = why.get(worst.pid, None if worst.gid is not None else "not visible to us: investigate by hand")
-    wait = _not_yet(activity, worst.gid, thresholds) if worst.gid is not None else ""
+    wait = _not_yet(facts["snapshot"], worst.gid, thresholds) if worst.gid is not None else ""
     values = Values(
         sessions=count(blocked, "session"),
         root=_short(worst, sessions) + (", " + advice if advice else ""),
@@ -120,15 +120,20 @@ def _blocked(
     return Answer(QUESTION, NO, evidence[0], "queries_hanging", cause, tuple(evidence), findings, values)
 
 
-def _not_yet(activity: Activity, gid: str, thresholds: Thresholds) -> str:
+def _not_yet(snapshot: Optional[Snapshot], gid: str, thresholds: Thresholds) -> str:
     """Why rollback_prepared would be refused; empty: it would not."""
-    known = next((row for row in activity["prepared"] if row["gid"] == gid), None)
-    if known is None:
+    known = next((row for row in snapshot["activity"]["prepared"] if row["gid"] == gid), None) if snapshot else None
+    if snapshot is None or known is None:
         return "ask its owner to finish it"
-    if not known["ours"]:
+    why = prepared.refused(known, snapshot["in_recovery"], thresholds.blocked_seconds)
+    if why == prepared.STANDBY:
+        return "this server is a standby; finish it on the primary"
+    if why == prepared.NOT_OURS:
         return "only its owner %s or a superuser can; ask them" % known["owner"]
-    if known["age_seconds"] < thresholds.blocked_seconds:
+    if why == prepared.TOO_YOUNG:
         return "its transaction manager may be about to; check again in a minute"
+    if snapshot["pooled"] and not known["here"]:  # it may have that database on another server
+        return "to roll it back, log in to database %s or to the server itself, not to its pooler" % known["database"]
     return ""
 
 

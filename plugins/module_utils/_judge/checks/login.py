@@ -93,16 +93,17 @@ def _no(failed: List[Tuple[Case, Reason]], facts: Facts) -> Answer:
         evidence += unfinished.reset_of(facts["restart_note"], str(role))
     advice = reset.instead(case.client, case.login, case.role, facts) if reason.cause == "wrong_password" else None
     no_reload = _no_reload(facts) if reason.reload_helps else "add one, then reload"
+    superuser = bool(case.role and case.role["superuser"])
     values = Values(
         client=names(other.client["name"] for other, why in failed if why.cause == reason.cause),
         service=case.client["service"],
         role=case.login["user"],
-        superuser=", a superuser: the command allows changing its password"
-        if case.role and case.role["superuser"]
-        else "",
+        allow_superuser=superuser,
+        allowed=", a superuser: the command allows changing its password" if superuser else "",
         database=case.login["database"],
         address=case.attempt["source_address"] or "the local socket",
         reload_helps=not no_reload,
+        force=bool(facts["snapshot"] and facts["snapshot"]["configured"]["hba_loaded"]),
         reset_helps=reason.cause == "wrong_password" and advice is None,
         advice=no_reload if reason.cause == "no_hba_entry" else advice or "",
     )
@@ -116,7 +117,7 @@ def _no_reload(facts: Facts) -> str:
     configured = facts["snapshot"]["configured"] if facts["snapshot"] else None
     if facts["snapshot"] and facts["snapshot"]["pooled"]:
         return "the file has one; to reload it, log in to the server itself (login_host, login_port), not to its pooler"
-    if configured is None or configured["hba_loaded"] is None:
+    if configured is None or configured["hba_loaded"] is None or not configured["may_reload"]:
         return "the file has one, so a superuser has to reload it"
     if configured["file_errors"] or any(rule["error"] for rule in configured["hba_rules"] or []):
         return "the file has one; correct the errors in the configuration files, then reload"

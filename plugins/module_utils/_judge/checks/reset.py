@@ -25,6 +25,8 @@ def instead(client: ClientFacts, login: ClientLogin, role: Optional[Role], facts
         return "this server is a standby; change it on the primary"
     if not role["settable"]:
         return "ask a superuser to reset it, our login role may not"
+    if snapshot["pooled"]:  # in statement mode it is refused, and a pooler may hold the client's password itself
+        return "to reset it, log in to the server itself (login_host, login_port), not to its pooler; then check again"
     if "role_users" in facts["errors"]:
         return "who else uses that role could not be read; ask before it is changed"
     others = [user["name"] for user in facts["role_users"] if user["role"] == role["name"] and user["declared"]]

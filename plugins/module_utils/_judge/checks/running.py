@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 from ..._core.numbers import major
 from ..._core.text import count, duration, line, names, size
 from ..._model.answers import CRITICAL, NO, WARNING, YES, Answer, Finding, Thresholds, Values
-from ..refused import meant
+from ..refused import SECRET, meant
 from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, when, wire_line
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
             data_version=cluster["version"] if cluster else None,
             program_version=server["program_version"],
             name=names(refused) or "a setting",
-            reset_settings=tuple(refused) if len(refused) == 1 else (),  # of several a person decides
+            # of several, or one whose value would be told nowhere, a person decides
+            reset_settings=tuple(refused) if len(refused) == 1 and refused[0].lower() not in SECRET else (),
             what=_sharing(server, live)[0],
             advice=_sharing(server, live)[1],
         ),

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict
 
 from ..._core.deadline import Deadline
-from ..._core.errors import RefusedError, SessionError, UnprovenError
+from ..._core.errors import RefusedError, RightsError, SessionError, UnprovenError
 from ..._core.spec import Spec
+from ..._core.text import names
 from ..._core.wait import wait_for
+from ..._gather.sql import rights
 from ..._judge.checks.restart import error_line
 from ..pooler import refuse_pooled
 from ..procedure import Change, Options
@@ -40,9 +42,11 @@ class Reload:
             return found
         except SessionError as error:
             if error.sqlstate == _INSUFFICIENT_PRIVILEGE:
+                missing = error.missing if isinstance(error, RightsError) else rights.TO_RELOAD
                 raise RefusedError(
-                    "Reload refused: the login role may not read pg_file_settings and pg_hba_file_rules, so it "
-                    "is unknown whether the files contain errors",
+                    "Reload refused: the login role may not read %s" % names(missing)
+                    if rights.RELOAD not in missing
+                    else "Reload refused: the login role may not run pg_reload_conf()",
                     "Set login_user to a superuser.",
                     error.sqlstate,
                 ) from None

@@ -48,7 +48,7 @@ SELECT
     WHERE greatest(f.change, f.modification) >= date_trunc('second', pg_conf_load_time())) AS changed_files
 """
     },
-    needs=(rights.FILE_SETTINGS, rights.HBA_RULES),
+    needs=rights.TO_RELOAD,
 )
 # The server tells whole seconds of a file's time: a reload within the second of a change could not be told from one
 # before it.

@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from ..._core.errors import RefusedError
 from ..._core.text import count, duration
+from ..._judge.prepared import NOT_OURS, STANDBY, TOO_YOUNG, refused
 from ..procedure import Change
 
 
@@ -42,9 +43,10 @@ def decide(found: Mapping[str, Any], gid: str, state: str, min_age_seconds: floa
     """``found``: the row of ``sql.PREPARED``. Raises RefusedError where it must not be finished now, or by us."""
     if found["gid"] is None:
         return Plan(gid, state)
-    if found["in_recovery"]:
+    why = refused(found, found["in_recovery"], min_age_seconds)
+    if why == STANDBY:
         _refuse(found, "This server is a standby, and cannot finish transactions", "Finish it on the primary.")
-    if found["age_seconds"] < min_age_seconds:
+    if why == TOO_YOUNG:
         _refuse(
             found,
             "%s was prepared only %s ago: its transaction manager may be about to finish it"
@@ -52,7 +54,7 @@ def decide(found: Mapping[str, Any], gid: str, state: str, min_age_seconds: floa
             "Wait until it is %s old, or lower min_age_seconds if its manager is known to be gone."
             % duration(min_age_seconds),
         )
-    if not found["ours"]:
+    if why == NOT_OURS:
         _refuse(
             found,
             "%s does not belong to %s, and only its owner or a superuser can finish it" % (named(found), found["us"]),

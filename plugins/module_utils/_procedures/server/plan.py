@@ -23,6 +23,7 @@ from ..._judge.checks.restart import (
     transaction,
     without_past,
 )
+from ..._judge.refused import SECRET
 from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds
 from ..._model.facts import Facts, ServerFacts
@@ -40,8 +41,6 @@ RESET = "reset_settings"  # before the start
 INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
 # Causes of a server's end that leave nothing to read once they are fixed: a person has to say so.
 ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "directory_in_use", "unknown")
-# Settings whose values may be secret: what is not told again may not be taken out.
-_SECRET = ("primary_conninfo", "ssl_passphrase_command")
 # Those that can be read now, and are no reason any more when they read well.
 _READABLE = ("disk_full", "permission_denied", "too_many_open_files", "invalid_configuration", "stale_lock_file")
 WHICH = "Find out which one is meant: compare data_directory and the login_ options with the server that answers."
@@ -215,7 +214,7 @@ def _resettable(reading: Reading, wanted: Wanted) -> Tuple[str, ...]:
                 "Correct it where it is set (postgresql.conf, the command line), then start without reset_settings.",
                 details=_details(reading),
             )
-        if name.lower() in _SECRET:
+        if name.lower() in SECRET:
             raise RefusedError(
                 "Start refused: the value of %s may hold a secret that is written down nowhere else" % name,
                 "Copy its row from postgresql.auto.conf to a safe place, then take it out by hand.",
