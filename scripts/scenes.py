@@ -186,7 +186,11 @@ def reporting() -> dict[str, Any]:
         asked = {**target(server), "host": "shop-db"}
         decided = {"ansible.builtin.set_fact": {"oncall_response": {"verb": "reload"}, "oncall_only_plan": False}}
         looked = task("triage", asked, "oncall_triage")
-        return play([looked, decided, task("evidence", {}), task("report", {"report_dir": "reports"})])
+        opened = task(
+            "incident", {"state": "open", "directory": "incidents", "code": "slow", "text": "Checkout is slow"}
+        )
+        shown = task("report", {"report_dir": "reports"})
+        return play([looked, decided, task("evidence", {}), opened, shown])
 
 
 SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
@@ -198,5 +202,5 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("procedure", "configuration"): settings,
     ("server",): restart,
     ("network", "clients", "graceful_restart"): containers,
-    ("report", "evidence"): reporting,
+    ("report", "evidence", "incident"): reporting,
 }

@@ -21,6 +21,7 @@ COMMON = (
     ("oncall_hosts=GROUP", "the hosts: a group, a name, a pattern (default: the group postgresql)"),
     ("oncall_report_dir=DIR", "write DIR/index.html and DIR/<host>.json; procedures also DIR/before"),
     ("oncall_report_mode=0640", "their mode: 0600 (the default), 0640 or 0644, as for a web server"),
+    ("oncall_incident_dir=DIR", "keep a record of each incident in DIR: <id>.jsonl and the post-mortem <id>.md"),
     (
         "oncall_fail_on=critical",
         "fail the hosts that end up as bad as that or worse (warning, critical, emergency)",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Dict, Optional
 
 from ..module_utils._procedures._registry import REGISTRY
@@ -26,7 +27,9 @@ class ActionModule(VerbAction):
             stop = response.may_go_on(self._others(variables))
             if stop:
                 return dict(result, skipped=True, msg=stop)
+        begun = time.monotonic()
         result.update(self.of_row(verb, row, arguments, remedy, variables))
+        result["seconds"] = round(time.monotonic() - begun, 3)
         result["outcome"] = self._outcome(result)
         return result
 

@@ -72,11 +72,11 @@ msg:
   description: A line for the report; empty when there was nothing to save.
   returned: success
   type: str
-  sample: 'State before acting: /tmp/tmpfc6nm6ha/home/.oncall/reports/shop-db-20261128T164111.354Z.json'
+  sample: 'State before acting: /tmp/tmpwu7duca0/home/.oncall/reports/shop-db-20261129T032458.851Z.json'
 path:
   description: The file; of several hosts, the pattern that matches all of their files; with O(report_dir),
     the page; null when nothing was written.
   returned: success
   type: str
-  sample: /tmp/tmpfc6nm6ha/home/.oncall/reports/shop-db-20261128T164111.354Z.json
+  sample: /tmp/tmpwu7duca0/home/.oncall/reports/shop-db-20261129T032458.851Z.json
 """

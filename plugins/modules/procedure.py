@@ -67,6 +67,11 @@ outcome:
   returned: always, unless nothing was run
   type: str
   sample: done
+seconds:
+  description: How long it took.
+  returned: always, unless nothing was run
+  type: float
+  sample: 0.214
 refused:
   description: Whether the task was refused before anything was changed.
   returned: failure

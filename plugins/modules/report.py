@@ -177,5 +177,5 @@ report:
   description: Path of the page; null without O(report_dir).
   returned: success
   type: str
-  sample: /tmp/tmpfc6nm6ha/reports/index.html
+  sample: /tmp/tmpwu7duca0/reports/index.html
 """

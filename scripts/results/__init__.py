@@ -52,4 +52,5 @@ RESULTS: dict[str, Result] = {
     "look": Result(reports.Look),
     "report": Result(reports.Report),
     "evidence": Result(reports.Evidence),
+    "incident": Result(reports.Incident),
 }

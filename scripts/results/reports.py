@@ -14,6 +14,7 @@ class Procedure(TypedDict):
     # `done`, `unchanged`, `planned` in check mode, `refused` when nothing was touched, or `failed`; the values of the
     # module that did it are returned, too
     outcome: str
+    seconds: float  # how long it took
 
 
 class Look(TypedDict):
@@ -54,3 +55,17 @@ class Evidence(TypedDict):
     # the file; of several hosts, the pattern that matches all of their files; with `report_dir`, the page; null when
     # nothing was written
     path: Optional[str]
+
+
+class RecordedIncident(TypedDict):
+    id: str  # when it was opened, its host, and the code of its verdict
+    host: str  # its host
+    code: str  # the code of the verdict that opened it
+    open: bool  # whether it is still open
+
+
+class Incident(TypedDict):
+    # a line for the report, which names the post-mortems or says why nothing could be recorded; empty without an
+    # incident
+    msg: str
+    incidents: list[RecordedIncident]  # those of the play's hosts that were written to or are open

@@ -29,12 +29,12 @@ def write(hosts: Sequence[Host], directory: str, at: str, mode: int = OWNER) -> 
     that is there keeps its mode.
     """
     place = Path(directory).expanduser().absolute()
-    _make(place, mode)
+    make(place, mode)
     names = file_names([host.name for host in hosts])
     for host in hosts:
-        _replace(place / (names[host.name] + ".json"), _json(host), mode)
+        replace(place / (names[host.name] + ".json"), _json(host), mode)
     page = place / INDEX
-    _replace(page, html.render(hosts, at), mode)
+    replace(page, html.render(hosts, at), mode)
     return str(page)
 
 
@@ -44,11 +44,11 @@ def keep(hosts: Sequence[Host], at: datetime) -> str:
     Raises OSError. Nothing is replaced and nothing deleted.
     """
     place = Path(os.path.expanduser(KEPT))
-    _make(place, OWNER)
+    make(place, OWNER)
     names = file_names([host.name for host in hosts])
     ending = at.strftime("-%Y%m%dT%H%M%S.%f")[:-3] + "Z.json"
     for host in hosts:
-        _replace(place / (names[host.name] + ending), _json(host), OWNER)
+        replace(place / (names[host.name] + ending), _json(host), OWNER)
     return str(place / ((names[hosts[0].name] if len(hosts) == 1 else "*") + ending))
 
 
@@ -60,7 +60,7 @@ def _json(host: Host) -> str:
     return told.replace('\n  "facts": null', '\n  "facts": ' + facts, 1) + "\n"
 
 
-def _make(place: Path, mode: int) -> None:
+def make(place: Path, mode: int) -> None:
     """The directories that are missing, to be searched by whoever may read the files."""
     for directory in (*reversed(place.parents), place):
         if not directory.is_dir():
@@ -68,7 +68,7 @@ def _make(place: Path, mode: int) -> None:
             directory.chmod(0o700 | mode | (mode & 0o044) >> 2)
 
 
-def _replace(path: Path, text: str, mode: int) -> None:
+def replace(path: Path, text: str, mode: int) -> None:
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=".%s." % path.name[:40])
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

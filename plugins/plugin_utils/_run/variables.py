@@ -29,13 +29,20 @@ FRAME = Spec(
         "oncall_target": {"type": "raw"},
         "oncall_report_dir": {"type": "str"},
         "oncall_report_mode": {"type": "str", "choices": list(MODES)},
+        "oncall_incident_dir": {"type": "str"},
         "oncall_fail_on": {"type": "str", "choices": list(SEVERITIES[1:])},
         "oncall_plan": {"type": "bool"},
         "oncall_auto_remedies": {"type": "raw"},
     }
 )
 # May be empty, which is the same as not given: a survey sends it so.
-_MAY_BE_EMPTY = ("oncall_report_dir", "oncall_report_mode", "oncall_fail_on", "oncall_auto_remedies")
+_MAY_BE_EMPTY = (
+    "oncall_report_dir",
+    "oncall_report_mode",
+    "oncall_incident_dir",
+    "oncall_fail_on",
+    "oncall_auto_remedies",
+)
 _ONLY_ACTING = ("oncall_plan",)
 _ONLY_RESPOND = ("oncall_auto_remedies",)
 # Registered by the playbooks themselves; another play of the same run finds them among its variables.
@@ -48,6 +55,7 @@ _OURS = frozenset(
         "only_plan",
         "only_looks",
         "evidence",
+        "incident",
         "done",
         "notes",
         "failure",

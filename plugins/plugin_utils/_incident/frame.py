@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the playbooks' shared frame writes into a record: results and decisions in, events out. Pure.
+
+A verdict of severity critical or emergency opens an incident, one for each host and code; all that happens to a host is
+written into each of its open incidents. A warning opens none.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+from ...module_utils._core.text import line
+from ...module_utils._model.answers import CRITICAL, EMERGENCY
+from . import timeline
+from .state import Incident
+from .timeline import Event, event, time_of, written
+
+OPENING = (CRITICAL, EMERGENCY)
+NOT_RUN = "not_run"
+DETECTION = "detection; nothing tells since when"
+_SAME_FOR = timedelta(minutes=10)  # an unchanged bad state is written again after that
+_LOG_GOES_BACK = timedelta(days=1)
+_LONGEST = 500
+# The errors in the server's log that are what clients saw of it.
+_SQLSTATES = {
+    "pool_exhausted": ("53300",),
+    "authentication_failed": ("28P01", "28000"),
+    "storage_full": ("53100",),
+    "data_corruption": ("XX001", "XX002"),
+}
+
+
+def opens(result: Optional[Mapping[str, Any]]) -> bool:
+    """Whether a look's result, as registered, opens an incident where there is none of its code."""
+    return _verdict(result).get("severity") in OPENING
+
+
+def opened(host: str, result: Mapping[str, Any], at: datetime) -> Event:
+    verdict = _verdict(result)
+    start, source = impact(verdict["code"], _facts(result), at)
+    keys = ("code", "cause", "severity", "summary")
+    told = {key: verdict.get(key) for key in keys}
+    return event(at, timeline.OPENED, host=host, **told, impact={"start": written(start), "source": source})
+
+
+def look(result: Optional[Mapping[str, Any]], verb: str, at: datetime) -> Event:
+    verdict = _verdict(result)
+    if verdict.get("code") == "integrity":
+        keys = ("severity", "summary", "evidence")
+        told = {key: verdict.get(key) for key in keys}
+        return event(at, timeline.GRADED, grade=verdict.get("cause"), **told)
+    if not verdict:
+        severity = "unreachable" if (result or {}).get("unreachable") else "failed"
+        message = line(str((result or {}).get("msg") or "It was not checked."), _LONGEST)
+        return event(at, timeline.LOOK, verb=verb, code=None, cause=None, severity=severity, summary=message)
+    told = {key: verdict.get(key) for key in ("code", "cause", "severity", "summary")}
+    return event(at, timeline.LOOK, verb=verb, **told, evidence=list(verdict.get("evidence") or [])[:5])
+
+
+def is_news(incident: Incident, each: Event) -> bool:
+    """Whether a look says more than the last one did: health is said once, an unchanged fault every ten minutes."""
+    if each["kind"] != timeline.LOOK:
+        return True
+    since = [one for one in incident.events if one["kind"] in (timeline.LOOK, timeline.BEGINS, timeline.ENDED)]
+    last = since[-1] if since else None
+    if last is None or last["kind"] != timeline.LOOK:
+        return True
+    if any(last.get(key) != each.get(key) for key in ("code", "cause", "severity")):
+        return True
+    before, now = time_of(last["at"]), time_of(each["at"])
+    return each["code"] != "healthy" and before is not None and now is not None and now - before >= _SAME_FOR
+
+
+def begins(verb: str, run: str, by: str, at: datetime) -> Event:
+    return event(at, timeline.BEGINS, verb=verb, run=run, by=by)
+
+
+def ended(verb: str, run: str, done: Mapping[str, Any], at: datetime) -> Event:
+    """``done``: what the action ``procedure`` returned."""
+    outcome = "failed" if done.get("unreachable") else done.get("outcome") or NOT_RUN
+    return event(
+        at,
+        timeline.ENDED,
+        verb=verb,
+        run=run,
+        outcome=str(outcome),
+        seconds=done.get("seconds"),
+        downtime_seconds=done.get("downtime_seconds"),
+        message=line(str(done.get("msg") or ""), _LONGEST),
+    )
+
+
+def impact(code: str, facts: Mapping[str, Any], at: datetime) -> Tuple[datetime, str]:
+    """Since when clients have felt it, and what tells. What lies in the future is a clock's fault."""
+    for start, source in _signs(code, facts, at):
+        if start is not None and start <= at:
+            return start, source
+    return at, DETECTION
+
+
+def _signs(code: str, facts: Mapping[str, Any], at: datetime) -> Iterator[Tuple[Optional[datetime], str]]:
+    server = facts.get("server") or {}
+    snapshot = facts.get("snapshot") or {}
+    if code == "server_down":
+        yield time_of(server.get("finished_at")), "the server stopped"
+        control = server.get("control") or {}
+        if str(control.get("state")).startswith("shut down"):
+            yield time_of(control.get("written_at")), "the server was shut down (pg_controldata)"
+    if code == "client_down":
+        ends = [time_of(each.get("finished_at")) for each in facts.get("clients") or [] if each["state"] != "running"]
+        known = [each for each in ends if each]
+        yield min(known) if known else None, "the first client stopped"
+    if code == "queries_hanging":
+        activity, taken = snapshot.get("activity") or {}, time_of(snapshot.get("at"))
+        waits = [each.get("blocked_seconds") or 0 for each in activity.get("blocking") or []]
+        waits += [each.get("query_seconds") or 0 for each in activity.get("long_queries") or []]
+        yield taken - timedelta(seconds=max(waits)) if taken and waits else None, "the oldest waiting session"
+    wanted = _SQLSTATES.get(code, ())
+    errors = [each for each in server.get("log") or [] if each.get("sqlstate") in wanted]
+    times = [found for found in (time_of(each.get("at")) for each in errors) if found and at - found < _LOG_GOES_BACK]
+    yield min(times) if times else None, "the first such error in the last lines of the server's log"
+
+
+def _verdict(result: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Plain values, whatever Ansible has wrapped them in."""
+    found = (result or {}).get("verdict")
+    usable = isinstance(found, Mapping) and not (result or {}).get("failed") and not (result or {}).get("unreachable")
+    return dict(json.loads(json.dumps(found))) if usable else {}
+
+
+def _facts(result: Mapping[str, Any]) -> Dict[str, Any]:
+    given: Any = json.loads(result["facts_json"]) if result.get("facts_json") else result.get("facts")
+    return dict(given) if isinstance(given, Mapping) else {}
+
+
+def told(incidents: Mapping[str, List[Incident]], directory: str) -> str:
+    """A line for the report; empty where there is no open incident."""
+    names = [each.id for found in incidents.values() for each in found]
+    if not names:
+        return ""
+    if len(names) <= 3:
+        return "Incident: %s" % ", ".join("%s/%s.md" % (directory, name) for name in names)
+    return "Incidents: %d open, in %s" % (len(names), directory)
