@@ -290,8 +290,9 @@ clients:
           description: Why there was no answer, else null.
           type: str
     sessions:
-      description: Its sessions under the declared application_name, only new ones where it was started;
-        null when none is declared.
+      description: 'Its sessions under the declared application_name, only new ones where it was started:
+        0 when it has none yet and a login from its place succeeded; null when no application_name is
+        declared.'
       type: int
     error:
       description: Why it did not stop or did not come back; null when it did.

@@ -25,7 +25,8 @@ class Client(TypedDict):
     seconds: Optional[float]
     health: Optional[str]  # the result of its own health check, `healthy` or `unhealthy`; null when it has none
     health_page: Optional[Health]  # the last answer of its health page; null when it was not asked
-    # its sessions under the declared application_name, only new ones where it was started; null when none is declared
+    # its sessions under the declared application_name, only new ones where it was started: 0 when it has none yet and a
+    # login from its place succeeded; null when no application_name is declared
     sessions: Optional[int]
     error: Optional[str]  # why it did not stop or did not come back; null when it did
 

@@ -180,17 +180,15 @@ def test_health_that_never_comes_back(stack: Stack) -> None:
     assert result["changed"] and len(result["started"]) == 3
 
 
-def test_sessions_under_another_name_are_not_its_own(stack: Stack) -> None:
+@pytest.mark.parametrize("password", ["right", "wrong"])
+def test_one_that_connects_when_it_has_work_to_do(stack: Stack, password: str) -> None:
+    """It proves by a login from its place that it could. Sessions under another name are not its own."""
     client = dict(api(stack), application_name="apx")
-    result = module(stack, "clients", clients=[client], state="started", health_timeout_seconds=15)
-    assert result["failed"] and "no session of apx" in result["msg"]
-
-
-def test_one_that_had_no_session_is_not_asked_for_one(stack: Stack) -> None:
-    """It connects when it has work to do."""
-    client = {"service": "slow", "application_name": "slow"}
-    result = module(stack, "clients", clients=[client], state="restarted", health_timeout_seconds=15)
-    assert result["changed"] and not result["containers"][0]["error"], result
+    if password == "wrong":
+        client["login"] = {"password": "a-wrong-one"}
+    result = module(stack, "clients", clients=[client], state="restarted", health_timeout_seconds=20)
+    assert result["changed"] and {row["sessions"] for row in result["containers"]} == {0}, result
+    assert ("no new session of apx" in result.get("msg", "")) == (password == "wrong"), result
 
 
 def test_a_service_without_a_container(stack: Stack) -> None:

@@ -88,6 +88,9 @@ class Runtime(Protocol):
         ``logged_in``: SQL has got through, so a start-up packet, which the log-in lines may refuse, need not be sent.
         """
 
+    def forget(self) -> None:
+        """Look anew from now on: something was changed."""
+
     def clients(self) -> Sequence[Client]:
         """One for each container of each declared client (one for a service that has none: state ``missing``)."""
 

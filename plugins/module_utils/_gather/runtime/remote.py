@@ -101,6 +101,9 @@ class RemoteRuntime:
         self.errors.update({"wire." + each: str(error) for each, error in outcome.errors.items()})
         return [outcome.values[each] for each in addresses if each in outcome.values]
 
+    def forget(self) -> None:
+        """Nothing is kept."""
+
     def clients(self) -> Sequence[Client]:
         defaults = {**self._login, "host": self.host, "port": self._port}
         return [HereClient(option, defaults, self._ca_cert) for option in self._options]

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Callable, List, Mapping, Optional, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError
@@ -28,6 +27,7 @@ _ENDED = ("exited", "dead", "created", "missing", "paused")
 _STEP_SECONDS = 10.0  # for one look, one page, one question
 _LEAST_SECONDS = 1.0  # for the last one, which would else be cut short and tell nothing
 _SETTLED_SECONDS = 3.0
+_EAGER_SECONDS = 10.0  # whoever connects at its start has done so by then
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,6 @@ class Waiter:
     def __init__(self, target: Target, declared: Mapping[str, ClientOption]) -> None:
         self._target, self._declared = target, declared
         self._lock = threading.Lock()
-        self._without: Set[str] = set()  # applications that had no session when they were asked to end
-
-    def remember(self) -> None:
-        """Who is not connected: an application that connects when it has work to do is not waited for later on."""
-        for application in {option.application_name for option in self._declared.values() if option.application_name}:
-            with contextlib.suppress(OncallError), self._lock:
-                deadline = Deadline(self._target.connect_timeout_seconds)
-                rows = self._target.session.query(SESSIONS, deadline, application=application, since=None)
-                if not rows[0]["sessions"]:
-                    self._without.add(application)
 
     def clock(self) -> Optional[str]:
         """The server's time, None when it cannot be asked."""
@@ -75,7 +65,7 @@ class Waiter:
     def wait(self, container: Container, since: Optional[str], timeout_seconds: float) -> Back:
         """Until it runs, its own health check passes, its page says so, and it has a session begun after ``since``.
 
-        One that had no session before either is not asked for one.
+        One that connects only when it has work to do: a login with its settings, from its place, shows that it could.
         """
         option = self._declared[container.service]
         steps = [_runs(container)]
@@ -83,8 +73,8 @@ class Waiter:
             url = option.health_url
             steps.append(_page(lambda deadline: container.page(url, deadline)))
         steps.append(_check(container))
-        if option.application_name and option.application_name not in self._without:
-            steps.append(self._sessions(option.application_name, since))
+        if option.application_name:
+            steps.append(self._sessions(option.application_name, since, container.name))
         back = _through(steps, Deadline(timeout_seconds), timeout_seconds, _alive(container))
         if back.error is None and back.health is None and len(steps) == 2:  # nothing but that it runs was proved
             return _through([_settled(container, back)], Deadline(timeout_seconds), timeout_seconds, _alive(container))
@@ -98,18 +88,32 @@ class Waiter:
             url = option.health_url
             steps.append(_page(lambda deadline: check_health(url, None, deadline)))
         if option.application_name:
-            steps.append(self._sessions(option.application_name, None))
+            steps.append(self._sessions(option.application_name, None, service))
         return _through(steps, Deadline(timeout_seconds), timeout_seconds, lambda: None)
 
-    def _sessions(self, application: str, since: Optional[str]) -> Step:
+    def _sessions(self, application: str, since: Optional[str], name: str) -> Step:
+        begin = time.monotonic()
+
         def step(back: Back, deadline: Deadline) -> Back:
             with self._lock:
                 rows = self._target.session.query(SESSIONS, deadline, application=application, since=since)
             count = int(rows[0]["sessions"])
-            error = None if count else "the server has no%s session of %s" % (" new" if since else "", application)
+            if count or (time.monotonic() - begin >= _EAGER_SECONDS and self._logs_in(application, name, deadline)):
+                return replace(back, sessions=count, error=None)
+            error = "the server has no%s session of %s" % (" new" if since else "", application)
             return replace(back, sessions=count, error=error)
 
         return step
+
+    def _logs_in(self, application: str, name: str, deadline: Deadline) -> bool:
+        """``name``: its container's, or its service's where it has none."""
+        with self._lock:
+            self._target.runtime.forget()
+            clients = [one for one in self._target.runtime.clients() if one.application_name == application]
+        for facts in (one.examine(deadline) for one in clients):
+            if name in (facts["name"], facts["service"]) and facts["attempt"] and facts["attempt"]["succeeded"]:
+                return True
+        return False
 
 
 def _through(steps: List[Step], deadline: Deadline, patience: float, ended: Callable[[], Optional[Back]]) -> Back:

@@ -69,8 +69,6 @@ class Moving:
 
         True: all have ended.
         """
-        if groups:
-            self._waiter.remember()
         for group in groups:
             self._asking(group)
             outcome = side_by_side(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Set, cast
+from typing import TYPE_CHECKING, Iterator, Optional, Sequence, Set
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError
@@ -18,7 +18,6 @@ from ..clients.plan import Seen, still_true
 from ..drive.choose import drive_of
 
 if TYPE_CHECKING:
-    from ..._gather.runtime.compose.runtime import ComposeRuntime
     from ..._gather.target import Target
 
 
@@ -37,7 +36,7 @@ class Noting:
 
 
 def seen_now(target: Target) -> Sequence[Seen]:
-    cast("ComposeRuntime", target.runtime).forget()  # no other has a note
+    target.runtime.forget()
     deadline = Deadline(target.deadline_seconds)
     return look(drive_of(target).containers(deadline) or [], deadline)
 

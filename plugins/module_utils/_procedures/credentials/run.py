@@ -398,7 +398,7 @@ def _recreate(target: Target, options: Options, scene: _Scene, plan: Plan, note:
         note.stopping()
         scene.recreation.run(plan.recreate, grace, deadline, _secrets(scene, plan), note.keep)
     finally:
-        _forget(target)
+        target.runtime.forget()
 
 
 def _put_back(target: Target, options: Options, scene: _Scene, plan: Plan, note: Noting) -> None:
@@ -408,17 +408,12 @@ def _put_back(target: Target, options: Options, scene: _Scene, plan: Plan, note:
             _recreate(target, options, scene, plan, note)
     finally:
         scene.recreation.bring_back(plan.recreate, options["timeout_seconds"])
-        _forget(target)
+        target.runtime.forget()
 
 
 def _unlike(scene: _Scene, plan: Plan) -> List[str]:
     found = scene.recreation.changed(plan.recreate, _secrets(scene, plan), Deadline(_COMPOSE_SECONDS))
     return ["recreated, and not as it was: %s" % one for one in found]
-
-
-def _forget(target: Target) -> None:
-    if target.runtime.name == "compose":
-        _compose(target).forget()
 
 
 def _prove(target: Target, options: Options, request: Request, scene: _Scene, plan: Plan, done: _Done) -> None:
@@ -433,7 +428,7 @@ def _prove(target: Target, options: Options, request: Request, scene: _Scene, pl
     timeout = options["timeout_seconds"]
 
     def ask() -> List[Dict[str, Any]]:
-        _forget(target)
+        target.runtime.forget()
         try:
             found = _examine(target, Deadline(target.deadline_seconds), request.role, plan.password)
             own = _own_passwords(target) or {}
