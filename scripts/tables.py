@@ -14,6 +14,7 @@ import pathlib
 import re
 import string
 
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.root_causes import FAMILIES, ROOT_CAUSES
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, Row
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import OK
 from scripts import verbs
@@ -85,9 +86,30 @@ def details() -> str:
     return "\n".join(parts).strip()
 
 
-TABLES = {"overview": overview, "details": details, "playbooks": verbs.playbooks, "variables": verbs.tables}
+def root_causes() -> str:
+    """One section a family: which verdicts lead to it, what to investigate, what fixes it for good."""
+    parts = []
+    for row in FAMILIES.values():
+        verdicts = [
+            "`%s`" % " / ".join(filter(None, verdict)) for verdict, found in ROOT_CAUSES.items() if found is row
+        ]
+        parts.append("## %s\n\n`%s`, after %s.\n" % (row.title, row.family, ", ".join(verdicts)))
+        for title, lines in (("Investigate", row.investigate), ("Lasting fix", row.lasting_fix)):
+            parts.append("**%s**\n\n%s\n" % (title, "\n".join("- %s" % line for line in lines)))
+    return "\n".join(parts).strip()
+
+
+TABLES = {
+    "overview": overview,
+    "details": details,
+    "root_causes": root_causes,
+    "playbooks": verbs.playbooks,
+    "variables": verbs.tables,
+}
 PLAYBOOKS = {verb: CHECKOUT / "playbooks" / (verb + ".yml") for verb in (*verbs.ROWS, "respond")}
-FILES = {name: CHECKOUT / name for name in ("README.md", "docs/verdicts.md", "docs/playbooks.md")}
+FILES = {
+    name: CHECKOUT / name for name in ("README.md", "docs/verdicts.md", "docs/playbooks.md", "docs/root-causes.md")
+}
 
 
 def renewed(text: str) -> str:

@@ -20,7 +20,7 @@ def test_the_tables_are_those_of_the_code(name: str) -> None:
 
 
 def test_every_verdict_and_every_playbook_is_in_the_documentation() -> None:
-    readme, verdicts, playbooks = (file.read_text() for file in FILES.values())
+    readme, verdicts, playbooks, _causes = (file.read_text() for file in FILES.values())
     for code, cause in VERDICTS:
         assert "`%s`" % code in readme and "`%s`" % code in verdicts
         assert cause is None or ("`%s`" % cause in readme and "`%s`" % cause in verdicts)

@@ -119,6 +119,7 @@ def _view(host: Host, name: str, detailed: bool, rows: Optional[int]) -> Dict[st
         "aside": host.aside,
         "before": words.before(host.before) if host.before else "",
         "notes": host.notes,
+        "root_cause": host.root_cause if detailed else None,
         "detailed": bool(host.result) and detailed,
     }
     if not host.result:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ...module_utils._judge.root_causes import RootCause, root_cause
 from .words import escalation, printable, verdict_code
 
 # Worst first. A server that could not be checked may be in any state: worse than a warning, not as bad as proof.
@@ -60,6 +61,12 @@ class Host:
     def fixed(self) -> bool:
         """It was not healthy before, and is now."""
         return self.healthy and bool(self.before) and self.before.get("code") != "healthy"
+
+    @property
+    def root_cause(self) -> Optional[RootCause]:
+        """What to do about it for good; of what was fixed, too."""
+        verdict = self.before if self.fixed else self.result.get("verdict") or {}
+        return root_cause(verdict.get("code"), verdict.get("cause"))
 
     @property
     def escalation(self) -> str:

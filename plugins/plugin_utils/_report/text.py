@@ -72,6 +72,9 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     if host.escalation:
         urgent = "emergency" if verdict["escalation"]["to"] == "emergency" else None
         lines += [[]] + _wrapped(host.escalation, width, "  ", urgent)
+    if host.root_cause and not host.healthy and not brief:
+        said = "Root cause to investigate: %s (docs/root-causes.md)" % host.root_cause.title.lower()
+        lines += _wrapped(said, width, "  ", "skip")
     return lines
 
 
