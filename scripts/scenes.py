@@ -91,6 +91,29 @@ def whole() -> dict[str, Any]:
         return play([task("integrity_info", asked), task("look", {**asked, "verb": "integrity_check"})])
 
 
+def busy() -> dict[str, Any]:
+    """A table without an index, an update of all its rows, and who waits for it."""
+    settings = {**SETTINGS, "shared_preload_libraries": "pg_stat_statements", "track_io_timing": "on"}
+    with Server(tls=True, settings=settings) as server, contextlib.ExitStack() as stack:
+        server.sql("CREATE ROLE shop LOGIN PASSWORD '%s'" % PASSWORD)
+        server.sql("CREATE DATABASE shop OWNER shop")
+        for statement in (
+            "CREATE EXTENSION pg_stat_statements",
+            "CREATE TABLE prices (article int, cents int)",
+            "GRANT ALL ON prices TO shop",
+            "CREATE TABLE orders (number int, price int, note text)",
+            "INSERT INTO orders SELECT n, n, repeat('x', 400) FROM generate_series(1, 50000) n",
+            "UPDATE orders SET price = price + 1 WHERE number % 10 = 0",
+            "SELECT count(*) FROM orders WHERE number = 4711",
+        ):
+            server.sql(statement, database="shop")
+        asked = target(server)
+        root = stack.enter_context(contextlib.closing(connect(server)))
+        root.cursor().execute("LOCK TABLE prices")
+        stack.enter_context(blocked(server))
+        return play([task("load_info", asked), task("statements_info", {**asked, "top": 3})])
+
+
 def sessions() -> dict[str, Any]:
     with shop() as server, contextlib.ExitStack() as stack:
         asked = target(server)
@@ -196,6 +219,7 @@ def reporting() -> dict[str, Any]:
 SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     (*LOOKING, "triage"): no_slot_left,
     ("integrity_info", "look"): whole,
+    ("statements_info", "load_info"): busy,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,
     ("credentials",): passwords,

@@ -22,6 +22,8 @@ RESULTS: dict[str, Result] = {
     "login_info": Result(looking.LoginInfo),
     "activity_info": Result(looking.ActivityInfo),
     "integrity_info": Result(looking.IntegrityInfo),
+    "statements_info": Result(looking.StatementsInfo),
+    "load_info": Result(looking.LoadInfo),
     "triage": Result(looking.Triage),
     "sessions": Result(sessions.Sessions, sometimes=FAILURE),
     "pool_reset": Result(sessions.PoolReset, sometimes=FAILURE),

@@ -9,6 +9,7 @@ from typing import Any, Optional, TypedDict
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import facts as model
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import integrity as whole
+from ansible_collections.oncall.postgresql.plugins.module_utils._model import load as busy
 
 
 class Finding(TypedDict):
@@ -141,4 +142,21 @@ class IntegrityInfo(TypedDict):
     checks: list[IntegrityCheck]  # what was checked
     not_covered: list[str]  # all that was not looked at, and why
     integrity: whole.IntegrityFacts  # what was read
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class StatementsInfo(TypedDict):
+    target: model.TargetFacts  # the server that was checked
+    statements: Optional[busy.StatementsFacts]  # what pg_stat_statements counts; null when it cannot be read
+    reason: Optional[str]  # why it cannot be read, and what to do; null when it was
+    not_covered: list[str]  # what could not be seen, and why
+    errors: dict[str, str]  # the steps that failed, and why
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class LoadInfo(TypedDict):
+    target: model.TargetFacts  # the server that was checked
+    load: busy.LoadFacts  # where its time goes
+    not_covered: list[str]  # what could not be seen, and why
+    errors: dict[str, str]  # the steps that failed, and why
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total

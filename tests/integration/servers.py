@@ -106,9 +106,9 @@ class AnyServer(Protocol):
 
 
 class Embedded:
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, settings: Mapping[str, Any]) -> None:
         self.version = version
-        self.server = Server(version, settings=SETTINGS)
+        self.server = Server(version, settings=settings)
         self.write("pg_hba.conf", HBA)
         self.server.start()
         self.host, self.port = self.server.host, self.server.port
@@ -139,10 +139,10 @@ class Embedded:
 
 
 class Container:
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, given: Mapping[str, Any]) -> None:
         self.version = version
         self.name = "oncall-sql-%d-%s" % (version, uuid.uuid4().hex[:8])
-        settings = [word for item in SETTINGS.items() for word in ("-c", "%s=%s" % item)]
+        settings = [word for item in given.items() for word in ("-c", "%s=%s" % item)]
         atexit.register(self.remove)
         _docker("network", "create", self.name)
         _docker(
@@ -210,9 +210,10 @@ def _docker(*argv: str, check: bool = True, stdin: str = "", timeout: float = 60
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
-def start(version: int, contrib: bool = False) -> AnyServer:
-    """``contrib``: with the extensions of PostgreSQL itself, which the wheel lacks."""
-    server: AnyServer = Embedded(version) if version in EMBEDDED and not contrib else Container(version)
+def start(version: int, contrib: bool = False, **settings: Any) -> AnyServer:
+    """``contrib``: with the extensions of PostgreSQL itself, which the wheel lacks. ``settings``: beside ours."""
+    made = Embedded if version in EMBEDDED and not contrib else Container
+    server: AnyServer = made(version, {**SETTINGS, **settings})
     done = server.run_beside(
         [
             "psql",

@@ -86,6 +86,13 @@ INTEGRITY = TARGET + Spec(
         "sequence_percent": {"type": "float", "default": 80},
     }
 )
+STATEMENTS = TARGET + Spec({"top": {"type": "int", "default": 10}})
+LOAD = STATEMENTS + Spec(
+    {
+        "databases": {"type": "list", "elements": "str", "default": []},
+        "large_table_mib": {"type": "float", "default": 10},
+    }
+)
 
 # What only one runtime can use: given to another it is a mistake, and a silent one would cost minutes at night.
 _ONLY = {

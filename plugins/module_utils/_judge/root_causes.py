@@ -47,11 +47,11 @@ FAMILIES: Dict[str, RootCause] = {
             "database_overwhelmed",
             "Overwhelmed database",
             (
-                "What active sessions wait for: CPU, I/O, locks or LWLocks (activity_info)",
-                "Which statements take the most time, one by one and in total (pg_stat_statements)",
-                "Whether CPU, disk or memory of the host or container was at its limit",
-                "Large tables that are read whole (seq_scan in pg_stat_user_tables): an index may be missing",
-                "Dead tuples and the last vacuum and analyze; transactions that hold vacuum back",
+                "What active sessions wait for: CPU, I/O, locks or LWLocks (load_info)",
+                "Which statements take the most time, one by one and in total (statements_info)",
+                "Whether CPU, disk or memory of the host or container is at its limit: pressure (load_info)",
+                "Large tables that are read whole, for which an index may be missing (load_info)",
+                "Dead rows, the last vacuum and analyze (load_info), and what holds vacuum back (integrity_info)",
                 "What changed: traffic, a release, a batch job, a plan after new statistics",
             ),
             (

@@ -10,7 +10,7 @@ import importlib
 from typing import Dict, Optional
 
 from ...module_utils._core.spec import Spec
-from ...module_utils._entry.options import INTEGRITY, TARGET, TRIAGE
+from ...module_utils._entry.options import INTEGRITY, LOAD, STATEMENTS, TARGET, TRIAGE
 from ...module_utils._entry.work import Work
 from .checking import validator
 
@@ -23,6 +23,8 @@ READING = (
     "login_info",
     "activity_info",
     "integrity_info",
+    "statements_info",
+    "load_info",
 )
 CHANGING = (
     "cancel_queries",
@@ -55,7 +57,8 @@ class _Works(Dict[str, Work]):
 
 
 WORKS = _Works()
-SPECS = {"triage": TRIAGE, "integrity_info": INTEGRITY}  # of what only looks, where it is not the target's alone
+# Of what only looks, where it is not the target's alone.
+SPECS = {"triage": TRIAGE, "integrity_info": INTEGRITY, "statements_info": STATEMENTS, "load_info": LOAD}
 
 
 def spec(name: str) -> Spec:
