@@ -83,13 +83,14 @@ def inventory(server: Server) -> dict[str, Any]:
 
 
 def play(command: str, server: Server) -> dict[str, Any]:
-    """Run it as a user does, its output goes to the screen. Returns the verdict that it ended with."""
-    say("$ %s -i inventory.yml" % command)
-    hosts = server.directory / "inventory.json"
-    hosts.write_text(json.dumps(inventory(server)))
+    """Run it as a user does, where inventory.yml is; its output goes to the screen. Returns the last verdict."""
+    say("$ %s" % command)
+    (server.directory / "inventory.yml").write_text(json.dumps(inventory(server)))  # JSON is YAML
     program, *words = shlex.split(command)
-    argv = [str(pathlib.Path(sys.executable).with_name(program)), *words, "-i", str(hosts)]
-    done = subprocess.run(argv, check=False, env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"})
+    argv = [str(pathlib.Path(sys.executable).with_name(program)), *words]
+    done = subprocess.run(
+        argv, check=False, cwd=server.directory, env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"}
+    )
     if done.returncode:
         sys.exit("the playbook failed (above)")
     verdict: dict[str, Any] = json.loads((REPORT / "shop-db.json").read_text())["verdict"]
@@ -110,7 +111,7 @@ def main() -> int:
         with shop_api(server) as complaint:
             say("shop-api fails:")
             print("  %s\n" % complaint)
-            before = play("ansible-playbook oncall.postgresql.triage", server)
+            before = play("ansible-playbook oncall.postgresql.triage -i inventory.yml", server)
             if not before["remedy"]:
                 sys.exit("the verdict %s recommends no fix" % name(before))
             after = play(before["remedy"]["command"], server)

@@ -14,6 +14,12 @@ options:
       - The target's name in results, messages and the commands that they print. When not given, the name of the
         inventory host.
     type: str
+  playbook_options:
+    description:
+      - Options of C(ansible-playbook) that the printed commands get. When not given, those of this run that the next
+        one needs as well, such as C(-i) and C(--vault-id).
+    type: list
+    elements: str
   runtime:
     description:
       - How the server's process is observed and controlled.

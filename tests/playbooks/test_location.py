@@ -163,3 +163,23 @@ def _waiting(db: Server) -> Iterator[None]:
 
 def _equals(db: Server, query: str, value: str) -> Callable[[], bool]:
     return lambda: db.sql(query) == value
+
+
+def test_a_printed_command_needs_nothing_else(tmp_path: Path, db: Server) -> None:
+    """It names the inventory, the hosts' group and the files of variables that triage was given."""
+    controller = Controller(tmp_path, {"db": _target(db, idle_minutes=0.001)}, refusing_ssh())
+    (controller.directory / "vault pass").write_text("not-a-secret")
+    (controller.directory / "more.yml").write_text("oncall_report_mode: '0640'")
+    inventory = json.loads((controller.directory / "inventory.json").read_text())
+    (controller.directory / "all.yml").write_text(json.dumps({"databases": inventory["postgresql"]}))
+    given = ("-i", "all.yml", "-e", "oncall_hosts=databases", "--vault-password-file", "vault pass", "-e", "@more.yml")
+    with contextlib.ExitStack() as stack:
+        for _unused in range(17):
+            stack.enter_context(contextlib.closing(connect(db)))
+        code, out = controller.triage(*given)
+        assert code == 0, out
+        command = controller.result("db")["verdict"]["remedy"]["command"]
+        assert "  Fix:  %s\n" % command in out, out
+        code, out = controller.run(*shlex.split(command))
+        assert code == 0 and "Done:   pool_reset" in out, out
+    assert db.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop'") == "0"

@@ -87,9 +87,10 @@ class Controller:
 
     def run(self, program: str, *arguments: str) -> tuple[int, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        inventory = () if "-i" in arguments else ("-i", "inventory.json")  # a printed command has its own
         home = str(self.directory / "home")  # the reports of procedures go there, too
         done = subprocess.run(
-            [str(Path(sys.executable).with_name(program)), "-i", "inventory.json", *arguments],
+            [str(Path(sys.executable).with_name(program)), *inventory, *arguments],
             cwd=self.directory,
             env={**own, "LC_ALL": "C.UTF-8", "HOME": home, "ANSIBLE_HOME": home, **self._environment},
             stdin=subprocess.DEVNULL,

@@ -42,6 +42,7 @@ TARGET = (
     Spec(
         {
             "host": {"type": "str"},
+            "playbook_options": {"type": "list", "elements": "str"},
             "runtime": {"type": "str", "choices": list(RUNTIMES), "default": "compose"},
             "project": {"type": "str"},
             "service": {"type": "str", "default": "postgres"},

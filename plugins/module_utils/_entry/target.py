@@ -36,6 +36,7 @@ def open_target(options: Dict[str, Any], host: str) -> Target:
         tuple(clients),
         options.get(PLACE) or "this host",
         options["query_text"],
+        tuple(options["playbook_options"] or ()),
     )
 
 

@@ -14,7 +14,6 @@ from .._gather import gather
 if TYPE_CHECKING:
     from .._gather.target import Target
     from .._judge.tree import Judgement
-    from .._model.answers import Thresholds
     from .._model.facts import Facts
 
 SCHEMA = 1
@@ -25,7 +24,7 @@ def triage(target: Target) -> Dict[str, Any]:
     started = time.monotonic()
     threading.Thread(target=_import, name="oncall-judge", daemon=True).start()
     facts, elapsed_ms = gather.gather(target)
-    judgement = _judge(facts, target.thresholds, target.host)
+    judgement = _judge(facts, target)
     total = round((time.monotonic() - started) * 1000, 1)
     return {
         "schema": SCHEMA,
@@ -44,7 +43,7 @@ def _import() -> None:
     from .._judge import tree  # noqa: F401
 
 
-def _judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
+def _judge(facts: Facts, target: Target) -> Judgement:
     from .._judge.tree import judge
 
-    return judge(facts, thresholds, host)
+    return judge(facts, target.thresholds, target.host, target.playbook_options)

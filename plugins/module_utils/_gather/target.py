@@ -30,6 +30,7 @@ class Target:
     place: str = "this host"  # the machine that the code runs on, whose files are meant; in words, as a message has it
 
     query_text: str = QUERY_TEXTS[0]
+    playbook_options: Tuple[str, ...] = ()  # for the commands that are printed
 
     def shown(self, query: Optional[str]) -> Optional[str]:
         """A query as results have it, without its values unless told otherwise."""

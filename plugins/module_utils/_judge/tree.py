@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypedDict
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, TypedDict
 
 from .._model.answers import CRITICAL, NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds, Values
 from .._model.identity import told
@@ -51,13 +51,13 @@ class Judgement(TypedDict):
     findings: List[Dict[str, Any]]
 
 
-def judge(facts: Facts, thresholds: Thresholds, host: str) -> Judgement:
-    """All questions, in order. ``host`` is the inventory's name, for the remedy's command."""
+def judge(facts: Facts, thresholds: Thresholds, host: str, playbook_options: Sequence[str] = ()) -> Judgement:
+    """All questions, in order. ``host`` is the inventory's name, for the remedy's command, which gets these options."""
     answers = [check(facts, thresholds) for _unused, check in QUESTIONS]
     first = next((answer for answer in answers if answer.answer == NO), None)
     away = network.client_down(facts) if first is None else None
     decided = first or away or _without_no(facts, answers)
-    verdict = _cleared(render(decided, host), facts)
+    verdict = _cleared(render(decided, host, playbook_options), facts)
     findings = [finding for answer in answers for finding in answer.findings]
     if first:
         findings += _later(first, answers, host)

@@ -449,7 +449,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
 }
 
 
-def render(answer: Answer, host: str) -> Verdict:
+def render(answer: Answer, host: str, playbook_options: Sequence[str] = ()) -> Verdict:
     """The verdict that ``answer`` (with its code) stands for, ready for the result."""
     code, cause = answer.code or "unknown", answer.cause
     row = VERDICTS[(code, cause)]
@@ -462,7 +462,7 @@ def render(answer: Answer, host: str) -> Verdict:
         "severity": answer.severity or row.severity,
         "summary": filled(template, answer.values),
         "evidence": list(answer.evidence),
-        "remedy": _remedy(row.remedy, answer.values, host) if row.remedy and helps else None,
+        "remedy": _remedy(row.remedy, answer.values, host, playbook_options) if row.remedy and helps else None,
         "escalation": {
             "to": row.escalation.to,
             "after_minutes": row.escalation.after_minutes,
@@ -472,17 +472,17 @@ def render(answer: Answer, host: str) -> Verdict:
     }
 
 
-def start_command(host: str, reset_settings: Sequence[str] = ()) -> str:
+def start_command(host: str, playbook_options: Sequence[str] = (), reset_settings: Sequence[str] = ()) -> str:
     """What starts a server, without these settings of ALTER SYSTEM."""
     remedy = RESET_AND_START if reset_settings else START
-    return str(_remedy(remedy, Values(reset_settings=tuple(reset_settings)), host)["command"])
+    return str(_remedy(remedy, Values(reset_settings=tuple(reset_settings)), host, playbook_options)["command"])
 
 
-def _remedy(remedy: Remedy, values: Values, host: str) -> Dict[str, Any]:
+def _remedy(remedy: Remedy, values: Values, host: str, playbook_options: Sequence[str]) -> Dict[str, Any]:
     extra: Dict[str, Any] = dict(remedy.constants)
     extra.update((name, _plain(getattr(values, key))) for name, key in remedy.variables)
     extra.update((name, _plain(getattr(values, key))) for name, key in remedy.optional if getattr(values, key))
-    words = ["ansible-playbook", _PREFIX + remedy.playbook, "--limit", host]
+    words = ["ansible-playbook", _PREFIX + remedy.playbook, *playbook_options, "--limit", host]
     if extra:
         words += ["-e", _extra_vars(extra)]
     return {

@@ -14,12 +14,14 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 
 from ...module_utils._core.errors import OncallError
 from ...module_utils._core.mask import mask_words
 from ...module_utils._entry.options import WHICH, nets
 from ...module_utils._entry.target import PLACE
 from ...module_utils._gather.runtime.compose.address import elsewhere
+from . import again
 from .checking import NO_DICTIONARY, Checked, check
 from .collector import no_collector
 from .works import WORKS, preload, spec
@@ -73,6 +75,7 @@ class ActionModule(ActionBase):
                 return failed(NO_DICTIONARY % (described,))
             arguments = {**described, **arguments}
         arguments.setdefault("host", task_vars.get("inventory_hostname"))
+        arguments.setdefault("playbook_options", again.options(load_extra_vars(self._loader)))
         checked = check(known, arguments)
         if checked.problems:
             told = "; ".join(each.text.rstrip(".") for each in checked.problems)

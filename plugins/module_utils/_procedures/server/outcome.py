@@ -46,7 +46,11 @@ class Failure:
 
 
 def failure(
-    facts: Optional[Facts], thresholds: Thresholds, host: str, waiting: Sequence[Mapping[str, Any]] = ()
+    facts: Optional[Facts],
+    thresholds: Thresholds,
+    host: str,
+    waiting: Sequence[Mapping[str, Any]] = (),
+    playbook_options: Sequence[str] = (),
 ) -> Failure:
     """By question 1 or 2, of what was read after a start that failed. ``waiting``: the settings that it applied."""
     if facts is None:
@@ -65,11 +69,11 @@ def failure(
     if said and waiting:
         todo = "%s, then start: %s%s" % (
             advice(said, waiting, "waited"),
-            start_command(host),
-            _undo(facts, waited_for(said, waiting), host),
+            start_command(host, playbook_options),
+            _undo(facts, waited_for(said, waiting), host, playbook_options),
         )
     elif answer.code:
-        verdict = render(answer, host)
+        verdict = render(answer, host, playbook_options)
         command = verdict["remedy"]["command"] if verdict["remedy"] else ""
         todo = "%s: %s" % (verdict["summary"], command) if command else "%s." % verdict["summary"].rstrip(".")
     else:
@@ -77,7 +81,7 @@ def failure(
     return Failure(state_of(Reading(facts, thresholds))[0], answer.code, answer.cause, tuple(evidence), todo, said)
 
 
-def _undo(facts: Facts, settings: Sequence[Mapping[str, Any]], host: str) -> str:
+def _undo(facts: Facts, settings: Sequence[Mapping[str, Any]], host: str, playbook_options: Sequence[str]) -> str:
     """What takes back the settings that it has just refused, where ALTER SYSTEM has set them all."""
     names = [str(each["name"]) for each in settings]
     altered = (facts["server"]["altered_settings"] if facts["server"] else None) or []
@@ -85,7 +89,7 @@ def _undo(facts: Facts, settings: Sequence[Mapping[str, Any]], host: str) -> str
         return ""
     if not {name.lower() for name in names} <= {name.lower() for name in altered}:
         return ""
-    return ". Or reset what ALTER SYSTEM has set, and start: %s" % start_command(host, names)
+    return ". Or reset what ALTER SYSTEM has set, and start: %s" % start_command(host, playbook_options, names)
 
 
 def _last_words(facts: Facts) -> str:

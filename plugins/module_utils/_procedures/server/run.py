@@ -369,7 +369,8 @@ class Moving:
             facts = gather.gather(self.target, (gather.SERVER, gather.WIRE))[0]
         except OncallError as error:
             launch = launch or error.msg
-        found = outcome.failure(facts, self.target.thresholds, self.target.host, self.plan.waiting)
+        target = self.target
+        found = outcome.failure(facts, target.thresholds, target.host, self.plan.waiting, target.playbook_options)
         self.details.update(state=found.state or was, code=found.code, cause=found.cause, evidence=list(found.evidence))
         told = found.said or "; ".join(part for part in [launch, *found.evidence[:4]] if part)
         told = told or (seen.error if seen else "") or "no reason found"
