@@ -289,6 +289,65 @@ connections:
             is connected), V(no_right) (the login role may not signal it), V(replication) (its role has
             REPLICATION and is no superuser); null for none of these.
           type: str
+    active:
+      description: Those active for 30 s, or for O(long_query_seconds) where that is less, the longest
+        first, at most 50.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: Its backend's pid, as the server sees it.
+          type: int
+        backend_start:
+          description: When it connected; empty without the right to see it.
+          type: str
+        user:
+          description: Its role; null when unknown.
+          type: str
+        database:
+          description: Its database; null when unknown.
+          type: str
+        application:
+          description: Its application_name; empty when it gave none.
+          type: str
+        client_address:
+          description: Where it comes from; null for a Unix socket.
+          type: str
+        state:
+          description: V(active), V(idle), V(idle in transaction), V(idle in transaction (aborted\)),
+            ...; null when unknown.
+          type: str
+        state_seconds:
+          description: Since its state last changed; null when unknown.
+          type: float
+        transaction_seconds:
+          description: Since its transaction began; null when none is open.
+          type: float
+        query_seconds:
+          description: Since its query began; null unless it is active.
+          type: float
+        wait_event_type:
+          description: What kind of thing it waits for; null when it does not wait.
+          type: str
+        wait_event:
+          description: What it waits for; null when it does not wait.
+          type: str
+        backend_type:
+          description: V(client backend), V(autovacuum worker), V(walsender), ...; null without the right
+            to see it.
+          type: str
+        superuser:
+          description: Whether its role is a superuser.
+          type: bool
+        query:
+          description: Its last query, without values, at most 200 characters; null without the right
+            to see it.
+          type: str
+        spared:
+          description: V(waits) (for a synchronous standby), V(commits) (it may be about to, and none
+            is connected), V(no_right) (the login role may not signal it), V(replication) (its role has
+            REPLICATION and is no superuser); null for none of these.
+          type: str
     long_idle:
       description: How many have been idle for at least O(idle_minutes).
       type: int
@@ -342,6 +401,7 @@ connections:
         superuser: false
         spared: null
         query: LOCK TABLE prices
+    active: []
     long_idle: 0
     long_idle_in_transaction: 0
 limits:

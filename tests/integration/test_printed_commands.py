@@ -6,6 +6,7 @@ printed, and the summary says whom to ask."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
@@ -122,7 +124,10 @@ def test_a_root_blocker(
 def test_a_long_query(db: Server, opened: Connect, us: str, user: str) -> None:
     client = opened(user, "psql").start("SELECT pg_sleep(60)")
     found = verdict(db, **login(db, us))
-    assert (found["cause"], bool(found["remedy"])) == ("long_running", user == "app" and us != "watcher")
+    printed = user == "app" and us != "watcher"
+    assert (found["cause"], bool(found["remedy"])) == ("long_running", printed)
+    ask = SUPERUSER if user == "root" else "(check what it serves|%s)" % NO_RIGHT
+    assert printed or re.search(r"pid %d \(%s\), .*%s" % (client.pid, user, ask), found["summary"]), found["summary"]
     _agrees(db, client, found, login(db, us))
 
 
@@ -294,6 +299,60 @@ def test_a_restart_that_is_printed_is_carried_out(deaf: Server) -> None:
     for check in (True, False):
         assert run("graceful_restart", of_deaf(deaf), check)["changed"]
     assert run("triage", of_deaf(deaf))["verdict"]["code"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("user", "application", "seconds", "says"),
+    [
+        ("app", "shop-api", 0.1, None),
+        ("app", "pg_dump", 0.1, "pg_dump: let it finish, or ask who runs it"),
+        ("root", "psql", 0.1, SUPERUSER),
+        ("app", "shop-api", 300, "none has run for 30 s: check again"),
+    ],
+)
+def test_an_overload(user: str, application: str, seconds: float, says: str | None) -> None:
+    with Server(settings={"max_connections": 8}) as server:
+        server.hba("host all all all scram-sha-256")
+        server.sql(ROLES)
+        with connecting(server) as connect:
+            for _unused in range(5):
+                connect(user, application).start("SELECT pg_sleep(600)")
+            given = {"long_query_seconds": seconds}
+            work = "SELECT count(*) FROM pg_stat_activity WHERE query_start < clock_timestamp() - interval '0.2 s'"
+            until(lambda: server.sql("%s AND query = 'SELECT pg_sleep(600)' AND state = 'active'" % work) == "5")
+            found = looked(server, **given)["verdict"]
+            assert (found["cause"], bool(found["remedy"])) == ("active_overload", says is None), found
+            assert (says or "") in found["summary"]
+            extra = found["remedy"]["extra_vars"] if found["remedy"] else {"oncall_query_seconds": min(seconds, 30)}
+            asked = {name[len("oncall_") :]: value for name, value in extra.items()}
+            for check in (True, False):
+                done = call(cancel_queries.CancelQueries(), cancel_queries.OPTIONS, server, asked, check, {})
+                assert done["changed"] is (says is None)
+
+
+def test_more_sessions_than_a_pool_reset_may_end() -> None:
+    usable = 1007
+    with Server(settings={"max_connections": usable + 3}) as server, contextlib.ExitStack() as closing:
+        server.sql(ROLES)
+        server.hba("local all app trust")
+        for _unused in range(usable):
+            login: dict[str, Any] = {
+                "host": str(server.directory),
+                "port": server.port,
+                "user": "app",
+                "dbname": "postgres",
+            }
+            closing.enter_context(contextlib.closing(psycopg2.connect(application_name="shop-api", **login)))
+        given = {**beside(server), "idle_minutes": 0.001}
+        idle = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'idle' AND "
+        until(lambda: server.sql(idle + "state_change < clock_timestamp() - interval '0.1 s'") == str(usable))
+        found = run("triage", given)["verdict"]
+        assert found["cause"] == "idle_connections", found
+        assert found["remedy"]["extra_vars"] == {"oncall_max_sessions": usable}
+        assert "the command allows ending up to %d sessions" % usable in found["summary"]
+        with pytest.raises(RefusedError, match="more than max_sessions=1000"):
+            run("pool_reset", given, True)
+        assert run("pool_reset", {**given, "max_sessions": usable}, True)["changed"]
 
 
 @pytest.fixture

@@ -360,7 +360,7 @@ def in_transaction(stack: Stack) -> None:
 
 def overload(stack: Stack) -> None:
     stack.call("load", connections=27)
-    _at_work(stack, 27, 0)
+    _at_work(stack, 27, 1.6)
 
 
 def role_limit(stack: Stack) -> None:

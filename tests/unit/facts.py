@@ -318,6 +318,7 @@ def snapshot() -> Snapshot:
             "groups": [group(6), group(2, "active")],
             "idle": [],
             "idle_in_transaction": [],
+            "active": [],
             "long_idle": 0,
             "long_idle_in_transaction": 0,
         },
@@ -638,6 +639,10 @@ def set_groups(*groups: SessionGroup) -> Alter:
         connections["used"] = sum(row["sessions"] for row in groups)
 
     return alter
+
+
+def set_connections(**values: Any) -> Alter:
+    return lambda facts: change(sql(facts)["connections"], **values)
 
 
 def set_role(**values: Any) -> Alter:

@@ -34,6 +34,7 @@ from tests.unit.facts import (
     set_activity,
     set_client,
     set_configured,
+    set_connections,
     set_database,
     set_directory,
     set_groups,
@@ -886,7 +887,14 @@ fault(
     set_groups(group(30), group(40, "idle in transaction"), group(27, "idle in transaction (aborted)")),
 )
 fault(
-    C, "overload", "pool_exhausted", "active_overload", "97 of 97", set_groups(group(3), group(94, "active")), refused
+    C,
+    "overload",
+    "pool_exhausted",
+    "active_overload",
+    "97 of 97",
+    set_groups(group(3), group(94, "active")),
+    set_connections(active=[session(7, seconds=31)]),
+    refused,
 )
 fault(
     C,

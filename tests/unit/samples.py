@@ -231,6 +231,7 @@ def connections(groups: Sequence[SessionGroup], idle: Sequence[SeenSession] = ()
         "groups": list(groups),
         "idle": list(idle),
         "idle_in_transaction": [],
+        "active": [],
         "long_idle": len(idle),
         "long_idle_in_transaction": 0,
     }

@@ -31,6 +31,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sess
     Rules,
     forbidden,
 )
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.response import respond
 from tests.unit.facts import (
     Alter,
     change,
@@ -39,6 +40,7 @@ from tests.unit.facts import (
     disk,
     down,
     edge,
+    group,
     hba,
     healthy,
     login_fails,
@@ -48,6 +50,7 @@ from tests.unit.facts import (
     set_activity,
     set_client,
     set_configured,
+    set_connections,
     set_directory,
     set_login,
     set_reach,
@@ -215,13 +218,87 @@ def test_pool_reset(alteration: Alter, printed: bool) -> None:
     assert printed or "ask who holds them" in found["summary"]
 
 
+@pytest.mark.parametrize(
+    ("idle", "long_idle", "most"),
+    [(1000, 1000, None), (1200, 10, None), (1200, 1001, 1200)],
+)
+@pytest.mark.parametrize("unseen", [False, True], ids=["by SQL", "by titles"])
+def test_pool_reset_of_more_than_it_may_end(idle: int, long_idle: int, most: Optional[int], unseen: bool) -> None:
+    """Where SQL finds no slot, for how long they have been idle is not known."""
+    if unseen:
+        rows = ["postgres: app shop 172.18.0.3(%d) idle" % (10000 + number) for number in range(idle)]
+        refused = wire("socket", "/run/s", "rejecting", "53300", "sorry, too many clients already")
+        found = verdict(set_server(processes=titles(*rows)), set_wire(refused), no_sql("53300", "too many clients"))
+        most = idle if idle > 1000 else None
+    else:
+        counted = {"max_connections": idle + 3, "used": idle, "groups": [group(idle)], "long_idle": long_idle}
+        found = verdict(set_connections(**counted))
+    assert found["remedy"]["extra_vars"] == ({"oncall_max_sessions": most} if most else {}), found
+    assert ("; the command allows ending up to %s sessions" % most in found["summary"]) is (most is not None)
+
+
+def test_only_a_person_permits_more_sessions() -> None:
+    counted = {"max_connections": 1503, "used": 1500, "groups": [group(1500)], "long_idle": 1500}
+    chosen = respond({"verdict": verdict(set_connections(**counted)), "findings": []}, "respond", ["pool_reset"])
+    assert (chosen["verb"], chosen["variables"]) == ("pool_reset", {})
+
+
+def busy(*active: Any, seconds: float = 60.0, most: int = 97, **activity: Any) -> Alter:
+    """No slot left, all at work; ``active``: (role, application) of those that have been for ``seconds``."""
+
+    def alter(facts: Facts) -> None:
+        rows = [
+            session(number, "active", seconds, user=user, application=name, superuser=user == "root")
+            for number, (user, name) in enumerate(active)
+        ]
+        counted = {"max_connections": most + 3, "used": most, "groups": [group(most, "active")], "active": rows}
+        change(sql(facts)["connections"], **counted)
+        change(sql(facts)["activity"], **activity)
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    ("alteration", "says", "extra"),
+    [
+        pytest.param(busy(("app", "api")), None, {}, id="a client's"),
+        pytest.param(busy(("root", "psql"), ("app", "api")), None, {}, id="a client's, after a superuser's"),
+        pytest.param(
+            busy(("root", "psql")), "pid 0 (root), a superuser's session: ask that person", {}, id="superuser"
+        ),
+        pytest.param(busy(("app", "pg_dump")), "pg_dump: let it finish, or ask who runs it", {}, id="a backup"),
+        pytest.param(busy(), "none has run for 30 s: check again", {}, id="short ones"),
+        pytest.param(
+            busy(blocking=[edge(2, 1, 9)], involved=[session(1), session(2)]), None, {}, id="a root blocker at work"
+        ),
+        pytest.param(
+            busy(blocking=[edge(2, 1, 9)], involved=[session(1, "idle in transaction"), session(2)]),
+            "none has run for 30 s",
+            {},
+            id="a root blocker in between two statements",
+        ),
+        pytest.param(
+            busy(*[("app", "api")] * 50, most=1100), None, {"oncall_max_sessions": 1150}, id="more than it may cancel"
+        ),
+    ],
+)
+def test_cancel_queries_of_an_overload(alteration: Alter, says: Optional[str], extra: Dict[str, Any]) -> None:
+    found = verdict(alteration)
+    assert (found["code"], found["cause"]) == ("pool_exhausted", "active_overload")
+    if says is None:
+        assert found["remedy"]["extra_vars"] == {"oncall_query_seconds": 30, **extra}, found
+        assert ("the command allows cancelling up to" in found["summary"]) is bool(extra)
+    else:
+        assert found["remedy"] is None and says in found["summary"], found["summary"]
+
+
 def test_no_query_is_cancelled_where_no_slot_is_left() -> None:
     """Busy sessions hold them all, by their processes' titles."""
-    busy = ["postgres: app shop 172.18.0.3(%d) SELECT" % port for port in range(50000, 50097)]
+    rows = ["postgres: app shop 172.18.0.3(%d) SELECT" % port for port in range(50000, 50097)]
     refused = wire("socket", "/run/s", "rejecting", "53300", "sorry, too many clients already")
-    found = verdict(set_server(processes=titles(*busy)), set_wire(refused), no_sql("53300", "too many clients"))
+    found = verdict(set_server(processes=titles(*rows)), set_wire(refused), no_sql("53300", "too many clients"))
     assert (found["code"], found["cause"], found["remedy"]) == ("pool_exhausted", "active_overload", None), found
-    assert "stop a client that holds them, then cancel the longest queries" in found["summary"]
+    assert "none is left for us either: stop a client that holds them" in found["summary"]
 
 
 ERROR = {"file": "postgresql.conf", "line": 3, "name": "x", "error": "no such"}

@@ -39,6 +39,7 @@ def take(
         "idle_minutes": thresholds.idle_minutes,
         "idle_in_transaction_seconds": thresholds.idle_in_transaction_seconds,
         "long_query_seconds": thresholds.long_query_seconds,
+        "overload_seconds": thresholds.overload_seconds,
         "roles": list(dict.fromkeys(roles)),
         "databases": list(dict.fromkeys(databases)),
     }
@@ -62,6 +63,7 @@ def masked(snapshot: Dict[str, Any], query_text: str) -> Snapshot:
     for session in [
         *connections["idle"],
         *connections["idle_in_transaction"],
+        *connections["active"],
         *activity["long_queries"],
         *activity["involved"],
     ]:

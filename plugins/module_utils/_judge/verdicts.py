@@ -86,7 +86,8 @@ NOBODY = Escalation(NONE, None, "")
 _PREFIX = "oncall.postgresql."
 START = Remedy("start")
 RESET_AND_START = Remedy("start", (("oncall_reset_settings", "reset_settings"),))
-POOL_RESET = Remedy("pool_reset", when="pool_helps")
+_MORE = (("oncall_max_sessions", "max_sessions"),)
+POOL_RESET = Remedy("pool_reset", when="pool_helps", optional=_MORE)
 _ASK_WHO = "; pool_reset may end none of these sessions: ask who holds them"
 NETWORK_REPAIR = Remedy("network_repair", when="repair_helps")
 MOVES_SERVER = ("start", "graceful_restart")
@@ -263,37 +264,37 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     # 4. Are connection slots available?
     ("pool_exhausted", "idle_connections"): Row(
         CRITICAL,
-        "No connection slots left ({counts} in use): most are idle (connection leak)",
+        "No connection slots left ({counts} in use): most are idle (connection leak){allowed}",
         POOL_RESET,
         AFTER_RESET,
         "No connection slots left ({counts} in use): most are idle" + _ASK_WHO,
     ),
     ("pool_exhausted", "idle_in_transaction"): Row(
         CRITICAL,
-        "No connection slots left ({counts} in use): most are idle in transaction",
-        Remedy("pool_reset", constants=(("oncall_state", "idle_in_transaction"),), when="pool_helps"),
+        "No connection slots left ({counts} in use): most are idle in transaction{allowed}",
+        Remedy("pool_reset", constants=(("oncall_state", "idle_in_transaction"),), when="pool_helps", optional=_MORE),
         AFTER_RESET,
         "No connection slots left ({counts} in use): most are idle in transaction" + _ASK_WHO,
     ),
     ("pool_exhausted", "active_overload"): Row(
         CRITICAL,
-        "No connection slots left ({counts} in use): most are busy; cancel the longest queries, blockers first",
-        Remedy("cancel_queries", variables=(("oncall_query_seconds", "query_seconds"),)),
+        "No connection slots left ({counts} in use): most are busy; cancel the longest queries, blockers first"
+        "{allowed}",
+        Remedy("cancel_queries", variables=(("oncall_query_seconds", "query_seconds"),), optional=_MORE),
         UNRESOLVED,
-        "No connection slots left ({counts} in use), none for us either: most are busy; stop a client that holds them, "
-        "then cancel the longest queries",
+        "No connection slots left ({counts} in use): most are busy; {advice}",
     ),
     ("pool_exhausted", "role_limit"): Row(
         CRITICAL,
-        "Role {name} has reached its connection limit ({counts})",
-        Remedy("pool_reset", variables=(("oncall_user", "name"),), when="pool_helps"),
+        "Role {name} has reached its connection limit ({counts}){allowed}",
+        Remedy("pool_reset", variables=(("oncall_user", "name"),), when="pool_helps", optional=_MORE),
         AFTER_RESET,
         "Role {name} has reached its connection limit ({counts})" + _ASK_WHO,
     ),
     ("pool_exhausted", "database_limit"): Row(
         CRITICAL,
-        "Database {name} has reached its connection limit ({counts})",
-        Remedy("pool_reset", variables=(("oncall_database", "name"),), when="pool_helps"),
+        "Database {name} has reached its connection limit ({counts}){allowed}",
+        Remedy("pool_reset", variables=(("oncall_database", "name"),), when="pool_helps", optional=_MORE),
         AFTER_RESET,
         "Database {name} has reached its connection limit ({counts})" + _ASK_WHO,
     ),
@@ -364,8 +365,8 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
     # 6. Are queries getting through?
     ("queries_hanging", "blocked_by_lock"): Row(
         CRITICAL,
-        "{sessions} blocked; root blocker: {root}",
-        Remedy("cancel_queries", variables=(("oncall_pids", "pids"),)),
+        "{sessions} blocked; root blocker: {root}{allowed}",
+        Remedy("cancel_queries", variables=(("oncall_pids", "pids"),), optional=_MORE),
         UNRESOLVED,
         "{sessions} blocked; root blocker: {root}",
     ),
@@ -388,6 +389,7 @@ VERDICTS: Dict[Tuple[str, Optional[str]], Row] = {
         "{sessions} running for a long time, up to {longest}",
         Remedy("cancel_queries", variables=(("oncall_pids", "pids"),)),
         UNRESOLVED,
+        "{sessions} running for a long time, up to {longest}: {root}",
     ),
     # 7. Are data, disk and replication healthy?
     ("data_corruption", "checksum_failure"): Row(

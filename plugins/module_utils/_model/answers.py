@@ -26,6 +26,11 @@ class Thresholds:
     xid_age: int = 1_000_000_000
     replication_lag_seconds: float = 300
 
+    @property
+    def overload_seconds(self) -> float:
+        """Where no slot is left, what runs for long is in the way of all the others: sooner than with room left."""
+        return min(30.0, self.long_query_seconds)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -69,6 +74,7 @@ class Values:
     name: Optional[str] = None
     query_seconds: Optional[float] = None
     pool_helps: bool = False
+    max_sessions: Optional[int] = None  # that may be ended or cancelled, where it takes more than the default allows
     # 5. login
     role: Optional[str] = None
     allow_superuser: bool = False

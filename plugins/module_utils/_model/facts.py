@@ -487,6 +487,8 @@ class Connections(TypedDict):
     groups: List[SessionGroup]  # the sessions, counted by what they have in common, the largest group first
     idle: List[SeenSession]  # those idle, the longest first, at most 50
     idle_in_transaction: List[SeenSession]  # those idle in a transaction, the longest first, at most 50
+    # those active for 30 s, or for `long_query_seconds` where that is less, the longest first, at most 50
+    active: List[SeenSession]
     long_idle: int  # how many have been idle for at least `idle_minutes`
     long_idle_in_transaction: int  # how many have been idle in a transaction for at least `idle_in_transaction_seconds`
 

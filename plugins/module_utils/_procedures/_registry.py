@@ -26,7 +26,7 @@ IDLE_MINUTES = Spec({"idle_minutes": {"type": "float"}})
 
 _GRACE_SECONDS = Variable("grace_seconds", "how long a client may take to stop; it is never killed")
 _HEALTH_SECONDS = Variable("health_timeout_seconds", "how long a client may take to reconnect")
-_MAX_SESSIONS = Variable("max_sessions", "refuse to end or cancel more")
+_MAX_SESSIONS = Variable("max_sessions", "refuse to end or cancel more", permission=True)
 _MAX_PERCENT = Variable("max_percent", "refuse to end or cancel more than this share of all client sessions")
 
 REGISTRY: Dict[str, Row] = {

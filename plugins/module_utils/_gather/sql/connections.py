@@ -77,6 +77,9 @@ CONNECTIONS = """json_build_object(
   'idle_in_transaction', (
     SELECT coalesce(json_agg({session}), '[]')
       FROM (SELECT * FROM clients WHERE state LIKE 'idle in transaction%%' ORDER BY state_change, pid LIMIT 50) s),
+  'active', (
+    SELECT coalesce(json_agg({session}), '[]')
+      FROM (SELECT * FROM clients WHERE query_seconds >= %(overload_seconds)s ORDER BY query_start, pid LIMIT 50) s),
   'long_idle', (
     SELECT count(*) FROM clients WHERE state = 'idle' AND state_seconds >= %(idle_minutes)s * 60),
   'long_idle_in_transaction', (

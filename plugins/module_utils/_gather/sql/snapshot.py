@@ -5,8 +5,9 @@
 
 Views that are wide or join much are read by the functions under them: a fifth of what a new backend spends on it all.
 
-Parameters: idle_minutes, idle_in_transaction_seconds, long_query_seconds, roles, databases. Columns: ``snapshot``, of
-the shape ``_facts.Snapshot`` (texts of queries not masked yet), and ``verifiers``, {role: stored verifier}: no fact.
+Parameters: idle_minutes, idle_in_transaction_seconds, long_query_seconds, overload_seconds, roles, databases. Columns:
+``snapshot``, of the shape ``_facts.Snapshot`` (texts of queries not masked yet), and ``verifiers``, {role: stored
+verifier}: no fact.
 The session brings search_path = pg_catalog and TimeZone = UTC.
 """
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 from ..._core.text import count, duration, line, names
 from ..._model import tools
 from ..._model.answers import NO, OK, WARNING, YES, Answer, Finding, Thresholds, Values
-from .. import prepared, titles
+from .. import caps, prepared, titles
 from . import spared
 from .blocking import ADVISORY, Root, incidents, roots
 from .readings import down, not_asked, without_snapshot
@@ -54,8 +54,10 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
         evidence = tuple(
             _session(row, "active for %s" % duration(row["query_seconds"] or 0)) for row in long_queries[:5]
         )
+        why = [(row, spared.why(row, facts["clients"])) for row in long_queries]
         values = Values(
-            pids=tuple(row["pid"] for row in long_queries if spared.why(row, facts["clients"]) is None),
+            pids=tuple(row["pid"] for row, reason in why if reason is None),
+            root="pid %d (%s), %s" % (why[0][0]["pid"], why[0][0]["user"] or "unknown user", why[0][1]),
             sessions=count(len(long_queries), "query", "queries"),
             longest=duration(max(row["query_seconds"] or 0 for row in long_queries)),
         )
@@ -108,13 +110,17 @@ def _blocked(
     why = {root.pid: spared.why(sessions[root.pid], facts["clients"]) for root in blockers if root.pid in sessions}
     advice = why.get(worst.pid, None if worst.gid is not None else "not visible to us: investigate by hand")
     wait = _not_yet(facts["snapshot"], worst.gid, thresholds) if worst.gid is not None else ""
+    pids = tuple(pid for pid, reason in why.items() if reason is None)
+    most = len(pids) if caps.exceeds(len(pids)) else None
     values = Values(
         sessions=count(blocked, "session"),
         root=_short(worst, sessions) + (", " + advice if advice else ""),
         gid=worst.gid,
         rollback_helps=not wait,
         advice=wait,
-        pids=tuple(pid for pid, reason in why.items() if reason is None),
+        pids=pids,
+        max_sessions=most,
+        allowed=caps.allowed(most, "cancelling or ending"),
     )
     cause = "blocked_by_lock" if worst.gid is None else "prepared_transaction"
     return Answer(QUESTION, NO, evidence[0], "queries_hanging", cause, tuple(evidence), findings, values)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Tu
 from ..._core.text import count, duration
 from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .. import titles
-from . import pool
+from ..caps import allowed
+from . import overload, pool
 from .readings import TOO_MANY_CONNECTIONS, not_asked, refusals, without_snapshot
 
 if TYPE_CHECKING:
     from ..._model.facts import Facts, RoleLimit, Snapshot
 
 QUESTION = "connections"
-OVERLOAD_SECONDS = 30.0
 ROLE_LIMIT, DATABASE_LIMIT = "role_limit", "database_limit"
 IDLE, IN_TRANSACTION, ACTIVE = "idle_connections", "idle_in_transaction", "active_overload"
 
@@ -44,14 +44,46 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     answer = _check(facts, thresholds)
     if answer.answer != NO:
         return answer
-    if answer.cause != ACTIVE:
-        user, database = (answer.values.name if answer.cause == one else None for one in (ROLE_LIMIT, DATABASE_LIMIT))
-        helps = pool.helps(facts, thresholds, answer.cause == IN_TRANSACTION, user, database)
-        return replace(answer, values=replace(answer.values, pool_helps=helps))
-    # What runs for long is in the way of all the others: sooner than it would be on a server with room left.
-    seconds = min(OVERLOAD_SECONDS, thresholds.long_query_seconds)
-    # Without a slot none can be cancelled: cancel_queries would refuse it.
-    return replace(answer, values=replace(answer.values, query_seconds=seconds if facts["snapshot"] else None))
+    cause, name = answer.cause, answer.values.name
+    if cause == ACTIVE:
+        advice = overload.instead(facts, thresholds)
+        most = overload.most_sessions(facts["snapshot"], thresholds, _alike(facts, ACTIVE))
+        values = replace(
+            answer.values,
+            query_seconds=None if advice else thresholds.overload_seconds,
+            advice=advice,
+            max_sessions=most,
+            allowed=allowed(most, "cancelling"),
+        )
+    else:
+        user, database = (name if cause == one else None for one in (ROLE_LIMIT, DATABASE_LIMIT))
+        alike = _alike(facts, IN_TRANSACTION if cause == IN_TRANSACTION else IDLE, user, database)
+        most = pool.most_sessions(facts, thresholds, alike, cause == IDLE)
+        values = replace(
+            answer.values,
+            pool_helps=pool.helps(facts, thresholds, cause == IN_TRANSACTION, user, database),
+            max_sessions=most,
+            allowed=allowed(most, "ending"),
+        )
+    return replace(answer, values=values)
+
+
+def _alike(facts: Facts, kind: str, user: Optional[str] = None, database: Optional[str] = None) -> int:
+    """How many sessions of that kind there are, of that user and in that database."""
+    return sum(
+        one.sessions
+        for one in _holders(facts)
+        if _kind(one.state) == kind and user in (None, one.user) and database in (None, one.database)
+    )
+
+
+def _holders(facts: Facts) -> List[Holder]:
+    if facts["snapshot"] is not None:
+        return _from_groups(facts["snapshot"])
+    server = facts["server"]
+    found = titles.backends(server["processes"] if server else [])
+    alike = Counter((one.state, one.user, one.database, "", one.address or "local socket") for one in found)
+    return [Holder(number, *key) for key, number in alike.most_common()]
 
 
 def _check(facts: Facts, thresholds: Thresholds) -> Answer:
@@ -115,14 +147,12 @@ def _counts(snapshot: Snapshot) -> str:
 
 def _without_sql(facts: Facts, said: List[str]) -> Answer:
     """No slot for us either: the process titles say who holds them."""
-    server = facts["server"]
-    found = titles.backends(server["processes"] if server else [])
-    alike = Counter((one.state, one.user, one.database, "", one.address or "local socket") for one in found)
-    holders = [Holder(number, *key) for key, number in alike.most_common()]
-    text = "SQL is refused; process titles show %s" % count(len(found), "client backend")
+    holders = _holders(facts)
+    found = sum(one.sessions for one in holders)
+    text = "SQL is refused; process titles show %s" % count(found, "client backend")
     evidence = [*said, text, *_held(holders)] if found else [*said, "who holds the slots cannot be seen from here"]
     cause, name = (None, None) if found else _hinted(facts)
-    counted = "all %d" % len(found) if found else "all"
+    counted = "all %d" % found if found else "all"
     return _no(cause or _cause(_totals(holders), facts), evidence, counted, name=name)
 
 

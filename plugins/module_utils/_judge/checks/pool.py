@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
+from .. import caps
 from . import spared
 
 if TYPE_CHECKING:
     from ..._model.answers import Thresholds
     from ..._model.facts import Facts
 
-_MOST_ROWS = 50  # that the snapshot has of a state: with as many there may be more
+MOST_ROWS = 50  # that the snapshot has of a state: with as many there may be more
 
 
 def helps(
@@ -28,10 +29,23 @@ def helps(
         return bool(clients)
     connections = snapshot["connections"]
     rows = connections["idle_in_transaction"] if in_transaction else connections["idle"]
-    if len(rows) >= _MOST_ROWS:
+    if len(rows) >= MOST_ROWS:
         return True
     return any(
         (row["state_seconds"] or 0) >= thresholds.idle_minutes * 60 or any(spared.owns(one, row) for one in clients)
         for row in rows
         if user in (None, row["user"]) and database in (None, row["database"]) and spared.why(row, clients) is None
     )
+
+
+def most_sessions(facts: Facts, thresholds: Thresholds, alike: int, whole: bool) -> Optional[int]:
+    """How many it has to be allowed to end; None: no more than it may anyway.
+
+    ``alike``: those in the state that it ends; ``whole``: all idle ones of the server.
+    """
+    snapshot, ended = facts["snapshot"], alike
+    if snapshot is not None and whole:
+        connections = snapshot["connections"]
+        usable = connections["max_connections"] - connections["superuser_reserved"] - connections["reserved"]
+        ended = max(connections["long_idle"], connections["used"] - int(usable * thresholds.connection_percent / 100))
+    return alike if caps.exceeds(min(ended, alike)) else None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Dict, Optional, Sequence
 
 from ..._model import tools
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # What pg_stat_progress_* would show as well; it starts over when it is cancelled.
 TASKS = ("VACUUM", "REINDEX", "CREATE INDEX", "CREATE UNIQUE INDEX", "CLUSTER")
+_BACKUP = re.compile(r"\bpg_(?:backup_start|start_backup)\s*\(", re.IGNORECASE)
 _REFUSED = {
     "waits": "waiting for a synchronous standby: bring it back, cancel nothing",
     "commits": "perhaps about to commit, without its synchronous standby: bring that back, cancel nothing",
@@ -41,6 +43,8 @@ def why(row: SeenSession, clients: Sequence[ClientFacts]) -> Optional[str]:
     if tools.is_any(tools.PROTECTED, row["application"]):
         return "%s: let it finish, or ask who runs it" % row["application"]
     task = next((each for each in TASKS if query.upper().startswith(each)), None)
+    if task is None and _BACKUP.search(query):
+        task = "a base backup"
     if task is not None:
         return "%s: let it finish, or ask who runs it" % task
     ours = any(owns(client, row) for client in clients)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, List, Optional, Set
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, UnprovenError
 from ..._core.spec import Spec
+from ..._judge.caps import MAX_SESSIONS
 from ..procedure import Change, Options
 from ..sessions import look, signal
 from ..sessions.guard import Looked, Selection, over, select
@@ -27,7 +28,7 @@ OPTIONS = look.PROTECTION + Spec(
         "pids": {"type": "list", "elements": "int"},
         "query_seconds": {"type": "float"},
         "end_blockers": {"type": "bool", "default": True},
-        "max_sessions": {"type": "int", "default": 1000},
+        "max_sessions": {"type": "int", "default": MAX_SESSIONS},
         "max_percent": {"type": "float", "default": 100},
         "cancel_wait_seconds": {"type": "float", "default": 2},
         "timeout_seconds": {"type": "float", "default": 10},

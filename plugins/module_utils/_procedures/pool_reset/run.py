@@ -12,6 +12,7 @@ from ..._core.errors import OncallError, OptionsError, RefusedError, UnprovenErr
 from ..._core.interrupt import Requests, collected
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
+from ..._judge.caps import MAX_SESSIONS
 from ..clients import plan as _clients
 from ..clients.run import PATIENCE, Clients, restart_of
 from ..procedure import Change, Options
@@ -56,7 +57,7 @@ OPTIONS = (
             },
             "user": {"type": "str"},
             "database": {"type": "str"},
-            "max_sessions": {"type": "int", "default": 1000},
+            "max_sessions": {"type": "int", "default": MAX_SESSIONS},
             "max_percent": {"type": "float", "default": 100},
             "restart_clients": {"type": "str", "choices": [IF_NEEDED, ALWAYS, NEVER], "default": IF_NEEDED},
             "most_connections": {"type": "int", "default": 10},

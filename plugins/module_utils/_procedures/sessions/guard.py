@@ -17,6 +17,7 @@ from typing import Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Op
 from ..._core.errors import OptionsError
 from ..._core.text import did_you_mean, names, nearest
 from ..._judge import titles as _titles
+from ..._judge.caps import exceeds
 from ..._judge.checks.blocking import incidents, roots
 from ..._judge.declared import Declared
 from ..._model import tools as _tools
@@ -268,7 +269,7 @@ def needed(limits: Collection[Tuple[int, int]], percent: float) -> int:
 
 def over(number: int, looked: Looked, request: Request, rules: Rules) -> Optional[str]:
     """Why the caps forbid to signal so many sessions."""
-    if number > rules.max_sessions:
+    if exceeds(number, rules.max_sessions):
         return "%d sessions, more than max_sessions=%d" % (number, rules.max_sessions)
     clients = len(looked.clients)
     if request.pids is None and number * 100 > rules.max_percent * clients:
