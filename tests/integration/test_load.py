@@ -14,6 +14,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.work import opened
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.load.databases import databases
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.load.pressure import PRESSURE_SH, parsed
 from ansible_collections.oncall.postgresql.plugins.modules import load_info, statements_info
 from tests.embedded import Server
@@ -189,6 +191,22 @@ def test_load_names_waits_pressure_scanned_tables_and_dead_rows(db: Server) -> N
     after = until(lambda: beside(db, databases=["shop"])["load"]["databases"][0]["dead"] == [])
     assert after
     admin.close()
+
+
+class Over(Deadline):
+    """Its time is over between two databases."""
+
+    def passed(self) -> bool:
+        return True
+
+
+def test_databases_for_which_no_time_is_left_are_one_line(db: Server) -> None:
+    options = {"login_host": db.host, "login_port": db.port, "login_user": "postgres", "login_password": PASSWORD}
+    checked = ArgumentSpecValidator(**load_info.WORK.spec.arguments()).validate({"runtime": "remote", **options})
+    with opened(checked.validated_parameters) as target:
+        closed: list[str] = []
+        assert list(databases(target, (), Over(60), closed)) == []
+    assert closed == ["3 databases: no time was left: raise deadline_seconds"]
 
 
 def test_pressure_is_what_the_kernel_says(db: Server) -> None:

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Dict, List
@@ -81,6 +82,9 @@ def test_the_post_mortem() -> None:
     assert r"No slots \| left" in page and "1 line cut short by an interruption, ignored" in page
     assert r"graceful\_restart | began, no result recorded" in page and r"pool\_reset refused: too many" in page
     assert "(5 min)" in page and "detection; nothing tells since when" in page and "_not given yet_" in page
+    leak = markdown.page(replace(fold("x", story()), cause="idle_connections"))
+    assert "### To investigate: connection pool leak" in leak and "### Lasting fix: connection pool leak" in leak
+    assert "To investigate" not in page  # without a cause there is no direction
     same = [frame.look(result(), "triage", after(each)) for each in (0, 10, 20)]
     assert "(3 times, last at 2026-11-29T03:40:11.000Z)" in markdown.page(fold("x", same))
 
@@ -178,6 +182,7 @@ def test_a_torn_file_is_read_as_far_as_it_is_whole(events: List[Dict[str, Any]],
 
 WRITER = """
 import sys
+from dataclasses import replace
 from datetime import datetime, timezone
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import timeline
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.store import Store

@@ -12,6 +12,7 @@ import re
 from typing import Any, Dict, List, Mapping, Optional
 
 from ...module_utils._core.text import count, duration
+from ...module_utils._judge.root_causes import root_cause
 from .._report.words import ESCALATIONS, printable
 from . import timeline
 from .state import UNKNOWN, Attempt, Incident
@@ -31,7 +32,7 @@ def page(incident: Incident) -> str:
         *_section("Escalations", [_escalated(each) for each in incident.escalations]),
         *_section("Integrity", [_graded(each) for each in incident.grades]),
         *_section("Evidence", ["- %s" % _text(path) for path in incident.evidence]),
-        *_section("Root cause", [_text((incident.closed or {}).get("root_cause")) or _NOT_GIVEN], True),
+        *_section("Root cause", _root_cause(incident), True),
         *_section("Corrective actions", _actions(incident), True),
         *_section("Checklist", _checklist(incident)),
         *_section("Timeline", _timeline(incident)),
@@ -87,6 +88,16 @@ def _escalated(each: Event) -> str:
 
 def _graded(each: Event) -> str:
     return "- %s **%s**: %s" % (each["at"], _text(each.get("grade")), _text(each.get("summary")))
+
+
+def _root_cause(incident: Incident) -> List[str]:
+    """What was given, and what the verdict tells to look for."""
+    lines = [_text((incident.closed or {}).get("root_cause")) or _NOT_GIVEN]
+    row = root_cause(incident.code, incident.cause if isinstance(incident.cause, str) else None)
+    if row:
+        for title, each in (("To investigate", row.investigate), ("Lasting fix", row.lasting_fix)):
+            lines += ["", "### %s: %s" % (title, row.title.lower()), "", *("- %s" % _text(line) for line in each)]
+    return lines
 
 
 def _actions(incident: Incident) -> List[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterator, List, Sequence, Tuple
 
 from ..._core.errors import OptionsError
-from ..._core.text import did_you_mean, nearest
+from ..._core.text import count, did_you_mean, nearest
 from ..sql.load import DATABASES
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ def databases(
             raise OptionsError(
                 "There is no database %s. %s" % (name, did_you_mean(nearest(name, known), "Check databases."))
             )
-    for row in rows:
-        if wanted and row["name"] not in wanted:
-            continue
+    asked = [row for row in rows if not wanted or row["name"] in wanted]
+    for number, row in enumerate(asked):
+        if deadline.passed():
+            left = count(len(asked) - number, "database")
+            closed.append("%s: no time was left: raise deadline_seconds" % left)
+            return
         if row["open"]:
             yield row["name"], target.session.in_database(row["name"])
         else:
