@@ -140,6 +140,19 @@ def locks() -> dict[str, Any]:
             return {**found, **play([task("prepared_transaction", {**asked, "gid": "payment-4711"})])}
 
 
+def moved() -> dict[str, Any]:
+    with shop() as server:
+        for statement in (
+            "CREATE EXTENSION amcheck",
+            "CREATE COLLATION german (provider = icu, locale = 'de')",
+            "CREATE TABLE labels (label text COLLATE german UNIQUE)",
+            "INSERT INTO labels SELECT 'label ' || n FROM generate_series(1, 1000) n",
+            "UPDATE pg_collation SET collversion = '153.14' WHERE collname = 'german'",
+        ):
+            server.sql(statement, database="shop")
+        return play([task("reindex", target(server))])
+
+
 def passwords() -> dict[str, Any]:
     with shop() as server:
         file = server.directory / "password"
@@ -222,6 +235,7 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("statements_info", "load_info"): busy,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,
+    ("reindex",): moved,
     ("credentials",): passwords,
     ("procedure", "configuration"): settings,
     ("server",): restart,

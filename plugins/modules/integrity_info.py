@@ -122,12 +122,26 @@ checks:
       description: What of it was not looked at, and why.
       type: list
       elements: str
+    remedy:
+      description: What rebuilds the indexes, as in a verdict; null where that is not the answer.
+      type: dict
+      contains:
+        playbook:
+          description: Its fully qualified name.
+          type: str
+        extra_vars:
+          description: Its variables.
+          type: dict
+        command:
+          description: The command to paste.
+          type: str
   sample:
     - check: control_file
       grade: go
       summary: cluster state "in production"
       evidence: []
       not_covered: []
+      remedy: null
 not_covered:
   description: All that was not looked at, and why.
   returned: success

@@ -28,6 +28,7 @@ options:
       - graceful_restart
       - network_repair
       - pool_reset
+      - reindex
       - reload
       - rollback_prepared
       - start

@@ -29,6 +29,7 @@ RESULTS: dict[str, Result] = {
     "pool_reset": Result(sessions.PoolReset, sometimes=FAILURE),
     "cancel_queries": Result(sessions.CancelQueries, sometimes=FAILURE),
     "prepared_transaction": Result(repairs.PreparedTransaction, sometimes=FAILURE),
+    "reindex": Result(repairs.Reindex, sometimes=FAILURE),
     "server": Result(restarts.Server, restarts.UNLESS_REFUSED, {**restarts.SOMETIMES, **FAILURE}),
     "graceful_restart": Result(
         restarts.GracefulRestart,

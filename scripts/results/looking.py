@@ -133,6 +133,7 @@ class IntegrityCheck(TypedDict):
     summary: str  # the same in one line
     evidence: list[str]  # the readings that prove it
     not_covered: list[str]  # what of it was not looked at, and why
+    remedy: Optional[Remedy]  # what rebuilds the indexes, as in a verdict; null where that is not the answer
 
 
 class IntegrityInfo(TypedDict):

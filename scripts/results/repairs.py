@@ -100,3 +100,33 @@ class PreparedTransaction(TypedDict):
     prepared: Optional[str]  # when it was prepared; null when it does not exist
     age_seconds: Optional[float]  # since it was prepared; null when it does not exist
     blocks: list[Waiting]  # the sessions that waited for it, longest first
+
+
+class Twice(TypedDict):
+    key: list[str]  # the value of each column as text, at most 100 characters of it; NULL for none
+    rows: int  # how many rows have it
+
+
+class RebuiltIndex(TypedDict):
+    name: str  # the index, with its database and schema
+    table: str  # its table, with its schema
+    # `rebuilt`, `dropped` (it was left by a rebuild that failed), `refused`, `failed`, or `untouched`; in check mode
+    # what it would be
+    state: str
+    why: Optional[str]  # why it was refused or failed, and what became of its leftover; null otherwise
+    collations: list[str]  # the collations that have moved and that it sorts by
+    bytes: Optional[int]  # its size before; null while somebody has it locked
+    bytes_after: Optional[int]  # its size afterwards; null where it was not rebuilt
+    seconds: Optional[float]  # how long the rebuild took; null where there was none
+    # `amcheck` (the new index was read), `rebuild` (it is new and valid, and amcheck cannot be had), `gone`; null where
+    # nothing was done
+    proved_by: Optional[str]
+    duplicates: list[Twice]  # values that it should hold once and that its table holds twice, at most five
+
+
+class Reindex(TypedDict):
+    msg: str  # the outcome in one line
+    indexes: list[RebuiltIndex]  # index by index
+    refreshed: list[str]  # collations whose version was written down anew (in check mode, would be)
+    not_refreshed: list[str]  # collations of which it was not, and why
+    needed_bytes: int  # the room on the disk that the largest rebuild takes

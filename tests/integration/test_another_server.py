@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[str, dict[str, Any]]] = {
     "pool_reset": ("pool_reset", {}),
     "cancel_queries": ("cancel_queries", {"query_seconds": 0}),
     "reload": ("configuration", {"force": True}),
+    "reindex": ("reindex", {}),
     "rollback_prepared": ("prepared_transaction", {"gid": "left"}),
     "credentials_reset": ("credentials", {"role": "dba", "password": "another", "allow_superuser": True}),
     "graceful_restart": ("graceful_restart", {}),

@@ -25,6 +25,7 @@ VERBS = {
     "reload": "",
     "pool_reset": "-e oncall_idle_minutes=0.001 -e oncall_restart_clients=always",
     "cancel_queries": "",
+    "reindex": "",
     "rollback_prepared": "-e oncall_gid=import-42",
     "credentials_reset": "-e oncall_role=app -e oncall_client=api",
     "network_repair": "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def test_go_and_no_go(controller: Controller, server: Server) -> None:
     assert seen["facts"]["integrity"]["databases"] and "items_pkey" in (reports / "index.html").read_text()
     code, out = controller.run(*book, "-e", "oncall_fail_on=critical")
     assert code == 2 and "No-go: " in out, out
+    command = seen["verdict"]["remedy"]["command"]
+    assert command in " ".join(out.split()), out
+    code, out = controller.run(*shlex.split(command), "--check")
+    assert code == 0 and "rebuilt: postgres.public.items_pkey" in " ".join(out.split()), out
+    assert controller.run(*book, "-e", "oncall_fail_on=critical")[0] == 2
+    code, out = controller.run(*shlex.split(command))
+    assert code == 0 and "rebuilt: postgres.public.items_pkey" in " ".join(out.split()), out
+    code, out = controller.run(*book, "-e", "oncall_fail_on=warning")
+    assert code == 0 and "integrity / go" in out, out
 
 
 @pytest.mark.parametrize(

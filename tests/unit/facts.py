@@ -387,6 +387,7 @@ def snapshot() -> Snapshot:
             "standbys": [],
             "slots": [],
             "receiver": None,
+            "collations": [],
         },
     }
 

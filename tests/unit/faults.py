@@ -1597,6 +1597,25 @@ WELL = [
         ("inactive_slot",),
     ),
     Well(
+        "collations that have moved",
+        healthy(
+            set_soundness(
+                collations=[
+                    {
+                        "database": "shop",
+                        "name": "default",
+                        "recorded_version": "2.31",
+                        "actual_version": "2.36",
+                        "indexes": 2,
+                        "bytes": 3 * GIB,
+                        "largest": ["public.by_name", "public.by_label"],
+                    }
+                ]
+            )
+        ),
+        ("collation_version_moved",),
+    ),
+    Well(
         "a slot in use",
         healthy(
             set_soundness(

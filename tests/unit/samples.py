@@ -286,6 +286,7 @@ def snapshot(groups: Optional[Sequence[SessionGroup]] = None) -> Snapshot:
             "standbys": [],
             "slots": [],
             "receiver": None,
+            "collations": [],
         },
     }
 

@@ -15,7 +15,8 @@ from ansible_collections.oncall.postgresql.plugins.plugin_utils._report.model im
 
 
 def check(name: str, grade: Optional[str], *evidence: str) -> Dict[str, Any]:
-    return {"check": name, "grade": grade, "summary": "%s in a line" % name, "evidence": list(evidence)}
+    said = {"summary": "%s in a line" % name, "evidence": list(evidence), "remedy": None}
+    return {"check": name, "grade": grade, **said}
 
 
 def result(grade: str, *checks: Dict[str, Any], not_covered: Optional[List[str]] = None) -> Dict[str, Any]:

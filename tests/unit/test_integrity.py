@@ -98,7 +98,7 @@ def judged(*alterations: Callable[[Dict[str, Any]], None]) -> Dict[str, Any]:
     facts: Any = sound()
     for alter in alterations:
         alter(facts)
-    return grade(facts, Thresholds())
+    return grade(facts, Thresholds(), {})
 
 
 def unread(name: Optional[str], sound: bool) -> Dict[str, Any]:

@@ -62,6 +62,11 @@ ALLOWED = {
         "calls SIGKILL",
         "",
     ): "docker compose itself, at last",
+    (
+        "_procedures/reindex/sql.py",
+        "drops in SQL",
+        "DROP INDEX CONCURRENTLY %(schema)s.%(index)s",
+    ): "an invalid index that a rebuild has left",
     ("plugin_utils/_report/files.py", "calls unlink", ""): "its own temporary file",
 }
 # Said to a person, by whole phrases.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict
 from .._core.errors import OptionsError
 from .._gather.integrity.gather import Wanted, gather
 from .._judge.integrity.grade import grade
+from .._judge.integrity.rebuild import remedies
 from .work import opened
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Integrity:
                 options["databases"], options["check_seconds"], options["jobs"], options["sequence_percent"]
             )
             known, facts, elapsed_ms = gather(target, wanted)
-            found = grade(facts, target.thresholds)
+            found = grade(facts, target.thresholds, remedies(facts, known, target.playbook_options))
         total = round((time.monotonic() - started) * 1000, 1)
         return {
             "changed": False,

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, TypedDict
 
 from .._model.answers import CRITICAL, NO, NOT_ASKED, SEVERITIES, WARNING, YES, Answer, Finding, Thresholds, Values
 from .._model.identity import told
 from .checks import accepting, activity, connections, login, network, running, soundness
 from .checks.readings import NO_SQL, not_asked
-from .verdicts import MOVES_SERVER, NETWORK_REPAIR, Verdict, render
+from .verdicts import MOVES_SERVER, NETWORK_REPAIR, Verdict, command, render
 
 if TYPE_CHECKING:
     from .._model.facts import AnotherServer, ClientFacts, Facts, SnapshotError
@@ -63,6 +64,7 @@ def judge(facts: Facts, thresholds: Thresholds, host: str, playbook_options: Seq
         findings += _later(first, answers, host)
     if away:  # it was a finding, and is the verdict
         findings = [finding for finding in findings if finding.code != away.code]
+    findings = [_commanded(finding, facts, host, playbook_options) for finding in findings]
     if facts["another_server"]:
         findings.append(_another(facts["another_server"]))
     elif facts["snapshot_error"] and not first and _told(facts["snapshot_error"]) not in verdict["summary"]:
@@ -72,6 +74,20 @@ def judge(facts: Facts, thresholds: Thresholds, host: str, playbook_options: Seq
         "path": _path(first or away, [away if away and each.question == away.question else each for each in answers]),
         "findings": [_plain(finding) for finding in _sorted(findings)],
     }
+
+
+def _commanded(finding: Finding, facts: Facts, host: str, playbook_options: Sequence[str]) -> Finding:
+    """With what to run, where a finding that is no verdict has a procedure of its own."""
+    if finding.code != soundness.MOVED:
+        return finding
+    unseen = facts["target"]["runtime"] == "remote"  # its disk
+    room = ", once you have seen that its disk has room for twice the largest" if unseen else ""
+    check = command("integrity_check", host, playbook_options)["command"]
+    rebuild = command("reindex", host, playbook_options, disk_checked=unseen)["command"]
+    return replace(
+        finding,
+        evidence=(*finding.evidence, "check: %s" % check, "then rebuild what sorts by them%s: %s" % (room, rebuild)),
+    )
 
 
 def _path(first: Optional[Answer], answers: List[Answer]) -> List[Dict[str, Optional[str]]]:

@@ -480,6 +480,12 @@ def start_command(host: str, playbook_options: Sequence[str] = (), reset_setting
     return str(_remedy(remedy, Values(reset_settings=tuple(reset_settings)), host, playbook_options)["command"])
 
 
+def command(playbook: str, host: str, playbook_options: Sequence[str] = (), **variables: Any) -> Dict[str, Any]:
+    """A remedy of its own: one of our playbooks, with those of the variables that say something."""
+    extra = {"oncall_%s" % name: value for name, value in variables.items() if value}
+    return _remedy(Remedy(playbook, constants=tuple(extra.items())), Values(), host, playbook_options)
+
+
 def _remedy(remedy: Remedy, values: Values, host: str, playbook_options: Sequence[str]) -> Dict[str, Any]:
     extra: Dict[str, Any] = dict(remedy.constants)
     extra.update((name, _plain(getattr(values, key))) for name, key in remedy.variables)
@@ -498,10 +504,14 @@ def _extra_vars(extra: Mapping[str, Any]) -> str:
     """JSON keeps lists lists, and blanks and quotes whole. Names chosen by somebody else must not become templates."""
     pairs = []
     for name, value in extra.items():
-        text = json.dumps(value)
-        unsafe = "!unsafe " if isinstance(value, str) and any(mark in value for mark in _TEMPLATE_MARKS) else ""
-        pairs.append("%s: %s%s" % (json.dumps(name), unsafe, text))
+        text = "[%s]" % ", ".join(map(_text, value)) if isinstance(value, list) else _text(value)
+        pairs.append("%s: %s" % (json.dumps(name), text))
     return "{%s}" % ", ".join(pairs)
+
+
+def _text(value: Any) -> str:
+    unsafe = isinstance(value, str) and any(mark in value for mark in _TEMPLATE_MARKS)
+    return "%s%s" % ("!unsafe " if unsafe else "", json.dumps(value))
 
 
 _TEMPLATE_MARKS = ("{{", "{%", "{#")

@@ -710,6 +710,18 @@ class Receiver(TypedDict):
     replay_lag_seconds: Optional[float]
 
 
+class MovedCollation(TypedDict):
+    """A collation whose rules may have changed since its indexes were built."""
+
+    database: str  # the database
+    name: str  # the collation, or `default` for the database's own
+    recorded_version: str  # the version that the server wrote down
+    actual_version: Optional[str]  # the version that the operating system has now; null when it has none
+    indexes: Optional[int]  # how many indexes sort by it; null in other databases than the session's
+    bytes: Optional[int]  # their size, as of their last VACUUM or ANALYZE; null as above
+    largest: Optional[List[str]]  # the largest of them, at most three, with their schemas; null as above
+
+
 class Soundness(TypedDict):
     """The state of data and replication."""
 
@@ -719,6 +731,7 @@ class Soundness(TypedDict):
     standbys: List[Standby]  # the standbys of this server
     slots: List[Slot]  # its replication slots
     receiver: Optional[Receiver]  # how it receives WAL; null unless it is a standby
+    collations: List[MovedCollation]  # collations whose version has moved
 
 
 class Snapshot(TypedDict):

@@ -19,6 +19,7 @@ from .graceful_restart.run import OPTIONS as GRACEFUL_RESTART
 from .network.run import OPTIONS as NETWORK
 from .pool_reset.run import OPTIONS as POOL_RESET
 from .prepared_transaction.run import OPTIONS as PREPARED_TRANSACTION
+from .reindex.run import OPTIONS as REINDEX
 from .server.run import OPTIONS as SERVER
 
 # The target's own, which its verb may set for once.
@@ -114,6 +115,22 @@ REGISTRY: Dict[str, Row] = {
         ),
         "Cannot be undone: a client opens a new connection when it needs one.",
         cuts_off=True,
+    ),
+    "reindex": Row(
+        "reindex",
+        "Rebuilds damaged indexes, and those of collations that have moved, without blocking writers; verifies each, "
+        "and only then writes down the new version.",
+        REINDEX,
+        (
+            Variable("indexes", "only these, as integrity_check names them: database.schema.index", default="see docs"),
+            Variable("databases", "only these databases", default="all that allow connections"),
+            Variable("lock_timeout_seconds", "how long a step waits for a lock or an older transaction"),
+            Variable("timeout_seconds", "how long one index may take"),
+            Variable("transaction_minutes", "refuse to begin while a transaction has been open for longer"),
+            Variable("refresh", "write down the new versions when all their indexes were rebuilt"),
+            Variable("disk_checked", "the room on the disk was checked by hand", permission=True),
+        ),
+        "Nothing to undo: the same index, built anew.",
     ),
     "reload": Row(
         "configuration",

@@ -39,7 +39,7 @@ def graded(result: Mapping[str, Any]) -> Dict[str, Any]:
             "severity": severity,
             "summary": result["summary"],
             "evidence": [line for each in telling for line in each["evidence"]],
-            "remedy": None,
+            "remedy": next((each["remedy"] for each in telling if each["remedy"]), None),
             "escalation": dict(escalation),
         },
         "path": [

@@ -35,6 +35,7 @@ CHANGING = (
     "network",
     "pool_reset",
     "prepared_transaction",
+    "reindex",
     "server",
     "sessions",
 )

@@ -69,7 +69,7 @@ class Reader:
         for each in self.objects:
             if each["catalog"] is not catalogs:
                 continue
-            query = self._query(each)
+            query = reading(self.version, each)
             if each["bytes"] is None:
                 self._skip("it is locked", [each])
             elif query is None:
@@ -83,16 +83,6 @@ class Reader:
                     self._check(*waiting.pop(query.name), rate, deadline)
         for query, batch in waiting.values():
             self._check(query, batch, rate, deadline)
-
-    def _query(self, each: Object) -> Optional[Query]:
-        release = tuple(int(part) for part in self.version.split(".")[:2] if part.isdigit())
-        if each["kind"] == "table":
-            return HEAP if each["method"] == "heap" and release >= (1, 3) else None
-        if each["method"] == "gin":
-            return GIN if release >= (1, 5) else None
-        if each["method"] != "btree":
-            return None
-        return BTREE_UNIQUE if release >= (1, 4) else BTREE
 
     def _check(self, query: Query, batch: Sequence[Object], rate: "Rate", deadline: Deadline) -> None:
         if deadline.passed():
@@ -120,7 +110,7 @@ class Reader:
             self._report(batch, rows)
 
     def _failed(self, each: Object, error: SessionError) -> None:
-        if error.sqlstate in _DAMAGED or (error.sqlstate in _UNREADABLE and _DATA.search(error.msg)):
+        if is_damage(error):
             said = error.msg.partition(" failed: ")[2] or error.msg
             self.damage.append(
                 {"name": each["name"], "kind": each["kind"], "sqlstate": error.sqlstate, "message": said}
@@ -177,6 +167,23 @@ class Reader:
                     }
                 )
         return found
+
+
+def reading(version: str, each: Object) -> Optional[Query]:
+    """What reads it with the extension of that version; None: nothing does."""
+    release = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if each["kind"] == "table":
+        return HEAP if each["method"] == "heap" and release >= (1, 3) else None
+    if each["method"] == "gin":
+        return GIN if release >= (1, 5) else None
+    if each["method"] != "btree":
+        return None
+    return BTREE_UNIQUE if release >= (1, 4) else BTREE
+
+
+def is_damage(error: SessionError) -> bool:
+    """Whether it says that what was read is damaged, and not that it could not be read."""
+    return error.sqlstate in _DAMAGED or bool(error.sqlstate in _UNREADABLE and _DATA.search(error.msg))
 
 
 def _kind(each: Object) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..._core.deadline import statement_milliseconds
 from ..._core.errors import DeadlineError, RightsError, VersionError
@@ -81,7 +81,7 @@ def rows(document: str) -> List[Dict[str, Any]]:
     return found
 
 
-def settings(deadline: Deadline, read_only: bool = True) -> Dict[str, str]:
+def settings(query: Query, deadline: Deadline, read_only: bool = True) -> Dict[str, str]:
     """What our statement runs with.
 
     Short lock_timeout: diagnosis never waits behind a lock. The statement gives up a little before we do, so that the
@@ -94,6 +94,7 @@ def settings(deadline: Deadline, read_only: bool = True) -> Dict[str, str]:
         "TimeZone": "UTC",
         "jit": "off",
         **({"transaction_read_only": "on"} if read_only else {}),
+        **query.settings,
     }
 
 
@@ -103,13 +104,19 @@ def within(settings: Mapping[str, str], statement: str, named: bool = False) -> 
     So a pooler's server connection is handed on as it was. PostgreSQL, "Multiple Statements in a Simple Query".
     ``named``: only our name outlasts it, where the connection is nobody else's.
     """
-    pairs = [(name, value, True) for name, value in {**settings, "application_name": APPLICATION}.items()]
+    pairs = [(name, value, True) for name, value in {"application_name": APPLICATION, **settings}.items()]
     if named:
         pairs.insert(0, ("application_name", APPLICATION, False))
-    return "SELECT %s; %s" % (
-        ", ".join("set_config(%s, %s, %s)" % tuple(map(literal, each)) for each in pairs),
-        statement,
-    )
+    return "%s; %s" % (_set(pairs), statement)
+
+
+def lasting(settings: Mapping[str, str]) -> str:
+    """For a connection that is nobody else's, and a statement that may not run in a transaction block."""
+    return _set([(name, value, False) for name, value in settings.items()])
+
+
+def _set(pairs: Sequence[Tuple[str, str, bool]]) -> str:
+    return "SELECT %s" % ", ".join("set_config(%s, %s, %s)" % tuple(map(literal, each)) for each in pairs)
 
 
 # What writes a statement's text: into the log, or into the view of pg_stat_statements. The last two are unknown to a

@@ -16,7 +16,7 @@ from ..._core.errors import DeadlineError, OptionsError, SessionError
 from ..._core.mask import mask
 from ..sql import rights
 from ..sql.query import OLDEST, Query
-from .bind import TOO_LATE, as_json, bind, no_right, rows, settings, too_late, too_old, unlogged, within
+from .bind import TOO_LATE, as_json, bind, lasting, no_right, rows, settings, too_late, too_old, unlogged, within
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -63,7 +63,7 @@ class LibpqSession:
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
         def texts(version_num: int) -> Sequence[str]:
             text = as_json(query, version_num, params)
-            return (self._within(settings(deadline), "SELECT pg_backend_pid() || (%s)" % text),)
+            return (self._within(settings(query, deadline), "SELECT pg_backend_pid() || (%s)" % text),)
 
         pid, bracket, document = self._run(query, texts, deadline).partition("[")
         self._pooled = int(pid) != self._connection.get_backend_pid()
@@ -71,9 +71,11 @@ class LibpqSession:
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:
         def texts(version_num: int) -> Sequence[str]:
-            statement, own = bind(query.text(version_num), params), settings(deadline, read_only=False)
+            statement, own = bind(query.text(version_num), params), settings(query, deadline, read_only=False)
             if query.unlogged:
                 return ("BEGIN; " + self._within(own, unlogged(transaction=True)), statement, "COMMIT")
+            if query.alone and query.settings:
+                return (lasting(own), statement)
             return (statement if query.alone else self._within(own, statement),)
 
         self._run(query, texts, deadline)
@@ -105,7 +107,7 @@ class LibpqSession:
             # A superuser's connection says so by itself: nothing has to be asked.
             if query.needs and connection.get_parameter_status("is_superuser") != "on":
                 missing = self._send(
-                    self._within(settings(deadline), "SELECT %s" % rights.missing(query.needs)), deadline
+                    self._within(settings(query, deadline), "SELECT %s" % rights.missing(query.needs)), deadline
                 )
                 if missing:
                     raise no_right(query, missing)

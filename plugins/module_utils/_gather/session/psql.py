@@ -173,7 +173,9 @@ class PsqlSession:
         """What the statement that fits the server's version printed."""
         stdin = "%s\n%s" % (self._given.get("password") or "", _script(query, statements))
         try:
-            done = self._run_beside(self._argv(), deadline, stdin=stdin, environment=_environment(deadline, read_only))
+            done = self._run_beside(
+                self._argv(), deadline, stdin=stdin, environment=_environment(query, deadline, read_only)
+            )
         except DeadlineError:
             raise too_late(query) from None
         if done.code == 127 or done.code == 126:
@@ -221,11 +223,11 @@ def _dbname(name: str) -> str:
     return "dbname='%s'" % name.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _environment(deadline: Deadline, read_only: bool) -> Dict[str, str]:
+def _environment(query: Query, deadline: Deadline, read_only: bool) -> Dict[str, str]:
     # The session ends with psql. A pooler refuses these options, or passes over them, our name among them.
     own = {
         "application_name": APPLICATION,
-        **settings(deadline, read_only),
+        **settings(query, deadline, read_only),
         "standard_conforming_strings": "on",
         "idle_in_transaction_session_timeout": "10000",
     }

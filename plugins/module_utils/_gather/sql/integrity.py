@@ -9,6 +9,7 @@ Reads catalogs and statistics, nothing of the data itself. One statement a datab
 
 from __future__ import annotations
 
+from .collations import MOVED
 from .query import OLDEST, Query
 
 CHECKSUMS = Query("data_checksums", {OLDEST: "SELECT current_setting('data_checksums')::bool AS on"})
@@ -44,26 +45,6 @@ DATABASES = Query(
         ),
     },
 )
-
-# A collation of its own has recorded its version when it was made; "C" and "POSIX" have none. Where the database's
-# default has moved (oid 100), so have the indexes that use it, unless its order is that of the bytes.
-_COLLATIONS = """
-moved AS MATERIALIZED (
-  SELECT c.oid, c.collname AS name, c.collversion AS recorded_version,
-         pg_collation_actual_version(c.oid) AS actual_version
-    FROM pg_collation c
-   WHERE c.collversion IS NOT NULL AND c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid)
-  UNION ALL
-  SELECT 100, 'default', {recorded}, {actual}
-    FROM pg_database d
-   WHERE d.datname = current_database() AND {recorded} IS NOT NULL AND {recorded} IS DISTINCT FROM {actual}
-)"""
-_MOVED = {
-    OLDEST: _COLLATIONS.replace("{recorded}", "NULL::text").replace("{actual}", "NULL::text"),
-    150000: _COLLATIONS.replace("{recorded}", "d.datcollversion").replace(
-        "{actual}", "pg_database_collation_actual_version(d.oid)"
-    ),
-}
 
 _DOCUMENT = """
 WITH {moved},
@@ -158,7 +139,7 @@ _BYTES = """CASE WHEN i.indexrelid NOT IN (SELECT relation FROM locked WHERE mod
                   THEN pg_relation_size(i.indexrelid) END"""
 DOCUMENT = Query(
     "integrity",
-    {least: _DOCUMENT.replace("{moved}", moved.strip()).replace("{bytes}", _BYTES) for least, moved in _MOVED.items()},
+    {least: _DOCUMENT.replace("{moved}", moved).replace("{bytes}", _BYTES) for least, moved in MOVED.items()},
 )
 
 # Whose file it is now: a table that was rewritten since has another one. pg_default, which has the path base/, is 0.

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, Tuple
+from dataclasses import dataclass, field
+from typing import Dict, Mapping, Tuple
 
 OLDEST = 130000  # PostgreSQL 13, as server_version_num
 
@@ -17,6 +17,8 @@ class Query:
 
     ``alone``: a statement that may not run in a transaction block, such as CHECKPOINT or ROLLBACK PREPARED.
     ``unlogged``: a statement that holds a secret; a superuser's session keeps it out of the server's log.
+    ``settings``: what the statement runs with beside the session's own settings; those of one that is ``alone`` stay
+    with a connection of our own, so it may not go through a pooler.
     ``needs``: names of ``rights``; where the role lacks one, the text is not sent and the session raises RightsError.
     """
 
@@ -25,6 +27,7 @@ class Query:
     alone: bool = False
     unlogged: bool = False
     needs: Tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, version_num: int) -> str:
         """The text for that server. Raises KeyError below the lowest version the query knows."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 from typing import Dict, Iterable, Tuple
 
-from . import access, activity, configured, connections, rights, soundness
+from . import access, activity, collations, configured, connections, rights, soundness
 from .query import OLDEST, Query
 
 _STATEMENT = """
@@ -27,7 +27,8 @@ WITH RECURSIVE {settings},
 {edges},
 {blocks},
 {counters},
-{memberships}
+{memberships},
+{moved}
 SELECT json_build_object(
   'at', now(),
   'version', split_part(current_setting('server_version'), ' ', 1),
@@ -97,8 +98,14 @@ def _compose(without: Tuple[str, ...], asked: bool) -> Query:
     for part, sql in parts.items():
         text = text.replace("{%s}" % part, sql)
     read = [name for name in rights.ALL if name not in without and (asked or name != rights.AUTHID)]
-    texts = {
-        OLDEST: text.replace("{conflicts}", activity.CONFLICTS),
-        160000: text.replace("{conflicts}", activity.CONFLICTS_16),
-    }
+    texts = {}
+    for least in (OLDEST, 150000, 160000):
+        own = {
+            "conflicts": activity.CONFLICTS_16 if least >= 160000 else activity.CONFLICTS,
+            "moved": collations.MOVED[min(least, 150000)],
+            "moved_collations": collations.SNAPSHOT[min(least, 150000)],
+        }
+        texts[least] = text
+        for part, sql in own.items():
+            texts[least] = texts[least].replace("{%s}" % part, sql)
     return Query("snapshot_limited" if without else "snapshot", texts, needs=tuple(read))

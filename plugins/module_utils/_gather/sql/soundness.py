@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Data, disk and replication: checksums, the age of transactions, standbys, slots, the receiver of a standby."""
+"""Data, disk and replication: checksums, ages, standbys, slots, the receiver of a standby, moved collations."""
 
 from __future__ import annotations
 
@@ -40,5 +40,6 @@ SOUNDNESS = """json_build_object(
              'status', w.status, 'sender_host', w.sender_host,
              'replay_lag_seconds', CASE WHEN pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN
                round(greatest(extract(epoch FROM now() - pg_last_xact_replay_timestamp()), 0)::numeric, 3) END)
-      FROM (SELECT) AS always LEFT JOIN pg_stat_wal_receiver w ON true) END
+      FROM (SELECT) AS always LEFT JOIN pg_stat_wal_receiver w ON true) END,
+  'collations', {moved_collations}
 )""".replace("{here}", _HERE)

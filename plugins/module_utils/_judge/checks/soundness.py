@@ -11,14 +11,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Tuple
 
-from ..._core.text import duration, line, number, size
+from ..._core.text import count, duration, line, names, number, size
 from ..._model.answers import CRITICAL, EMERGENCY, NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, without_snapshot
 
 if TYPE_CHECKING:
-    from ..._model.facts import Disk, Facts, Snapshot
+    from ..._model.facts import Disk, Facts, MovedCollation, Snapshot
 
 QUESTION = "soundness"
+MOVED = "collation_version_moved"
 GIB = 1024**3
 FULL_SHARE = 0.02
 LOW_SHARE = 0.25  # a volume made small on purpose is not low for lacking five free gibibytes
@@ -45,7 +46,7 @@ def check(facts: Facts, thresholds: Thresholds) -> Answer:
     findings = _low(facts, thresholds)
     if snapshot:
         faults += _age(snapshot, thresholds) + _replication(facts, snapshot, thresholds)
-        findings += _slots(snapshot) + _receiver(facts, snapshot)
+        findings += _slots(snapshot) + _receiver(facts, snapshot) + _collations(snapshot)
     findings += [Finding(fault.code, fault.severity, fault.summary, fault.evidence) for fault in faults[1:]]
     if faults:
         first = faults[0]
@@ -277,3 +278,27 @@ def _slots(snapshot: Snapshot) -> List[Finding]:
         text = "Inactive replication slot %s %s" % (slot["name"], "has lost its WAL" if status == "lost" else held)
         found.append(Finding("inactive_slot", WARNING, line(text), (evidence,)))
     return found
+
+
+def _collations(snapshot: Snapshot) -> List[Finding]:
+    """PostgreSQL's manual, "ALTER COLLATION": what was sorted by the old rules may be in the wrong order now."""
+    moved = snapshot["soundness"]["collations"]
+    if not moved:
+        return []
+    evidence = [
+        "%s: collation %s was %s, is %s now%s"
+        % (each["database"], each["name"], each["recorded_version"], each["actual_version"] or "gone", _sorted(each))
+        for each in moved
+    ]
+    text = (
+        "The operating system has another version of the collations of %s: indexes may be in the wrong order; "
+        "run integrity_check, then reindex" % names([each["database"] for each in moved], 3)
+    )
+    return [Finding(MOVED, WARNING, text, tuple(evidence))]
+
+
+def _sorted(moved: MovedCollation) -> str:
+    if moved["indexes"] is None:  # another database
+        return ""
+    largest = ": %s" % names(moved["largest"] or []) if moved["largest"] else ""
+    return "; %s (%s) sort by it%s" % (count(moved["indexes"], "index", "indexes"), size(moved["bytes"]), largest)

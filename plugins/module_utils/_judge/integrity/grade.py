@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence
 
 from ..._core.text import names
 from ..._model.integrity import CAUTION, GO, GRADES, NO_GO, Item
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _UNREAD = ("snapshot", "databases", "database ", "horizon")  # steps without which something was not looked at
 
 
-def grade(facts: IntegrityFacts, thresholds: Thresholds) -> Dict[str, Any]:
-    """-> {grade, summary, checks, not_covered}, as the module returns them."""
+def grade(facts: IntegrityFacts, thresholds: Thresholds, remedies: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
+    """``remedies``: by item -> {grade, summary, checks, not_covered}, as the module returns them."""
     items = [
         control_file(facts),
         checksums(facts),
@@ -51,6 +51,7 @@ def grade(facts: IntegrityFacts, thresholds: Thresholds) -> Dict[str, Any]:
                 "summary": each.summary,
                 "evidence": list(each.evidence),
                 "not_covered": list(each.not_covered),
+                "remedy": remedies.get(each.item) if each.grade in (CAUTION, NO_GO) else None,
             }
             for each in items
         ],
