@@ -467,6 +467,13 @@ server:
         cause:
           description: The cause of a V(server_down) that the text names beyond doubt, else null.
           type: str
+        pid:
+          description: Of the process that wrote it; null unless log_line_prefix has V([%p]).
+          type: int
+        own:
+          description: Whether the postmaster or its startup process wrote it; null where that cannot
+            be told.
+          type: bool
         text:
           description: The message, secrets masked, at most 300 characters.
           type: str

@@ -241,6 +241,15 @@ def transaction(server: Server, connect: Connect) -> None:
     connect().run("BEGIN", "INSERT INTO items VALUES (1)", "SELECT pg_sleep(2.1)")
 
 
+def unreadable(server: Server, connect: Connect) -> None:
+    """The file of a table, to a checkpoint that has to write it."""
+    file = server.data / server.sql("SELECT pg_relation_filepath('items')")
+    server.sql("INSERT INTO items SELECT generate_series(1, 1000)")
+    file.chmod(0)
+    connect("root", "nightly").start("CHECKPOINT")
+    until(lambda: "Permission denied" in server.log)
+
+
 def broken_line(server: Server, connect: Connect) -> None:
     with (server.data / "pg_hba.conf").open("a") as file:
         file.write("host all all nowhere/99 trust\n")
@@ -257,6 +266,7 @@ def not_started(server: Server, connect: Connect) -> None:
         pytest.param(vacuum, r"1 long transaction would be lost: pid \d+ .*weekly", id="VACUUM"),
         pytest.param(index, r"long transactions? would be lost: .*migration", id="CREATE INDEX CONCURRENTLY"),
         pytest.param(transaction, r"1 long transaction would be lost: pid \d+ .*shop-api", id="a long transaction"),
+        pytest.param(unreadable, "its last checkpoint failed: .*Permission denied", id="a checkpoint that fails"),
         pytest.param(broken_line, r"configuration files contain 1 error: .*nowhere/99", id="pg_hba.conf"),
         pytest.param(not_started, "it would not start again: .*0755", id="a directory open to all"),
         pytest.param(sets("shared_preload_libraries = 'nowhere'"), "nowhere, but the file is missing", id="a library"),

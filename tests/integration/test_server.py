@@ -503,6 +503,26 @@ def test_remote_says_that_it_cannot(server: Server) -> None:
             verb(Deadline(1))
 
 
+@pytest.mark.parametrize("prefix", ["%m [%p] ", "%m "], ids=["with a pid", "without"])
+@pytest.mark.parametrize("how", ["crash", "immediate"])
+def test_what_a_client_was_told_is_no_reason(how: str, prefix: str) -> None:
+    with Server(settings={"restart_after_crash": "off", "log_line_prefix": prefix}) as server:
+        with pytest.raises(Exception, match="nobody_there"):
+            server.sql("SELECT 1", user="nobody_there")
+        assert "FATAL:  " in server.log
+        if how == "crash":  # of one backend; the server does not start again by itself
+            with server.background("SELECT 1;") as client:
+                find = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT 1;'"
+                os.kill(int(until(lambda: server.sql(find))), signal.SIGABRT)
+                until(lambda: ended(server))
+                client.kill()
+        else:
+            server.stop("immediate")
+        looking = {"runtime": "pg_ctl", "data_directory": str(server.data), "log_file": str(server.log_file)}
+        found = _change(triage_module, looking, False)["verdict"]
+        assert found["code"] == "server_down" and "nobody_there" not in found["summary"], found
+
+
 # --- reload ----------------------------------------------------------------------------------------------------------
 
 

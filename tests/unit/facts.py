@@ -297,8 +297,18 @@ def log(
     severity: str = "FATAL",
     sqlstate: Optional[str] = None,
     at: Optional[str] = None,
+    pid: Optional[int] = None,
+    own: Optional[bool] = True,
 ) -> LogEntry:
-    return {"at": at, "severity": severity, "sqlstate": sqlstate, "cause": cause, "text": text}
+    return {
+        "at": at,
+        "severity": severity,
+        "sqlstate": sqlstate,
+        "cause": cause,
+        "pid": pid,
+        "own": own,
+        "text": text,
+    }
 
 
 def snapshot() -> Snapshot:

@@ -415,6 +415,8 @@ def server_down(host: str = "db4") -> Result:
             "severity": "PANIC",
             "sqlstate": None,
             "cause": "disk_full",
+            "pid": 1,
+            "own": True,
             "text": 'could not write to file "pg_wal/xlogtemp.29": No space left on device',
         }
     ]
@@ -459,7 +461,9 @@ def hostile(host: str = "db6") -> Result:
     assert of["snapshot"] and of["server"]
     of["snapshot"]["activity"] = blocks
     of["clients"][0]["name"] = of["clients"][0]["error"] = HOSTILE
-    of["server"]["log"] = [{"at": None, "severity": "OTHER", "sqlstate": None, "cause": None, "text": HOSTILE}]
+    of["server"]["log"] = [
+        {"at": None, "severity": "OTHER", "sqlstate": None, "cause": None, "pid": None, "own": None, "text": HOSTILE}
+    ]
     return result(of, host)
 
 

@@ -261,3 +261,22 @@ def test_huge_statements_cost_little() -> None:
     assert [entry["severity"] for entry in entries] == ["ERROR", "FATAL"]
     assert entries[0]["text"].endswith("(20 times)")
     assert len(entries[0]["text"]) == 300
+
+
+BEGIN = "LOG:  starting PostgreSQL 18.4 on x86_64-pc-linux-gnu, compiled by gcc (GCC) 14.2.1, 64-bit"
+
+
+@pytest.mark.parametrize(
+    ("lines", "own"),
+    [
+        (["[1] " + BEGIN, '[7] FATAL:  role "x" does not exist', "[1] LOG:  shutting down"], [False]),
+        (["[1] " + BEGIN, "[7] FATAL:  bad", "[1] LOG:  startup process (PID 7) exited with exit code 1"], [True]),
+        (["[9] FATAL:  could not create any sockets", "[9] LOG:  database system is shut down"], [True]),
+        (["[9] " + BEGIN, "[9] FATAL:  bad", "[12] " + BEGIN], [True]),  # the next try of a restart loop
+        (['FATAL:  role "x" does not exist', "LOG:  shutting down"], [None]),
+        (["[1] LOG:  x", "[7] PANIC:  could not write to file", "[1] LOG:  aborting"], [True]),
+    ],
+)
+def test_whose_words_they_are(lines: list[str], own: list[bool | None]) -> None:
+    text = "".join("2026-11-24 05:51:31.455 UTC %s\n" % line for line in lines)
+    assert [entry["own"] for entry in classify(text, 100)] == own

@@ -43,9 +43,12 @@ from tests.unit.facts import (
     group,
     hba,
     healthy,
+    log,
     login_fails,
     no_sql,
+    of,
     prepared,
+    process,
     session,
     set_activity,
     set_client,
@@ -398,6 +401,7 @@ QUIET: Dict[str, Any] = {
     "exclusive_backup": False,
     "transactions": [],
     "missing_libraries": [],
+    "checkpoint_at": "2026-11-24T01:55:00Z",
     "waiting": [LISTENER],
 }
 OPEN = {
@@ -409,6 +413,19 @@ OPEN = {
     "transaction_seconds": 99.0,
     "query": "",
 }
+
+
+def failing(facts: Facts) -> None:
+    """Its last checkpoint."""
+    said = 'could not open file "base/5/1234": Permission denied'
+    change(
+        of(facts),
+        processes=[process(110, "postgres: checkpointer ")],
+        started_at="2026-11-20T08:00:00Z",
+        log=[log(said, severity="ERROR", at="2026-11-24T01:58:00Z", pid=110, own=False)],
+    )
+
+
 # What a start or a restart may be refused for.
 IN_THE_WAY: Dict[str, Alter] = {
     "obstacle": set_server(obstacle="the server belongs to the systemd unit postgresql.service: use systemctl for it"),
@@ -433,6 +450,7 @@ IN_THE_WAY: Dict[str, Alter] = {
     ),
     "a backup": lambda facts: change(facts, restart={**QUIET, "backups": [{**OPEN, "phase": None}]}),
     "a transaction": lambda facts: change(facts, restart={**QUIET, "transactions": [OPEN]}),
+    "a failed checkpoint": failing,
     "a library": lambda facts: change(facts, restart={**QUIET, "missing_libraries": ["nowhere"]}),
     "no right": lambda facts: change(facts, restart=None),
     "no right to see pg_hba.conf": set_configured(hba_rules=None),
@@ -486,6 +504,7 @@ def _of_sql(name: str) -> bool:
         "a backup",
         "a transaction",
         "a library",
+        "a failed checkpoint",
         "no right",
         "no right to see pg_hba.conf",
         "an error in a file",

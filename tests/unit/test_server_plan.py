@@ -49,6 +49,7 @@ STARTING = wire("socket", "/var/run/postgresql/.s.PGSQL.5432", "rejecting", "57P
 
 def preflight(**values: Any) -> Dict[str, Any]:
     nothing = {"backups": [], "exclusive_backup": False, "transactions": [], "missing_libraries": [], "waiting": []}
+    nothing["checkpoint_at"] = "2026-11-24T01:55:00Z"
     return {"started_at": "2026-11-24T01:00:00+00:00", **nothing, **values}
 
 

@@ -31,6 +31,7 @@ _AUXILIARY = re.compile(
     r"|startup|logger|stats collector|slotsync worker|io worker|autovacuum (?:launcher|worker)|bgworker|parallel worker"
     r"|logical replication|walsender|datachecksum|dead-end client backend)\b"
 )
+_CHECKPOINTER = re.compile(r"^postgres: (?:.*: )?checkpointer\b")
 _STARTING = ("authentication", "startup", "initializing", "starting")
 
 
@@ -81,6 +82,10 @@ def backends(processes: Iterable[Process]) -> List[Backend]:
     """The client backends among ``processes``; zombies hold no slot."""
     parsed = (parse(process) for process in processes if process["state"][:1] != "Z")
     return [backend for backend in parsed if backend]
+
+
+def is_checkpointer(process: Process) -> bool:
+    return bool(_CHECKPOINTER.match(process["title"].strip()))
 
 
 def startup(processes: Iterable[Process]) -> Optional[str]:

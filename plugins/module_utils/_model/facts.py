@@ -138,6 +138,8 @@ class LogEntry(TypedDict):
     severity: str  # `FATAL`, `PANIC`, `ERROR`, or `OTHER` (another language, or an ordinary line that names a cause)
     sqlstate: Optional[str]  # null unless log_line_prefix has `%e`
     cause: Optional[str]  # the cause of a `server_down` that the text names beyond doubt, else null
+    pid: Optional[int]  # of the process that wrote it; null unless log_line_prefix has `[%p]`
+    own: Optional[bool]  # whether the postmaster or its startup process wrote it; null where that cannot be told
     text: str  # the message, secrets masked, at most 300 characters
 
 
@@ -411,6 +413,7 @@ class Restart(TypedDict):
     backups: List[Backup]  # the backups in progress
     exclusive_backup: bool  # whether the server is in exclusive backup mode; only before PostgreSQL 15
     transactions: List[OpenTransaction]  # those that would be rolled back
+    checkpoint_at: str  # when the last checkpoint that was completed began
     missing_libraries: List[str]  # libraries in shared_preload_libraries whose file is not there
     waiting: List[WaitingSetting]  # the settings that it would apply
 

@@ -81,6 +81,9 @@ class _Record:
     at: Optional[str] = None
     sqlstate: Optional[str] = None
     prefix: str = ""
+    pid: Optional[int] = None
+    kind: str = ""  # of process, as backend_type has it
+    own: Optional[bool] = None  # LogEntry's
     parts: Dict[str, str] = field(default_factory=dict)
 
 
@@ -92,7 +95,9 @@ def classify(text: str, limit: int) -> List[LogEntry]:
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")[-limit:] if limit > 0 else []
     entries: Dict[Tuple[str, Optional[str], str], Tuple[LogEntry, int]] = {}
     before = None
-    for record in _records(lines):
+    records = list(_records(lines))
+    _set_owners(records)
+    for record in records:
         entry = _entry(record)
         if entry is None:
             continue
@@ -133,7 +138,15 @@ def _csv_records(lines: Sequence[str]) -> Iterator[_Record]:
         for row in csv.reader(io.StringIO("\n".join(lines[start:]))):
             if len(row) >= 19:
                 parts = {name: row[at] for name, at in (("DETAIL", 14), ("HINT", 15), ("CONTEXT", 18)) if row[at]}
-                yield _Record(_NAMES.get(row[11], ""), row[13], _time(row[0]), row[12] or None, parts=parts)
+                yield _Record(
+                    _NAMES.get(row[11], ""),
+                    row[13],
+                    _time(row[0]),
+                    row[12] or None,
+                    pid=_number(row[3]),
+                    kind=row[23] if len(row) > 23 else "",
+                    parts=parts,
+                )
     except csv.Error:  # the file's end is being written
         return
 
@@ -150,6 +163,8 @@ def _json_records(lines: Sequence[str]) -> Iterator[_Record]:
                 str(row["message"]),
                 _time(str(row.get("timestamp", ""))),
                 str(row["state_code"]) if row.get("state_code") else None,
+                pid=_number(str(row.get("pid", ""))),
+                kind=str(row.get("backend_type", "")),
                 parts={name: str(row[name.lower()]) for name in ("DETAIL", "HINT", "CONTEXT") if row.get(name.lower())},
             )
 
@@ -183,9 +198,37 @@ def _plain_records(lines: Sequence[str]) -> Iterator[_Record]:
         early = 3 if label is None and _SERVER.match(line) else 0  # such a complaint may go on for some lines
         prefix = line[: label.start()] if label else ""
         at = _time(prefix) or (_time(engine.group(1)) if engine else None)
-        records.append(_Record(name, line[label.end() :] if label else line, at, prefix=prefix))
+        bracket = _PID.search(prefix)
+        pid = _number(bracket.group(1)) if bracket else None
+        records.append(_Record(name, line[label.end() :] if label else line, at, prefix=prefix, pid=pid))
     _set_sqlstates(records)
     return iter(records)
+
+
+_PID = re.compile(r"\[(\d+)\]")
+_BEGIN = re.compile(r"PostgreSQL \d\S* .*compiled by")  # no language translates it
+_NAMED = re.compile(r"PID (\d{1,10})")
+
+
+def _number(text: str) -> Optional[int]:
+    return int(text) if re.match(r"^\d{1,10}$", text, re.ASCII) else None
+
+
+def _set_owners(records: Sequence[_Record]) -> None:
+    """A postmaster names its version first and has the last word; the startup process is one that it names."""
+    last = next((each.pid for each in reversed(records) if each.pid is not None), None)
+    postmasters = {each.pid for each in records if each.pid is not None and _BEGIN.search(each.message)} | {last}
+    named = {
+        _number(pid)
+        for each in records
+        if each.pid in postmasters and each.pid is not None
+        for pid in _NAMED.findall(each.message[:_MESSAGE_CHARACTERS])
+    }
+    for each in records:
+        if each.severity == "PANIC" or each.kind in ("postmaster", "startup"):
+            each.own = True
+        elif each.pid is not None:
+            each.own = each.pid in postmasters | named and each.kind in ("", "postmaster", "startup")
 
 
 def _time(text: str) -> Optional[str]:
@@ -254,7 +297,15 @@ def _entry(record: _Record) -> Optional[LogEntry]:
     text = mask(re.sub(r"\s+", " ", text[:_MESSAGE_CHARACTERS]))
     if len(text) > _TEXT_CHARACTERS:
         text = text[: _TEXT_CHARACTERS - 3] + "..."
-    return {"at": record.at, "severity": severity, "sqlstate": record.sqlstate, "cause": cause, "text": text}
+    return {
+        "at": record.at,
+        "severity": severity,
+        "sqlstate": record.sqlstate,
+        "cause": cause,
+        "pid": record.pid,
+        "own": record.own,
+        "text": text,
+    }
 
 
 _BY_SQLSTATE = {

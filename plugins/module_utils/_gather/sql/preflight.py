@@ -37,6 +37,7 @@ SELECT
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
       AND (maintains OR began < clock_timestamp() - make_interval(secs => %(long_transaction_seconds)s)))
     AS transactions,
+  (SELECT checkpoint_time FROM pg_control_checkpoint()) AS checkpoint_at,
   (SELECT coalesce(json_agg(DISTINCT l.name), '[]')
      FROM (SELECT setting FROM pg_file_settings
             WHERE lower(name) = 'shared_preload_libraries' ORDER BY seqno DESC LIMIT 1) f,
@@ -64,5 +65,5 @@ PREFLIGHT = Query(
         OLDEST: _PREFLIGHT.replace("{exclusive}", "pg_is_in_backup()"),
         150000: _PREFLIGHT.replace("{exclusive}", "false"),
     },
-    needs=(rights.FILE_SETTINGS,),
+    needs=(rights.FILE_SETTINGS, rights.CHECKPOINT),
 )

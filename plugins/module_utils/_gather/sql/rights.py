@@ -12,6 +12,7 @@ from typing import Iterable
 
 AUTHID, FILE_SETTINGS, HBA_RULES = "pg_authid", "pg_file_settings", "pg_hba_file_rules"
 CONTROL, STAT_FILE, RELOAD = "pg_control_system", "pg_stat_file", "pg_reload_conf"
+CHECKPOINT = "pg_control_checkpoint"
 _TABLE = "has_table_privilege(to_regclass('pg_catalog.%s'), 'SELECT')"
 _FUNCTION = "has_function_privilege(to_regprocedure('pg_catalog.%s'), 'EXECUTE')"
 _CONDITIONS = {
@@ -21,6 +22,7 @@ _CONDITIONS = {
     STAT_FILE: _FUNCTION % "pg_stat_file(text, boolean)",
     RELOAD: _FUNCTION % (RELOAD + "()"),
     CONTROL: _FUNCTION % (CONTROL + "()"),  # everybody, unless it was revoked
+    CHECKPOINT: _FUNCTION % (CHECKPOINT + "()"),
 }
 ALL = (AUTHID, FILE_SETTINGS, HBA_RULES, STAT_FILE)  # of a snapshot
 TO_RELOAD = (FILE_SETTINGS, HBA_RULES, STAT_FILE, RELOAD)

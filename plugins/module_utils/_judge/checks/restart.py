@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple,
 
 from ..._core.text import count, duration, line, names, size
 from ..._model.facts import Facts, ServerFacts
+from .. import titles
 from ..hba import broken, describe
 from . import running
-from .readings import WAL_SEGMENT_BYTES
+from .readings import WAL_SEGMENT_BYTES, this_run, when
 
 if TYPE_CHECKING:
     from ..._model.answers import Thresholds
+    from ..._model.facts import LogEntry
 
 LONG_TRANSACTIONS, BACKUPS = "long_transactions", "backups"
 STARTABLE = ("stopped", "killed")
@@ -55,11 +57,26 @@ def in_the_way(facts: Facts, thresholds: Thresholds, preflight: Mapping[str, Any
         if now.cause not in STARTABLE:
             told = "; ".join(now.evidence[:-1] or now.evidence)  # the last one says that it is down
             found.append(("it would not start again: %s" % told, "Fix that first."))
+    failed = _failed_checkpoint(facts, preflight)
+    if failed is not None:
+        hint = "Read the server's log and correct that first: the shutdown's own checkpoint would fail as well."
+        found.append(("its last checkpoint failed: %s" % line(failed["text"]), hint))
     for disk in facts["server"]["disks"] if facts["server"] else []:
         if disk["free_bytes"] < 2 * WAL_SEGMENT_BYTES and disk["free_bytes"] < disk["total_bytes"] / 10:
             text = "only %s of %s free on %s" % (size(disk["free_bytes"]), size(disk["total_bytes"]), disk["path"])
             found.append((text, "Free disk space first (never in the data directory): a start writes WAL."))
     return found
+
+
+def _failed_checkpoint(facts: Facts, preflight: Mapping[str, Any]) -> Optional[LogEntry]:
+    """The checkpointer's last error, where no checkpoint has been completed since."""
+    server, done = facts["server"], when(preflight["checkpoint_at"])
+    if server is None or done is None:
+        return None
+    pids = {each["pid"] for each in server["processes"] if titles.is_checkpointer(each)}
+    said = [each for each in this_run(server) if each["pid"] in pids and each["severity"] in ("ERROR", "PANIC")]
+    at = when(said[-1]["at"]) if said else None
+    return said[-1] if at is not None and at > done else None
 
 
 def interrupts(preflight: Mapping[str, Any], permitted: Sequence[str] = ()) -> List[Tuple[str, str]]:

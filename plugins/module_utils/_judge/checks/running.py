@@ -173,8 +173,9 @@ def _sharing(server: ServerFacts, live: bool) -> Tuple[str, str]:
 
 
 def _last_words(server: ServerFacts) -> str:
-    """For a cause that is not known: the FATAL of the last start, which says more than that nothing is known."""
-    said = [entry["text"] for entry in this_run(server) if entry["severity"] in ("FATAL", "PANIC")]
+    """For a cause that is not known: the FATAL of the last start, which says more than that nothing is known. Not one
+    of a client, which says nothing of the server."""
+    said = [entry["text"] for entry in this_run(server) if entry["own"] and entry["severity"] in ("FATAL", "PANIC")]
     loop = " (restart loop)" if server["restart_loop"] else ""
     return "%s%s: %s" % (
         ("the reason in its log", loop, line(said[-1])) if said else ("an unknown reason", loop, "read its full log")
@@ -374,7 +375,9 @@ def _refusal(server: ServerFacts) -> str:
     configuration = server["configuration"]
     if configuration and configuration["valid"] is False:
         return configuration["message"] or ""
-    fatal = [entry for entry in this_run(server) if entry["severity"] in ("FATAL", "PANIC")]
+    fatal = [
+        entry for entry in this_run(server) if entry["own"] is not False and entry["severity"] in ("FATAL", "PANIC")
+    ]
     return log_lines(fatal[-1:])[0] if fatal and _failed_start(server, fatal[-1]) else ""
 
 

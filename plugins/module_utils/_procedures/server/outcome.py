@@ -95,7 +95,9 @@ def _undo(facts: Facts, settings: Sequence[Mapping[str, Any]], host: str, playbo
 def _last_words(facts: Facts) -> str:
     """Of the last start: the first FATAL tells why, those of its children and of the engine's next try follow it."""
     entries = this_run(facts["server"]) if facts["server"] is not None else []
-    fatal = [entry["text"] for entry in entries if entry["severity"] in ("FATAL", "PANIC")]
+    fatal = [
+        entry["text"] for entry in entries if entry["own"] is not False and entry["severity"] in ("FATAL", "PANIC")
+    ]
     return "FATAL: %s" % line(fatal[-1], 400) if fatal else ""
 
 
