@@ -237,6 +237,10 @@ facts:
       description: What a restart would do; read only where a changed listen_addresses or port is pending
         one, and clients need it; null when unknown.
       type: dict
+    repair_obstacle:
+      description: Why network_repair would refuse, and what to do instead; null where it would not, or
+        nothing recommends it.
+      type: str
     snapshot:
       description: What SQL says; null when SQL did not get through.
       type: dict

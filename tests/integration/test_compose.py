@@ -13,9 +13,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import TargetError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import DeadlineError, TargetError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import ClientOption
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose import containers
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.compose_file import (
+    networks_of_services,
+)
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.runtime import ComposeRuntime
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.places import Wanted
 from tests.integration.containers import PASSWORD, Project, docker, inspect, over_tcp, project, wait_for
 from tests.lab.looks import toolboxes
 
@@ -249,3 +254,17 @@ class TestFinding:
             runtime = opened(made)
             assert runtime.server(Deadline(10))["name"] == running
             assert stopped in runtime.errors["server.replicas"]
+
+
+def test_a_compose_file_read_late_is_not_a_compose_file_that_is_not_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services:\n  api:\n    image: api\n")
+    labels = {containers.CONFIG_FILES: str(file), containers.WORKING_DIR: str(tmp_path)}
+    assert networks_of_services(labels, "shop", Deadline(60)) == {"api": [Wanted("shop_default")]}
+    with pytest.raises(DeadlineError, match="compose did not read the Compose file of project shop in time"):
+        networks_of_services(labels, "shop", Deadline(0))
+    assert networks_of_services({containers.CONFIG_FILES: "gone.yaml"}, "shop", Deadline(60)) is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert networks_of_services(labels, "shop", Deadline(60)) is None

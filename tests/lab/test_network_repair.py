@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from .driving import LIGHT, Engine, everything, module
 from .faults import detached, filtered, lost_alias
 from .images import image
+from .remedy import carry_out
 from .stack import SECRETS, Stack, docker, playbook, run, wait_for, write_inventory
 
 
@@ -237,6 +240,97 @@ def test_none_is_printed_for_a_client_outside_of_the_projects_networks(stack: St
         result = module(other, "network")
         assert result["failed"] and "attached as configured, but share no network" in result["msg"], result
         assert everything(other) == before
+
+
+@pytest.fixture(scope="module")
+def edited() -> Iterator[Stack]:
+    """A stack whose Compose file is edited after its containers were made."""
+    with Stack("lab-netedited") as made:
+        made.up({"services": LIGHT})
+        yield made
+
+
+def front(stack: Stack) -> None:
+    """The client is on a network of the project that the server is not on, and its Compose file says so."""
+    labels = ("com.docker.compose.project=" + stack.project, "com.docker.compose.network=front")
+    words = [word for label in labels for word in ("--label", label)]
+    docker("network", "create", *words, stack.project + "_front")
+    docker("network", "connect", "--alias", "api", stack.project + "_front", stack.name("api"))
+
+
+def pruned(stack: Stack) -> None:
+    docker("network", "disconnect", stack.network(), stack.name())
+    docker("network", "rm", stack.network())
+
+
+@pytest.mark.parametrize(
+    ("api", "networks", "more", "says"),
+    [
+        pytest.param(
+            {"networks": {"default": {"ipv4_address": "${API_ADDRESS}"}}},
+            {},
+            None,
+            "takes the address of .*-api-1 on .*_default from a variable, .* docker network connect .*--ip ADDRESS",
+            id="an address by variable",
+        ),
+        pytest.param(
+            {},
+            {"default": {"external": True, "name": "{project}-external"}},
+            lambda stack: docker("network", "create", stack.project + "-external"),
+            r"should be on network \S+-external, which does not belong to project .* Tell the owner of that network",
+            id="an external network",
+        ),
+        pytest.param(
+            {"networks": ["front"]},
+            {"front": {}},
+            front,
+            r"attached as configured, but share no network .* Give both services a common network in the Compose file",
+            id="networks apart in the file",
+        ),
+        pytest.param({}, {}, pruned, "_default, which does not exist. Let Compose create it", id="pruned"),
+    ],
+)
+def test_none_is_printed_that_would_be_refused(
+    edited: Stack, api: Any, networks: Any, more: Callable[[Stack], object] | None, says: str
+) -> None:
+    named = json.loads(json.dumps(networks).replace("{project}", edited.project))
+    as_made = {"services": LIGHT}
+    override = {"services": {"api": {**LIGHT["api"], **api}}, "networks": named}
+    docker("network", "disconnect", edited.network(), edited.name("api"), check=False)
+    if more:
+        more(edited)
+    try:
+        (edited.work / "override.yml").write_text(json.dumps(override))
+        before = everything(edited)
+        found = edited.triage()["verdict"]
+        assert (found["cause"], found["remedy"]) == ("no_shared_network", None), found
+        assert re.search(says, found["summary"]), found["summary"]
+        result = module(edited, "network")
+        assert result["failed"] and result["msg"].startswith(found["summary"]), (found["summary"], result["msg"])
+        assert everything(edited) == before
+    finally:
+        (edited.work / "override.yml").write_text(json.dumps(as_made))
+        for name in (edited.project + "_front", edited.project + "-external"):
+            docker("network", "rm", "-f", name, check=False)
+    if more is pruned:
+        edited.compose("up", "-d", "--no-recreate", override=as_made)  # what the summary says
+        carry_out(edited, edited.triage()["verdict"]["remedy"]["command"])
+        wait_for(lambda: edited.triage()["verdict"]["code"] == "healthy", 60)
+
+
+def test_none_is_printed_where_the_compose_file_cannot_be_read_in_time(
+    edited: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    (tmp_path / "docker").chmod(0o755)
+    detached("api")(edited)
+    with monkeypatch.context() as slow:
+        slow.setenv("PATH", str(tmp_path), prepend=":")
+        found = module(edited, "triage")
+    assert found["verdict"]["remedy"] is None, found["verdict"]
+    says = "share no network; whether network_repair can reattach them is not known: docker compose did not read"
+    assert says in found["verdict"]["summary"]
+    assert "in time" in found["facts"]["errors"]["repair_obstacle"]
 
 
 def test_a_runtime_without_networks(stack: Stack) -> None:

@@ -415,6 +415,7 @@ def healthy(*alterations: Alter) -> Facts:
         "restart_note": None,
         "role_users": [],
         "restart": None,
+        "repair_obstacle": None,
         "snapshot": snapshot(),
         "snapshot_error": None,
         "another_server": None,

@@ -300,6 +300,7 @@ def facts(host: str = "db1", taken: Optional[Snapshot] = None) -> Facts:
         "restart_note": None,
         "role_users": [],
         "restart": None,
+        "repair_obstacle": None,
         "snapshot": taken or snapshot(),
         "snapshot_error": None,
         "another_server": None,

@@ -14,19 +14,20 @@ import pytest
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, UnprovenError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.address import way_to
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.api import Api
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.attaching import decide
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.tree import judge
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.note import Note
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients import plan as clients
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.plan import Seen
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart import plan as restart
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network import plan as network
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.scene import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.places import (
     Attached,
     Endpoint,
     Net,
     Scene,
 )
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients import plan as clients
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clients.plan import Seen
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.graceful_restart import plan as restart
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network import plan as network
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server.plan import Wanted
 
 from .facts import Alter, down, healthy, set_server
@@ -94,14 +95,14 @@ def test_a_restart_that_left_clients_stopped(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_networks(engine: str) -> None:
     with pytest.raises(RefusedError, match="%s compose up -d SERVICE" % engine):
-        network.decide(Scene("shop", None, (), (), engine=engine), None)
+        decide(Scene("shop", None, (), (), engine=engine), None)
     ours, other = (Endpoint("shop_default", ("api",)),), (Net("shop_default", "default"),)
     server = Attached("postgres", "db", "d" * 64, "running", "shop_default", ours)
     client = Attached("api", "api-1", "a" * 64, "running", "shop_default")
     there = Scene("shop", server, (client,), other, ("proxy",), engine=engine)
     with pytest.raises(RefusedError, match="By hand: %s network connect" % engine):
-        network.decide(there, None, ["proxy"])
-    plan = dataclasses.replace(network.decide(there, None), engine=engine)
+        decide(there, None, ["proxy"])
+    plan = network.Plan(**vars(decide(there, None)), engine=engine)
     (line,) = network.by_hand(plan, [{"done": False}])
     assert line.startswith("%s network connect " % engine) and line.endswith(" shop_default api-1")
 

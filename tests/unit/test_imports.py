@@ -49,7 +49,7 @@ PURE_OWN = (
     "_gather.shell",
 )
 # Pure files beside a plan.py that have a name of their own.
-PURE_BESIDE = ("by_title", "env_file", "guard", "outcome", "probe", "scene", "shown")
+PURE_BESIDE = ("by_title", "env_file", "guard", "outcome", "probe", "shown")
 PURE = sorted(
     path
     for pattern in ("_judge/**/*", "_model/**/*", *("_procedures/**/" + name for name in ("plan", *PURE_BESIDE)))

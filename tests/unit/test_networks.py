@@ -11,14 +11,15 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.compose_file import read
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.plan import (
-    Plan,
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.compose_file import read
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.attaching import (
+    Decision,
     Trouble,
     decide,
+    obstacle,
     trouble_of,
 )
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.network.scene import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.places import (
     Attached,
     Endpoint,
     Net,
@@ -46,7 +47,7 @@ def scene(
     return Scene("shop", server, tuple(there), networks, ("bridge", "proxy"), wanted)
 
 
-def steps(plan: Plan) -> List[Tuple[str, str, str, Tuple[str, ...]]]:
+def steps(plan: Decision) -> List[Tuple[str, str, str, Tuple[str, ...]]]:
     return [(step.kind, step.container, step.endpoint.network, step.endpoint.aliases) for step in plan.steps]
 
 
@@ -218,11 +219,23 @@ def test_a_link_names_the_containers_of_its_service() -> None:
     assert dict(step.endpoint.settings) == {"Links": links}
 
 
-def test_what_takes_a_variable_is_not_left_out() -> None:
-    wanted = {"postgres": [Wanted(NET)], "api": [Wanted(NET, unknown=("IPAMConfig",))]}
-    with pytest.raises(RefusedError, match="takes IPAMConfig of api-1 on shop_default from a variable"):
-        decide(scene(clients=[container("api", "api-1")], wanted=wanted), None)
+@pytest.mark.parametrize(
+    ("unknown", "says"),
+    [
+        (("IPAMConfig",), "the address of api-1 on shop_default.*connect --alias api --ip ADDRESS shop_default api-1"),
+        (("aliases", "links"), "an alias and a link of.*--alias api --alias NAME --link CONTAINER:NAME shop_default"),
+        (("MacAddress",), "the MAC address of.*Ask whoever deploys this project to recreate api-1"),
+    ],
+)
+def test_what_takes_a_variable_is_not_left_out(unknown: Tuple[str, ...], says: str) -> None:
+    wanted = {"postgres": [Wanted(NET)], "api": [Wanted(NET, unknown=unknown)]}
+    there = scene(clients=[container("api", "api-1")], wanted=wanted)
+    with pytest.raises(RefusedError, match="takes " + says):
+        decide(there, None)
     assert decide(scene(wanted=wanted), None).empty
+    found = obstacle(there, asked(api={"resolution": {"error": "not_found"}}))
+    assert found is not None and found.startswith("The Compose file takes")
+    assert obstacle(replace(there, wanted=None), asked(api={"resolution": {"error": "not_found"}})) is None
 
 
 def test_a_compose_file_with_a_variable_in_a_name_says_nothing() -> None:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
+from .._core.deadline import Deadline
+from .._core.errors import OncallError
 from .._gather import gather
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ def triage(target: Target) -> Dict[str, Any]:
     started = time.monotonic()
     threading.Thread(target=_import, name="oncall-judge", daemon=True).start()
     facts, elapsed_ms = gather.gather(target)
-    judgement = _judge(facts, target)
+    judgement = _judge(facts, target, started)
     total = round((time.monotonic() - started) * 1000, 1)
     return {
         "schema": SCHEMA,
@@ -43,7 +46,30 @@ def _import() -> None:
     from .._judge import tree  # noqa: F401
 
 
-def _judge(facts: Facts, target: Target) -> Judgement:
-    from .._judge.tree import judge
+def _judge(facts: Facts, target: Target, started: float) -> Judgement:
+    """Where network_repair is about to be recommended, what it would say to that is a fact of its own."""
+    from .._judge.tree import judge, recommends_repair
 
+    judgement = judge(facts, target.thresholds, target.host, target.playbook_options)
+    if not recommends_repair(judgement):
+        return judgement
+    deadline = Deadline(target.deadline_seconds - (time.monotonic() - started))
+    facts["repair_obstacle"] = _repair_obstacle(facts, target, deadline)
     return judge(facts, target.thresholds, target.host, target.playbook_options)
+
+
+def _repair_obstacle(facts: Facts, target: Target, deadline: Deadline) -> Optional[str]:
+    from .._gather.runtime.compose.places import look_and_read
+    from .._gather.runtime.compose.runtime import ComposeRuntime
+    from .._judge.attaching import obstacle
+    from .._judge.checks import network
+
+    runtime, answer = target.runtime, network.check(facts, target.thresholds)
+    if not isinstance(runtime, ComposeRuntime):
+        return "There are no containers to attach to a network: tell the team that runs it"
+    try:
+        scene = look_and_read(runtime.view(deadline), runtime.project, deadline)
+    except OncallError as error:
+        facts["errors"]["repair_obstacle"] = str(error)
+        return "%s; whether network_repair can reattach them is not known: %s" % (answer.detail, error)
+    return obstacle(scene, {**asdict(answer), "clients": facts["clients"]})

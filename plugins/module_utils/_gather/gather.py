@@ -177,6 +177,7 @@ def _facts(
         "restart_note": outcome.values.get(NOTE),
         "role_users": [],
         "restart": None,
+        "repair_obstacle": None,
         "snapshot": snapshot,
         "snapshot_error": _snapshot_error(refused),
         "another_server": refused.found if isinstance(refused, AnotherServerError) else None,

@@ -190,11 +190,21 @@ def _told(error: SnapshotError) -> str:
     return " ".join(str(error.get("message") or error.get("kind")).split())
 
 
+def recommends_repair(judgement: Judgement) -> bool:
+    remedy = judgement["verdict"]["remedy"]
+    return remedy is not None and remedy["playbook"].split(".")[-1] == NETWORK_REPAIR.playbook
+
+
 def _cleared(verdict: Verdict, facts: Facts) -> Verdict:
     """No command is printed that would be refused: all but network_repair ask the server first, or start it."""
     remedy, found, server = verdict["remedy"], facts["another_server"], facts["server"]
-    playbook = remedy["playbook"].split(".")[-1] if remedy else NETWORK_REPAIR.playbook
-    if found and playbook != NETWORK_REPAIR.playbook:
+    if not remedy:
+        return verdict
+    playbook = remedy["playbook"].split(".")[-1]
+    if playbook == NETWORK_REPAIR.playbook:
+        why = facts["repair_obstacle"]
+        return {**verdict, "remedy": None, "summary": why} if why else verdict
+    if found:
         but = "But first find out why another server answers at %s" % found["where"]
     elif server and server["obstacle"] and playbook in MOVES_SERVER:
         but = "But %s" % server["obstacle"]

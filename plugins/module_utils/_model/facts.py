@@ -429,6 +429,8 @@ class Facts(TypedDict):
     role_users: List[RoleUser]  # who else knows the role whose password a client gets wrong; read only then
     # what a restart would do; read only where a changed listen_addresses or port is pending one, and clients need it
     restart: Optional[Restart]
+    # why network_repair would refuse, and what to do instead; null where it would not, or nothing recommends it
+    repair_obstacle: Optional[str]
     snapshot: Optional["Snapshot"]  # what SQL says; null when SQL did not get through
     snapshot_error: Optional[SnapshotError]  # why SQL did not get through; null when it did
     # the server that answers in place of the one that was to be checked; null when none is known

@@ -1,105 +1,27 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Containers on a project's networks: who is attached where and by what names, and attaching them again."""
+"""Containers attached to their networks again, as they were."""
 
 from __future__ import annotations
 
-import json
 import time
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
 
 from ..._core.errors import OncallError
-from ..._gather.runtime.compose import containers
 from ..._gather.runtime.compose.api import EngineError
 from ..._gather.runtime.compose.engine import Engine
-from ..._gather.runtime.compose.project import Inspection, View, container_name
-from ..drive.compose_file import networks_of_services
-from .scene import Attached, Endpoint, Net, Scene
+from ..._gather.runtime.compose.places import on_network, settings_of
+from ..._model.places import Endpoint
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
 
 # Of a network made anew.
 _KEPT = ("Driver", "IPAM", "Internal", "Attachable", "EnableIPv4", "EnableIPv6", "Options", "Labels", "ConfigFrom")
-_OWN_ENDPOINT = ("IPAMConfig", "Links", "DriverOpts")  # what was asked for; the rest is the engine's answer
 _AGAIN_SECONDS = 0.2
 _CONNECT_SECONDS = 10.0
-
-
-def look(view: View, project: str, deadline: Deadline) -> Scene:
-    engine = view.engine
-    nets, others = [], []
-    for network in engine.get("/networks", deadline):
-        labels = network.get("Labels") or {}
-        if labels.get(containers.PROJECT) == project:
-            strangers = tuple(
-                one["Names"][0].lstrip("/")
-                for one in on_network(engine, network["Id"], deadline)
-                if (one.get("Labels") or {}).get(containers.PROJECT) != project
-            )
-            nets.append(Net(network["Name"], labels.get("com.docker.compose.network", network["Name"]), strangers))
-        else:
-            others.append(network["Name"])
-    clients = [inspected for inspections in view.clients.values() for inspected in inspections]
-    some = view.server or next(iter(clients), None)
-    wanted = None
-    if engine.local and some is not None:
-        wanted = networks_of_services(some["Config"]["Labels"], project, deadline.sooner(deadline.left() / 2))
-    return Scene(
-        project,
-        _attached(view.server) if view.server is not None else None,
-        tuple(_attached(one) for one in clients),
-        tuple(sorted(nets, key=lambda net: net.name)),
-        tuple(sorted(others)),
-        wanted,
-        engine.command,
-        _members(engine, project, deadline),
-    )
-
-
-def _members(engine: Engine, project: str, deadline: Deadline) -> Dict[str, List[str]]:
-    found: Dict[str, List[str]] = {}
-    for one in engine.containers(deadline, "%s=%s" % (containers.PROJECT, project)):
-        if one["Labels"].get(containers.ONE_OFF) != "True":
-            found.setdefault(one["Labels"].get(containers.SERVICE, ""), []).append(one["Names"][0].lstrip("/"))
-    return found
-
-
-def _attached(inspected: Inspection) -> Attached:
-    networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
-    return Attached(
-        inspected["Config"]["Labels"][containers.SERVICE],
-        container_name(inspected),
-        inspected["Id"],
-        containers.lifecycle(inspected, 0)["state"],
-        inspected["HostConfig"].get("NetworkMode") or "",
-        tuple(
-            Endpoint(
-                name,
-                tuple(sorted(set(network.get("Aliases") or []))),
-                _settings(network),
-            )
-            for name, network in sorted(networks.items())
-        ),
-        containers.chosen_ports(inspected),
-    )
-
-
-def _settings(place: Mapping[str, Any]) -> Tuple[Tuple[str, Any], ...]:
-    """What makes a place again as it is. A hardware address that the engine derives from the other comes by itself."""
-    kept = {key: place[key] for key in _OWN_ENDPOINT if place.get(key)}
-    if containers.is_own_hardware(place):
-        kept["MacAddress"] = place["MacAddress"]
-    return tuple(kept.items())
-
-
-def on_network(engine: Engine, network: str, deadline: Deadline) -> List[Dict[str, Any]]:
-    """Containers attached to a network, running or not, as the engine lists them."""
-    filters = json.dumps({"network": [network]})
-    found: List[Dict[str, Any]] = engine.get("/containers/json", deadline, all=1, filters=filters)
-    return found
 
 
 def connect(engine: Engine, container: str, endpoint: Endpoint, deadline: Deadline) -> None:
@@ -137,7 +59,7 @@ def recreate(engine: Engine, name: str, deadline: Deadline) -> None:
         settings = (
             engine.get("/containers/%s/json" % one["Id"], deadline)["NetworkSettings"]["Networks"].get(name) or {}
         )
-        endpoint = Endpoint(name, tuple(settings.get("Aliases") or ()), _settings(settings))
+        endpoint = Endpoint(name, tuple(settings.get("Aliases") or ()), settings_of(settings))
         members.append((_order(settings.get("IPAddress")), one["Id"], endpoint))
     body = {key: network[key] for key in _KEPT if network.get(key) is not None}
     body.update(Name=name, CheckDuplicate=True)

@@ -15,12 +15,14 @@ from ..._core.errors import OncallError, RefusedError, UnprovenError
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
+from ..._gather.runtime.compose.places import look, look_and_read
 from ..._gather.runtime.compose.runtime import ComposeRuntime
+from ..._judge.attaching import decide, trouble_of
 from ..._judge.checks import network as question
+from ..._model.places import Scene
 from ..procedure import Change, Options
-from .attach import connect, disconnect, look, recreate
-from .plan import Plan, absent, by_hand, decide, foreseen, moved, taken_off, trouble_of
-from .scene import Scene
+from .attach import connect, disconnect, recreate
+from .plan import Plan, absent, by_hand, foreseen, moved, taken_off
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
@@ -53,19 +55,20 @@ class Repair:
         runtime, began = _compose(target), time.monotonic()
         asked = _ask(target)
         deadline = Deadline(_seconds(target))
-        return State(look(runtime.view(deadline), options["project"], deadline), asked, began)
+        return State(look_and_read(runtime.view(deadline), options["project"], deadline), asked, began)
 
     def plan(self, state: State, options: Options) -> Plan:
-        plan = decide(state.scene, trouble_of(state.asked), options["networks"], options["recreate"])
-        plan = dataclasses.replace(plan, ports=taken_off(state.scene, plan))
-        return dataclasses.replace(
-            plan,
-            change=foreseen(state.scene, plan, state.asked),
-            project=state.scene.project,
-            engine=state.scene.engine,
+        scene = state.scene
+        decision = decide(scene, trouble_of(state.asked), options["networks"], options["recreate"])
+        plan = Plan(
+            **vars(decision),
+            project=scene.project,
+            engine=scene.engine,
             verify_seconds=float(options["verify_seconds"]),
             began=state.began,
+            ports=taken_off(scene, decision),
         )
+        return dataclasses.replace(plan, change=foreseen(scene, plan, state.asked))
 
     def apply(self, target: Target, plan: Plan) -> List[Dict[str, Any]]:
         """The steps, each with whether it is done."""

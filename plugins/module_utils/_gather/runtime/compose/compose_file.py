@@ -14,11 +14,12 @@ import posixpath
 import subprocess
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ..._gather.runtime.compose import containers
-from ..network.scene import Wanted
+from ...._core.errors import DeadlineError
+from ...._model.places import Wanted
+from . import containers
 
 if TYPE_CHECKING:
-    from ..._core.deadline import Deadline
+    from ...._core.deadline import Deadline
 
 _COMMANDS = (("docker", "compose"), ("docker-compose",))
 _ADDRESSES = (("ipv4_address", "IPv4Address"), ("ipv6_address", "IPv6Address"), ("link_local_ips", "LinkLocalIPs"))
@@ -29,7 +30,7 @@ def networks_of_services(
 ) -> Optional[Dict[str, List[Wanted]]]:
     """Networks by service; None where Compose 2 is not here (version 1 speaks no JSON), or the files are not.
 
-    ``labels`` are those of one of the project's containers.
+    ``labels`` are those of one of the project's containers. Raises DeadlineError: late is not the same as not here.
     """
     directory = labels.get(containers.WORKING_DIR, "")
     files = [posixpath.join(directory, name) for name in labels.get(containers.CONFIG_FILES, "").split(",") if name]
@@ -48,7 +49,12 @@ def networks_of_services(
                 check=False,
             )
             document = json.loads(done.stdout) if done.returncode == 0 else None
-        except (OSError, subprocess.TimeoutExpired, ValueError):
+        except subprocess.TimeoutExpired:
+            raise DeadlineError(
+                "%s did not read the Compose file of project %s in time" % (" ".join(command), project),
+                "This host may be overloaded: run it again, or set deadline_seconds higher.",
+            ) from None
+        except (OSError, ValueError):
             continue
         if isinstance(document, dict):
             return read(document, project)
