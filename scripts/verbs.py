@@ -44,7 +44,8 @@ def variables(verb: str) -> list[tuple[str, str]]:
     own = [(_given(row, each), _what(row, each)) for each in row.variables] if row else []
     looks = dict.fromkeys(("triage", *LOOKS), COMMON)
     more = {**looks, "respond": (AUTO, PLAN, *COMMON)}.get(verb, (PLAN, *COMMON))
-    return own + list(more)
+    named = {given.partition("=")[0] for given, _what_ in own}
+    return own + [each for each in more if each[0].partition("=")[0] not in named]
 
 
 def playbook(verb: str) -> str:
@@ -55,11 +56,15 @@ def playbook(verb: str) -> str:
     name = verb.replace("_", " ").capitalize()
     body = [
         "- name: %s" % name,
-        "  ansible.builtin.import_playbook: shared/%s.yml" % ("check" if verb in LOOKS else "frame"),
+        "  ansible.builtin.import_playbook: shared/%s.yml" % _shared(verb),
         "  vars:",
         "    oncall_verb: %s" % verb,
     ]
     return "\n".join(["---", *head, *lines, *body, ""])
+
+
+def _shared(verb: str) -> str:
+    return "close" if verb == "close_incident" else "check" if verb in LOOKS else "frame"
 
 
 def playbooks() -> str:
@@ -94,6 +99,10 @@ def _rule(row: Row, each: Variable) -> dict[str, Any]:
 def _given(row: Row, each: Variable) -> str:
     rule = _rule(row, each)
     kind, default = rule.get("type", "str"), rule.get("default")
+    if kind == "dict":
+        return "'%s'" % json.dumps({each.variable: {"NAME": "..."}})
+    if "options" in rule:
+        return "'%s'" % json.dumps({each.variable: [dict.fromkeys(rule["options"], "...")]})
     if kind == "list":
         example = rule.get("choices", ["..."] if rule.get("elements") == "str" else [1])[:1]
         return "'%s'" % json.dumps({each.variable: default or example})

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence, Set
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils._incident import timeline
+from ..plugin_utils._incident.archive import archive
+from ..plugin_utils._incident.store import Store
 from ..plugin_utils._report import files
-from ..plugin_utils._report.model import raw_variables, registered, worst_first
+from ..plugin_utils._report.model import Host, raw_variables, registered, worst_first
 
 
 class ActionModule(ActionBase):
@@ -26,6 +29,7 @@ class ActionModule(ActionBase):
         options = self.validate_argument_spec(
             argument_spec={
                 "report_dir": {"type": "path"},
+                "incident_dir": {"type": "path"},
                 "report_mode": {"type": "str", "choices": list(files.MODES), "default": files.MODES[0]},
             }
         )[1]
@@ -53,7 +57,34 @@ class ActionModule(ActionBase):
             )
         else:
             result["msg"] = "State before acting: %s" % result["path"] if result["path"] else ""
+        if options["incident_dir"] and acting:
+            said = _archived(options["incident_dir"], acting, found)
+            result["msg"] = "\n".join(filter(None, [result["msg"], said]))
         return result
+
+
+def _archived(directory: str, acting: Sequence[Host], found: Mapping[str, Mapping[str, Any]]) -> str:
+    """One archive a host, named in its open incidents; a line where that could not be done."""
+    store, at = Store(directory), _now()
+    try:
+        with store.locked():
+            incidents = store.open_of([host.name for host in acting])
+            for host in acting:
+                path = store.keep(host.name, at, archive(host, at, _secrets(found[host.name].get("oncall_target"))))
+                for each in incidents.get(host.name, []):
+                    store.append(each.id, [timeline.event(at, timeline.EVIDENCE, path=path)])
+    except OSError as error:
+        return "Evidence: not archived, %s cannot be written (%s)." % (store.directory, error.strerror or error)
+    return ""
+
+
+def _secrets(value: Any, name: str = "") -> Set[str]:
+    """The passwords in a host's description, as far as they stand there and are no templates."""
+    if isinstance(value, Mapping):
+        return set().union(*(_secrets(inner, str(key)) for key, inner in value.items()))
+    if isinstance(value, (list, tuple)):
+        return set().union(*(_secrets(inner, name) for inner in value))
+    return {str(value)} if "password" in name and isinstance(value, str) and value else set()
 
 
 def _now() -> datetime:

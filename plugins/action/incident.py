@@ -14,14 +14,16 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._entry.looks import CLOSING
 from ..plugin_utils._incident import frame, timeline
+from ..plugin_utils._incident.closing import close
 from ..plugin_utils._incident.state import Incident
 from ..plugin_utils._incident.store import Store
 from ..plugin_utils._report.model import raw_variables, registered
 
-OPEN, NOTED, ACKNOWLEDGED = "open", "noted", "acknowledged"
+OPEN, NOTED, ACKNOWLEDGED, CLOSED = "open", "noted", "acknowledged", "closed"
 _OPTIONS: Dict[str, Any] = {
-    "state": {"type": "str", "choices": [OPEN, NOTED, ACKNOWLEDGED], "default": NOTED},
+    "state": {"type": "str", "choices": [OPEN, NOTED, ACKNOWLEDGED, CLOSED], "default": NOTED},
     "directory": {"type": "path", "required": True},
     "text": {"type": "str"},
     "code": {"type": "str"},
@@ -30,6 +32,8 @@ _OPTIONS: Dict[str, Any] = {
     "triage": {"type": "str"},
     "response": {"type": "str"},
     "done": {"type": "str"},
+    "integrity": {"type": "str"},
+    **CLOSING.options,
 }
 
 
@@ -47,6 +51,8 @@ class ActionModule(ActionBase):
         store = Store(options["directory"])
         result.update(changed=False, msg="", incidents=[])
         try:
+            if options["state"] == CLOSED:
+                return {**result, **close(store, options, found, _by(variables), _now(), self._task.check_mode)}
             incidents = self._recorded(store, options, found, _by(variables))
             result["msg"] = frame.told(incidents, str(store.directory))
             result["incidents"] = [_entry(each) for mine in incidents.values() for each in mine]
@@ -55,6 +61,7 @@ class ActionModule(ActionBase):
                 "Incident: not recorded, %s cannot be written (%s). Give another directory with "
                 "-e oncall_incident_dir=DIR." % (store.directory, error.strerror or error)
             )
+            result["failed"] = options["state"] == CLOSED
         return result
 
     def _recorded(

@@ -12,6 +12,7 @@ from ..plugin_utils._report.graded import graded
 from ..plugin_utils._run.action import ActionModule as TargetAction
 from ..plugin_utils._run.action import failed
 from ..plugin_utils._run.verb import VerbAction
+from ..plugin_utils._run.works import READING
 
 
 class ActionModule(VerbAction):
@@ -19,8 +20,9 @@ class ActionModule(VerbAction):
         result: Dict[str, Any] = super(TargetAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         verb = arguments.pop("verb", None)
-        if verb not in LOOKS:
-            return failed("verb is %r. Give one of: %s." % (verb, ", ".join(sorted(LOOKS))))
+        known = sorted(name for name, row in LOOKS.items() if row.module in READING)
+        if verb not in known:
+            return failed("verb is %r. Give one of: %s." % (verb, ", ".join(known)))
         result.update(self.of_row(verb, LOOKS[verb], arguments, {}, task_vars or {}))
         if not result.get("failed") and not result.get("unreachable"):
             result.update(graded(result))

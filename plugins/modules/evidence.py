@@ -27,6 +27,13 @@ options:
       - Write the results of all hosts of the play, and a page of them, to the directory C(before) below this one
         instead, as M(oncall.postgresql.report) does. In check mode, too.
     type: path
+  incident_dir:
+    description:
+      - The directory of the incidents' records (M(oncall.postgresql.incident)). For every host that is about to be
+        acted on, an archive C(<host>-<time>.tar.gz) of mode 0600 is written there, and named in its open incidents.
+      - It holds what triage has read, secrets masked, below 5 MB. C(CONTENTS.txt) in it says what is not included.
+    type: path
+    version_added: 0.2.0
   report_mode:
     description:
       - Mode of the files below O(report_dir). They hold names of roles, databases and hosts, and what clients ask.

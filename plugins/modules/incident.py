@@ -30,8 +30,11 @@ options:
         have no open one of that code; what was found on the others is noted in the open incidents that they have.
       - V(noted) adds to the open incidents of the hosts, and does nothing where there are none.
       - V(acknowledged) does the same, and says that somebody is at work.
+      - V(closed) goes through the checklist and closes the open incidents of the hosts. With an open item it closes
+        none, returns what is open, and records that. It fails where no host has an open incident, or the record cannot
+        be written.
     type: str
-    choices: [open, noted, acknowledged]
+    choices: [open, noted, acknowledged, closed]
     default: noted
   directory:
     description: The directory on the controller, created if it does not exist.
@@ -67,6 +70,50 @@ options:
     description: Name of the variable that the result of M(oncall.postgresql.procedure) is registered in. Its outcome,
       how long it took and the downtime are noted.
     type: str
+  integrity:
+    description: Name of the variable that the result of M(oncall.postgresql.look) with the verb C(integrity_check) is
+      registered in. For O(state=closed).
+    type: str
+  root_cause:
+    description: What caused the incident. For O(state=closed).
+    type: str
+  corrective_actions:
+    description: What is done so that it does not happen again. For O(state=closed).
+    type: list
+    elements: dict
+    suboptions:
+      what:
+        description: What is done.
+        type: str
+        required: true
+      owner:
+        description: Who does it.
+        type: str
+        required: true
+      due:
+        description: Until when.
+        type: str
+  slow_queries_reviewed:
+    description: Whether somebody has reviewed the slow queries. For O(state=closed).
+    type: bool
+    default: false
+  accept_caution:
+    description: The reason why an integrity check whose grade is V(caution) will do. For O(state=closed).
+    type: str
+  pool_sizes:
+    description: For each declared client the most connections that its pool may open, all its processes together. Only
+      their owners know. For O(state=closed).
+    type: dict
+  monitoring:
+    description: What watches the server. It is taken at your word. Without it, the server's own settings have to show
+      C(pg_stat_statements), C(log_lock_waits) and C(log_min_duration_statement). For O(state=closed).
+    type: str
+  close_anyway:
+    description:
+      - Items of the checklist that are left open, each with the reason, which is recorded. For O(state=closed).
+      - The items are C(root_cause), C(health), C(integrity), C(sessions), C(pools), C(monitoring), C(slow_queries) and
+        C(corrective_actions).
+    type: dict
 attributes:
   action:
     description: There is an action plugin of the same name, and it does all the work, on the controller.
@@ -141,4 +188,8 @@ incidents:
       host: shop-db
       code: slow
       open: true
+hosts:
+  description: For each host with an open incident, how it went.
+  returned: with `state=closed`
+  type: dict
 """

@@ -187,6 +187,15 @@ configured:
     log_destination:
       description: The setting of that name; null when unknown.
       type: str
+    log_lock_waits:
+      description: The setting of that name.
+      type: bool
+    log_min_duration_ms:
+      description: The setting log_min_duration_statement, -1 when it is off.
+      type: int
+    statements_tracked:
+      description: Whether the library pg_stat_statements is loaded.
+      type: bool
     load_time:
       description: When the configuration files were last loaded; null when unknown.
       type: str
@@ -277,6 +286,9 @@ configured:
     ssl: true
     password_encryption: scram-sha-256
     log_destination: stderr
+    log_lock_waits: true
+    log_min_duration_ms: 1000
+    statements_tracked: true
     load_time: '2026-11-29T03:21:08.07015+00:00'
     file_errors: []
     pending_restart: []

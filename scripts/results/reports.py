@@ -64,8 +64,19 @@ class RecordedIncident(TypedDict):
     open: bool  # whether it is still open
 
 
+class ClosedHost(TypedDict):
+    closed: bool  # whether its incidents were closed
+    notes: list[str]  # lines for the report: what is open, what was accepted
+    failure: str  # why they were not closed; empty where they were
+    incidents: list[RecordedIncident]  # its incidents
+
+
 class Incident(TypedDict):
     # a line for the report, which names the post-mortems or says why nothing could be recorded; empty without an
     # incident
     msg: str
     incidents: list[RecordedIncident]  # those of the play's hosts that were written to or are open
+
+
+class Closing(TypedDict):
+    hosts: dict[str, ClosedHost]  # for each host with an open incident, how it went

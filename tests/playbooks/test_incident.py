@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 import stat
+import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +21,7 @@ import pytest
 
 from tests.embedded import Server
 
-from .test_real_servers import Controller, beside
+from .test_real_servers import PASSWORD, Controller, beside, connect
 
 
 @pytest.fixture
@@ -62,15 +67,22 @@ def test_from_the_alarm_to_health(controller: Controller, down: Server) -> None:
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
     code, out = controller.run(*book("respond", "-e", "oncall_auto_remedies=start"))
     assert code == 0 and down.sql("SELECT 1") == "1" and path in out, out
-    assert [each["kind"] for each in events(controller)] == ["opened", "look", "begins", "ended", "look"]
-    begins, ended, look = events(controller)[2:]
+    assert [each["kind"] for each in events(controller)] == [
+        "opened",
+        "look",
+        "evidence",
+        "begins",
+        "ended",
+        "look",
+    ]
+    begins, ended, look = events(controller)[3:]
     assert (begins["verb"], ended["verb"], ended["outcome"], look["code"]) == ("start", "start", "done", "healthy")
     assert begins["run"] == ended["run"] and ended["seconds"] > 0
     assert "Impact end | 2" in page(controller) and "State | open" in page(controller)
     controller.run(*book("integrity_check"))
-    assert [each["kind"] for each in events(controller)][5:] == ["graded"]
+    assert [each["kind"] for each in events(controller)][6:] == ["graded"]
     controller.run(*book("start", "--check"))
-    assert len(events(controller)) == 6, "a plan is no deed"
+    assert len(events(controller)) == 7, "a plan is no deed"
 
 
 def test_a_record_that_cannot_be_written_stops_no_recovery(controller: Controller, down: Server) -> None:
@@ -81,3 +93,101 @@ def test_a_record_that_cannot_be_written_stops_no_recovery(controller: Controlle
         len(re.findall(r"^Incident: not recorded, .*/incidents cannot be written \(.*\)\. Give another", out, re.M))
         == 1
     )
+
+
+SECRET = "another-secret-of-the-playbooks"
+SETTLED = {
+    "oncall_root_cause": "the pool of the shop leaks",
+    "oncall_corrective_actions": [{"what": "Close what was opened", "owner": "ann", "due": "2026-12-01"}],
+    "oncall_slow_queries_reviewed": True,
+    "oncall_accept_caution": "amcheck comes with the next release",
+    "oncall_monitoring": "the dashboard of the shop",
+    "oncall_pool_sizes": {"shop": 20},
+}
+
+
+def given(**values: Any) -> list[str]:
+    return ["-e", json.dumps(values)]
+
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime, timezone
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import frame
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.store import Store
+store = Store(sys.argv[1])
+with store.locked():
+    (mine,) = store.open_of(["db"])["db"]
+    store.append(mine.id, [frame.begins("graceful_restart", "killed", "ann", datetime.now(timezone.utc))])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_leak_from_the_alarm_to_the_closing(tmp_path: Path) -> None:
+    with Server() as server, contextlib.ExitStack() as stack:
+        server.hba("local all all trust", "host all all 127.0.0.1/32 scram-sha-256")
+        server.sql("CREATE ROLE shop LOGIN PASSWORD '%s' CONNECTION LIMIT 3" % PASSWORD)
+        server.sql("CREATE DATABASE shop OWNER shop")
+        target = beside(server, login_password=SECRET)
+        controller = Controller(tmp_path, {"db": target})
+        for _unused in range(3):
+            stack.enter_context(contextlib.closing(connect(server)))
+        place = given(oncall_incident_dir="incidents")
+        controller.run(*book("triage"), *place)
+        assert events(controller)[0]["code"] == "pool_exhausted"
+        # A run is killed between a procedure and its record: what is known is said, and the next run goes on.
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "incidents")], check=False)
+        assert killed.returncode == -signal.SIGKILL and "began, no result recorded" in page(controller)
+        code, out = controller.run(*book("pool_reset"), *place, "-e", "oncall_idle_minutes=0.001")
+        assert code == 0, out
+        kinds = [each["kind"] for each in events(controller)]
+        assert kinds == ["opened", "look", "begins", "look", "evidence", "begins", "ended", "look"], out
+        assert [each["outcome"] for each in events(controller) if each["kind"] == "ended"] == ["done"]
+        _holds_no_secret(Path(events(controller)[4]["path"]))
+        _closing(controller, place)
+
+
+def _holds_no_secret(path: Path) -> None:
+    assert path.stat().st_size < 5_000_000 and stat.S_IMODE(path.stat().st_mode) == 0o600
+    with tarfile.open(path) as archive:
+        files = {entry.name: archive.extractfile(entry) for entry in archive}
+        found = {name: file.read().decode() for name, file in files.items() if file}
+    assert {"evidence/%s" % name for name in ("CONTENTS.txt", "triage.json", "hba_rules.json", "locks.json")} < set(
+        found
+    )
+    assert json.loads(found["evidence/triage.json"])["verdict"]["code"] == "pool_exhausted"
+    assert json.loads(found["evidence/activity.json"])["connections"]["used"] == 3
+    assert "127.0.0.1" in found["evidence/hba_rules.json"] and "logs of clients" in found["evidence/CONTENTS.txt"]
+    assert [name for name, text in found.items() if PASSWORD in text or SECRET in text or "SCRAM-SHA" in text] == []
+
+
+def _closing(controller: Controller, place: list[str]) -> None:
+    code, out = controller.run(*book("close_incident"), *place)
+    assert code == 2 and "open: Root cause given: give -e oncall_root_cause=" in " ".join(out.split()), out
+    refused = events(controller)[-1]
+    done = {item["name"]: item["done"] for item in refused["items"]}
+    assert refused["kind"] == "refused" and done["health"] and done["sessions"]
+    assert [name for name, is_done in done.items() if not is_done] == [
+        "root_cause",
+        "integrity",
+        "pools",
+        "monitoring",
+        "slow_queries",
+        "corrective_actions",
+    ], out
+    code, out = controller.run(*book("close_incident"), *place, *given(oncall_close_anyway={"pool": "x"}))
+    assert code == 2 and "no item pool. Did you mean pools?" in out, out
+    code, out = controller.run(*book("close_incident", "--check"), *place, *given(**SETTLED))
+    assert code == 0 and "would be closed" in out and events(controller)[-1]["kind"] == "refused", out
+    anyway = given(**{**SETTLED, "oncall_pool_sizes": {"shop": 99}}, oncall_close_anyway={"pools": "asked its owner"})
+    code, out = controller.run(*book("close_incident"), *place, *anyway)
+    assert code == 0 and "accepted: Pool settings within the server's budget: shop: 99 of 97" in " ".join(
+        out.split()
+    ), out
+    closed = events(controller)[-1]
+    assert closed["kind"] == "closed" and closed["corrective_actions"][0]["owner"] == "ann"
+    text = page(controller)
+    assert "| Close what was opened | ann | 2026" in text and "State | closed" in text
+    assert "Accepted: asked its owner" in text and "the pool of the shop leaks" in text
+    code, out = controller.run(*book("close_incident"), *place)
+    assert code == 2 and "There is no open incident in " in out, out

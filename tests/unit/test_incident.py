@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +22,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import frame, markdown, timeline
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import (
+    archive,
+    checklist,
+    frame,
+    markdown,
+    timeline,
+)
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.checklist import Seen
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.state import age_seconds, fold
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.store import Store
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._report.model import worst_first
+from tests.unit import facts, samples
 
 T0 = datetime(2026, 11, 29, 3, 20, 11, tzinfo=UTC)
 KINDS = [each for name, each in vars(timeline).items() if name.isupper() and isinstance(each, str)]
@@ -266,3 +277,88 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with store.locked(), pytest.raises(OSError):
         store.append(name, story()[1:2])
     assert other.read_text("utf-8") == before and json.loads(before)["kind"] == "opened"
+
+
+def seen(**more: Any) -> Seen:
+    """All well, as far as a server can be."""
+    of = facts.healthy()
+    integrity = {"verdict": {"code": "integrity", "cause": "go", "summary": "Go"}}
+    return Seen(HEALTHY, json.loads(json.dumps(of)), integrity, more)
+
+
+SETTLED: Dict[str, Any] = {
+    "root_cause": "a leak",
+    "corrective_actions": [{"what": "fix it", "owner": "ann", "due": None}],
+    "slow_queries_reviewed": True,
+    "pool_sizes": {each["service"]: 5 for each in facts.healthy()["clients"]},
+}
+
+
+def left(of: Seen) -> List[str]:
+    return [each.name for each in checklist.checked(of) if each.open]
+
+
+def test_the_checklist() -> None:
+    assert left(seen(**SETTLED)) == []
+    assert left(seen()) == ["root_cause", "pools", "slow_queries", "corrective_actions"]
+    assert left(Seen({}, {}, {}, {})) == list(checklist.ITEMS)  # nothing is known: nothing is done
+    assert left(seen(**{**SETTLED, "pool_sizes": {**SETTLED["pool_sizes"], "api": 1000}})) == ["pools"]
+    assert left(seen(**{**SETTLED, "root_cause": "  "})) == ["root_cause"]
+    anyway = seen(**{**SETTLED, "slow_queries_reviewed": False, "close_anyway": {"slow_queries": "nobody is here"}})
+    (item,) = [each for each in checklist.checked(anyway) if not each.done]
+    assert not item.open and item.accepted == "nobody is here"
+
+
+@pytest.mark.parametrize(
+    ("grade", "reason", "is_open"),
+    [("go", None, False), ("caution", None, True), ("caution", "known", False), ("no_go", "known", True)],
+)
+def test_only_a_caution_is_accepted(grade: str, reason: Any, is_open: bool) -> None:
+    of = seen(**SETTLED, accept_caution=reason)
+    of = replace(of, integrity={"verdict": {"cause": grade, "summary": "said"}})
+    assert left(of) == (["integrity"] if is_open else [])
+
+
+@pytest.mark.parametrize(
+    ("change", "item"),
+    [
+        ({"connections": {"used": 90}}, "sessions"),
+        ({"connections": {"long_idle_in_transaction": 1}}, "sessions"),
+        ({"limits": {"roles": [{"name": "shop", "limit": 3, "used": 3}]}}, "sessions"),
+        ({"configured": {"log_lock_waits": False}}, "monitoring"),
+        ({"configured": {"log_min_duration_ms": -1}}, "monitoring"),
+        ({"configured": {"statements_tracked": False}}, "monitoring"),
+    ],
+)
+def test_what_the_server_shows(change: Dict[str, Dict[str, Any]], item: str) -> None:
+    of = seen(**SETTLED)
+    for part, values_ in change.items():
+        of.snapshot[part].update(values_)
+    assert left(of) == [item]
+    if item == "monitoring":
+        assert left(replace(of, given={**SETTLED, "monitoring": "the dashboard"})) == []
+
+
+def test_a_reason_for_an_item_that_is_none() -> None:
+    assert checklist.problems_of({"pool": "x", "health": " "}, {"api": "many"}) == [
+        "oncall_pool_sizes.api is 'many'. Give a whole number.",
+        "oncall_close_anyway has no item pool. Did you mean pools?",
+        "oncall_close_anyway.health needs a reason.",
+    ]
+
+
+def test_an_archive_is_small_and_without_secrets() -> None:
+    of: Any = facts.healthy()
+    of["server"]["log"] = [{"at": None, "severity": "ERROR", "sqlstate": None, "cause": None, "text": "x hunter2-7 y"}]
+    of["server"]["processes"] = [{"pid": each, "state": "S", "title": os.urandom(500).hex()} for each in range(12000)]
+    (host,) = worst_first({"db": {**samples.pool_exhausted("db"), "facts": of}})
+    data = archive.archive(host, T0, {"hunter2-7"})
+    assert len(data) <= archive.MOST_BYTES
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        files = {each.name: tar.extractfile(each) for each in tar}
+        found = {name: file.read().decode() for name, file in files.items() if file}
+    assert (
+        "evidence/processes.json, which is too large" not in found
+        and "processes.json, which is too large" in found["evidence/CONTENTS.txt"]
+    )
+    assert "evidence/server_log.json" in found and "hunter2-7" not in "".join(found.values())

@@ -7,19 +7,59 @@ from __future__ import annotations
 
 from typing import Dict
 
+from .._core.spec import Spec
 from .._model.verb import Row, Variable
 from .options import INTEGRITY
+
+# What a person says of an incident that is to be closed.
+CLOSING = Spec(
+    {
+        "root_cause": {"type": "str"},
+        "corrective_actions": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "what": {"type": "str", "required": True},
+                "owner": {"type": "str", "required": True},
+                "due": {"type": "str"},
+            },
+        },
+        "slow_queries_reviewed": {"type": "bool", "default": False},
+        "accept_caution": {"type": "str"},
+        "pool_sizes": {"type": "dict"},
+        "monitoring": {"type": "str"},
+        "close_anyway": {"type": "dict"},
+    }
+)
+_INTEGRITY = (
+    Variable("check_seconds", "how long the whole check may take"),
+    Variable("databases", "only these databases", default="all that allow connections"),
+    Variable("jobs", "in how many databases catalogs are read side by side"),
+    Variable("sequence_percent", "name sequences of which this share is used up"),
+)
 
 LOOKS: Dict[str, Row] = {
     "integrity_check": Row(
         "integrity_info",
         "Is the data whole? Go, caution or no-go, with what proves it and what was not looked at. Changes nothing.",
         INTEGRITY,
+        _INTEGRITY,
+    ),
+    "close_incident": Row(
+        "incident",
+        "Closes the open incidents of a host once everything on the checklist is done; says what is not. "
+        "Changes no server.",
+        INTEGRITY + CLOSING + Spec({"incident_dir": {"type": "str", "required": True}}),
         (
-            Variable("check_seconds", "how long the whole check may take"),
-            Variable("databases", "only these databases", default="all that allow connections"),
-            Variable("jobs", "in how many databases catalogs are read side by side"),
-            Variable("sequence_percent", "name sequences of which this share is used up"),
+            Variable("incident_dir", "where the records are"),
+            Variable("root_cause", "what caused it"),
+            Variable("corrective_actions", "what is done so that it does not happen again, and by whom"),
+            Variable("slow_queries_reviewed", "somebody has"),
+            Variable("accept_caution", "the reason why an integrity check that is a caution will do"),
+            Variable("pool_sizes", "the most connections that each client's pool may open"),
+            Variable("monitoring", "what watches the server, where its own settings do not show it"),
+            Variable("close_anyway", "items to be left open, with the reason"),
+            *_INTEGRITY,
         ),
     ),
 }

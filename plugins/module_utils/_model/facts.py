@@ -658,6 +658,9 @@ class Configured(TypedDict):
     ssl: bool  # the setting of that name
     password_encryption: Optional[str]  # the setting of that name
     log_destination: Optional[str]  # the setting of that name
+    log_lock_waits: bool  # the setting of that name
+    log_min_duration_ms: int  # the setting log_min_duration_statement, -1 when it is off
+    statements_tracked: bool  # whether the library pg_stat_statements is loaded
     load_time: Optional[str]  # when the configuration files were last loaded
     file_errors: List[FileError]  # errors in the configuration files; empty without the right to read them
     pending_restart: List[PendingSetting]  # changed settings that wait for a restart

@@ -41,7 +41,7 @@ def opens(result: Optional[Mapping[str, Any]]) -> bool:
 
 def opened(host: str, result: Mapping[str, Any], at: datetime) -> Event:
     verdict = _verdict(result)
-    start, source = impact(verdict["code"], _facts(result), at)
+    start, source = impact(verdict["code"], facts_of(result), at)
     keys = ("code", "cause", "severity", "summary")
     told = {key: verdict.get(key) for key in keys}
     return event(at, timeline.OPENED, host=host, **told, impact={"start": written(start), "source": source})
@@ -132,7 +132,7 @@ def _verdict(result: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
     return dict(json.loads(json.dumps(found))) if usable else {}
 
 
-def _facts(result: Mapping[str, Any]) -> Dict[str, Any]:
+def facts_of(result: Mapping[str, Any]) -> Dict[str, Any]:
     given: Any = json.loads(result["facts_json"]) if result.get("facts_json") else result.get("facts")
     return dict(given) if isinstance(given, Mapping) else {}
 

@@ -15,6 +15,7 @@ import fcntl
 import os
 import re
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Sequence
 
@@ -108,6 +109,12 @@ class Store:
         incident = self.read(name)
         replace(self.directory / (name + PAGE), markdown.page(incident), FILE)
         return incident
+
+    def keep(self, host: str, at: datetime, data: bytes) -> str:
+        """An archive beside the records; its path. Nothing is replaced. Within ``locked``."""
+        path = self.directory / ("%s-%s.tar.gz" % (_safe(host), at.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"))
+        replace(path, data, FILE)
+        return str(path)
 
     def _open(self, name: str) -> Optional[Incident]:
         data = self._data(name)

@@ -10,7 +10,7 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Sequence
+from typing import Sequence, Union
 
 from . import html
 from .model import Host, document, file_names
@@ -68,11 +68,12 @@ def make(place: Path, mode: int) -> None:
             directory.chmod(0o700 | mode | (mode & 0o044) >> 2)
 
 
-def replace(path: Path, text: str, mode: int) -> None:
+def replace(path: Path, content: Union[str, bytes], mode: int) -> None:
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=".%s." % path.name[:40])
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
         os.chmod(temporary, mode)
         os.replace(temporary, str(path))
     except BaseException:

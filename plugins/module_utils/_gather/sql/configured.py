@@ -29,6 +29,12 @@ FILE_ERRORS = """(
 _VISIBLE = "CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('%s') END"
 HBA_FILE = "(%s)" % _VISIBLE % "hba_file"
 
+# Who may not see which libraries are loaded sees a setting that they define.
+STATEMENTS_TRACKED = """coalesce({libraries} ~ 'pg_stat_statements',
+                               current_setting('pg_stat_statements.track', true) <> '', false)""".replace(
+    "{libraries}", "(%s)" % _VISIBLE % "shared_preload_libraries"
+)
+
 # file_name and rule_number came with PostgreSQL 16.
 HBA_RULES = """(
     SELECT coalesce(json_agg(json_build_object(
@@ -54,6 +60,11 @@ CONFIGURED = (
   'ssl', current_setting('ssl') = 'on',
   'password_encryption', current_setting('password_encryption'),
   'log_destination', current_setting('log_destination'),
+  'log_lock_waits', current_setting('log_lock_waits') = 'on',
+  'log_min_duration_ms', CASE current_setting('log_min_duration_statement') WHEN '-1' THEN -1
+                         ELSE round(extract(epoch FROM current_setting('log_min_duration_statement')::interval) * 1000)
+                         END,
+  'statements_tracked', {statements_tracked},
   'load_time', pg_conf_load_time(),
   'file_errors', {file_errors},
   'pending_restart', (
@@ -64,6 +75,7 @@ CONFIGURED = (
   'may_reload', {missing} = '',
   'hba_file', {hba_file}
 )""".replace("{hba_file}", HBA_FILE)
+    .replace("{statements_tracked}", STATEMENTS_TRACKED)
     .replace("{socket_directories}", _VISIBLE % "unix_socket_directories")
     .replace("{missing}", rights.missing(rights.TO_RELOAD))
 )
