@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .stack import PASSWORD, Stack, docker, playbook, write_inventory
+from .stack import PASSWORD, SECRETS, Stack, docker, playbook, write_inventory
 
 WRONG = "not-The-password-4714"
 NAMES = {"POSTGRES_HOST": "postgres", "POSTGRES_USER": "app", "POSTGRES_DB": "shop"}
@@ -67,12 +69,29 @@ def test_a_password_in_a_file(way: Way) -> None:
         # The printed remedy: the role gets the password that the client has, wherever it has it from.
         inventory = write_inventory(stack.work, {"lab": {"oncall_target": stack.target()}})
         remedy = wrong["verdict"]["remedy"]
-        done = playbook(remedy["playbook"], "-i", str(inventory), "-e", json.dumps(remedy["extra_vars"]))
+        records = stack.work / "incidents"
+        asked = json.dumps({**remedy["extra_vars"], "oncall_incident_dir": str(records)})
+        done = playbook(remedy["playbook"], "-i", str(inventory), "-e", asked)
         assert done.returncode == 0, done.stdout + done.stderr
         assert WRONG not in done.stdout + done.stderr
         assert stack.triage()["facts"]["clients"][0]["password_matches"] is True
+        _hold_no_secret(records)
 
         # Of a container that does not run the engine hands out the file.
         docker("stop", "-t", "2", stack.name("api"))
         down = stack.triage()["facts"]["clients"][0]
         assert (down["state"], down["login"]["password_given"], down["password_matches"]) == ("exited", True, True)
+
+
+def _hold_no_secret(records: Path) -> None:
+    """The incident's timeline, its post-mortem, and the archive of what was seen before."""
+    texts = {path.name: path.read_text() for path in records.iterdir() if path.suffix in (".jsonl", ".md")}
+    (packed,) = records.glob("*.tar.gz")
+    assert packed.stat().st_size < 5_000_000
+    with tarfile.open(packed) as archive:
+        for entry in archive:
+            file = archive.extractfile(entry)
+            assert file is not None
+            texts[entry.name] = file.read().decode()
+    assert len(texts) > 8 and '"authentication_failed"' in texts["evidence/triage.json"]
+    assert [name for name, text in texts.items() for secret in (*SECRETS, WRONG) if secret in text] == []
