@@ -163,7 +163,7 @@ def _holds_no_secret(path: Path) -> None:
 
 def _closing(controller: Controller, place: list[str]) -> None:
     code, out = controller.run(*book("close_incident"), *place)
-    assert code == 2 and "open: Root cause given: give -e oncall_root_cause=" in " ".join(out.split()), out
+    assert code == 2 and "checklist, open: Root cause given: give -e oncall_root_cause=" in " ".join(out.split()), out
     refused = events(controller)[-1]
     done = {item["name"]: item["done"] for item in refused["items"]}
     assert refused["kind"] == "refused" and done["health"] and done["sessions"]
@@ -181,7 +181,7 @@ def _closing(controller: Controller, place: list[str]) -> None:
     assert code == 0 and "would be closed" in out and events(controller)[-1]["kind"] == "refused", out
     anyway = given(**{**SETTLED, "oncall_pool_sizes": {"shop": 99}}, oncall_close_anyway={"pools": "asked its owner"})
     code, out = controller.run(*book("close_incident"), *place, *anyway)
-    assert code == 0 and "accepted: Pool settings within the server's budget: shop: 99 of 97" in " ".join(
+    assert code == 0 and "checklist, accepted: Pool settings within the server's budget: shop: 99 of 97" in " ".join(
         out.split()
     ), out
     closed = events(controller)[-1]

@@ -75,7 +75,10 @@ def _entry(incidents: List[Incident], items: List[Item], left: List[Item], check
     verb = "would be" if check_mode else "is"
     head = "%s is not closed: %d of %d items are open" % (names, len(left), len(items))
     if left:
-        lines.append('Do them, or say why not: -e \'{"oncall_close_anyway": {"%s": "reason"}}\'' % left[0].name)
+        lines.append(
+            'checklist: do what is open, or say why not: -e \'{"oncall_close_anyway": {"%s": "reason"}}\''
+            % left[0].name
+        )
     else:
         head = "%s %s closed" % (names, verb)
     return {
@@ -90,5 +93,5 @@ def _entry(incidents: List[Incident], items: List[Item], left: List[Item], check
 
 def _line(item: Item) -> str:
     if item.open:
-        return "open: %s: %s" % (item.title, item.detail)
-    return "accepted: %s: %s (%s)" % (item.title, item.detail, item.accepted)
+        return "checklist, open: %s: %s" % (item.title, item.detail)
+    return "checklist, accepted: %s: %s (%s)" % (item.title, item.detail, item.accepted)
