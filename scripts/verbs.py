@@ -102,7 +102,8 @@ def _given(row: Row, each: Variable) -> str:
     if kind == "dict":
         return "'%s'" % json.dumps({each.variable: {"NAME": "..."}})
     if "options" in rule:
-        return "'%s'" % json.dumps({each.variable: [dict.fromkeys(rule["options"], "...")]})
+        needed = [name for name, inner in rule["options"].items() if inner.get("required")]
+        return "'%s'" % json.dumps({each.variable: [dict.fromkeys(needed, "...")]})
     if kind == "list":
         example = rule.get("choices", ["..."] if rule.get("elements") == "str" else [1])[:1]
         return "'%s'" % json.dumps({each.variable: default or example})
