@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         found = raw_variables(variables["hostvars"], variables["ansible_play_batch"])
         store = Store(options["directory"])
-        result.update(changed=False, msg="", incidents=[])
+        result.update(changed=False, msg="", incidents=[], hosts={})
         try:
             if options["state"] == CLOSED:
                 return {**result, **close(store, options, found, _by(variables), _now(), self._task.check_mode)}

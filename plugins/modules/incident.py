@@ -159,6 +159,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 # Written by scripts/returns.py.
+hosts:
+  description: With O(state=closed), for each host with an open incident, how it went; else empty.
+  returned: success
+  type: dict
+  sample: {}
 msg:
   description: A line for the report, which names the post-mortems or says why nothing could be recorded;
     empty without an incident.
@@ -188,8 +193,4 @@ incidents:
       host: shop-db
       code: slow
       open: true
-hosts:
-  description: For each host with an open incident, how it went.
-  returned: with `state=closed`
-  type: dict
 """

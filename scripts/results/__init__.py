@@ -55,5 +55,5 @@ RESULTS: dict[str, Result] = {
     "look": Result(reports.Look),
     "report": Result(reports.Report),
     "evidence": Result(reports.Evidence),
-    "incident": Result(reports.Incident, sometimes={"with `state=closed`": reports.Closing}),
+    "incident": Result(reports.Incident),
 }

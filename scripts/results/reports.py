@@ -72,11 +72,8 @@ class ClosedHost(TypedDict):
 
 
 class Incident(TypedDict):
+    hosts: dict[str, ClosedHost]  # with `state=closed`, for each host with an open incident, how it went; else empty
     # a line for the report, which names the post-mortems or says why nothing could be recorded; empty without an
     # incident
     msg: str
     incidents: list[RecordedIncident]  # those of the play's hosts that were written to or are open
-
-
-class Closing(TypedDict):
-    hosts: dict[str, ClosedHost]  # for each host with an open incident, how it went
