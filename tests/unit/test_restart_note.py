@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.client import note
@@ -118,3 +122,46 @@ def _count(where: str, number: Path, times: int) -> None:
             assert note.held(where)
             number.write_text("%d" % (int(number.read_text()) + 1))
             times -= 1
+
+
+GOOD = dataclasses.asdict(
+    Note("2026-11-28T10:00:00+00:00", "graceful_restart of db1", (WEB, API), (NotedRole("app", "t"),))
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> str:
+    """A note in which one thing is something else, or missing."""
+    found = json.loads(json.dumps(GOOD))
+    part = draw(st.sampled_from([found, found["clients"][0], found["roles"][0]]))
+    key = draw(st.sampled_from(sorted(part)))
+    if draw(st.booleans()):
+        part[key] = draw(JSON)
+    else:
+        del part[key]
+    return json.dumps(draw(st.one_of(JSON, st.just(found))))
+
+
+@given(st.one_of(spoilt(), st.text(max_size=20), st.just("[" * 100_000), st.just('{"a":' * 100_000)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_a_note_that_is_none_is_said_in_one_line(tmp_path: Path, text: str) -> None:
+    where = tmp_path / "restart-shop.json"
+    where.write_text(text, encoding="utf-8", errors="surrogatepass")
+    try:
+        found = note.facts(str(where))
+    except RefusedError as error:
+        assert "cannot be read: " in error.msg and "\n" not in error.msg and len(error.msg) < 600
+        return
+    for one in found["clients"] if found else []:
+        assert all(isinstance(value, (str, bool, type(None))) for value in one.values())
+
+
+def test_a_good_note_is_read(tmp_path: Path) -> None:
+    where = tmp_path / "restart-shop.json"
+    where.write_text(json.dumps(GOOD))
+    assert dataclasses.asdict(note.read(str(where))) == GOOD

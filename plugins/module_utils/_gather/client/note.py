@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, Optional, cast
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple, cast
 
 from ..._core.errors import RefusedError
+from ..._core.text import line
 from ..._model.note import Note, Noted, NotedRole
 
 if TYPE_CHECKING:
@@ -36,20 +37,49 @@ def read(where: str) -> Note:
     """Empty where there is none. Raises RefusedError for one that cannot be read: it names clients that are down."""
     try:
         with open(where, encoding="utf-8") as file:
-            found = json.load(file)
-        return Note(
-            found["written_at"],
-            found["why"],
-            tuple(Noted(**one) for one in found["clients"]),
-            tuple(NotedRole(one["role"], one["begun_at"], tuple(one["files"])) for one in found.get("roles", ())),
-        )
+            return of(json.load(file))
     except FileNotFoundError:
         return Note()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RefusedError(
-            "%s cannot be read: %s" % (where, error),
+            "%s cannot be read: %s" % (where, line(str(error), 200)),
             "It names clients that an interrupted run has stopped: start those that are down, then remove it.",
         ) from None
+
+
+def of(found: Any) -> Note:
+    """Raises ValueError for anything but what a Writer writes: a name of another type would fail somewhere else."""
+    return Note(
+        _typed(found, "written_at", str),
+        _typed(found, "why", str),
+        tuple(
+            Noted(
+                _typed(one, "service", str),
+                _typed(one, "name", str),
+                _typed(one, "started_at", str, type(None)),
+                _typed(one, "finished_at", str, type(None)),
+                _typed(one, "asked", bool),
+            )
+            for one in _typed(found, "clients", list)
+        ),
+        tuple(
+            NotedRole(_typed(one, "role", str), _typed(one, "begun_at", str), _texts(_typed(one, "files", list)))
+            for one in (_typed(found, "roles", list) if "roles" in found else ())
+        ),
+    )
+
+
+def _typed(found: Any, key: str, *types: type) -> Any:
+    value = found.get(key) if isinstance(found, dict) else found
+    if not isinstance(found, dict) or key not in found or not isinstance(value, types):
+        raise ValueError("it is no note of ours: %s is missing or of another type" % key)
+    return value
+
+
+def _texts(found: Sequence[Any]) -> Tuple[str, ...]:
+    if not all(isinstance(one, str) for one in found):
+        raise ValueError("it is no note of ours: files is of another type")
+    return tuple(found)
 
 
 def lock_of(where: str) -> str:
