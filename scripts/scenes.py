@@ -226,7 +226,8 @@ def reporting() -> dict[str, Any]:
             "incident", {"state": "open", "directory": "incidents", "code": "slow", "text": "Checkout is slow"}
         )
         shown = task("report", {"report_dir": "reports"})
-        return play([looked, decided, task("evidence", {}), opened, shown])
+        told = task("notification", {"state": "due", "directory": "incidents"})
+        return play([looked, decided, task("evidence", {}), opened, told, shown])
 
 
 SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
@@ -240,5 +241,5 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("procedure", "configuration"): settings,
     ("server",): restart,
     ("network", "clients", "graceful_restart"): containers,
-    ("report", "evidence", "incident"): reporting,
+    ("report", "evidence", "incident", "notification"): reporting,
 }

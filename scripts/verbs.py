@@ -23,6 +23,10 @@ COMMON = (
     ("oncall_report_mode=0640", "their mode: 0600 (the default), 0640 or 0644, as for a web server"),
     ("oncall_incident_dir=DIR", "keep a record of each incident in DIR: <id>.jsonl and the post-mortem <id>.md"),
     (
+        "oncall_notify=[...]",
+        "who is told of an incident, by which channels (docs/notifications.md); with oncall_incident_dir",
+    ),
+    (
         "oncall_fail_on=critical",
         "fail the hosts that end up as bad as that or worse (warning, critical, emergency)",
     ),

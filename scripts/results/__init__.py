@@ -56,4 +56,5 @@ RESULTS: dict[str, Result] = {
     "report": Result(reports.Report),
     "evidence": Result(reports.Evidence),
     "incident": Result(reports.Incident),
+    "notification": Result(reports.Notification),
 }

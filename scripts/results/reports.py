@@ -77,3 +77,7 @@ class Incident(TypedDict):
     # incident
     msg: str
     incidents: list[RecordedIncident]  # those of the play's hosts that were written to or are open
+
+
+class Notification(TypedDict):
+    msg: str  # what could not be sent or kept, one line each; empty when all went well

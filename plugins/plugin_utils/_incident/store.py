@@ -71,6 +71,21 @@ class Store:
                 found.setdefault(host, []).append(incident)
         return found
 
+    def closed_of(self, hosts: Collection[str], since: datetime) -> Dict[str, List[Incident]]:
+        """The closed incidents of each host that were written to since then."""
+        found: Dict[str, List[Incident]] = {}
+        wanted = {_safe(host) for host in hosts}
+        for name in self._names():
+            parts = _NAME.match(name)
+            if not parts or parts.group(1) not in wanted:
+                continue
+            if os.stat(str(self.directory / name)).st_mtime < since.timestamp():
+                continue
+            incident = self.read(name[: -len(SUFFIX)])
+            if incident.closed and incident.host in hosts:
+                found.setdefault(incident.host, []).append(incident)
+        return found
+
     def read(self, name: str) -> Incident:
         """``name``: the incident's id."""
         events, torn = timeline.read(self._data(name))

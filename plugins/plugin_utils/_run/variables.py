@@ -15,6 +15,7 @@ from ...module_utils._core.spec import Spec
 from ...module_utils._core.text import did_you_mean, nearest
 from ...module_utils._entry.looks import LOOKS
 from ...module_utils._model.answers import SEVERITIES
+from .._notify import channels
 from .._report.files import MODES
 from .checking import Problem, check
 
@@ -30,6 +31,7 @@ FRAME = Spec(
         "oncall_report_dir": {"type": "str"},
         "oncall_report_mode": {"type": "str", "choices": list(MODES)},
         "oncall_incident_dir": {"type": "str"},
+        "oncall_notify": {"type": "raw"},
         "oncall_fail_on": {"type": "str", "choices": list(SEVERITIES[1:])},
         "oncall_plan": {"type": "bool"},
         "oncall_auto_remedies": {"type": "raw"},
@@ -40,6 +42,7 @@ _MAY_BE_EMPTY = (
     "oncall_report_dir",
     "oncall_report_mode",
     "oncall_incident_dir",
+    "oncall_notify",
     "oncall_fail_on",
     "oncall_auto_remedies",
 )
@@ -56,12 +59,21 @@ _OURS = frozenset(
         "only_looks",
         "evidence",
         "incident",
+        "due",
+        "sent_first",
+        "sent_rest",
+        "mailed_first",
+        "mailed_rest",
+        "told",
+        "silences",
+        "silenced",
         "done",
         "notes",
         "failure",
         "report",
     )
 )
+_NO_RECORD = "oncall_notify needs oncall_incident_dir: who has been told is kept there."
 _EMPTY = "%s is empty. Give a value, or leave it out."
 _TEMPLATE = re.compile(r"\{[{%#]")
 
@@ -149,7 +161,11 @@ def check_frame(variables: Mapping[str, Any]) -> List[Problem]:
     given = {name: value for name, value in variables.items() if name in FRAME.options}
     given = {name: value for name, value in given.items() if not (name in _MAY_BE_EMPTY and value in ("", None, []))}
     empty = [name for name, value in given.items() if value is None and name in _ONLY_ACTING]
-    return [Problem(name, _EMPTY % name) for name in empty] + check(FRAME, given).problems
+    problems = [Problem(name, _EMPTY % name) for name in empty] + check(FRAME, given).problems
+    problems += channels.read(given.get(channels.VARIABLE))[1]
+    if given.get(channels.VARIABLE) and not given.get("oncall_incident_dir"):
+        problems.append(Problem(channels.VARIABLE, _NO_RECORD))
+    return problems
 
 
 def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> Given:

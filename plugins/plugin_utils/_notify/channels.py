@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The channels of ``oncall_notify``: which options each has, and what is wrong with those given. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+from ...module_utils._core.spec import Spec
+from ...module_utils._core.text import did_you_mean, nearest
+from .._run.checking import Checked, Problem, check
+
+ON_CALL, DBA, EMERGENCY = "on_call", "dba", "emergency"
+LEVELS = (ON_CALL, DBA, EMERGENCY)
+MAIL, WEBHOOK, PAGERDUTY, ALERTMANAGER = "mail", "webhook", "pagerduty", "alertmanager"
+VARIABLE = "oncall_notify"
+_LIST = '%s is no list of channels. Give one, such as [{"type": "mail", "from": "...", "to": {"on_call": ["..."]}}].'
+_EVERY: Dict[str, Any] = {
+    "type": {"type": "str", "required": True},
+    "name": {"type": "str"},
+    "levels": {"type": "list", "elements": "str", "choices": list(LEVELS), "default": list(LEVELS)},
+}
+_ADDRESSES = {level: {"type": "list", "elements": "str"} for level in LEVELS}
+TYPES: Dict[str, Spec] = {
+    MAIL: Spec(
+        {
+            **{name: rule for name, rule in _EVERY.items() if name != "levels"},
+            "to": {"type": "dict", "required": True, "options": _ADDRESSES},
+            "from": {"type": "str", "required": True},
+            "host": {"type": "str", "default": "localhost"},
+            "port": {"type": "int", "default": 25},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "secure": {"type": "str", "choices": ["always", "never", "starttls", "try"], "default": "try"},
+        }
+    ),
+    WEBHOOK: Spec(
+        {
+            **_EVERY,
+            "url": {"type": "str", "required": True, "no_log": True},
+            "template": {"type": "str", "choices": ["json", "slack"], "default": "json"},
+            "headers": {"type": "dict", "no_log": True},
+        }
+    ),
+    PAGERDUTY: Spec(
+        {
+            **_EVERY,
+            "routing_key": {"type": "str", "required": True, "no_log": True},
+            "url": {"type": "str", "default": "https://events.pagerduty.com/v2/enqueue"},
+        }
+    ),
+    ALERTMANAGER: Spec(
+        {
+            **_EVERY,
+            "url": {"type": "str", "required": True, "no_log": True},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "silence_label": {"type": "str", "default": "instance"},
+            "silence_minutes": {"type": "int", "default": 30},
+        }
+    ),
+}
+
+Channel = Dict[str, Any]
+
+
+def read(given: Any) -> Tuple[List[Channel], List[Problem]]:
+    """The channels, typed and with defaults; none where there is a problem. Empty is the same as not given."""
+    if given in (None, "", []):
+        return [], []
+    if not isinstance(given, list):
+        return [], [Problem(VARIABLE, _LIST % VARIABLE)]
+    channels: List[Channel] = []
+    problems: List[Problem] = []
+    names = set()
+    for number, each in enumerate(given):
+        place = "%s[%d]" % (VARIABLE, number)
+        if not isinstance(each, Mapping):
+            problems.append(Problem(VARIABLE, _LIST % place))
+            continue
+        checked = _checked(each, place)
+        problems += checked.problems
+        if checked.problems:
+            continue
+        channel = {**checked.options, "name": checked.options["name"] or checked.options["type"]}
+        if channel["type"] == MAIL:
+            channel["levels"] = [level for level in LEVELS if channel["to"].get(level)]
+        if channel["name"] in names:
+            text = "%s is called %s, as another one is. Give each a name of its own." % (place, channel["name"])
+            problems.append(Problem(VARIABLE, text))
+        if not channel["levels"]:
+            problems.append(Problem(VARIABLE, "%s tells nobody. Give one of: %s." % (place, ", ".join(LEVELS))))
+        names.add(channel["name"])
+        channels.append(channel)
+    return ([] if problems else channels), problems
+
+
+def _checked(each: Mapping[str, Any], place: str) -> Checked:
+    kind = str(each.get("type"))
+    if kind not in TYPES:
+        hint = did_you_mean(nearest(kind, TYPES), "Give one of: %s." % ", ".join(TYPES))
+        return Checked({}, set(), [Problem(VARIABLE, "%s.type is %r. %s" % (place, each.get("type"), hint))])
+    checked = check(TYPES[kind], each)
+    told = [Problem(VARIABLE, "%s (%s): %s" % (place, kind, _ended(one.text))) for one in checked.problems]
+    return checked._replace(problems=told)
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?")) else text + "."
+
+
+def secrets(channel: Mapping[str, Any]) -> List[str]:
+    """What of it must not be shown: of an address its path, where tokens stand, too."""
+    found = [str(channel[name]) for name in ("password", "routing_key") if channel.get(name)]
+    found += [str(value) for value in (channel.get("headers") or {}).values()]
+    if channel["type"] in (WEBHOOK, ALERTMANAGER):
+        rest = channel["url"].partition("://")[2]
+        user, _at, _host = rest.partition("/")[0].rpartition("@")
+        found += [channel["url"], rest.partition("/")[2], *user.split(":", 1)]
+    return [each for each in found if len(each) > 2]

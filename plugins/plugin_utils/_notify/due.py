@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which messages are due: an incident as its timeline tells it, the channels and the time in, messages out. Pure.
+
+What was queued, sent or failed is in the timeline, too: so nothing is told twice, and what failed is tried again.
+A message is known by its channel, its notice and the round: an incident that breaks out again is told again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from .._incident.state import Incident, age_seconds
+from .._incident.timeline import ESCALATED, Event, event, time_of
+from .channels import ALERTMANAGER, DBA, EMERGENCY, ON_CALL
+
+TRIGGER, REMIND, ACKNOWLEDGE, RESOLVE = "trigger", "remind", "acknowledge", "resolve"
+ESCALATE = {DBA: "escalate_dba", EMERGENCY: "escalate_emergency"}
+QUEUED, SENT, FAILED = "queued", "sent", "failed"
+RESPOND_WITHIN, DBA_AFTER = timedelta(minutes=10), timedelta(minutes=20)
+IN_FLIGHT = timedelta(minutes=1)  # queued by another run, which is about to send it
+OUTDATED = timedelta(days=7)  # nobody is to be woken by that any more
+_TRIED = ("done", "failed", "unchanged")
+
+Key = Tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Message:
+    channel: str
+    notice: str
+    levels: Tuple[str, ...]
+    round: int
+
+    @property
+    def key(self) -> Key:
+        return (self.channel, self.notice, self.round)
+
+    def event(self, kind: str, at: datetime, **more: Any) -> Event:
+        return event(
+            at, kind, channel=self.channel, notice=self.notice, levels=list(self.levels), round=self.round, **more
+        )
+
+
+def due(incident: Incident, channels: Sequence[Mapping[str, Any]], now: datetime) -> List[Message]:
+    """In the order in which they are to be sent."""
+    known = _known(incident)
+    there = {each["name"] for each in channels}
+    again = [
+        message
+        for message, kind, last, first in known.values()
+        if message.channel in there
+        and (kind == FAILED or (kind == QUEUED and now - last >= IN_FLIGHT))
+        and now - first < OUTDATED
+    ]
+    return again + [each for each in _wanted(incident, channels, known, now) if each.key not in known]
+
+
+def escalations(incident: Incident, messages: Sequence[Message], at: datetime) -> List[Event]:
+    """For the record: whom it was escalated to, once a round."""
+    done = {(each.get("to"), each.get("round")) for each in incident.escalations}
+    found: Dict[str, Event] = {}
+    for each in messages:
+        to = next((level for level, notice in ESCALATE.items() if notice == each.notice), None)
+        if to and (to, each.round) not in done:
+            found.setdefault(to, event(at, ESCALATED, to=to, why=why(incident, each.notice, at), round=each.round))
+    return list(found.values())
+
+
+def why(incident: Incident, notice: str, now: datetime) -> str:
+    if notice == ESCALATE[EMERGENCY]:
+        return "the severity is emergency"
+    if notice == ESCALATE[DBA]:
+        if incident.repeated:
+            return "it broke again after it was healthy"
+        if _in_vain(incident):
+            return "still wrong after %s" % incident.attempts[-1].verb
+        return "unresolved for %d minutes" % (age_seconds(incident, now) // 60)
+    return "nobody has responded for %d minutes" % (age_seconds(incident, now) // 60) if notice == REMIND else ""
+
+
+def _known(incident: Incident) -> "Dict[Key, Tuple[Message, str, datetime, datetime]]":
+    """What the timeline says of each message: what became of it last, when, and since when it has been due."""
+    found: Dict[Key, Tuple[Message, str, datetime, datetime]] = {}
+    for each in incident.events:
+        at, number = time_of(each["at"]), each.get("round")
+        if each["kind"] in (QUEUED, SENT, FAILED) and at and isinstance(number, int):
+            levels = each.get("levels")
+            told = tuple(map(str, levels)) if isinstance(levels, list) else ()
+            message = Message(str(each.get("channel")), str(each.get("notice")), told, number)
+            first = found[message.key][3] if message.key in found else at
+            found[message.key] = (message, each["kind"], at, first)
+    return found
+
+
+def _wanted(
+    incident: Incident, channels: Sequence[Mapping[str, Any]], known: Mapping[Key, Any], now: datetime
+) -> List[Message]:
+    number = incident.repeated
+    steps = {} if resolved(incident) else _steps(incident, now)
+    wanted: List[Message] = []
+    for channel in channels:
+        name = channel["name"]
+        mine = [
+            Message(name, notice, (level,), number)
+            for notice, level in steps.items()
+            if level in channel["levels"] and not (notice == REMIND and channel["type"] == ALERTMANAGER)
+        ]
+        told = [message for message, *_rest in known.values() if (message.channel, message.round) == (name, number)]
+        levels = tuple(dict.fromkeys(level for each in [*told, *mine] for level in each.levels))
+        wanted += mine
+        if levels and resolved(incident):
+            wanted.append(Message(name, RESOLVE, levels, number))
+        elif levels and incident.acknowledged and channel["type"] != ALERTMANAGER:
+            wanted.append(Message(name, ACKNOWLEDGE, levels, number))
+    return wanted
+
+
+def _steps(incident: Incident, now: datetime) -> Dict[str, str]:
+    """Of what is not resolved: the notices due by the runbook's clock, with who is told."""
+    age = timedelta(seconds=age_seconds(incident, now))
+    steps = {TRIGGER: ON_CALL}
+    if age >= RESPOND_WITHIN and not incident.acknowledged:
+        steps[REMIND] = ON_CALL
+    if age >= DBA_AFTER or incident.repeated or _in_vain(incident):
+        steps[ESCALATE[DBA]] = DBA
+    if incident.severity == "emergency":
+        steps[ESCALATE[EMERGENCY]] = EMERGENCY
+    return steps
+
+
+def resolved(incident: Incident) -> bool:
+    """Health was proved, or the incident was closed without it."""
+    return bool(incident.impact_end or incident.closed)
+
+
+def _in_vain(incident: Incident) -> bool:
+    """A procedure was carried out, and the look after it found it still wrong."""
+    tried = [each for each in incident.attempts if each.outcome in _TRIED]
+    look = incident.last_look or {}
+    after, ended = time_of(look.get("at")), time_of(tried[-1].ended) if tried else None
+    return bool(after and ended and after >= ended and look.get("severity") in ("critical", "emergency"))
