@@ -16,6 +16,8 @@ description:
   - Reads the data itself by the extension C(amcheck) in each database where it is installed - system catalogs first,
     then users' indexes and tables, those written most and the largest first - as far as O(check_seconds) allow. It says
     how much was read, in per cent of bytes.
+  - Of a server that was shut down cleanly it reads every page's checksum, by C(pg_checksums --check), as its OS user or
+    in a container of its own image that cannot write to the volumes.
   - Takes no lock but AccessShareLock, never waits behind one, and changes nothing.
   - RV(grade) is V(go) only where nothing was found and the data of every database with tables was read to its end.
     Where C(amcheck) is missing it is V(caution) at best. V(no_go) takes proof, such as an index that C(amcheck) finds
@@ -201,6 +203,33 @@ integrity:
           type: int
         last_failure:
           description: When one was last seen; null when unknown.
+          type: str
+    at_rest:
+      description: What C(pg_checksums) says; null unless the server was shut down cleanly.
+      type: dict
+      contains:
+        enabled:
+          description: Whether data checksums are on.
+          type: bool
+        files:
+          description: How many files it has read; null when it did not come to its end, or they are off.
+          type: int
+        blocks:
+          description: How many pages; null like that.
+          type: int
+        damaged:
+          description: The files in which checksums were wrong.
+          type: list
+          elements: dict
+          contains:
+            path:
+              description: Below the data directory.
+              type: str
+            blocks:
+              description: How many of its pages.
+              type: int
+        message:
+          description: Why it did not come to its end, else null.
           type: str
     damaged_files:
       description: What the server's log says of files that it could not read.

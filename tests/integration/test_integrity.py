@@ -414,3 +414,90 @@ def test_it_keeps_no_connection_for_each_database(db: Server) -> None:
     ]
     assert item(found, "amcheck")["grade"] == "go", found["not_covered"]
     assert "FATAL" not in db.log, db.log
+
+
+@contextlib.contextmanager
+def stopped(*arguments: str) -> Iterator[Server]:
+    """Shut down cleanly, with a table in it. ``arguments``: of initdb."""
+    with Server(version=15, initdb=arguments) as server:
+        server.sql("CREATE TABLE items AS SELECT n, repeat('x', 100) AS note FROM generate_series(1, 3000) n")
+        server.sql("CHECKPOINT")
+        server.table = server.data / server.sql("SELECT pg_relation_filepath('items')")  # type: ignore[attr-defined]
+        server.stop()
+        yield server
+
+
+def test_the_checksums_of_a_stopped_server() -> None:
+    with stopped("--data-checksums") as server:
+        found = beside(server)
+        told = item(found, "checksums")
+        assert (found["grade"], told["grade"]) == ("caution", "go"), found["checks"]
+        assert found["integrity"]["at_rest"]["blocks"] > 100 and "pages in " in told["summary"], told
+        assert item(found, "control_file")["summary"] == 'cluster state "shut down"'
+        assert "amcheck: no database was looked into" in found["not_covered"]
+        path = server.table  # type: ignore[attr-defined]
+        overwrite(path, 8192 + 5000, b"\x5a\x5a")
+        overwrite(path, 3 * 8192 + 5000, b"\x5a\x5a")
+        before = {each: each.stat().st_mtime_ns for each in server.data.rglob("*") if each.is_file()}
+        found = beside(server)
+        told = item(found, "checksums")
+        below = str(path.relative_to(server.data))
+        assert (found["grade"], told["grade"]) == ("no_go", "no_go"), told
+        assert told["evidence"] == ["%s: 2 pages with a wrong checksum" % below]
+        assert any("known only to a running server" in each for each in told["not_covered"]), told
+        assert before == {each: each.stat().st_mtime_ns for each in server.data.rglob("*") if each.is_file()}
+        proved = subprocess.run(
+            [str(server.bin / "pg_checksums"), "--check", "-D", str(server.data)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert proved.returncode == 1 and "Bad checksums:  2" in proved.stdout, proved
+
+
+def test_a_stopped_server_without_checksums_or_not_shut_down_proves_nothing(tmp_path: Path) -> None:
+    with stopped() as server:
+        told = item(beside(server), "checksums")
+        assert told["grade"] is None and "data checksums are off" in told["not_covered"][0], told
+        told = item(beside(server, bin_directory=str(tmp_path)), "checksums")
+        assert told["grade"] is None and told["not_covered"], told
+    with stopped("--data-checksums") as server:
+        overwrite(server.table, 8192 + 5000, b"\x5a\x5a")  # type: ignore[attr-defined]
+        control = server.data / "global" / "pg_control"
+        sound = control.read_bytes()
+        server.start()
+        running = control.read_bytes()
+        server.stop()
+        after = control.read_bytes()
+        control.write_bytes(running)  # as after a crash
+        told = item(beside(server), "checksums")
+        assert told["grade"] is None and "was not shut down cleanly" in told["not_covered"][0], told
+        control.write_bytes(after)
+        assert sound != after and item(beside(server), "checksums")["grade"] == "no_go"
+
+
+def test_a_server_that_was_started_meanwhile_is_not_called_damaged() -> None:
+    """Its pages change while pg_checksums reads them."""
+    with stopped("--data-checksums") as server:
+        overwrite(server.table, 8192 + 5000, b"\x5a\x5a")  # type: ignore[attr-defined]
+        tools = server.directory / "tools"
+        tools.mkdir()
+        for program in server.bin.iterdir():
+            (tools / program.name).symlink_to(program)
+        reader = tools / "pg_checksums"
+        reader.unlink()
+        command = '"%s" "$@"; done=$?; "%s" -D "%s" -w -l "%s" start >&2; exit $done' % (
+            server.bin / "pg_checksums",
+            server.bin / "pg_ctl",
+            server.data,
+            server.log_file,
+        )
+        reader.write_text("#!/bin/sh\n%s\n" % command)
+        reader.chmod(0o755)
+        try:
+            found = beside(server, bin_directory=str(tools))
+            told = item(found, "checksums")
+            assert (found["grade"], told["grade"]) == ("caution", None), told
+            assert "was started while its files were read" in told["not_covered"][0], told
+        finally:
+            server.stop()

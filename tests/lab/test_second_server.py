@@ -192,6 +192,38 @@ def test_what_runs_no_server_on_it_is_no_reason(stack: Stack, options: dict[str,
     stack.stop()
 
 
+# --- its pages --------------------------------------------------------------------------------------------------------
+
+
+def test_its_checksums_are_read_in_a_toolbox_while_nobody_has_it(stack: Stack, options: dict[str, Any]) -> None:
+    """Nothing is written, and a server that has it, on whatever engine, ends that."""
+    tool = ["run", "--rm", "--user", "postgres", "--volumes-from", stack.name(), image(stack), "pg_checksums"]
+    if "enabled" not in docker(*tool, "--enable", "-D", DATA, check=False):  # of the other way's run they are on
+        docker(*tool, "--check", "-D", DATA)
+    page = next(each for each in sorted(stack.data().glob("base/*/*")) if each.stat().st_size > 4 * 8192)
+    sound = page.read_bytes()
+    found = module(stack, "integrity_info", **options)
+    told = {each["check"]: each for each in found["checks"]}
+    assert (found["grade"], told["checksums"]["grade"]) == ("caution", "go"), found["checks"]
+    try:
+        page.write_bytes(sound[: 8192 + 5000] + b"\x5a\xa5" + sound[8192 + 5002 :])
+        found = module(stack, "integrity_info", **options)
+        told = {each["check"]: each for each in found["checks"]}
+        assert (found["grade"], told["checksums"]["grade"]) == ("no_go", "no_go"), found["checks"]
+        name = str(page.relative_to(stack.data()))
+        assert told["checksums"]["evidence"] == ["%s: 1 page with a wrong checksum" % name]
+    finally:
+        page.write_bytes(sound)
+    assert (
+        docker("ps", "-aq", "--filter", "label=oncall.postgresql=toolbox", "--filter", "volume=%s" % volume(stack))
+        == ""
+    )
+    bind_mount(stack)
+    found = module(stack, "integrity_info", **options)
+    told = {each["check"]: each for each in found["checks"]}
+    assert told["checksums"]["grade"] is None and found["grade"] == "caution", told["checksums"]
+
+
 # --- when ------------------------------------------------------------------------------------------------------------
 
 

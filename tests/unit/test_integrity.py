@@ -73,6 +73,7 @@ def sound() -> Dict[str, Any]:
         "control": CONTROL,
         "checksums": True,
         "checksum_failures": [],
+        "at_rest": None,
         "damaged_files": [],
         "archiver": ARCHIVER,
         "slots": [slot()],

@@ -133,6 +133,23 @@ class DamagedFile(TypedDict):
     sound: bool  # whether amcheck has read it since, and found nothing
 
 
+class DamagedAtRest(TypedDict):
+    """A file of a stopped server with a page whose checksum is wrong."""
+
+    path: str  # below the data directory
+    blocks: int  # how many of its pages
+
+
+class AtRest(TypedDict):
+    """What `pg_checksums --check` says of a stopped server."""
+
+    enabled: bool  # whether data checksums are on
+    files: Optional[int]  # how many files it has read; null when it did not come to its end, or they are off
+    blocks: Optional[int]  # how many pages; null like that
+    damaged: List[DamagedAtRest]  # the files in which checksums were wrong
+    message: Optional[str]  # why it did not come to its end, else null
+
+
 class Archiver(TypedDict):
     """How WAL is archived (pg_stat_archiver)."""
 
@@ -151,6 +168,7 @@ class IntegrityFacts(TypedDict):
     control: Optional[ControlData]  # what `pg_controldata` says; null where the server's files are not seen
     checksums: Optional[bool]  # whether data checksums are on; null when SQL did not get through
     checksum_failures: List[ChecksumFailures]  # databases in which checksums were wrong
+    at_rest: Optional[AtRest]  # what `pg_checksums` says; null unless the server was shut down cleanly
     damaged_files: List[DamagedFile]  # what the server's log says of files that it could not read
     archiver: Optional[Archiver]  # how WAL is archived; null when that could not be read
     slots: List[Slot]  # the replication slots

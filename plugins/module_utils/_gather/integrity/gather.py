@@ -20,6 +20,7 @@ from ..._core.text import did_you_mean, nearest
 from .. import gather as looking
 from ..sql.integrity import ARCHIVER, CHECKSUMS, DATABASES, DOCUMENT, HORIZON
 from .amcheck import Reader, amcheck
+from .at_rest import at_rest, is_down
 from .damaged_files import damaged_files
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
         "control": facts["server"]["control"] if facts["server"] and not another else None,
         "checksums": None,
         "checksum_failures": snapshot["soundness"]["checksum_failures"] if snapshot else [],
+        "at_rest": None,
         "damaged_files": [],
         "archiver": None,
         "slots": snapshot["soundness"]["slots"] if snapshot else [],
@@ -62,9 +64,13 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
         "databases": [],
         "errors": {**facts["errors"], **({"control": another} if another else {})},
     }
-    if snapshot is None:
-        return facts, found, elapsed_ms
     started = time.monotonic()
+    if snapshot is None:
+        if is_down(facts["server"]) and not another:
+            with _told(found, "checksums"):
+                found["at_rest"] = at_rest(target, facts["server"], deadline)
+            elapsed_ms = {**elapsed_ms, "checksums": _since(started)}
+        return facts, found, elapsed_ms
     catalog = deadline.sooner(_CATALOG_SECONDS)
     with _told(found, "checksums"):
         found["checksums"] = target.session.query(CHECKSUMS, catalog)[0]["on"]

@@ -53,6 +53,10 @@ class ClientOption:
     login: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+def bounded(program: str, words: Sequence[str], seconds: int) -> List[str]:
+    return ["timeout", "-s", "TERM", str(seconds), program, *words]
+
+
 class Client(Protocol):
     """One client, seen from its own place (made by ``Runtime.clients``)."""
 
@@ -105,6 +109,14 @@ class Runtime(Protocol):
         """Run a command beside the live server as its OS user.
 
         Raises TargetError where there is no such place, DownError where there would be if the server ran.
+        """
+
+    def run_at_rest(
+        self, program: str, words: Sequence[str], seconds: int, environment: Mapping[str, str], deadline: Deadline
+    ) -> Completed:
+        """Run one of PostgreSQL's own programs on the files of the stopped server, for ``seconds`` at most (SIGTERM).
+
+        Of programs that only read. Raises TargetError where there is no such place.
         """
 
     def in_its_place(self, deadline: Deadline) -> Optional[AnotherServer]:

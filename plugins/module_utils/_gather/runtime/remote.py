@@ -121,6 +121,11 @@ class RemoteRuntime:
             "Use runtime=compose or runtime=pg_ctl on the server's own host for that.",
         )
 
+    def run_at_rest(
+        self, program: str, words: Sequence[str], seconds: int, environment: Mapping[str, str], deadline: Deadline
+    ) -> Completed:
+        return self.run_beside([program, *words], deadline)
+
     def in_its_place(self, deadline: Deadline) -> Optional[AnotherServer]:
         return None
 

@@ -11,7 +11,7 @@ from ..._core.text import count, line, names
 from ..._model.integrity import CAUTION, GO, NO_GO, Item
 
 if TYPE_CHECKING:
-    from ..._model.integrity import DamagedFile, IntegrityFacts
+    from ..._model.integrity import AtRest, DamagedFile, IntegrityFacts
 
 _SOUND = ("in production", "in archive recovery", "shut down", "shut down in recovery")
 
@@ -37,6 +37,8 @@ def control_file(facts: IntegrityFacts) -> Item:
 
 def checksums(facts: IntegrityFacts) -> Item:
     name = "checksums"
+    if facts["at_rest"] is not None:
+        return _at_rest(facts["at_rest"])
     failed = [row for row in facts["checksum_failures"] if row["count"]]
     if failed:
         told = tuple(
@@ -57,6 +59,26 @@ def checksums(facts: IntegrityFacts) -> Item:
         off = "data checksums are off: a page that the disk has changed is noticed only where it makes no sense"
         return Item(name, GO, "data checksums are off", (), (off,))
     return Item(name, GO, "data checksums are on, no failure since the statistics were reset", (), _CACHED)
+
+
+def _at_rest(found: AtRest) -> Item:
+    """There is no catalog that tells whose files they are."""
+    name = "checksums"
+    if not found["enabled"]:
+        off = "checksums: data checksums are off: the stopped server's pages cannot be verified"
+        return Item(name, None, "data checksums are off", (), (off,))
+    unread = ("checksums: %s" % found["message"],) if found["message"] else ()
+    if found["damaged"]:
+        evidence = tuple(
+            "%s: %s with a wrong checksum" % (each["path"], count(each["blocks"], "page")) for each in found["damaged"]
+        )
+        whose = "checksums: which tables and indexes these files are is known only to a running server"
+        what = names([each["path"] for each in found["damaged"]], 3)
+        return Item(name, NO_GO, "checksum failures in %s" % what, evidence, (*unread, whose))
+    if unread:
+        return Item(name, CAUTION, "no checksum failure in what was read of the stopped server", (), unread)
+    read = "%s in %s read" % (count(found["blocks"] or 0, "page"), count(found["files"] or 0, "file"))
+    return Item(name, GO, "no checksum failure in the stopped server: %s" % read, (), _OTHER_FILES)
 
 
 def damaged_files(facts: IntegrityFacts) -> Item:
@@ -80,4 +102,5 @@ def _named(each: DamagedFile) -> Optional[str]:
 
 
 # The kernel's cache, and the server's, may hold a sound copy of a page that the disk has not.
+_OTHER_FILES = ("checksums: WAL and the transaction status (pg_xact) have none that pg_checksums reads",)
 _CACHED = ("checksums are verified only where a page is read from the disk, not where it was cached",)

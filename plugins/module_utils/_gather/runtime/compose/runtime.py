@@ -22,7 +22,7 @@ from ...wire import wire as _wire
 from .. import log as _log
 from .. import look as _look
 from .. import ready
-from ..base import ClientOption, Completed
+from ..base import ClientOption, Completed, bounded
 from ..unseen import unseen
 from . import beside, others, sharing
 from . import containers as _containers
@@ -440,6 +440,25 @@ class ComposeRuntime:
                     ) from None
         raise TargetError(
             "Container %s shows no PostgreSQL process, so its OS user is unknown" % container_name(view.server)
+        )
+
+    def run_at_rest(
+        self, program: str, words: Sequence[str], seconds: int, environment: Mapping[str, str], deadline: Deadline
+    ) -> Completed:
+        """In a toolbox, which cannot write to the volumes."""
+        view = self._view(deadline)
+        directory = self.known_directory(deadline)
+        if view.server is None or directory is None or _containers.mount_of(view.server, directory) is None:
+            raise TargetError("the data of service %s is on no volume that can be read from here" % self.service)
+        environ = plain_environment(view.server)
+        programs = self._bin_directory or _programs(environ)
+        return view.engine.toolbox(
+            view.server["Image"],
+            bounded(posixpath.join(programs, program) if programs else program, words, seconds),
+            deadline,
+            volumes_from=view.server["Id"],
+            environment={**environ, **environment},
+            capabilities=_LOOK_CAPABILITIES,
         )
 
     def users(self, view: View, inspected: Inspection, deadline: Deadline) -> Iterator[str]:

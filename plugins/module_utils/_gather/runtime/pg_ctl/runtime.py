@@ -32,7 +32,7 @@ from ...wire import wire as _wire
 from .. import log as _log
 from .. import look as _look
 from .. import processes as _processes
-from ..base import Client, ClientOption, Completed
+from ..base import Client, ClientOption, Completed, bounded
 from ..here import HereClient
 from ..unseen import unseen
 from . import place
@@ -382,6 +382,14 @@ class PgCtlRuntime:
         with contextlib.suppress(KeyError):
             own["HOME"] = pwd.getpwuid(uid).pw_dir
         return _run(argv, deadline, stdin, {**own, **(environment or {})}, identity)
+
+    def run_at_rest(
+        self, program: str, words: Sequence[str], seconds: int, environment: Mapping[str, str], deadline: Deadline
+    ) -> Completed:
+        path = self.program(program)
+        if path is None:
+            raise TargetError("%s was not found beside the server" % program, "Set bin_directory.")
+        return self.run_beside(bounded(path, words, seconds), deadline, environment=dict(environment))
 
     def in_its_place(self, deadline: Deadline) -> Optional[AnotherServer]:
         if _processes.of_directory(self.directory):
