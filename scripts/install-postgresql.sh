@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The tests want one PostgreSQL with TLS on this machine (the wheel's builds have none), openssl for its certificates, and
-# PgBouncer.
+# PgBouncer and pgBackRest.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 missing=()
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v pgbouncer >/dev/null || missing+=(pgbouncer)
+command -v pgbackrest >/dev/null || missing+=(pgbackrest)
 command -v busybox >/dev/null || missing+=(busybox) # Alpine's shell, which the look script must agree with
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [[ " ${missing[*]} " == *" postgresql "* ]]; then

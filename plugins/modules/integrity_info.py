@@ -29,6 +29,15 @@ extends_documentation_fragment:
   - oncall.postgresql.attributes.info
   - oncall.postgresql.target
 options:
+  backup_file:
+    description:
+      - The file or directory of the last backup, or a pattern, of which the newest counts; an absolute path on the
+        machine that the module runs on. How old it is, and whether it is empty, is all that is asked.
+    type: str
+  backup_hours:
+    description: How old the last backup may be, in hours, before RV(grade) is V(caution).
+    type: float
+    default: 26
   check_seconds:
     description:
       - How long the whole check may take. O(deadline_seconds) is for what M(oncall.postgresql.triage) reads, too.
@@ -277,6 +286,26 @@ integrity:
         failures:
           description: How many attempts have failed since the statistics were reset.
           type: int
+    backups:
+      description: The newest backup of each program, and its last attempt where that failed.
+      type: list
+      elements: dict
+      contains:
+        program:
+          description: V(pgBackRest), V(Barman) or V(WAL-G); V(file) for the newest of O(backup_file).
+          type: str
+        name:
+          description: The backup's own name, or the file's path.
+          type: str
+        finished_at:
+          description: When it was finished; null when it was not.
+          type: str
+        age_seconds:
+          description: How long ago, by the clock of the machine that was asked; null when unknown.
+          type: float
+        trouble:
+          description: What is wrong with it; null when nothing is known to be.
+          type: str
     slots:
       description: The replication slots.
       type: list

@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,9 @@ def overwrite(path: Path, at: int, content: bytes) -> None:
 def test_a_sound_server_is_go(db: Server, look: Any) -> None:
     found = look(db)
     assert found["grade"] == "go", found["checks"]
-    assert all(each["grade"] == "go" for each in found["checks"] if look is beside), found["checks"]
+    assert all(each["grade"] == "go" for each in found["checks"] if look is beside and each["check"] != "backups"), (
+        found["checks"]
+    )
     read = item(found, "amcheck")["evidence"]
     assert any(re.fullmatch(r"100 % of .* of indexes", each) for each in read) and len(read) == 4, read
     # What else is said was not covered is the databases with nothing in them, and checksums.
@@ -501,3 +504,51 @@ def test_a_server_that_was_started_meanwhile_is_not_called_damaged() -> None:
             assert "was started while its files were read" in told["not_covered"][0], told
         finally:
             server.stop()
+
+
+def test_the_age_of_the_last_backup(tmp_path: Path) -> None:
+    """A real pgBackRest's of this server; a limit far shorter than a month makes its age that of last month."""
+    with Server(version=15, settings={"archive_mode": "on", "wal_level": "replica"}) as server:
+        config = server.directory / "pgbackrest.conf"
+        places = {"repo1-path": "repo", "lock-path": "lock", "log-path": "log", "spool-path": "spool"}
+        lines = ["[global]", "start-fast=y", "compress-type=none", "log-level-file=off", "repo1-retention-full=2"]
+        for option, name in places.items():
+            lines.append("%s=%s" % (option, server.directory / name))
+        lines += ["[shop]", "pg1-path=%s" % server.data, "pg1-port=%d" % server.port, "pg1-user=postgres"]
+        config.write_text("\n".join([*lines, "pg1-socket-path=%s" % server.directory, ""]))
+        tool = server.directory / "tools"
+        tool.mkdir()
+        (tool / "pgbackrest").write_text('#!/bin/sh\nexec /usr/bin/pgbackrest --config="%s" "$@"\n' % config)
+        (tool / "pgbackrest").chmod(0o755)
+        command = "%s --stanza=shop archive-push %%p" % (tool / "pgbackrest")
+        server.sql("ALTER SYSTEM SET archive_command = '%s'" % command)
+        server.sql("SELECT pg_reload_conf()")
+        before = os.environ["PATH"]
+        os.environ["PATH"] = "%s:%s" % (tool, before)
+        try:
+            server.run(str(tool / "pgbackrest"), "--stanza=shop", "stanza-create")
+            told = item(beside(server), "backups")
+            assert (told["grade"], "no valid backups" in told["summary"]) == ("caution", True), told
+            server.run(str(tool / "pgbackrest"), "--stanza=shop", "backup", "--type=full")
+            told = item(beside(server), "backups")
+            assert told["grade"] == "go" and re.search("pgBackRest .*F of stanza shop: finished", told["evidence"][0])
+            told = item(beside(server, backup_hours=1e-9), "backups")
+            assert told["grade"] == "caution" and "backup_hours is 1e-09" in told["summary"], told
+            with Server(
+                version=15, initdb=["--data-checksums"]
+            ) as another:  # no copy of the same template: its system identifier is another
+                config.write_text(config.read_text().replace(str(server.data), str(another.data)))
+                told = item(beside(another), "backups")
+                assert told["grade"] is None, told
+        finally:
+            os.environ["PATH"] = before
+        for age, grade in ((20, "go"), (30 * 24, "caution")):
+            file = tmp_path / ("%d.dump" % age)
+            file.write_text("x")
+            at = time.time() - age * 3600
+            os.utime(file, (at, at))
+            told = item(beside(server, backup_file=str(file)), "backups")
+            assert told["grade"] == grade, told
+        assert item(beside(server, backup_file=str(tmp_path / "*.dump")), "backups")["grade"] == "go"
+        told = item(beside(server, backup_file=str(tmp_path / "none*")), "backups")
+        assert told["grade"] == "caution" and "there is no such file" in told["summary"], told

@@ -76,6 +76,7 @@ def sound() -> Dict[str, Any]:
         "at_rest": None,
         "damaged_files": [],
         "archiver": ARCHIVER,
+        "backups": [],
         "slots": [slot()],
         "horizon": [],
         "databases": [shop, empty],

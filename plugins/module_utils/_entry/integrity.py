@@ -28,6 +28,8 @@ class Integrity:
     def do(self, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         if options["jobs"] < 1:
             raise OptionsError("jobs must be at least 1")
+        if options["backup_hours"] <= 0:
+            raise OptionsError("backup_hours must be above 0")
         if options["check_seconds"] <= 0:
             raise OptionsError("check_seconds must be above 0")
         if not 0 < options["sequence_percent"] <= 100:
@@ -35,10 +37,19 @@ class Integrity:
         started = time.monotonic()
         with opened(options) as target:
             wanted = Wanted(
-                options["databases"], options["check_seconds"], options["jobs"], options["sequence_percent"]
+                options["databases"],
+                options["check_seconds"],
+                options["jobs"],
+                options["sequence_percent"],
+                options["backup_file"],
             )
             known, facts, elapsed_ms = gather(target, wanted)
-            found = grade(facts, target.thresholds, remedies(facts, known, target.playbook_options))
+            found = grade(
+                facts,
+                target.thresholds,
+                remedies(facts, known, target.playbook_options),
+                options["backup_hours"],
+            )
         total = round((time.monotonic() - started) * 1000, 1)
         return {
             "changed": False,

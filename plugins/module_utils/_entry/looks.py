@@ -32,6 +32,8 @@ CLOSING = Spec(
     }
 )
 _INTEGRITY = (
+    Variable("backup_file", "the file of the last backup, or a pattern: the newest", default="none"),
+    Variable("backup_hours", "how old the last backup may be"),
     Variable("check_seconds", "how long the whole check may take"),
     Variable("databases", "only these databases", default="all that allow connections"),
     Variable("jobs", "in how many databases catalogs are read side by side"),

@@ -81,6 +81,8 @@ WHICH = frozenset(("runtime", "project", "service", "docker_host", "data_directo
 TRIAGE = TARGET + Spec({"compact": {"type": "bool", "default": False}})
 INTEGRITY = TARGET + Spec(
     {
+        "backup_file": {"type": "str"},
+        "backup_hours": {"type": "float", "default": 26},
         "check_seconds": {"type": "float", "default": 300},
         "databases": {"type": "list", "elements": "str", "default": []},
         "jobs": {"type": "int", "default": 2},

@@ -162,6 +162,16 @@ class Archiver(TypedDict):
     failures: int  # how many attempts have failed since the statistics were reset
 
 
+class Backup(TypedDict):
+    """A backup, as its program or its file tells."""
+
+    program: str  # `pgBackRest`, `Barman` or `WAL-G`; `file` for the newest of `backup_file`
+    name: str  # the backup's own name, or the file's path
+    finished_at: Optional[str]  # when it was finished; null when it was not
+    age_seconds: Optional[float]  # how long ago, by the clock of the machine that was asked
+    trouble: Optional[str]  # what is wrong with it; null when nothing is known to be
+
+
 class IntegrityFacts(TypedDict):
     """All that was read."""
 
@@ -171,6 +181,7 @@ class IntegrityFacts(TypedDict):
     at_rest: Optional[AtRest]  # what `pg_checksums` says; null unless the server was shut down cleanly
     damaged_files: List[DamagedFile]  # what the server's log says of files that it could not read
     archiver: Optional[Archiver]  # how WAL is archived; null when that could not be read
+    backups: List[Backup]  # the newest backup of each program, and its last attempt where that failed
     slots: List[Slot]  # the replication slots
     horizon: List[Horizon]  # what holds back the oldest transaction, the oldest first
     databases: List[DatabaseFacts]  # the databases that were looked into

@@ -33,7 +33,7 @@ _RECHECK_SECONDS = 10.0
 def at_rest(target: Target, server: Optional[ServerFacts], deadline: Deadline) -> AtRest:
     """Raises OncallError with why nothing was read."""
     before = _state(server)
-    directory = (server or {}).get("data_directory")
+    directory = server["data_directory"] if server else None
     if before is None or not directory:
         raise TargetError("the server was not shut down cleanly, or its files cannot be seen: pg_checksums needs both")
     recheck = min(_RECHECK_SECONDS, deadline.left() / 4)

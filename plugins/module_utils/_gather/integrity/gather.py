@@ -18,9 +18,10 @@ from ..._core.numbers import major
 from ..._core.side_by_side import side_by_side
 from ..._core.text import did_you_mean, nearest
 from .. import gather as looking
-from ..sql.integrity import ARCHIVER, CHECKSUMS, DATABASES, DOCUMENT, HORIZON
+from ..sql.integrity import ARCHIVER, CHECKSUMS, DATABASES, DOCUMENT, HORIZON, IDENTIFIER
 from .amcheck import Reader, amcheck
 from .at_rest import at_rest, is_down
+from .backups import backups
 from .damaged_files import damaged_files
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Wanted:
     seconds: float
     jobs: int
     sequence_percent: float
+    backup_file: Optional[str] = None
 
 
 def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[str, float]]:
@@ -59,6 +61,7 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
         "at_rest": None,
         "damaged_files": [],
         "archiver": None,
+        "backups": [],
         "slots": snapshot["soundness"]["slots"] if snapshot else [],
         "horizon": [],
         "databases": [],
@@ -66,6 +69,7 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
     }
     started = time.monotonic()
     if snapshot is None:
+        found["backups"] = backups(target, None, wanted.backup_file, found["errors"], deadline)
         if is_down(facts["server"]) and not another:
             with _told(found, "checksums"):
                 found["at_rest"] = at_rest(target, facts["server"], deadline)
@@ -80,10 +84,14 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
     with _told(found, "horizon"):
         horizon: Any = target.session.query(HORIZON, catalog)
         found["horizon"] = horizon
+    identifier = None
+    with _told(found, "backups"):
+        identifier = str(target.session.query(IDENTIFIER, catalog)[0]["identifier"])
     rows: List[Dict[str, Any]] = []
     with _told(found, "databases"):
         rows = target.session.query(DATABASES, catalog)
     target.session.close()  # no connection stays open while others do the work: never more than ``jobs`` at a time
+    found["backups"] = backups(target, identifier, wanted.backup_file, found["errors"], catalog)
     opened = _open(rows, wanted.databases, found)
     sessions = {row["name"]: target.session.in_database(row["name"]) for row in opened}  # each use closes its own
     oids = {row["oid"]: row["name"] for row in rows}

@@ -14,6 +14,10 @@ from .query import OLDEST, Query
 
 CHECKSUMS = Query("data_checksums", {OLDEST: "SELECT current_setting('data_checksums')::bool AS on"})
 
+IDENTIFIER = Query(
+    "system_identifier", {OLDEST: "SELECT system_identifier::text AS identifier FROM pg_control_system()"}
+)
+
 ARCHIVER = Query(
     "pg_stat_archiver",
     {

@@ -12,7 +12,7 @@ from ..._model.integrity import CAUTION, GO, GRADES, NO_GO, Item
 from .catalog import age, schema, sequences
 from .data import amcheck, collations
 from .files import checksums, control_file, damaged_files
-from .wal import archiving, slots
+from .wal import archiving, backups, slots
 
 if TYPE_CHECKING:
     from ..._model.answers import Thresholds
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 _UNREAD = ("snapshot", "databases", "database ", "horizon")  # steps without which something was not looked at
 
 
-def grade(facts: IntegrityFacts, thresholds: Thresholds, remedies: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
+def grade(
+    facts: IntegrityFacts,
+    thresholds: Thresholds,
+    remedies: Mapping[str, Mapping[str, Any]],
+    backup_hours: float = 26,
+) -> Dict[str, Any]:
     """``remedies``: by item -> {grade, summary, checks, not_covered}, as the module returns them."""
     items = [
         control_file(facts),
@@ -35,6 +40,7 @@ def grade(facts: IntegrityFacts, thresholds: Thresholds, remedies: Mapping[str, 
         age(facts, thresholds),
         archiving(facts),
         slots(facts),
+        backups(facts, backup_hours),
     ]
     unread = ["%s: %s" % each for each in facts["errors"].items() if each[0].startswith(_UNREAD)]
     found = max((GRADES.index(each.grade) for each in items if each.grade), default=0)

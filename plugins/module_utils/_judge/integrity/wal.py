@@ -7,25 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List
 
-from ..._core.text import count, size
+from ..._core.text import count, duration, size
 from ..._model.integrity import CAUTION, GO, Item
 from ..checks.soundness import RETAINED_BYTES
 
 if TYPE_CHECKING:
     from ..._model.facts import Slot
-    from ..._model.integrity import IntegrityFacts
+    from ..._model.integrity import Backup, IntegrityFacts
 
-_NO_BACKUP = "backups: whether there is one, and whether it can be restored, is not known to the server"
+_NOT_RESTORED = "backups: whether it can be restored was not tried"
+_UNKNOWN = "backups: nothing tells of one: neither pgBackRest, Barman nor WAL-G beside the server, nor backup_file"
 
 
 def archiving(facts: IntegrityFacts) -> Item:
     """PostgreSQL's manual, "Continuous Archiving": the server keeps WAL until it is archived, or the disk is full."""
     archiver = facts["archiver"]
     if archiver is None:
-        return Item("archiving", None, "not read", (), ("archiving: no SQL", _NO_BACKUP))
+        return Item("archiving", None, "not read", (), ("archiving: no SQL",))
     if archiver["mode"] == "off":
         off = "archiving: archive_mode is off, there is no WAL to restore to a point in time"
-        return Item("archiving", GO, "WAL is not archived", (), (off, _NO_BACKUP))
+        return Item("archiving", GO, "WAL is not archived", (), (off,))
     if archiver["failing"]:
         summary = "archiving fails: %s at %s" % (archiver["failed_wal"], archiver["failed_at"])
         last = "the last that was archived: %s at %s" % (
@@ -33,10 +34,33 @@ def archiving(facts: IntegrityFacts) -> Item:
             archiver["last_at"] or "no time",
         )
         failures = count(archiver["failures"], "failure")
-        return Item("archiving", CAUTION, summary, (last, failures), (_NO_BACKUP,))
+        return Item("archiving", CAUTION, summary, (last, failures))
     if archiver["last_wal"] is None:
-        return Item("archiving", GO, "nothing has been archived yet, nothing has failed", (), (_NO_BACKUP,))
-    return Item("archiving", GO, "%s archived at %s" % (archiver["last_wal"], archiver["last_at"]), (), (_NO_BACKUP,))
+        return Item("archiving", GO, "nothing has been archived yet, nothing has failed")
+    return Item("archiving", GO, "%s archived at %s" % (archiver["last_wal"], archiver["last_at"]))
+
+
+def backups(facts: IntegrityFacts, hours: float) -> Item:
+    """Proof that one can be restored is only a restore. Never a no-go: a backup's absence damages nothing."""
+    name, found = "backups", facts["backups"]
+    failed = tuple("%s: %s" % each for each in facts["errors"].items() if each[0].startswith(name))
+    if not found:
+        return Item(name, None, "not looked at", (), failed or (_UNKNOWN,))
+    evidence = tuple(map(_told, found))
+    bad = [each for each in found if each["trouble"]]
+    if bad:
+        return Item(name, CAUTION, _told(bad[0]), evidence, (*failed, _NOT_RESTORED))
+    newest = min(found, key=lambda each: each["age_seconds"] or 0)
+    late = (newest["age_seconds"] or 0) > hours * 3600
+    summary = "the last backup is %s old: %s" % (duration(newest["age_seconds"]), newest["name"])
+    if late:
+        summary += " (backup_hours is %g)" % hours
+    return Item(name, CAUTION if late else GO, summary, evidence, (*failed, _NOT_RESTORED))
+
+
+def _told(each: Backup) -> str:
+    when = "finished at %s" % each["finished_at"] if each["finished_at"] else "not finished"
+    return "%s %s: %s" % (each["program"], each["name"], each["trouble"] or when)
 
 
 def slots(facts: IntegrityFacts) -> Item:
