@@ -67,7 +67,7 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
             (status, words.STATUS_TITLES[status], sum(host.status == status for host in hosts)) for status in STATUSES
         ],
         headline=_headline(hosts),
-        answers=words.ANSWERS,
+        subject="PostgreSQL %s" % ("integrity" if _graded(hosts) else "triage"),
         titles=words.STATUS_TITLES,
     )
 
@@ -78,7 +78,26 @@ def _shown(value: Any) -> Any:
     return value if isinstance(value, (Markup, int, float)) else words.printable(value)
 
 
+def _graded(hosts: Sequence[Host]) -> bool:
+    seen = [host for host in hosts if host.result]
+    return bool(seen) and all(host.graded for host in seen)
+
+
+def _grades(hosts: Sequence[Host]) -> str:
+    """``No-go``; of several servers ``1 no-go, 2 caution, 5 go, 1 not checked``."""
+    counts = {
+        "no-go": sum(host.status in ("emergency", "critical") for host in hosts),
+        "caution": sum(host.status == "warning" for host in hosts),
+        "go": sum(host.status == "ok" for host in hosts),
+        "not checked": sum(host.status in UNSEEN for host in hosts),
+    }
+    told = [(grade, count) for grade, count in counts.items() if count]
+    return told[0][0].capitalize() if len(hosts) == 1 else ", ".join("%d %s" % (count, grade) for grade, count in told)
+
+
 def _headline(hosts: Sequence[Host]) -> str:
+    if _graded(hosts):
+        return _grades(hosts)
     urgent = sum(host.status in ("emergency", "critical") for host in hosts)
     unseen = sum(host.status in UNSEEN for host in hosts)
     total = len(hosts)
@@ -138,7 +157,9 @@ def _view(host: Host, name: str, detailed: bool, rows: Optional[int]) -> Dict[st
     snapshot: Dict[str, Any] = facts.get("snapshot") or {}
     held = snapshot.get("connections")
     view.update(
-        path=words.path(result["path"] or []),
+        graded=host.graded,
+        answers=words.GRADES if host.graded else words.ANSWERS,
+        path=words.path(result["path"] or [], host.graded),
         findings=result["findings"] or [],
         elapsed=_elapsed(result["elapsed_ms"] or {}),
         server=facts.get("server"),

@@ -43,6 +43,11 @@ class Host:
         return bool(self.result) and self.result["verdict"].get("code") == "healthy"
 
     @property
+    def graded(self) -> bool:
+        """Whether it is an integrity check's."""
+        return bool(self.result) and self.result["verdict"].get("code") == "integrity"
+
+    @property
     def noted(self) -> List[Dict[str, Any]]:
         """The findings that say more than that all is well."""
         return [found for found in self.result.get("findings") or [] if found.get("severity") != "ok"]

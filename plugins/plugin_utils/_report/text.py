@@ -55,7 +55,7 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     verdict = host.result["verdict"]
     lines += _wrapped(words.about(host.result), width, "  ", "skip")
     lines.append([])
-    lines += _path(words.path(host.result["path"] or []), width, brief)
+    lines += _path(words.path(host.result["path"] or [], host.graded), width, brief)
     lines.append([])
     lines += _wrapped(words.printable(verdict["summary"]), width, "  ", host.status)
     if not host.healthy:  # else the path has said it all

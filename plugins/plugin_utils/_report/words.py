@@ -31,6 +31,7 @@ STATUS_TITLES = {
     "ok": "Healthy",
 }
 ANSWERS = {"yes": "yes", "caution": "caution", "no": "no", "not_asked": "not asked"}
+GRADES = {"yes": "go", "caution": "caution", "no": "no-go", "not_asked": "not looked at"}
 ESCALATIONS = {"dba": "DBA", "emergency": "emergency contacts"}
 
 
@@ -53,8 +54,11 @@ def question(key: Any) -> str:
     return QUESTIONS.get(str(key), printable(key).replace("_", " ").capitalize())
 
 
-def path(steps: Sequence[Mapping[str, Any]]) -> List[Dict[str, str]]:
-    """The questions in words: {question, answer, detail}. Nothing is said about those that come after a "no"."""
+def path(steps: Sequence[Mapping[str, Any]], graded: bool = False) -> List[Dict[str, str]]:
+    """The questions in words: {question, answer, detail}. Nothing is said about those that come after a "no".
+
+    ``graded``: they are checks, each for itself.
+    """
     made: List[Dict[str, str]] = []
     over = False
     for step in steps:
@@ -62,7 +66,7 @@ def path(steps: Sequence[Mapping[str, Any]]) -> List[Dict[str, str]]:
         if step["answer"] == "not_asked":
             detail = "" if over else printable(step.get("reason") or detail)
         made.append({"question": question(step["question"]), "answer": str(step["answer"]), "detail": detail})
-        over = over or step["answer"] == "no"
+        over = not graded and (over or step["answer"] == "no")
     return made
 
 

@@ -103,4 +103,4 @@ def _named(each: DamagedFile) -> Optional[str]:
 
 # The kernel's cache, and the server's, may hold a sound copy of a page that the disk has not.
 _OTHER_FILES = ("checksums: WAL and the transaction status (pg_xact) have none that pg_checksums reads",)
-_CACHED = ("checksums are verified only where a page is read from the disk, not where it was cached",)
+_CACHED = ("checksums: they are verified only where a page is read from the disk, not where it was cached",)

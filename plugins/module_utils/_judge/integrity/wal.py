@@ -45,7 +45,7 @@ def backups(facts: IntegrityFacts, hours: float) -> Item:
     name, found = "backups", facts["backups"]
     failed = tuple("%s: %s" % each for each in facts["errors"].items() if each[0].startswith(name))
     if not found:
-        return Item(name, None, "not looked at", (), failed or (_UNKNOWN,))
+        return Item(name, None, "no backup is known", (), failed or (_UNKNOWN,))
     evidence = tuple(map(_told, found))
     bad = [each for each in found if each["trouble"]]
     if bad:
