@@ -533,6 +533,7 @@ integrity:
       message: null
     checksums: false
     checksum_failures: []
+    at_rest: null
     damaged_files: []
     archiver:
       mode: 'off'
@@ -542,6 +543,7 @@ integrity:
       failed_wal: null
       failed_at: null
       failures: 0
+    backups: []
     slots: []
     horizon: []
     databases:

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 _SECONDS = 20.0
 _MISSING = 127
 # $1 is the limit in seconds. The first line is this machine's own time.
-_ASK_SH = 'limit=$1; shift; command -v "$1" >/dev/null 2>&1 || exit 127; date +%s; exec timeout "$limit" "$@"'
+_ASK_SH = r"""
+limit=$1; shift
+if ! command -v "$1" >/dev/null 2>&1; then exit 127; fi
+date +%s
+exec timeout "$limit" "$@"
+"""
 _QUIET = ("--log-level-console=off", "--log-level-stderr=error", "--log-level-file=off")
 
 

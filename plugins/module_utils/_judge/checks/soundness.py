@@ -9,14 +9,14 @@ Damage first, then room, age, replication; what is not the verdict is a finding.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from ..._core.text import count, duration, line, names, number, size
 from ..._model.answers import CRITICAL, EMERGENCY, NO, WARNING, YES, Answer, Finding, Thresholds, Values
 from .readings import WAL_SEGMENT_BYTES, down, log_lines, not_asked, this_run, without_snapshot
 
 if TYPE_CHECKING:
-    from ..._model.facts import Disk, Facts, MovedCollation, Snapshot
+    from ..._model.facts import ChecksumFailures, Disk, Facts, MovedCollation, Snapshot
 
 QUESTION = "soundness"
 MOVED = "collation_version_moved"
@@ -78,17 +78,22 @@ def _sound(facts: Facts, snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
+def checksum_failures(rows: Sequence[ChecksumFailures]) -> Tuple[str, Tuple[str, ...]]:
+    """Where, and how many with the last one's time; empty without any."""
+    failed = [(row.get("database") or "shared objects", row) for row in rows if row.get("count")]
+    evidence = tuple(
+        "%s: %s, the last at %s"
+        % (name, count(row["count"], "checksum failure"), row.get("last_failure") or "an unknown time")
+        for name, row in failed
+    )
+    return ", ".join(name for name, _row in failed), evidence
+
+
 def _damage(facts: Facts) -> List[Fault]:
     faults = []
     rows = facts["snapshot"]["soundness"]["checksum_failures"] if facts["snapshot"] else []
-    failed = [row for row in rows if row.get("count")]
-    if failed:
-        evidence = tuple(
-            "%s: %s checksum failures, the last at %s"
-            % (row.get("database") or "shared objects", row["count"], row.get("last_failure") or "an unknown time")
-            for row in failed
-        )
-        where = ", ".join(str(row.get("database") or "shared objects") for row in failed)
+    where, evidence = checksum_failures(rows)
+    if evidence:
         faults.append(
             Fault(
                 "data_corruption",

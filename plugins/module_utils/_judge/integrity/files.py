@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Optional
 
 from ..._core.text import count, line, names
 from ..._model.integrity import CAUTION, GO, NO_GO, Item
+from ..checks.soundness import checksum_failures
 
 if TYPE_CHECKING:
     from ..._model.integrity import AtRest, DamagedFile, IntegrityFacts
@@ -39,20 +40,9 @@ def checksums(facts: IntegrityFacts) -> Item:
     name = "checksums"
     if facts["at_rest"] is not None:
         return _at_rest(facts["at_rest"])
-    failed = [row for row in facts["checksum_failures"] if row["count"]]
+    where, failed = checksum_failures(facts["checksum_failures"])
     if failed:
-        told = tuple(
-            "%s: %s, the last at %s"
-            % (
-                row["database"] or "shared objects",
-                count(row["count"], "checksum failure"),
-                row["last_failure"] or "an unknown time",
-            )
-            for row in failed
-        )
-        return Item(
-            name, NO_GO, "checksum failures in %s" % names(row["database"] or "shared objects" for row in failed), told
-        )
+        return Item(name, NO_GO, "checksum failures in %s" % where, failed)
     if facts["checksums"] is None:
         return Item(name, None, "not read", (), ("checksums: %s" % facts["errors"].get("checksums", "no SQL"),))
     if not facts["checksums"]:
