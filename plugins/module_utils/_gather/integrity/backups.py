@@ -29,7 +29,9 @@ _MISSING = 127
 # $1 is the limit in seconds. The first line is this machine's own time.
 _ASK_SH = r"""
 limit=$1; shift
-if ! command -v "$1" >/dev/null 2>&1; then exit 127; fi
+if ! command -v "$1" >/dev/null 2>&1; then
+    exit 127
+fi
 date +%s
 exec timeout "$limit" "$@"
 """
