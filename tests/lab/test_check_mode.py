@@ -25,7 +25,7 @@ VERBS = {
     "reload": "",
     "pool_reset": "-e oncall_idle_minutes=0.001 -e oncall_restart_clients=always",
     "cancel_queries": "",
-    "reindex": "",
+    "reindex": """-e '{"oncall_indexes": ["shop.public.items_pkey"], "oncall_transaction_minutes": 600}'""",
     "rollback_prepared": "-e oncall_gid=import-42",
     "credentials_reset": "-e oncall_role=app -e oncall_client=api",
     "network_repair": "",

@@ -16,8 +16,7 @@ import pytest
 from .test_real_servers import Controller
 
 REMEDIES = (
-    "cancel_queries, credentials_reset, graceful_restart, network_repair, pool_reset, reindex, reload, "
-    "rollback_prepared, start"
+    "cancel_queries, credentials_reset, graceful_restart, network_repair, pool_reset, reload, rollback_prepared, start"
 )
 SERVER = {"runtime": "remote", "login_host": "127.0.0.1", "login_port": 1, "connect_timeout_seconds": 1}
 OTHER = {**SERVER, "login_port": 2}
