@@ -114,6 +114,12 @@ def busy() -> dict[str, Any]:
         return play([task("load_info", asked), task("statements_info", {**asked, "top": 3})])
 
 
+def kept() -> dict[str, Any]:
+    with shop() as server:
+        asked = {**target(server), "directory": "baselines", "tables": ["prices"]}
+        return play([task("baseline", asked)])
+
+
 def sessions() -> dict[str, Any]:
     with shop() as server, contextlib.ExitStack() as stack:
         asked = target(server)
@@ -234,6 +240,7 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     (*LOOKING, "triage"): no_slot_left,
     ("integrity_info", "look"): whole,
     ("statements_info", "load_info"): busy,
+    ("baseline",): kept,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,
     ("reindex",): moved,

@@ -109,7 +109,7 @@ def _given(row: Row, each: Variable) -> str:
         needed = [name for name, inner in rule["options"].items() if inner.get("required")]
         return "'%s'" % json.dumps({each.variable: [dict.fromkeys(needed, "...")]})
     if kind == "list":
-        example = rule.get("choices", ["..."] if rule.get("elements") == "str" else [1])[:1]
+        example = rule.get("choices", ["..."] if rule.get("elements") in ("str", "raw") else [1])[:1]
         return "'%s'" % json.dumps({each.variable: default or example})
     if default is not None:
         shown = ("true" if not default else "false") if kind == "bool" else default

@@ -8,14 +8,19 @@ from __future__ import annotations
 from typing import Any, Dict, Optional
 
 from ..module_utils._entry.looks import LOOKS
+from ..plugin_utils._report.baseline import baseline
 from ..plugin_utils._report.graded import graded
 from ..plugin_utils._run.action import ActionModule as TargetAction
 from ..plugin_utils._run.action import failed
+from ..plugin_utils._run.baselines import newest
 from ..plugin_utils._run.verb import VerbAction
 from ..plugin_utils._run.works import READING
+from .baseline import ActionModule as BaselineAction
+
+_SHOWN = {"integrity_check": graded, "baseline": baseline}
 
 
-class ActionModule(VerbAction):
+class ActionModule(VerbAction, BaselineAction):
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super(TargetAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
@@ -25,5 +30,12 @@ class ActionModule(VerbAction):
             return failed("verb is %r. Give one of: %s." % (verb, ", ".join(known)))
         result.update(self.of_row(verb, LOOKS[verb], arguments, {}, task_vars or {}))
         if not result.get("failed") and not result.get("unreachable"):
-            result.update(graded(result))
+            result.update(_SHOWN[verb](result))
         return result
+
+    def carry_out(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        given = dict(arguments)
+        directory = given.pop("baseline_dir", None)
+        if directory is not None:
+            given["baseline"] = newest(str(directory), str(task_vars["inventory_hostname"]))
+        return super().carry_out(name, given, task_vars)

@@ -56,8 +56,20 @@ options:
     description: Name sequences of which this share of the range is used up.
     type: float
     default: 80
+  baseline:
+    description:
+      - What M(oncall.postgresql.baseline) has read earlier - its RV(oncall.postgresql.baseline#module:baseline). The
+        tables counted then are counted again, in at most 40 % of O(check_seconds), and what differs is named.
+    type: dict
+    version_added: 0.2.0
+  tolerance_percent:
+    description: Name what has grown or shrunk by more than this since the baseline.
+    type: float
+    default: 20
+    version_added: 0.2.0
 seealso:
   - module: oncall.postgresql.triage
+  - module: oncall.postgresql.baseline
   - name: amcheck
     description: What the extension verifies.
     link: https://www.postgresql.org/docs/current/amcheck.html
@@ -108,7 +120,7 @@ summary:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000'
+  sample: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000. Not looked at: baseline'
 checks:
   description: What was checked.
   returned: success
@@ -117,7 +129,7 @@ checks:
   contains:
     check:
       description: V(control_file), V(checksums), V(log), V(collations), V(amcheck), V(schema), V(sequences),
-        V(age), V(archiving) or V(slots).
+        V(age), V(archiving), V(slots) or O(baseline).
       type: str
     grade:
       description: V(go), V(caution) or V(no_go); null when nothing of it could be looked at.
@@ -518,6 +530,50 @@ integrity:
               description: What was not read, and why.
               type: list
               elements: str
+    baseline:
+      description: How it differs from its baseline.
+      type: dict
+      contains:
+        taken_at:
+          description: When the baseline was taken; null where there is none.
+          type: str
+        why_not:
+          description: Why there was nothing to compare with; null where there was.
+          type: str
+        tables:
+          description: How many tables were compared.
+          type: int
+        counted:
+          description: How many of them by their rows.
+          type: int
+        changes:
+          description: What is different.
+          type: list
+          elements: dict
+          contains:
+            kind:
+              description: V(appeared), V(vanished), V(emptied), V(rows), V(uncounted), V(bytes), V(schema)
+                or V(changed).
+              type: str
+            what:
+              description: What has changed.
+              type: str
+            counted:
+              description: Whether it is a table whose rows were counted.
+              type: bool
+            before:
+              description: What it was, in words; null where it was not there.
+              type: str
+            after:
+              description: What it is, in words; null where it is not there.
+              type: str
+            percent:
+              description: How much more or less; null where that is no number.
+              type: float
+        not_covered:
+          description: What could not be compared, and why.
+          type: list
+          elements: str
     errors:
       description: What could not be read -> why.
       type: dict
@@ -526,7 +582,7 @@ integrity:
       readable: true
       crc_ok: true
       state: in production
-      written_at: '2026-11-29T00:48:56.000Z'
+      written_at: '2026-11-29T03:58:44.000Z'
       checkpoint_lsn: 0/1500708
       checkpoint_wal_file: '000000010000000000000001'
       checkpoint_readable: null
@@ -570,17 +626,25 @@ integrity:
           coverage: []
           not_covered:
             - 'amcheck: it is not installed: CREATE EXTENSION amcheck, as a superuser'
+    baseline:
+      taken_at: null
+      why_not: 'no baseline was given: set oncall_baseline_dir, and make one with oncall.postgresql.baseline'
+      tables: 0
+      counted: 0
+      changes: []
+      not_covered: []
     errors: {}
 elapsed_ms:
   description: Milliseconds that each step took, and the total.
   returned: success
   type: dict
   sample:
-    snapshot: 112.3
-    server: 128.8
-    catalogs: 425.5
-    amcheck: 457.6
-    total: 1042.5
+    server: 79.9
+    snapshot: 117.3
+    catalogs: 388.4
+    amcheck: 519.2
+    baseline: 9.3
+    total: 1054.0
 """
 
 from ..module_utils._entry.integrity import Integrity

@@ -25,6 +25,7 @@ options:
     required: true
     choices:
       - integrity_check
+      - baseline
 attributes:
   action:
     description: There is an action plugin of the same name; it chooses the module and where that runs.
@@ -32,7 +33,7 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
+    support: full
   platform:
     support: full
 extends_documentation_fragment:
@@ -40,6 +41,7 @@ extends_documentation_fragment:
   - oncall.postgresql.target
 seealso:
   - module: oncall.postgresql.integrity_info
+  - module: oncall.postgresql.baseline
   - module: oncall.postgresql.report
 """
 
@@ -114,7 +116,7 @@ verdict:
     cause: caution
     question: sequences
     severity: warning
-    summary: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000'
+    summary: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000. Not looked at: baseline'
     evidence:
       - 'shop.public.invoice: 95.0 % used, 950 of 1,000'
     remedy: null

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, TypedDict
 
+from ansible_collections.oncall.postgresql.plugins.module_utils._model import baseline as kept
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import facts as model
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import integrity as whole
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import load as busy
@@ -127,7 +128,7 @@ class Triage(TypedDict):
 
 class IntegrityCheck(TypedDict):
     # `control_file`, `checksums`, `log`, `collations`, `amcheck`, `schema`, `sequences`, `age`,
-    # `archiving` or `slots`
+    # `archiving`, `slots` or `baseline`
     check: str
     grade: Optional[str]  # `go`, `caution` or `no_go`; null when nothing of it could be looked at
     summary: str  # the same in one line
@@ -161,3 +162,15 @@ class LoadInfo(TypedDict):
     not_covered: list[str]  # what could not be seen, and why
     errors: dict[str, str]  # the steps that failed, and why
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class BaselineKept(TypedDict):
+    target: model.TargetFacts  # the server
+    msg: str  # what was written, in one line
+    path: str  # the file that holds this; in check mode, the one that would be written
+    previous: Optional[str]  # the last file before; null where there was none that can be read
+    changes: list[kept.Change]  # what is different from that one
+    removed: list[str]  # older files that were removed
+    baseline: kept.Baseline  # what was read
+    not_covered: list[str]  # what was not read, and why
+    elapsed_ms: dict[str, float]  # milliseconds that it took

@@ -64,6 +64,31 @@ def test_go_and_no_go(controller: Controller, server: Server) -> None:
     assert code == 0 and "integrity / go" in out, out
 
 
+def test_against_the_baseline(controller: Controller, server: Server) -> None:
+    book = ["ansible-playbook", "oncall.postgresql.baseline", "-e", "oncall_baseline_dir=kept"]
+    book += ["-e", '{"oncall_tables": ["public.items"]}']
+    check = ["ansible-playbook", "oncall.postgresql.integrity_check", "-e", "oncall_baseline_dir=kept"]
+    code, out = controller.run(*check)
+    assert code == 0 and "there is no baseline of shop in kept: make one with ansible-playbook" in " ".join(out.split())
+    code, out = controller.run(*book, "--check")
+    assert code == 0 and "Would be written:" in out and not (controller.directory / "kept").exists(), out
+    code, out = controller.run(*book)
+    assert code == 0 and "baseline / first" in out and "1 counted" in out and "changed=1" in out, out
+    code, out = controller.run(*check, "-e", "oncall_fail_on=warning")
+    assert code == 0 and "integrity / go" in out and "as in the baseline of 20" in out, out
+    server.sql("TRUNCATE items")
+    code, out = controller.run(*check, "-e", "oncall_fail_on=warning")
+    assert code == 2 and "table public.items is empty" in " ".join(out.split()), out
+    code, out = controller.run(*book, "--diff")
+    assert code == 0 and "baseline / changed" in out and out.count("~ postgres: table public.items: 0 rows") >= 1, out
+    assert len(list((controller.directory / "kept" / "shop").iterdir())) == 2
+    (controller.directory / "file").write_text("")
+    code, out = controller.run(*book, "-e", "oncall_baseline_dir=file")
+    assert code == 2 and "cannot be read: Not a directory. Give another directory" in " ".join(out.split()), out
+    code, out = controller.run("ansible-playbook", "oncall.postgresql.baseline")
+    assert code == 2 and "Give -e oncall_baseline_dir=" in " ".join(out.split()), out
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

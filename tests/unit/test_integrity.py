@@ -20,6 +20,22 @@ DAMAGE = {"name": "public.items_pkey", "kind": "index", "sqlstate": "XX002", "me
 STALE = {"name": "public.items_pkey", "table": "public.items", "unique": True, "bytes": GIB, "collations": ["default"]}
 MOVED = {"name": "default", "recorded_version": "2.31", "actual_version": "2.36"}
 
+AS_IT_WAS: Dict[str, Any] = {
+    "taken_at": "2026-11-24T02:00:00.000Z",
+    "why_not": None,
+    "tables": 3,
+    "counted": 1,
+    "changes": [],
+    "not_covered": [],
+}
+EMPTIED = {
+    "kind": "emptied",
+    "what": "shop: table public.items",
+    "counted": True,
+    "before": "5 rows",
+    "after": "0 rows",
+    "percent": -100.0,
+}
 
 ARCHIVER = {
     "mode": "on",
@@ -80,6 +96,7 @@ def sound() -> Dict[str, Any]:
         "slots": [slot()],
         "horizon": [],
         "databases": [shop, empty],
+        "baseline": AS_IT_WAS,
         "errors": {},
     }
 
@@ -136,6 +153,8 @@ def near(percent: float) -> Dict[str, Any]:
         ((whole(damaged_files=[unread(None, False)]),), "caution", "log", "which is over"),
         ((whole(archiver={**ARCHIVER, "mode": "off"}),), "go", "archiving", "not archived"),
         ((whole(archiver={**ARCHIVER, "failing": True}),), "caution", "archiving", "archiving fails: 00000001"),
+        ((whole(baseline={**AS_IT_WAS, "changes": [EMPTIED]}),), "caution", "baseline", "table public.items is empty"),
+        ((whole(baseline={**AS_IT_WAS, "why_not": "there is none"}),), "go", "baseline", "not compared"),
         ((whole(slots=[slot(wal_status="lost")]),), "caution", "slots", "has lost WAL"),
         ((whole(slots=[slot(active=False, retained_bytes=3 * GIB)]),), "caution", "slots", "holds 3 GiB of WAL"),
         ((whole(slots=[slot(retained_bytes=3 * GIB)]),), "go", "slots", "1 replication slot, none holds"),

@@ -13,10 +13,13 @@ from .._core.errors import OptionsError
 from .._gather.integrity.gather import Wanted, gather
 from .._judge.integrity.grade import grade
 from .._judge.integrity.rebuild import remedies
+from .baseline import compare
 from .work import opened
 
 if TYPE_CHECKING:
     from .._core.spec import Spec
+
+_COMPARING = 0.4  # of the time: to read the data itself takes longer
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,20 @@ class Integrity:
             raise OptionsError("check_seconds must be above 0")
         if not 0 < options["sequence_percent"] <= 100:
             raise OptionsError("sequence_percent must be above 0 and at most 100")
+        if options["tolerance_percent"] < 0:
+            raise OptionsError("tolerance_percent must be at least 0")
         started = time.monotonic()
         with opened(options) as target:
+            compared = compare(target, options["baseline"], options, options["check_seconds"] * _COMPARING)
+            took = time.monotonic() - started
             wanted = Wanted(
                 options["databases"],
-                options["check_seconds"],
+                max(1.0, options["check_seconds"] - took),
                 options["jobs"],
                 options["sequence_percent"],
                 options["backup_file"],
             )
-            known, facts, elapsed_ms = gather(target, wanted)
+            known, facts, elapsed_ms = gather(target, wanted, compared)
             found = grade(
                 facts,
                 target.thresholds,
@@ -56,5 +63,5 @@ class Integrity:
             "target": known["target"],
             **found,
             "integrity": facts,
-            "elapsed_ms": dict(elapsed_ms, total=total),
+            "elapsed_ms": dict(elapsed_ms, baseline=round(took * 1000, 1), total=total),
         }

@@ -9,7 +9,7 @@ from typing import Dict
 
 from .._core.spec import Spec
 from .._model.verb import Row, Variable
-from .options import INTEGRITY
+from .options import BASELINE, INTEGRITY
 
 # What a person says of an incident that is to be closed.
 CLOSING = Spec(
@@ -44,8 +44,12 @@ LOOKS: Dict[str, Row] = {
     "integrity_check": Row(
         "integrity_info",
         "Is the data whole? Go, caution or no-go, with what proves it and what was not looked at. Changes nothing.",
-        INTEGRITY,
-        _INTEGRITY,
+        INTEGRITY + Spec({"baseline_dir": {"type": "str"}}),  # the look task reads the newest one there
+        (
+            *_INTEGRITY,
+            Variable("baseline_dir", "compare with the newest baseline there"),
+            Variable("tolerance_percent", "name what has grown or shrunk by more than this since"),
+        ),
     ),
     "close_incident": Row(
         "incident",
@@ -62,6 +66,21 @@ LOOKS: Dict[str, Row] = {
             Variable("monitoring", "what watches the server, where its own settings do not show it"),
             Variable("close_anyway", "items to be left open, with the reason"),
             *_INTEGRITY,
+        ),
+    ),
+    "baseline": Row(
+        "baseline",
+        "Keeps what the server is like: sizes, counts, settings, roles, definitions; says what changed since the last.",
+        BASELINE,
+        (
+            Variable("directory", "where baselines are kept, on the controller", name="baseline_dir"),
+            Variable("keep", "how many are kept of each host", name="baseline_keep"),
+            Variable("tables", "count the rows of these tables"),
+            Variable("estimate", "of the others, keep what the planner believes"),
+            Variable("databases", "only these databases", default="all that allow connections"),
+            Variable("jobs", "how many tables are counted side by side"),
+            Variable("count_seconds", "how long one count may take"),
+            Variable("check_seconds", "how long it may take as a whole"),
         ),
     ),
 }

@@ -87,6 +87,20 @@ INTEGRITY = TARGET + Spec(
         "databases": {"type": "list", "elements": "str", "default": []},
         "jobs": {"type": "int", "default": 2},
         "sequence_percent": {"type": "float", "default": 80},
+        "baseline": {"type": "dict"},
+        "tolerance_percent": {"type": "float", "default": 20},
+    }
+)
+BASELINE = TARGET + Spec(
+    {
+        "directory": {"type": "str", "required": True},
+        "keep": {"type": "int", "default": 10},
+        "tables": {"type": "list", "elements": "raw", "default": []},
+        "estimate": {"type": "bool", "default": False},
+        "databases": {"type": "list", "elements": "str", "default": []},
+        "jobs": {"type": "int", "default": 2},
+        "count_seconds": {"type": "float", "default": 60},
+        "check_seconds": {"type": "float", "default": 300},
     }
 )
 STATEMENTS = TARGET + Spec({"top": {"type": "int", "default": 10}})

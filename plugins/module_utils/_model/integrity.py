@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple, TypedDict
 
+from .baseline import Compared
 from .facts import ChecksumFailures, ControlData, Slot
 
 GO, CAUTION, NO_GO = "go", "caution", "no_go"
@@ -185,6 +186,7 @@ class IntegrityFacts(TypedDict):
     slots: List[Slot]  # the replication slots
     horizon: List[Horizon]  # what holds back the oldest transaction, the oldest first
     databases: List[DatabaseFacts]  # the databases that were looked into
+    baseline: Compared  # how it differs from its baseline
     errors: Dict[str, str]  # what could not be read -> why
 
 

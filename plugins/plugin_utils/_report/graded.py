@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ...module_utils._model.answers import CRITICAL, EMERGENCY, OK, WARNING
 from ...module_utils._model.integrity import CAUTION, GO, NO_GO
@@ -26,10 +26,6 @@ def graded(result: Mapping[str, Any]) -> Dict[str, Any]:
     damaged = any(each["grade"] == NO_GO and each["check"] in _OF_THE_DATA for each in checks)
     severity = {GO: OK, CAUTION: WARNING, NO_GO: EMERGENCY if damaged else CRITICAL}[grade]
     escalation = _DAMAGED if damaged else _NO_GO if grade == NO_GO else _NOBODY
-    not_covered: Dict[str, str] = {}
-    for line in result["not_covered"]:
-        about, _colon, why = line.partition(": ")
-        not_covered[about] = "; ".join(filter(None, [not_covered.get(about), why]))
     return {
         "schema": SCHEMA,
         "verdict": {
@@ -51,5 +47,14 @@ def graded(result: Mapping[str, Any]) -> Dict[str, Any]:
             for each in checks
             if each["grade"] == CAUTION and each not in telling
         ],
-        "facts": {"errors": not_covered, "integrity": result["integrity"]},
+        "facts": {"errors": by_subject(result["not_covered"]), "integrity": result["integrity"]},
     }
+
+
+def by_subject(not_covered: Sequence[str]) -> Dict[str, str]:
+    """``SUBJECT: why``, once each."""
+    found: Dict[str, str] = {}
+    for line in not_covered:
+        about, _colon, why = line.partition(": ")
+        found[about] = "; ".join(filter(None, [found.get(about), why]))
+    return found

@@ -10,7 +10,7 @@ import importlib
 from typing import Dict, Optional
 
 from ...module_utils._core.spec import Spec
-from ...module_utils._entry.options import INTEGRITY, LOAD, STATEMENTS, TARGET, TRIAGE
+from ...module_utils._entry.options import BASELINE, INTEGRITY, LOAD, STATEMENTS, TARGET, TRIAGE
 from ...module_utils._entry.work import Work
 from .checking import validator
 
@@ -25,6 +25,7 @@ READING = (
     "integrity_info",
     "statements_info",
     "load_info",
+    "baseline",
 )
 CHANGING = (
     "cancel_queries",
@@ -59,7 +60,13 @@ class _Works(Dict[str, Work]):
 
 WORKS = _Works()
 # Of what only looks, where it is not the target's alone.
-SPECS = {"triage": TRIAGE, "integrity_info": INTEGRITY, "statements_info": STATEMENTS, "load_info": LOAD}
+SPECS = {
+    "triage": TRIAGE,
+    "integrity_info": INTEGRITY,
+    "statements_info": STATEMENTS,
+    "load_info": LOAD,
+    "baseline": BASELINE,
+}
 
 
 def spec(name: str) -> Spec:

@@ -25,6 +25,7 @@ from .backups import backups
 from .damaged_files import damaged_files
 
 if TYPE_CHECKING:
+    from ..._model.baseline import Compared
     from ..._model.facts import Facts, ServerFacts
     from ..._model.integrity import IntegrityFacts
     from ..session.base import Session
@@ -45,7 +46,7 @@ class Wanted:
     backup_file: Optional[str] = None
 
 
-def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[str, float]]:
+def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, IntegrityFacts, Dict[str, float]]:
     """What triage knows, what this check adds, and milliseconds by step.
 
     Raises what ``gather.gather`` does, where nothing can be examined at all; everything else is in ``errors``.
@@ -65,6 +66,7 @@ def gather(target: Target, wanted: Wanted) -> Tuple[Facts, IntegrityFacts, Dict[
         "slots": snapshot["soundness"]["slots"] if snapshot else [],
         "horizon": [],
         "databases": [],
+        "baseline": compared,
         "errors": {**facts["errors"], **({"control": another} if another else {})},
     }
     started = time.monotonic()

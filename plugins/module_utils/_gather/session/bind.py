@@ -76,6 +76,13 @@ def as_json(query: Query, version_num: int, params: Mapping[str, Any]) -> str:
     return "SELECT coalesce(json_agg(q), '[]')::text FROM (%s) q" % text
 
 
+def imported(query: Query, params: Mapping[str, Any]) -> List[str]:
+    """What has to come first in the query's transaction."""
+    if not query.snapshot:
+        return []
+    return ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", bind("SET TRANSACTION SNAPSHOT %(snapshot)s", params)]
+
+
 def rows(document: str) -> List[Dict[str, Any]]:
     found: List[Dict[str, Any]] = json.loads(document)
     return found

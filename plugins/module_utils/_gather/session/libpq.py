@@ -16,7 +16,20 @@ from ..._core.errors import DeadlineError, OptionsError, SessionError
 from ..._core.mask import mask
 from ..sql import rights
 from ..sql.query import OLDEST, Query
-from .bind import TOO_LATE, as_json, bind, lasting, no_right, rows, settings, too_late, too_old, unlogged, within
+from .bind import (
+    TOO_LATE,
+    as_json,
+    bind,
+    imported,
+    lasting,
+    no_right,
+    rows,
+    settings,
+    too_late,
+    too_old,
+    unlogged,
+    within,
+)
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -63,7 +76,8 @@ class LibpqSession:
     def query(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
         def texts(version_num: int) -> Sequence[str]:
             text = as_json(query, version_num, params)
-            return (self._within(settings(query, deadline), "SELECT pg_backend_pid() || (%s)" % text),)
+            own = self._within(settings(query, deadline), "SELECT pg_backend_pid() || (%s)" % text)
+            return ("; ".join([*imported(query, params), own]),)
 
         pid, bracket, document = self._run(query, texts, deadline).partition("[")
         self._pooled = int(pid) != self._connection.get_backend_pid()

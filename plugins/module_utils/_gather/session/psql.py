@@ -25,6 +25,7 @@ from .bind import (
     TOO_LATE,
     as_json,
     bind,
+    imported,
     no_right,
     rows,
     settings,
@@ -154,7 +155,9 @@ class PsqlSession:
             self._proof(lambda query: self._rows(query, deadline), deadline)
 
     def _rows(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
-        statements = {least: "%s\n;" % as_json(query, least, params) for least in query.texts}
+        # Never committed: what only reads ends with the connection.
+        first = "".join("%s\n;\n" % each for each in (["BEGIN"] if query.snapshot else []) + imported(query, params))
+        statements = {least: "%s%s\n;" % (first, as_json(query, least, params)) for least in query.texts}
         return rows(self._run(query, statements, deadline, read_only=True))
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:

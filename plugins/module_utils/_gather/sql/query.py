@@ -19,6 +19,7 @@ class Query:
     ``unlogged``: a statement that holds a secret; a superuser's session keeps it out of the server's log.
     ``settings``: what the statement runs with beside the session's own settings; those of one that is ``alone`` stay
     with a connection of our own, so it may not go through a pooler.
+    ``snapshot``: read in the exported snapshot that the parameter of that name says; sent to the same database only.
     ``needs``: names of ``rights``; where the role lacks one, the text is not sent and the session raises RightsError.
     """
 
@@ -28,6 +29,7 @@ class Query:
     unlogged: bool = False
     needs: Tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    snapshot: bool = False
 
     def text(self, version_num: int) -> str:
         """The text for that server. Raises KeyError below the lowest version the query knows."""

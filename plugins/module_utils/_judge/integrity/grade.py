@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence
 
 from ..._core.text import names
 from ..._model.integrity import CAUTION, GO, GRADES, NO_GO, Item
+from .baseline import baseline
 from .catalog import age, schema, sequences
 from .data import amcheck, collations
 from .files import checksums, control_file, damaged_files
@@ -41,6 +42,7 @@ def grade(
         archiving(facts),
         slots(facts),
         backups(facts, backup_hours),
+        baseline(facts),
     ]
     unread = ["%s: %s" % each for each in facts["errors"].items() if each[0].startswith(_UNREAD)]
     found = max((GRADES.index(each.grade) for each in items if each.grade), default=0)
