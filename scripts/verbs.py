@@ -24,7 +24,7 @@ COMMON = (
     ("oncall_incident_dir=DIR", "keep a record of each incident in DIR: <id>.jsonl and the post-mortem <id>.md"),
     (
         "oncall_notify=[...]",
-        "who is told of an incident, by which channels (docs/notifications.md); with oncall_incident_dir",
+        "who is told of an incident, and how (docs/notifications.md)",
     ),
     (
         "oncall_fail_on=critical",
