@@ -61,7 +61,7 @@ def test_it_changes_nothing_by_default_or_as_a_plan(tmp_path: Path, words: tuple
         assert codes(controller, "db") == ["server_down"]
     said = "nothing: this is the plan of start" if words else "nothing: start is only recommended"
     assert said in " ".join(out.split()), out
-    assert "Fix:  ansible-playbook oncall.postgresql.start --limit db" in out
+    assert "Fix:  ansible-playbook oncall.postgresql.start -i inventory.json --limit db" in out
 
 
 def test_what_is_allowed_is_mended_and_the_rest_is_left(tmp_path: Path) -> None:
