@@ -82,8 +82,12 @@ def test_what_a_timeline_tells() -> None:
     ]
     assert found.downtime_seconds == 1.5 and found.impact_end == timeline.written(after(5))
     assert found.impact_seconds == 300 and found.closed is None and age_seconds(found, after(20)) == 1200
-    again = fold("x", [*story(), frame.look(result("server_down", "emergency"), "triage", after(9))])
+    again = fold("x", [*story(), frame.look(result(severity="emergency"), "triage", after(9))])
     assert again.impact_end is None and again.repeated == 1 and again.severity == "emergency"
+    assert again.acknowledged is None and again.broke == timeline.written(after(9))
+    for other in (result(severity="warning"), result("server_down", "emergency")):
+        since = fold("x", [*story(), frame.look(other, "triage", after(9))])
+        assert since.impact_end == found.impact_end and (since.repeated, since.severity) == (0, "critical")
     unseen = fold("x", [*story(), frame.look({"unreachable": True, "msg": "no route"}, "triage", after(9))])
     assert unseen.impact_end is not None and unseen.last_look is not None and unseen.last_look["code"] is None
 

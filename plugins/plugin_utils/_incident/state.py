@@ -39,7 +39,8 @@ class Attempt:
 class Incident:
     """Times as they are written in the timeline. ``severity``: the worst that was seen.
 
-    ``impact_end``: when health was seen, and nothing else since. ``repeated``: how often it broke again after that.
+    ``impact_end``: when health was seen, and no outage of its code since. ``repeated``: how often it broke again after
+    that; ``broke`` is when it did last, or was detected, and ``acknowledged`` is of the time since then.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Incident:
     impact_source: str = ""
     impact_end: Optional[str] = None
     repeated: int = 0
+    broke: str = ""
     acknowledged: Optional[Event] = None
     attempts: Tuple[Attempt, ...] = ()
     escalations: Tuple[Event, ...] = ()
@@ -86,16 +88,16 @@ def fold(name: str, events: Sequence[Event], torn: int = 0) -> Incident:
             given = each.get("impact")
             impact = given if isinstance(given, dict) else {}
             found.update({key: str(each.get(key) or "") for key in ("host", "code", "severity", "summary")})
-            found.update(cause=each.get("cause"), detected=at)
+            found.update(cause=each.get("cause"), detected=at, broke=at)
             found.update(
                 impact_start=str(impact.get("start") or at), impact_source=str(impact.get("source") or "detection")
             )
         elif kind == timeline.LOOK:
             _looked(found, each, at)
         elif kind == timeline.ACKNOWLEDGED:
-            found.setdefault("acknowledged", each)
+            found["acknowledged"] = found.get("acknowledged") or each
         elif kind == timeline.BEGINS:
-            found.setdefault("acknowledged", each)
+            found["acknowledged"] = found.get("acknowledged") or each
             attempts.append(Attempt(str(each.get("verb")), at, str(each.get("run"))))
         elif kind == timeline.ENDED:
             _ended(attempts, each, at)
@@ -120,8 +122,10 @@ def _looked(found: Dict[str, Any], each: Event, at: str) -> None:
         if not found.get("impact_end"):
             found["impact_end"] = at
     elif severity in SEVERITIES[1:]:  # what could not be looked at says nothing
-        if found.pop("impact_end", None) and severity != "warning":
-            found["repeated"] = found.get("repeated", 0) + 1
+        if found.get("impact_end"):
+            if severity == "warning" or each.get("code") != found.get("code"):
+                return  # the service goes on; another outage has an incident of its own
+            found.update(impact_end=None, acknowledged=None, broke=at, repeated=found.get("repeated", 0) + 1)
         if worse(severity, found.get("severity")):
             found["severity"] = severity
 
@@ -154,8 +158,7 @@ def seconds_between(start: Optional[str], end: Optional[str]) -> Optional[float]
 
 def age_seconds(incident: Incident, now: datetime) -> float:
     """Since it was detected."""
-    detected = time_of(incident.detected)
-    return max(0.0, (now - detected).total_seconds()) if detected else 0.0
+    return seconds_between(incident.detected, timeline.written(now)) or 0.0
 
 
 def _number(value: Any) -> Optional[float]:

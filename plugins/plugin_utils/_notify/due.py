@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from .._incident.state import Incident, age_seconds
-from .._incident.timeline import ESCALATED, Event, event, time_of
+from .._incident.state import Incident, age_seconds, seconds_between
+from .._incident.timeline import ESCALATED, Event, event, time_of, written
 from .channels import ALERTMANAGER, DBA, EMERGENCY, ON_CALL
 
 TRIGGER, REMIND, ACKNOWLEDGE, RESOLVE = "trigger", "remind", "acknowledge", "resolve"
@@ -79,7 +79,12 @@ def why(incident: Incident, notice: str, now: datetime) -> str:
         if _in_vain(incident):
             return "still wrong after %s" % incident.attempts[-1].verb
         return "unresolved for %d minutes" % (age_seconds(incident, now) // 60)
-    return "nobody has responded for %d minutes" % (age_seconds(incident, now) // 60) if notice == REMIND else ""
+    return "nobody has responded for %d minutes" % (_unanswered(incident, now) // 60) if notice == REMIND else ""
+
+
+def _unanswered(incident: Incident, now: datetime) -> float:
+    """Seconds since those on call were told of this outbreak."""
+    return seconds_between(incident.broke, written(now)) or 0.0
 
 
 def _known(incident: Incident) -> "Dict[Key, Tuple[Message, str, datetime, datetime]]":
@@ -121,11 +126,10 @@ def _wanted(
 
 def _steps(incident: Incident, now: datetime) -> Dict[str, str]:
     """Of what is not resolved: the notices due by the runbook's clock, with who is told."""
-    age = timedelta(seconds=age_seconds(incident, now))
     steps = {TRIGGER: ON_CALL}
-    if age >= RESPOND_WITHIN and not incident.acknowledged:
+    if timedelta(seconds=_unanswered(incident, now)) >= RESPOND_WITHIN and not incident.acknowledged:
         steps[REMIND] = ON_CALL
-    if age >= DBA_AFTER or incident.repeated or _in_vain(incident):
+    if timedelta(seconds=age_seconds(incident, now)) >= DBA_AFTER or incident.repeated or _in_vain(incident):
         steps[ESCALATE[DBA]] = DBA
     if incident.severity == "emergency":
         steps[ESCALATE[EMERGENCY]] = EMERGENCY
