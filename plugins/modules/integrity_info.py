@@ -120,7 +120,7 @@ summary:
   description: The answer in one line.
   returned: success
   type: str
-  sample: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000. Not looked at: baseline'
+  sample: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000. Not looked at: backups, baseline'
 checks:
   description: What was checked.
   returned: success
@@ -128,8 +128,8 @@ checks:
   elements: dict
   contains:
     check:
-      description: V(control_file), V(checksums), V(log), V(collations), V(amcheck), V(schema), V(sequences),
-        V(age), V(archiving), V(slots) or O(baseline).
+      description: V(control_file), V(checksums), V(log), V(leftovers), V(collations), V(amcheck), V(schema),
+        V(sequences), V(age), V(archiving), V(slots), V(backups) or O(baseline).
       type: str
     grade:
       description: V(go), V(caution) or V(no_go); null when nothing of it could be looked at.
@@ -273,6 +273,20 @@ integrity:
         sound:
           description: Whether amcheck has read it since, and found nothing.
           type: bool
+    leftovers:
+      description: Files that a crash has left.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: Below the data directory; of a temporary file its name.
+          type: str
+        database:
+          description: The database whose table or index it was; null for a temporary file.
+          type: str
+        bytes:
+          description: Its size.
+          type: int
     archiver:
       description: How WAL is archived; null when that could not be read.
       type: dict
@@ -482,6 +496,26 @@ integrity:
             multixact_age:
               description: The same for multixacts.
               type: int
+        vacuums:
+          description: What VACUUM does in it now.
+          type: list
+          elements: dict
+          contains:
+            pid:
+              description: Its process.
+              type: int
+            table:
+              description: The table, with its schema.
+              type: str
+            automatic:
+              description: Whether it is autovacuum's.
+              type: bool
+            phase:
+              description: What it does now, in PostgreSQL's words (pg_stat_progress_vacuum).
+              type: str
+            percent:
+              description: How much of the table it has scanned; null without the right to see it.
+              type: float
         amcheck:
           description: What amcheck has read; null where it was not asked.
           type: dict
@@ -582,7 +616,7 @@ integrity:
       readable: true
       crc_ok: true
       state: in production
-      written_at: '2026-11-29T03:58:44.000Z'
+      written_at: '2026-11-29T04:28:27.000Z'
       checkpoint_lsn: 0/1500708
       checkpoint_wal_file: '000000010000000000000001'
       checkpoint_readable: null
@@ -591,6 +625,7 @@ integrity:
     checksum_failures: []
     at_rest: null
     damaged_files: []
+    leftovers: []
     archiver:
       mode: 'off'
       failing: false
@@ -620,6 +655,7 @@ integrity:
           - name: information_schema.sql_features
             xid_age: 15
             multixact_age: 0
+        vacuums: []
         amcheck:
           version: null
           damage: []
@@ -633,18 +669,20 @@ integrity:
       counted: 0
       changes: []
       not_covered: []
-    errors: {}
+    errors:
+      backups by pgBackRest: 'ERROR: [041]: unable to open file ''/etc/pgbackrest.conf'' for read: [13]
+        Permission denied.'
 elapsed_ms:
   description: Milliseconds that each step took, and the total.
   returned: success
   type: dict
   sample:
-    server: 79.9
-    snapshot: 117.3
-    catalogs: 388.4
-    amcheck: 519.2
-    baseline: 9.3
-    total: 1054.0
+    snapshot: 46.4
+    server: 59.3
+    catalogs: 295.7
+    amcheck: 172.9
+    baseline: 10.9
+    total: 540.0
 """
 
 from ..module_utils._entry.integrity import Integrity

@@ -116,7 +116,7 @@ verdict:
     cause: caution
     question: sequences
     severity: warning
-    summary: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000. Not looked at: baseline'
+    summary: 'Caution: shop.public.invoice: 95.0 % used, 950 of 1,000. Not looked at: backups, baseline'
     evidence:
       - 'shop.public.invoice: 95.0 % used, 950 of 1,000'
     remedy: null

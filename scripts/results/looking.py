@@ -127,8 +127,8 @@ class Triage(TypedDict):
 
 
 class IntegrityCheck(TypedDict):
-    # `control_file`, `checksums`, `log`, `collations`, `amcheck`, `schema`, `sequences`, `age`,
-    # `archiving`, `slots` or `baseline`
+    # `control_file`, `checksums`, `log`, `leftovers`, `collations`, `amcheck`, `schema`, `sequences`, `age`,
+    # `archiving`, `slots`, `backups` or `baseline`
     check: str
     grade: Optional[str]  # `go`, `caution` or `no_go`; null when nothing of it could be looked at
     summary: str  # the same in one line

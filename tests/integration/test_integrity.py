@@ -21,7 +21,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError
-from ansible_collections.oncall.postgresql.plugins.module_utils._gather.integrity import amcheck
+from ansible_collections.oncall.postgresql.plugins.module_utils._gather.integrity import amcheck, leftovers
 from ansible_collections.oncall.postgresql.plugins.modules.integrity_info import WORK
 from tests.embedded import Server, binaries
 from tests.integration.servers import PASSWORD as SERVERS_PASSWORD
@@ -598,3 +598,53 @@ def test_a_standby_reads_its_own_files(db: Server) -> None:
         found = beside(standby, databases=["shop"])
         assert found["grade"] == "no_go" and list(damage(found)) == ["public.items_pkey"], found["summary"]
     assert beside(db, databases=["shop"])["grade"] == "go"
+
+
+def aged(path: Path, content: bytes = b"x" * 8192) -> Path:
+    path.write_bytes(content)
+    os.utime(path, (time.time() - 7200,) * 2)
+    return path
+
+
+@pytest.mark.parametrize("look", [beside, by_wire])
+def test_what_a_crash_has_left(db: Server, look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what an open transaction has made, however long ago, nor what is empty until the next checkpoint."""
+    base = db.data / "base" / db.sql("SELECT oid FROM pg_database WHERE datname = 'shop'")
+    (db.data / "base" / "pgsql_tmp").mkdir(exist_ok=True)
+    left = [aged(base / "999999001"), aged(base / "999999001.1"), aged(base / "999999001_fsm")]
+    left.append(aged(db.data / "base" / "pgsql_tmp" / "pgsql_tmp2147483.0"))
+    others = [aged(base / "999999002", b""), base / "999999003"]
+    others[1].write_bytes(b"x" * 8192)  # young
+    try:
+        found = item(look(db), "leftovers")
+        assert found["grade"] == "caution" and "4 files with 32 KiB" in found["summary"], found
+        assert {each.split(" ")[0] for each in found["evidence"]} == {
+            *(str(each.relative_to(db.data)) for each in left[:3]),
+            left[3].name,
+        }
+        others[1].unlink()
+        with holding(db, "CREATE TABLE half_done AS SELECT generate_series(1, 1000)"):
+            # Its name is in no catalog that others see. Old enough is what is older than this transaction.
+            monkeypatch.setattr(leftovers, "OLD_SECONDS", 0.0)
+            evidence = item(look(db), "leftovers")["evidence"]
+            assert len(evidence) == 4, evidence
+    finally:
+        for each in [*left, *others]:
+            each.unlink(missing_ok=True)
+    assert item(look(db), "leftovers")["grade"] == "go"
+
+
+def test_what_vacuum_does_now(db: Server) -> None:
+    db.sql("CREATE TABLE dusty AS SELECT generate_series(1, 200000) AS id", database="shop")
+    db.sql("DELETE FROM dusty", database="shop")
+    db.sql("ALTER ROLE postgres SET vacuum_cost_delay = 100; ALTER ROLE postgres SET vacuum_cost_limit = 1")
+    vacuum = db.background("VACUUM dusty;", database="shop")
+    try:
+        until(lambda: db.sql("SELECT count(*) FROM pg_stat_progress_vacuum") == "1")
+        age = item(by_wire(db), "age")
+        assert age["grade"] == "go" and any(
+            re.search(r"^VACUUM of shop.public.dusty is running: .* \(pid \d+\)$", each) for each in age["evidence"]
+        ), age
+    finally:
+        db.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_progress_vacuum")
+        vacuum.communicate()

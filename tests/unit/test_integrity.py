@@ -81,6 +81,7 @@ def sound() -> Dict[str, Any]:
         "unlogged_tables": [],
         "user_tables": 3,
         "oldest_tables": [],
+        "vacuums": [],
         "amcheck": read,
     }
     empty = {**copy.deepcopy(shop), "name": "postgres", "user_tables": 0}
@@ -91,6 +92,7 @@ def sound() -> Dict[str, Any]:
         "checksum_failures": [],
         "at_rest": None,
         "damaged_files": [],
+        "leftovers": [],
         "archiver": ARCHIVER,
         "backups": [],
         "slots": [slot()],

@@ -67,6 +67,16 @@ class OldTable(TypedDict):
     multixact_age: int  # the same for multixacts
 
 
+class Vacuum(TypedDict):
+    """A VACUUM that is running."""
+
+    pid: int  # its process
+    table: str  # the table, with its schema
+    automatic: bool  # whether it is autovacuum's
+    phase: str  # what it does now, in PostgreSQL's words (pg_stat_progress_vacuum)
+    percent: Optional[float]  # how much of the table it has scanned; null without the right to see it
+
+
 class Damage(TypedDict):
     """What amcheck found in one object."""
 
@@ -112,6 +122,7 @@ class DatabaseFacts(TypedDict):
     unlogged_tables: List[str]  # tables that a crash empties
     user_tables: int  # how many tables there are beside the catalogs
     oldest_tables: List[OldTable]  # the oldest tables
+    vacuums: List[Vacuum]  # what VACUUM does in it now
     amcheck: Optional[Amcheck]  # what amcheck has read; null where it was not asked
 
 
@@ -132,6 +143,14 @@ class DamagedFile(TypedDict):
     name: Optional[str]  # the table or index that it belongs to now, with its schema; null where that is not known
     message: str  # the last entry that names it
     sound: bool  # whether amcheck has read it since, and found nothing
+
+
+class Leftover(TypedDict):
+    """A file of nothing any more."""
+
+    path: str  # below the data directory; of a temporary file its name
+    database: Optional[str]  # the database whose table or index it was; null for a temporary file
+    bytes: int  # its size
 
 
 class DamagedAtRest(TypedDict):
@@ -181,6 +200,7 @@ class IntegrityFacts(TypedDict):
     checksum_failures: List[ChecksumFailures]  # databases in which checksums were wrong
     at_rest: Optional[AtRest]  # what `pg_checksums` says; null unless the server was shut down cleanly
     damaged_files: List[DamagedFile]  # what the server's log says of files that it could not read
+    leftovers: List[Leftover]  # files that a crash has left
     archiver: Optional[Archiver]  # how WAL is archived; null when that could not be read
     backups: List[Backup]  # the newest backup of each program, and its last attempt where that failed
     slots: List[Slot]  # the replication slots

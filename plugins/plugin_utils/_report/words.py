@@ -21,6 +21,7 @@ QUESTIONS = {
     "soundness": "Are data, disk and replication healthy?",
     "amcheck": "Data (amcheck)",
     "log": "Server log",
+    "leftovers": "Leftovers",
     "hba": "pg_hba.conf",
 }
 STATUS_TITLES = {

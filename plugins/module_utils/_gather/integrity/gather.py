@@ -23,6 +23,7 @@ from .amcheck import Reader, amcheck
 from .at_rest import at_rest, is_down
 from .backups import backups
 from .damaged_files import damaged_files
+from .leftovers import leftovers
 
 if TYPE_CHECKING:
     from ..._model.baseline import Compared
@@ -61,6 +62,7 @@ def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, I
         "checksum_failures": snapshot["soundness"]["checksum_failures"] if snapshot else [],
         "at_rest": None,
         "damaged_files": [],
+        "leftovers": [],
         "archiver": None,
         "backups": [],
         "slots": snapshot["soundness"]["slots"] if snapshot else [],
@@ -98,6 +100,8 @@ def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, I
     sessions = {row["name"]: target.session.in_database(row["name"]) for row in opened}  # each use closes its own
     oids = {row["oid"]: row["name"] for row in rows}
     found["damaged_files"] = damaged_files(facts["server"], oids, sessions, catalog)
+    found["leftovers"] = leftovers(target.session, sessions, found["errors"], catalog.sooner(catalog.left() / 3))
+    target.session.close()
     documents = _documents(sessions, wanted, catalog, found)
     elapsed_ms = {**elapsed_ms, "catalogs": _since(started)}
     started = time.monotonic()

@@ -128,6 +128,12 @@ SELECT json_build_object(
       FROM (SELECT t.name, age(c.relfrozenxid) AS xid_age, mxid_age(c.relminmxid) AS multixact_age
               FROM pg_class c JOIN named t ON t.oid = c.oid
              WHERE c.relkind IN ('r', 'm', 't') ORDER BY 2 DESC, 3 DESC, 1 LIMIT 5) o),
+  'vacuums', (
+    SELECT coalesce(json_agg(json_build_object(
+             'pid', p.pid, 'table', t.name, 'automatic', a.backend_type = 'autovacuum worker', 'phase', p.phase,
+             'percent', trunc(100.0 * p.heap_blks_scanned / nullif(p.heap_blks_total, 0), 1)) ORDER BY p.pid), '[]')
+      FROM pg_stat_progress_vacuum p JOIN named t ON t.oid = p.relid LEFT JOIN pg_stat_activity a ON a.pid = p.pid
+     WHERE p.datname = current_database()),
   'amcheck', (
     SELECT json_build_object(
              'version', e.extversion, 'schema', n.nspname,

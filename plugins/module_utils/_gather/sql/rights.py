@@ -13,6 +13,7 @@ from typing import Iterable
 AUTHID, FILE_SETTINGS, HBA_RULES = "pg_authid", "pg_file_settings", "pg_hba_file_rules"
 CONTROL, STAT_FILE, RELOAD = "pg_control_system", "pg_stat_file", "pg_reload_conf"
 CHECKPOINT = "pg_control_checkpoint"
+LS_DIR, LS_TMPDIR, ALL_STATS = "pg_ls_dir", "pg_ls_tmpdir", "pg_read_all_stats"
 _TABLE = "has_table_privilege(to_regclass('pg_catalog.%s'), 'SELECT')"
 _FUNCTION = "has_function_privilege(to_regprocedure('pg_catalog.%s'), 'EXECUTE')"
 _CONDITIONS = {
@@ -23,6 +24,9 @@ _CONDITIONS = {
     RELOAD: _FUNCTION % (RELOAD + "()"),
     CONTROL: _FUNCTION % (CONTROL + "()"),  # everybody, unless it was revoked
     CHECKPOINT: _FUNCTION % (CHECKPOINT + "()"),
+    LS_DIR: _FUNCTION % "pg_ls_dir(text, boolean, boolean)",
+    LS_TMPDIR: _FUNCTION % "pg_ls_tmpdir(oid)",
+    ALL_STATS: "pg_has_role('%s', 'USAGE')" % ALL_STATS,
 }
 ALL = (AUTHID, FILE_SETTINGS, HBA_RULES, STAT_FILE)  # of a snapshot
 TO_RELOAD = (FILE_SETTINGS, HBA_RULES, STAT_FILE, RELOAD)

@@ -13,7 +13,7 @@ from ..checks.soundness import XID_EMERGENCY
 
 if TYPE_CHECKING:
     from ..._model.answers import Thresholds
-    from ..._model.integrity import IntegrityFacts
+    from ..._model.integrity import IntegrityFacts, Vacuum
 
 _USED_UP = 100.0
 
@@ -73,8 +73,9 @@ def age(facts: IntegrityFacts, thresholds: Thresholds) -> Item:
         "%s: %s transactions, %s multixacts" % (one["name"], number(one["xid_age"]), number(one["multixact_age"]))
         for _age, one in sorted(ages, key=lambda pair: -pair[0])
     ]
+    vacuums = [_vacuum(one["name"], each) for one in facts["databases"] for each in one["vacuums"]]
     if oldest <= thresholds.xid_age:
-        return Item("age", GO, "oldest: %s" % evidence[0], tuple(evidence))
+        return Item("age", GO, "oldest: %s" % evidence[0], tuple(evidence + vacuums))
     evidence += [
         "%s.%s: %s transactions" % (worst["name"], each["name"], number(each["xid_age"]))
         for each in worst["oldest_tables"]
@@ -96,4 +97,10 @@ def age(facts: IntegrityFacts, thresholds: Thresholds) -> Item:
         if held and (held[0]["age"] or 0) > thresholds.xid_age / 2
         else ""
     )
-    return Item("age", NO_GO if oldest >= XID_EMERGENCY else CAUTION, why + by, tuple(evidence))
+    return Item("age", NO_GO if oldest >= XID_EMERGENCY else CAUTION, why + by, tuple(evidence + vacuums))
+
+
+def _vacuum(database: str, each: Vacuum) -> str:
+    who = "autovacuum" if each["automatic"] else "VACUUM"
+    seen = "" if each["percent"] is None else ", %s %% scanned" % each["percent"]
+    return "%s of %s.%s is running: %s%s (pid %d)" % (who, database, each["table"], each["phase"], seen, each["pid"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
-from ..._core.text import count, line, names
+from ..._core.text import count, line, names, size
 from ..._model.integrity import CAUTION, GO, NO_GO, Item
 from ..checks.soundness import checksum_failures
 
@@ -85,6 +85,24 @@ def damaged_files(facts: IntegrityFacts) -> Item:
     if still:
         return Item("log", CAUTION, "the log says that the server could not read %s" % names(still, 3), evidence)
     return Item("log", CAUTION, "the server could not read %s, which is over" % count(len(found), "file"), evidence)
+
+
+def leftovers(facts: IntegrityFacts) -> Item:
+    """They take room, and nothing else. Nobody but the DBA removes a file of a data directory."""
+    unread = tuple("%s: %s" % each for each in facts["errors"].items() if each[0].startswith("leftovers"))
+    if not facts["databases"]:
+        return Item("leftovers", None, "not read", (), ("leftovers: no database was looked into",))
+    found = sorted(facts["leftovers"], key=lambda each: -each["bytes"])
+    if not found:
+        return Item("leftovers", None if unread else GO, "no file that a crash has left", (), unread)
+    evidence = tuple(
+        "%s (%s): %s" % (each["path"], size(each["bytes"]), "of no table or index of %s" % each["database"])
+        if each["database"]
+        else "%s (%s): a temporary file of no process" % (each["path"], size(each["bytes"]))
+        for each in found
+    )
+    what = "a crash has left %s with %s" % (count(len(found), "file"), size(sum(each["bytes"] for each in found)))
+    return Item("leftovers", CAUTION, what, evidence, unread)
 
 
 def _named(each: DamagedFile) -> Optional[str]:

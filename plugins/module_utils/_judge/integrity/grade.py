@@ -12,7 +12,7 @@ from ..._model.integrity import CAUTION, GO, GRADES, NO_GO, Item
 from .baseline import baseline
 from .catalog import age, schema, sequences
 from .data import amcheck, collations
-from .files import checksums, control_file, damaged_files
+from .files import checksums, control_file, damaged_files, leftovers
 from .wal import archiving, backups, slots
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def grade(
         control_file(facts),
         checksums(facts),
         damaged_files(facts),
+        leftovers(facts),
         collations(facts),
         amcheck(facts),
         schema(facts),
