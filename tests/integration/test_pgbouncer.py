@@ -192,7 +192,7 @@ def test_the_application_finds_its_connection_as_it_was(db: Server, tmp_path: Pa
             unchanged()
             assert not run("cancel_queries", port, check)["changed"]
             unchanged()
-            for user, says in (("app", "login role may not read"), ("postgres", POOLED)):
+            for user, says in (("app", "login role may not run pg_reload_conf"), ("postgres", POOLED)):
                 with pytest.raises(RefusedError, match=says):
                     run("configuration", port, check, user, force=True)
             unchanged()

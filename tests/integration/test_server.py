@@ -576,7 +576,7 @@ def test_a_reload_of_files_with_an_error_is_refused(loaded: Server, force: bool)
 def test_a_reload_takes_a_superuser(loaded: Server) -> None:
     loaded.sql("CREATE ROLE plain LOGIN")
     loaded.hba("local all plain trust")
-    with pytest.raises(RefusedError, match="may not read"):
+    with pytest.raises(RefusedError, match="may not run pg_reload_conf"):
         reload(loaded, login_user="plain", force=True)
 
 
