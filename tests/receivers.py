@@ -126,3 +126,30 @@ def alertmanager(directory: Path) -> Iterator[Alertmanager]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+class Dribble:
+    """Takes each connection and sends a byte a second, so that no time-out of a socket ends it."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+
+    def __enter__(self) -> Dribble:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._dribble, args=(self._server.accept()[0],), daemon=True).start()
+
+    @staticmethod
+    def _dribble(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            while True:
+                connection.sendall(b"2")
+                time.sleep(1)

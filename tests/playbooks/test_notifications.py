@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.timeline import time_of, written
 from tests.embedded import Server
-from tests.receivers import Http, Mailbox, alertmanager, free_port
+from tests.receivers import Dribble, Http, Mailbox, alertmanager, free_port
 
 from .test_real_servers import Controller, beside
 
@@ -157,6 +157,24 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run_and_the_dba_after_20_min
         ]
         run.run(*book("triage"))
         assert len(mailbox.got) == 1 and len(http.bodies("/hook")) == 4
+
+
+def test_a_channel_that_never_ends_its_answer_stops_no_recovery(tmp_path: Path, down: Server) -> None:
+    with Http() as http, Dribble() as dribble:
+        channels: list[dict[str, Any]] = [
+            {"type": "webhook", "url": http.url + "/hook"},
+            {"type": "webhook", "name": "endless", "url": "http://127.0.0.1:%d/" % dribble.port},
+        ]
+        run = controller(tmp_path, down, channels)
+        inventory = json.loads((tmp_path / "inventory.json").read_text())
+        # Whatever the inventory says of localhost, it is the controller that sends.
+        elsewhere = {"ansible_connection": "ssh", "ansible_host": "203.0.113.1", "ansible_become": True}
+        inventory["others"] = {"hosts": {"localhost": {**elsewhere, "ansible_become_exe": "/nowhere"}}}
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        code, out = run.run(*book("start"))
+        assert code == 0 and down.sql("SELECT 1") == "1", out
+        assert [each["action"] for each in http.bodies("/hook")] == ["trigger", "acknowledge", "resolve"], out
+        assert ("endless", "trigger") in told(tmp_path, "failed") and "Timed out after 10 second" in out, out
 
 
 def test_a_slip_in_a_channel_is_refused_before_anything_is_done(tmp_path: Path, down: Server) -> None:
