@@ -15,7 +15,8 @@ description:
   - Nothing is written where nothing has changed since the last one.
   - Rows are counted under one exported snapshot in each database. While they are counted, VACUUM there keeps the rows
     that have been deleted since. No lock but AccessShareLock is taken, and none is waited for - a table that is locked
-    is not counted, and that is said.
+    is not counted, and that is said. Nor is one with functions of another role, but for superusers, in its indexes,
+    statistics or partition key, which would run as the login role, or with a foreign table among its parts.
   - Passwords are not read. Settings that hold secrets are masked, such as V(primary_conninfo).
   - A size counts as changed from 1 MiB on.
 author:

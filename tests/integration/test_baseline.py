@@ -20,7 +20,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError, SessionError
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.work import opened
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.baseline.exported import exported
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.baseline.names import names
@@ -182,6 +182,44 @@ def test_a_table_that_is_locked_is_not_waited_for(db: Server) -> None:
     assert list(map(told, changes(before, found["baseline"]))) == [lost]
     assert said["grade"] == "go" and any("it is locked" in each for each in said["not_covered"]), said
     assert "lock timeout" not in db.log
+
+
+MALLORY = """
+CREATE ROLE mallory;
+GRANT CREATE ON SCHEMA public TO mallory;
+SET ROLE mallory;
+CREATE FUNCTION public.logs(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+  BEGIN RAISE LOG 'run as %', current_user; RETURN i; END $$;
+CREATE OPERATOR public.### (rightarg = int, function = public.logs);
+CREATE TABLE by_function (n int); CREATE INDEX ON by_function ((public.logs(1)));
+CREATE TABLE by_operator (n int); CREATE INDEX ON by_operator (n) WHERE ### 1 = 1;
+CREATE TABLE by_statistics (n int); CREATE STATISTICS told ON (public.logs(1)), n FROM by_statistics;
+CREATE TABLE by_part (n int) PARTITION BY LIST ((n + public.logs(1)));
+CREATE TABLE by_child (n int); CREATE TABLE child () INHERITS (by_child); CREATE INDEX ON child ((public.logs(1)));
+CREATE TABLE plain (n int CHECK (public.logs(1) = 1)); CREATE INDEX ON plain (abs(n));
+RESET ROLE;
+CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;
+CREATE TABLE abroad (n int) PARTITION BY LIST (n);
+CREATE FOREIGN TABLE far PARTITION OF abroad FOR VALUES IN (1) SERVER elsewhere"""
+
+
+@pytest.mark.parametrize("way", [beside, by_wire])
+def test_nobody_elses_code_runs_as_us(db: Server, way: Any) -> None:
+    """Who plans a query of a table runs what its owner has put into its indexes: a superuser's count would do that."""
+    db.sql(MALLORY, "shop")
+    wanted = ["by_function", "by_operator", "by_statistics", "by_part", "by_child", "plain", "abroad"]
+    found = taken(way(db), tables=wanted)
+    assert counts(found) == {"public.plain": 0}
+    assert len([each for each in found["not_covered"] if "functions of another role" in each]) == 5, found
+    assert [each for each in found["not_covered"] if "abroad: not counted: a part of it is a foreign table" in each]
+    assert "run as postgres" not in db.log, db.log
+    with opened(options(WORK, directory="unused", host="db", **way(db))) as target, contextlib.ExitStack() as stack:
+        open_session = lambda: target.session.in_database("shop")  # noqa: E731
+        snapshot = stack.enter_context(exported(open_session, Deadline(30)))
+        with pytest.raises(SessionError, match="non-system view"):  # one that took a table's place meanwhile
+            target.session.in_database("shop").query(
+                COUNT, Deadline(30), schema=identifier("public"), table=identifier("seen"), snapshot=snapshot
+            )
 
 
 def test_without_rights(db: Server) -> None:

@@ -26,6 +26,7 @@ from tests.integration.servers import PASSWORD as SERVERS_PASSWORD
 from tests.integration.servers import start, until
 
 from .results import held
+from .test_baseline import MALLORY
 from .test_integrity import BY_NUMBER, BY_TEXT, administrator
 
 PASSWORD = "not-a-secret"
@@ -176,6 +177,38 @@ def test_values_that_are_there_twice_refuse_that_index_and_nothing_is_deleted(db
     assert db.sql("SELECT count(*) FROM labels", database="shop") == "3002"
     with pytest.raises(RefusedError, match="holds values twice"):
         beside(db, indexes=["shop.public.once"])
+
+
+def test_nobody_elses_code_runs_as_us_and_a_child_has_its_own_values(db: Server) -> None:
+    """A cast to text, or a function in another index of the table, is whoever made it: only the rebuild runs it, as its
+    owner does. A unique index is of its own table, not of those that inherit from it."""
+    db.sql(MALLORY, "shop")
+    for statement in (
+        "CREATE TYPE mood AS ENUM ('fine')",
+        "CREATE FUNCTION told(mood) RETURNS text LANGUAGE plpgsql AS $$ "
+        "BEGIN RAISE LOG 'run as %', current_user; RETURN 'x'; END $$",
+        "CREATE CAST (mood AS text) WITH FUNCTION told(mood)",
+        "CREATE TABLE moods (label text COLLATE moved, mood mood)",
+        "INSERT INTO moods VALUES ('a', 'fine'), ('a', 'fine')",
+        "CREATE INDEX moods_once ON moods (label, mood)",
+        "UPDATE pg_index SET indisunique = true WHERE indexrelid = 'moods_once'::regclass",
+        "CREATE TABLE parent (label text COLLATE moved CONSTRAINT parent_once UNIQUE)",
+        "CREATE TABLE heir () INHERITS (parent)",
+        "INSERT INTO parent VALUES ('a')",
+        "INSERT INTO heir VALUES ('a')",
+        "ALTER TABLE by_function ADD label text COLLATE moved CONSTRAINT by_function_once UNIQUE",
+    ):
+        db.sql(statement, "shop")
+    found = beside(db)
+    moods, rebuilt = "shop.public.moods_once", ("parent_once", "by_function_once")
+    assert states(found) == {
+        **{"shop.public.%s" % name: "rebuilt" for name in rebuilt},
+        BY_LABEL: "rebuilt",
+        moods: "refused",
+    }
+    (refused,) = [each for each in found["indexes"] if each["name"] == moods]
+    assert refused["duplicates"] == [{"key": ["a", "fine"], "rows": 2}], refused
+    assert "run as postgres" not in db.log, db.log
 
 
 def test_what_cannot_be_rebuilt_beside_its_users_is_refused_with_what_to_do(db: Server) -> None:

@@ -76,11 +76,19 @@ def as_json(query: Query, version_num: int, params: Mapping[str, Any]) -> str:
     return "SELECT coalesce(json_agg(q), '[]')::text FROM (%s) q" % text
 
 
-def imported(query: Query, params: Mapping[str, Any]) -> List[str]:
+# No row comes of it, and none of another setting is touched; not every release knows this one.
+_TABLES_ONLY = """SELECT FROM pg_catalog.pg_settings s
+ WHERE CASE s.name WHEN 'restrict_nonsystem_relation_kind'
+                   THEN pg_catalog.set_config(s.name, 'view, foreign-table', true) END = ''"""
+
+
+def first(query: Query, params: Mapping[str, Any]) -> List[str]:
     """What has to come first in the query's transaction."""
-    if not query.snapshot:
-        return []
-    return ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", bind("SET TRANSACTION SNAPSHOT %(snapshot)s", params)]
+    found = []
+    if query.snapshot:
+        found += ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"]
+        found += [bind("SET TRANSACTION SNAPSHOT %(snapshot)s", params)]
+    return found + [_TABLES_ONLY] * query.tables_only
 
 
 def rows(document: str) -> List[Dict[str, Any]]:

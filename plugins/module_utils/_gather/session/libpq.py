@@ -20,7 +20,7 @@ from .bind import (
     TOO_LATE,
     as_json,
     bind,
-    imported,
+    first,
     lasting,
     no_right,
     rows,
@@ -77,7 +77,7 @@ class LibpqSession:
         def texts(version_num: int) -> Sequence[str]:
             text = as_json(query, version_num, params)
             own = self._within(settings(query, deadline), "SELECT pg_backend_pid() || (%s)" % text)
-            return ("; ".join([*imported(query, params), own]),)
+            return ("; ".join([*first(query, params), own]),)
 
         pid, bracket, document = self._run(query, texts, deadline).partition("[")
         self._pooled = int(pid) != self._connection.get_backend_pid()

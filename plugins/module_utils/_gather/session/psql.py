@@ -25,7 +25,7 @@ from .bind import (
     TOO_LATE,
     as_json,
     bind,
-    imported,
+    first,
     no_right,
     rows,
     settings,
@@ -156,8 +156,9 @@ class PsqlSession:
 
     def _rows(self, query: Query, deadline: Deadline, **params: Any) -> List[Dict[str, Any]]:
         # Never committed: what only reads ends with the connection.
-        first = "".join("%s\n;\n" % each for each in (["BEGIN"] if query.snapshot else []) + imported(query, params))
-        statements = {least: "%s%s\n;" % (first, as_json(query, least, params)) for least in query.texts}
+        whole = first(query, params)
+        before = "".join("%s\n;\n" % each for each in (["BEGIN"] if whole else []) + whole)
+        statements = {least: "%s%s\n;" % (before, as_json(query, least, params)) for least in query.texts}
         return rows(self._run(query, statements, deadline, read_only=True))
 
     def execute(self, query: Query, deadline: Deadline, **params: Any) -> None:

@@ -9,6 +9,7 @@ Reads catalogs, and of the data only what is to be counted. The session brings s
 from __future__ import annotations
 
 from . import rights
+from .others_code import OTHERS_CODE
 from .query import OLDEST, Query
 
 # Who exports a snapshot holds it by staying in its transaction: its statement waits until a session that calls itself
@@ -52,12 +53,19 @@ SELECT max(n) AS turns FROM waiting"""
     },
 )
 
-COUNT = Query("count", {OLDEST: "SELECT count(*) AS rows FROM %(schema)s.%(table)s"}, snapshot=True)
+COUNT = Query(
+    "count",
+    {OLDEST: "SELECT count(*) AS rows FROM %(schema)s.%(table)s"},
+    settings={"row_security": "off"},  # what a policy hides is an error
+    snapshot=True,
+    tables_only=True,
+)
 
 # Of what an extension brought, its version tells. Definitions are put into words by functions that lock tables: where
 # somebody has one locked, they are left out.
 _DOCUMENT = """
-WITH locked AS MATERIALIZED (
+WITH RECURSIVE {others_code},
+locked AS MATERIALIZED (
   SELECT l.relation FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
      AND l.database IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
@@ -143,6 +151,11 @@ SELECT json_build_object(
              'estimate', CASE WHEN t.reltuples >= 0 THEN round(t.reltuples::numeric) END,
              'why', CASE WHEN NOT has_schema_privilege(t.relnamespace, 'USAGE')
                            OR NOT has_any_column_privilege(t.oid, 'SELECT') THEN 'the login role may not read it'
+                         WHEN t.oid IN (SELECT x.oid FROM others_code x)
+                         THEN 'functions of another role, in its indexes or statistics, would run as the login role'
+                         WHEN EXISTS (SELECT FROM parts p JOIN pg_class c ON c.oid = p.part
+                                       WHERE p.oid = t.oid AND c.relkind = 'f')
+                         THEN 'a part of it is a foreign table'
                          WHEN row_security_active(t.oid) THEN 'row security hides rows from the login role'
                          WHEN t.relkind = 'm' AND NOT t.relispopulated THEN 'it has never been filled'
                          WHEN t.relpersistence = 'u' AND pg_is_in_recovery()
@@ -158,6 +171,7 @@ SELECT json_build_object(
     SELECT coalesce(json_object_agg(d.object, left(encode(sha256(convert_to(d.text, 'UTF8')), 'hex'), 16)
                                     ORDER BY d.object COLLATE "C"), '{}') FROM described d) END
 ) AS document"""
+_DOCUMENT = _DOCUMENT.replace("{others_code}", OTHERS_CODE)
 DOCUMENT = Query("baseline", {OLDEST: _DOCUMENT})
 DOCUMENT_IN_SNAPSHOT = Query("baseline", {OLDEST: _DOCUMENT}, snapshot=True)
 

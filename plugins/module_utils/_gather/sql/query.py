@@ -20,6 +20,8 @@ class Query:
     ``settings``: what the statement runs with beside the session's own settings; those of one that is ``alone`` stay
     with a connection of our own, so it may not go through a pooler.
     ``snapshot``: read in the exported snapshot that the parameter of that name says; sent to the same database only.
+    ``tables_only``: the relation it names is a table, and so are its parts: where somebody has put a view there
+    meanwhile, whose functions would run as us, it fails (servers since August 2024 can hold that).
     ``needs``: names of ``rights``; where the role lacks one, the text is not sent and the session raises RightsError.
     """
 
@@ -30,6 +32,7 @@ class Query:
     needs: Tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     snapshot: bool = False
+    tables_only: bool = False
 
     def text(self, version_num: int) -> str:
         """The text for that server. Raises KeyError below the lowest version the query knows."""

@@ -14,6 +14,7 @@ from typing import List, Mapping, Sequence
 
 from ..._gather.session.bind import identifier
 from ..._gather.sql.collations import MOVED
+from ..._gather.sql.others_code import OTHERS_CODE
 from ..._gather.sql.query import OLDEST, Query
 
 SERVER = Query(
@@ -27,7 +28,7 @@ SELECT pg_is_in_recovery() AS in_recovery, current_user AS us, current_database(
 
 # NULLS NOT DISTINCT came with 15; reading the catalog's row as JSON needs no text of its own for that.
 _INDEXES = """
-WITH RECURSIVE {moved},
+WITH RECURSIVE {others_code}, {moved},
 locked AS MATERIALIZED (
   SELECT l.relation FROM pg_locks l
    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
@@ -98,7 +99,8 @@ SELECT json_build_object(
              'oid', f.oid::bigint, 'table_oid', f.indrelid::bigint, 'name', f.name, 'schema', f.nspname,
              'index', f.relname, 'table', t.name, 'table_schema', t.nspname, 'table_name', t.relname,
              'method', am.amname, 'unique', i.indisunique, 'exclusion', i.indisexclusion,
-             'plain', i.indexprs IS NULL AND i.indpred IS NULL,
+             'plain', i.indexprs IS NULL AND i.indpred IS NULL
+                      AND t.oid NOT IN (SELECT x.oid FROM others_code x),
              'nulls_equal', coalesce((to_json(i) ->> 'indnullsnotdistinct')::bool, false),
              'columns', ARRAY(SELECT a.attname::text FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k (attnum, place)
                                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
@@ -115,6 +117,7 @@ SELECT json_build_object(
       JOIN pg_class c ON c.oid = f.oid JOIN pg_am am ON am.oid = c.relam
      WHERE CASE WHEN %(all)s THEN f.leftover OR f.collations <> '{}' ELSE f.oid IN (SELECT l.oid FROM leaves l) END)
 ) AS document"""
+_INDEXES = _INDEXES.replace("{others_code}", OTHERS_CODE)
 INDEXES = Query("reindex indexes", {least: _INDEXES.replace("{moved}", moved) for least, moved in MOVED.items()})
 
 # As it is now: its file is another one once it was rebuilt. What else is on its table and not valid, is a leftover.
@@ -153,11 +156,12 @@ _BY_THE_TABLE = {
     "enable_indexonlyscan": "off",
     "enable_bitmapscan": "off",
     "row_security": "off",
+    "constraint_exclusion": "off",  # it would run what CHECK constraints call
 }
 
 
 _TWICE = """
-SELECT ARRAY[%s] AS key, count(*) AS rows FROM %%(schema)s.%%(table)s%s
+SELECT ARRAY[%s] AS key, count(*) AS rows FROM ONLY %%(schema)s.%%(table)s%s
  GROUP BY %s HAVING count(*) > 1 LIMIT %d"""
 
 
@@ -165,9 +169,12 @@ def twice(columns: Sequence[str], nulls_equal: bool, most: int) -> Query:
     """Values that more than one row has. Parameters: ``schema``, ``table``, and ``keys(columns)``."""
     keys: List[str] = ["%%(key%d)s" % number for number in range(len(columns))]
     where = "" if nulls_equal else " WHERE %s" % " AND ".join("%s IS NOT NULL" % key for key in keys)
-    shown = ", ".join("coalesce(left(%s::text, 100), 'NULL')" % key for key in keys)
+    # A cast to text may be anybody's function; format() asks the type itself.
+    shown = ", ".join(
+        "CASE WHEN %s IS NULL THEN 'NULL' ELSE left(format('%%%%s', %s), 100) END" % (key, key) for key in keys
+    )
     text = _TWICE % (shown, where, ", ".join(keys), most)
-    return Query("values twice", {OLDEST: text}, settings=_BY_THE_TABLE)
+    return Query("values twice", {OLDEST: text}, settings=_BY_THE_TABLE, tables_only=True)
 
 
 def keys(columns: Sequence[str]) -> Mapping[str, str]:
