@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -139,8 +138,9 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run_and_the_dba_after_20_min
         run = controller(tmp_path, down, channels, {"a-sound-one": sound})
         code, out = run.run(*book("triage"))
         assert code == 0, out
-        said = re.findall(r"Notification: (\w+): not sent, the next run tries again: (.*)", " ".join(out.split()))
-        assert said and "HTTP status 500" in out and "Connection refused" in " ".join(out.split()), out
+        shown = " ".join(out.split())  # ansible-core 2.18 wraps it
+        for why in ("hook: not sent, the next run tries again: HTTP status 500", "Connection refused"):
+            assert why in shown, out
         holds_no_secret(tmp_path, out)
         assert sorted(told(tmp_path, "failed")) == [("hook", "trigger"), ("pagerduty", "trigger")]
         http.status = 202
