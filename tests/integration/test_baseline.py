@@ -315,6 +315,19 @@ def test_what_cannot_be_compared_is_said(db: Server, tmp_path: Path) -> None:
     result["baseline"]["taken_at"] = "2027-01-01T00:00:00.000Z"
     anew = kept(result, tmp_path)
     assert anew["changed"] and "Nothing to compare with: %s cannot be read" % path in anew["msg"], anew
+    path = Path(anew["path"])
+    for key, edited in (
+        ("databases", [1]),
+        ("databases", [{"name": "shop"}]),
+        ("roles", None),
+        ("settings", [1]),
+        ("hba", 5),
+    ):
+        path.write_text(json.dumps({**result["baseline"], key: edited}))
+        refused = kept(result, tmp_path)
+        assert refused["failed"] and "not a baseline that this version can read" in refused["msg"], refused
+    path.write_text("[" * 100000)
+    assert "cannot be read" in newest(str(tmp_path), "db")["why_not"]
     (tmp_path / "file").write_text("")
     for check_mode in (True, False):
         refused = kept(result, tmp_path / "file", check_mode=check_mode)

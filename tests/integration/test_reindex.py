@@ -19,7 +19,11 @@ import psycopg2
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, UnprovenError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
+    OptionsError,
+    RefusedError,
+    UnprovenError,
+)
 from ansible_collections.oncall.postgresql.plugins.modules import integrity_info, reindex, triage
 from tests.embedded import Server
 from tests.integration.servers import PASSWORD as SERVERS_PASSWORD
@@ -145,6 +149,39 @@ def test_wrong_order_is_healed_and_the_version_written_down(db: Server, way: str
     assert beside(db, module=triage, login_db="shop")["findings"] == []
     again = beside(db)
     assert (again["changed"], again["indexes"], again["refreshed"]) == (False, [], [])
+
+
+HIDDEN = (
+    "CREATE TYPE span AS RANGE (subtype = text, collation = moved)",
+    "CREATE TYPE pair AS (name text COLLATE moved)",
+    'CREATE TABLE hidden (span span, pair pair, name text COLLATE "C", n int)',
+    "CREATE INDEX in_range ON hidden (span)",
+    "CREATE INDEX in_array ON hidden ((ARRAY[span]))",
+    "CREATE INDEX in_pair ON hidden (pair)",
+    "CREATE INDEX in_expression ON hidden ((name < 'x' COLLATE moved))",
+    "CREATE INDEX in_condition ON hidden (n) WHERE name < 'x' COLLATE moved",
+    "CREATE INDEX apart ON hidden (name, n) WHERE name < 'x'",
+)
+
+
+def test_an_order_within_a_type_an_expression_or_a_condition_is_found(db: Server) -> None:
+    """Else the version would be written down anew while they are in the old order. Times out of range are said."""
+    for statement in HIDDEN:
+        db.sql(statement, "shop")
+    hidden = ("range", "array", "pair", "expression", "condition")
+    mine = {BY_LABEL, *("shop.public.in_%s" % each for each in hidden)}
+    looked = beside(db, module=integrity_info, databases=["shop"])
+    (item,) = [each for each in looked["checks"] if each["check"] == "collations"]
+    assert {each.partition(" on ")[0] for each in item["evidence"] if " on " in each} == mine, item
+    seen = beside(db, module=triage, login_db="shop")["findings"]
+    (finding,) = [each for each in seen if each["code"] == "collation_version_moved"]
+    assert "6 indexes (" in finding["evidence"][0], finding
+    found = beside(db)
+    assert set(states(found)) == mine and set(states(found).values()) == {"rebuilt"}, found
+    assert found["refreshed"] == ["shop.moved"]
+    for odd in (float("nan"), float("inf"), 0.0001):
+        with pytest.raises(OptionsError, match=r"lock_timeout_seconds must be from 0\.001 to 1000000"):
+            beside(db, lock_timeout_seconds=odd)
 
 
 def test_one_that_is_named_is_rebuilt_and_the_version_stays(db: Server) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 from .._core.errors import OncallError, OptionsError
 from .._gather.baseline.names import names
 from .._gather.baseline.read import Wanted, read
-from .._judge.baseline import changes, foreign
+from .._judge.baseline import ODD, UNREADABLE, changes, foreign
 from .work import opened
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def compare(
         return _compare(target, before, options, seconds)
     except OncallError as error:
         return _not_compared(str(error).rstrip("."))
-    except (KeyError, TypeError, AttributeError):
-        return _not_compared("it is not a baseline that this version can read")
+    except ODD:
+        return _not_compared(UNREADABLE)
 
 
 def _compare(target: Target, before: Mapping[str, Any], options: Mapping[str, Any], seconds: float) -> Compared:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NOISE_BYTES = 1 << 20  # statistics and free space maps come and go
+UNREADABLE = "it is not a baseline that this version can read"
+ODD = (AttributeError, KeyError, TypeError, ValueError)  # what comparing raises where somebody has edited one by hand
 DATABASES, SERVER = ("databases",), ("settings", "roles", "hba")
 
 
 def foreign(before: Mapping[str, Any], now: Mapping[str, Any]) -> Optional[str]:
     """Why ``before`` is no baseline of the server of ``now``; None when it is one."""
     if before.get("schema") != SCHEMA or not isinstance(before.get("databases"), list):
-        return "it is not a baseline that this version can read"
+        return UNREADABLE
     ours, theirs = now["system_identifier"], before.get("system_identifier")
     if ours is None or theirs is None:
         return "the system identifier is not known: the login role may not execute pg_control_system()"

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from ...module_utils._judge.baseline import changes, foreign, told
+from ...module_utils._judge.baseline import ODD, UNREADABLE, changes, foreign, told
 from .._report.files import OWNER, make, replace
 from .._report.model import file_names
 
@@ -44,7 +44,14 @@ def keep(result: Mapping[str, Any], directory: str, host: str, most: int, check_
     before, problem = _read(files[-1]) if files else (None, "")
     found: Dict[str, Any] = {"path": None, "previous": None, "changes": [], "removed": []}
     if before is not None:
-        other = foreign(before, now)
+        same = False
+        try:
+            other = foreign(before, now)
+            if not other:
+                found.update(previous=str(files[-1]), changes=changes(before, now))
+                same = not found["changes"] and _covered(before) == _covered(now)
+        except ODD:
+            other = UNREADABLE
         if other:
             return {
                 "failed": True,
@@ -52,8 +59,7 @@ def keep(result: Mapping[str, Any], directory: str, host: str, most: int, check_
                 "oncall_target is right; if so, move %s away, or give another directory."
                 % (host, files[-1], other, place),
             }
-        found.update(previous=str(files[-1]), changes=changes(before, now))
-        if not found["changes"] and _covered(before) == _covered(now):
+        if same:
             said = "Unchanged since %s: %s" % (before["taken_at"], files[-1])
             return {**found, "changed": False, "path": str(files[-1]), "msg": said}
     path = place / (re.sub(r"[-:]", "", str(now["taken_at"])) + ".json")
@@ -122,7 +128,7 @@ def _read(path: Path) -> Tuple[Optional[Dict[str, Any]], str]:
             raise ValueError("it is no baseline")
     except OSError as error:
         return None, "%s cannot be read: %s" % (path, error.strerror)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return None, "%s cannot be read (%s): remove it, and %s" % (path, error, _MAKE % path.parent.parent)
     return found, ""
 

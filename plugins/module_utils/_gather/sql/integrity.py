@@ -51,7 +51,7 @@ DATABASES = Query(
 )
 
 _DOCUMENT = """
-WITH {moved},
+WITH RECURSIVE {moved},
 locked AS MATERIALIZED (
   SELECT l.relation, l.mode FROM pg_locks l
    WHERE l.locktype = 'relation'
@@ -70,10 +70,11 @@ SELECT json_build_object(
   'stale_indexes', (
     SELECT coalesce(json_agg(json_build_object(
              'name', x.name, 'table', t.name, 'unique', i.indisunique, 'bytes', {bytes},
-             'collations', (SELECT json_agg(DISTINCT m.name) FROM moved m WHERE m.oid = ANY (i.indcollation)))
+             'collations', (SELECT json_agg(DISTINCT m.name) FROM moved m JOIN sorted s ON s.order_of = m.oid
+                             WHERE s.oid = i.indexrelid))
              ORDER BY {bytes} DESC, x.name), '[]')
       FROM pg_index i JOIN named x ON x.oid = i.indexrelid JOIN named t ON t.oid = i.indrelid
-     WHERE EXISTS (SELECT FROM moved m WHERE m.oid = ANY (i.indcollation)) AND x.relkind = 'i'),
+     WHERE i.indexrelid IN (SELECT s.oid FROM sorted s) AND x.relkind = 'i'),
   'invalid_indexes', (
     SELECT coalesce(json_agg(json_build_object(
              'name', x.name, 'table', t.name, 'ready', i.indisready, 'bytes', {bytes})

@@ -45,6 +45,10 @@ OPTIONS = Spec(
 MOST_KEYS = 5
 _LEFT = re.compile(r"(.*)_cc(?:new|old)\d*", re.DOTALL)
 _FREE = re.compile(r"^\S.*?\s(\d+)\s+\d+\s+(-?\d+)\s+\d+%\s", re.MULTILINE)
+_SHORTEST, _LONGEST = (
+    0.001,
+    1000000,
+)  # PostgreSQL counts milliseconds: none is "for ever", and more than these it refuses
 _ENDING_SECONDS = 60.0  # until a rebuild that was cancelled has ended
 _AWAY = ("08", "57P")  # classes of SQLSTATE: the server is gone, the others need not be tried
 LOCK_TIMEOUT = "55P03"
@@ -63,8 +67,8 @@ class Done:
 class Reindex:
     def read(self, target: Target, options: Options) -> State:
         for name in ("lock_timeout_seconds", "timeout_seconds", "transaction_minutes"):
-            if options[name] <= 0:
-                raise OptionsError("%s must be above 0" % name)
+            if not _SHORTEST <= options[name] <= _LONGEST:
+                raise OptionsError("%s must be from %s to %d" % (name, _SHORTEST, _LONGEST))
         deadline = Deadline(max(target.deadline_seconds, 30.0))
         server = target.session.query(sql.SERVER, deadline)[0]
         if server["in_recovery"] or target.session.pooled:

@@ -48,7 +48,8 @@ leaves AS MATERIALIZED (
 ),
 found AS MATERIALIZED (
   SELECT i.indrelid, x.*,
-         ARRAY(SELECT m.name::text FROM moved m WHERE m.oid = ANY (i.indcollation) ORDER BY 1) AS collations,
+         ARRAY(SELECT m.name::text FROM moved m JOIN sorted s ON s.order_of = m.oid
+                WHERE s.oid = i.indexrelid ORDER BY 1) AS collations,
          NOT (i.indisvalid AND i.indisready) AND x.relname ~ '_cc(new|old)[0-9]*$'
          AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
          AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
