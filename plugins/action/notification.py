@@ -16,6 +16,7 @@ from ansible.plugins.loader import module_loader
 
 from ..module_utils._core.mask import MASK
 from ..module_utils._core.text import line
+from ..module_utils._model.answers import EMERGENCY
 from ..plugin_utils._incident.state import Incident
 from ..plugin_utils._incident.store import Store
 from ..plugin_utils._notify import channels, due, requests
@@ -24,10 +25,9 @@ from ..plugin_utils._notify.due import Message
 _NO_MAIL = "community.general is not installed: ansible-galaxy collection install community.general"
 _NOT_SENT = "Notification: %s: not sent, the next run tries again: %s"
 _SENT_MAIL = "Mail sent successfully"
-_LOST = (
-    "Notifications: %s cannot be written (%s), so it is not kept who was told. Give another directory with "
-    "-e oncall_incident_dir=DIR."
-)
+_LOST = "Notifications: %s cannot be written (%s), so %s. Give another directory with -e oncall_incident_dir=DIR."
+_SO = {"due": "nobody was told", "told": "it is not kept who was told, and the next run tells them again"}
+_MORE = "Notifications: %s: %d more are due, and are sent next time: at most %d at once"
 
 
 class ActionModule(ActionBase):
@@ -56,8 +56,9 @@ class ActionModule(ActionBase):
                 return {**result, **self._due(store, task_vars or {})}
             return {**result, **self._told(store, options["results"], task_vars or {})}
         except OSError as error:
+            text = _LOST % (store.directory, error.strerror or error, _SO[options["state"]])
             none: Dict[str, Any] = {"first": [], "rest": []} if options["state"] == "due" else {}
-            return {**result, **none, "msg": self._said([_LOST % (store.directory, error.strerror or error)])}
+            return {**result, **none, "msg": self._said([text])}
 
     def _said(self, lines: Iterable[str]) -> str:
         """At once, and on the screen: what is returned holds secrets beside it, and is not shown."""
@@ -87,23 +88,34 @@ class ActionModule(ActionBase):
         if not any(due.due(each, by_host[host], _now()) for host in mine for each in mine[host]):
             return {"first": [], "rest": []}  # nothing is locked
         lines: List[str] = []
+        taken: List[channels.Channel] = []  # of teams that share a pager's address, each has its own
+        left: List[str] = []
         with store.locked():
-            for host, incidents in _both(store, mine).items():
-                for incident in incidents:
-                    messages = due.due(incident, by_host[host], _now())
-                    if not messages:
+            every = [each for incidents in _both(store, mine).values() for each in incidents]
+            for incident in sorted(every, key=lambda one: one.severity != EMERGENCY):  # those first
+                by_name = {one["name"]: one for one in by_host[incident.host]}
+                messages = []
+                for each in due.due(incident, by_host[incident.host], _now()):
+                    channel = by_name[each.channel]
+                    if taken.count(channel) < due.MOST:
+                        taken.append(channel)
+                        messages.append(each)
+                    else:
+                        left.append(each.channel)
+                if not messages:
+                    continue
+                written = due.escalations(incident, messages, _now())
+                written += [each.event(due.QUEUED, _now()) for each in messages]
+                incident = store.append(incident.id, written)
+                for each in messages:
+                    channel = by_name[each.channel]
+                    item = _item(each, channel, incident, str(store.directory / (incident.id + ".md")))
+                    if "mail" in item and not _has_mail():
+                        store.append(incident.id, [each.event(due.FAILED, _now(), why=_NO_MAIL)])
+                        lines.append(_NOT_SENT % (each.channel, _NO_MAIL))
                         continue
-                    written = due.escalations(incident, messages, _now())
-                    written += [each.event(due.QUEUED, _now()) for each in messages]
-                    incident = store.append(incident.id, written)
-                    for each in messages:
-                        channel = next(one for one in by_host[host] if one["name"] == each.channel)
-                        item = _item(each, channel, incident, str(store.directory / (incident.id + ".md")))
-                        if "mail" in item and not _has_mail():
-                            store.append(incident.id, [each.event(due.FAILED, _now(), why=_NO_MAIL)])
-                            lines.append(_NOT_SENT % (each.channel, _NO_MAIL))
-                            continue
-                        (rest if any(_address(item) == _address(one) for one in first) else first).append(item)
+                    (rest if any(item["address"] == one["address"] for one in first) else first).append(item)
+        lines += [_MORE % (name, left.count(name), due.MOST) for name in sorted(set(left))]
         return {"first": first, "rest": rest, "msg": self._said(lines)}
 
     def _told(self, store: Store, results: List[Mapping[str, Any]], variables: Mapping[str, Any]) -> Dict[str, Any]:
@@ -148,6 +160,7 @@ def _item(message: Message, channel: channels.Channel, incident: Incident, page:
         **requests.request(message, channel, incident, page, _now()),
         "incident": incident.id,
         "channel": message.channel,
+        "address": _address(channel),
         "notice": message.notice,
         "levels": list(message.levels),
         "round": message.round,
@@ -155,10 +168,8 @@ def _item(message: Message, channel: channels.Channel, incident: Incident, page:
     }
 
 
-def _address(item: Mapping[str, Any]) -> Tuple[Any, ...]:
-    if "mail" in item:
-        return (item["channel"], item["mail"]["host"], item["mail"]["port"])
-    return (item["channel"], item["http"]["url"])
+def _address(channel: Mapping[str, Any]) -> Tuple[Any, ...]:
+    return tuple(channel.get(name) for name in ("name", "url", "host", "port"))
 
 
 def _problem(result: Mapping[str, Any], item: Mapping[str, Any]) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.timeline import time_of, written
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.store import Store
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.timeline import event, time_of, written
 from tests.embedded import Server
 from tests.receivers import Dribble, Http, Mailbox, alertmanager, free_port
 
@@ -175,6 +176,23 @@ def test_a_channel_that_never_ends_its_answer_stops_no_recovery(tmp_path: Path, 
         assert code == 0 and down.sql("SELECT 1") == "1", out
         assert [each["action"] for each in http.bodies("/hook")] == ["trigger", "acknowledge", "resolve"], out
         assert ("endless", "trigger") in told(tmp_path, "failed") and "Timed out after 10 second" in out, out
+
+
+def test_a_large_outage_is_told_by_and_by(tmp_path: Path, down: Server) -> None:
+    store, now = Store(str(tmp_path / "incidents")), datetime.now(UTC)
+    codes = ["fault_%s" % letter for letter in "abcdefghijklmnopqrstuvwx"]
+    with store.locked():
+        for each in codes:
+            severity = "emergency" if each == "fault_x" else "critical"
+            store.opened(event(now, "opened", host="db", code=each, severity=severity, summary="It is down"))
+    with Http() as http:
+        run = controller(tmp_path, down, [{"type": "webhook", "url": http.url + "/hook", "levels": ["on_call"]}])
+        code, out = run.run(*book("triage"))
+        first = [body["code"] for body in http.bodies("/hook")]
+        assert code == 0 and len(first) == 20 and first[0] == "fault_x", out
+        assert "webhook: 5 more are due, and are sent next time" in " ".join(out.split()), out
+        run.run(*book("triage"))
+        assert sorted(body["code"] for body in http.bodies("/hook")) == [*codes, "server_down"]
 
 
 def test_a_slip_in_a_channel_is_refused_before_anything_is_done(tmp_path: Path, down: Server) -> None:

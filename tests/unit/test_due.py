@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+import json
+from typing import Any, Dict, List, Tuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import frame, timeline
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.state import fold
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._notify import channels, due
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._notify import channels, due, requests
 
-from .test_incident import HEALTHY, after, result
+from .test_incident import HEALTHY, after, anything, result, values
 
 Step = Tuple[float, str]
 LOOKS = {
@@ -61,3 +64,33 @@ def test_why_somebody_is_reminded_counts_from_the_outbreak() -> None:
     looks = [(0, LOOKS["down"]), (2, HEALTHY), (300, LOOKS["down"])]
     events = [frame.opened("db", LOOKS["down"], after(0)), *(frame.look(found, "t", after(at)) for at, found in looks)]
     assert due.why(fold("x", events), due.REMIND, after(311)) == "nobody has responded for 11 minutes"
+
+
+EVERY = [
+    {"type": "pagerduty", "routing_key": "k" * 20},
+    {"type": "webhook", "url": "http://localhost/"},
+    {"type": "webhook", "name": "slack", "template": "slack", "url": "http://localhost/"},
+    {"type": "alertmanager", "url": "http://localhost/"},
+    {"type": "mail", "from": "a@b.c", "to": {"on_call": ["a@b.c"], "dba": ["d@b.c"], "emergency": ["e@b.c"]}},
+]
+others = st.builds(
+    lambda kind, more: timeline.event(after(0), kind, **more),
+    st.sampled_from(["escalated", "acknowledged", due.QUEUED, due.SENT, due.FAILED]),
+    st.dictionaries(st.sampled_from(["to", "by", "round", "channel", "notice", "levels"]), values, max_size=4),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["cause", "summary", "impact", "code"]), values, max_size=3),
+    st.lists(others | anything, max_size=4),
+    st.integers(0, 60),
+)
+def test_a_record_by_another_hand_stops_nothing(opened: Dict[str, Any], more: List[timeline.Event], age: int) -> None:
+    told = {"host": "db", "code": "server_down", "severity": "emergency"}
+    events = [timeline.event(after(0), timeline.OPENED, **{**told, **opened}), *more]
+    incident = fold("x", timeline.read(b"".join(map(timeline.line, events))).events)
+    every = {each["name"]: each for each in channels.read(EVERY)[0]}
+    messages = due.due(incident, list(every.values()), after(age))
+    due.escalations(incident, messages, after(age))
+    for each in messages:
+        json.dumps(requests.request(each, every[each.channel], incident, "/page.md", after(age)))

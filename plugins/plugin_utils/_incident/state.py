@@ -88,7 +88,7 @@ def fold(name: str, events: Sequence[Event], torn: int = 0) -> Incident:
             given = each.get("impact")
             impact = given if isinstance(given, dict) else {}
             found.update({key: str(each.get(key) or "") for key in ("host", "code", "severity", "summary")})
-            found.update(cause=each.get("cause"), detected=at, broke=at)
+            found.update(cause=str(each.get("cause") or "") or None, detected=at, broke=at)
             found.update(
                 impact_start=str(impact.get("start") or at), impact_source=str(impact.get("source") or "detection")
             )

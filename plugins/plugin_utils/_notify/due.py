@@ -22,6 +22,7 @@ ESCALATE = {DBA: "escalate_dba", EMERGENCY: "escalate_emergency"}
 QUEUED, SENT, FAILED = "queued", "sent", "failed"
 RESPOND_WITHIN, DBA_AFTER = timedelta(minutes=10), timedelta(minutes=20)
 IN_FLIGHT = timedelta(minutes=1)  # queued by another run, which is about to send it
+MOST = 20  # messages by a channel at a time: some seconds' worth, and enough to wake anybody
 OUTDATED = timedelta(days=7)  # nobody is to be woken by that any more
 _TRIED = ("done", "failed", "unchanged")
 
@@ -61,7 +62,7 @@ def due(incident: Incident, channels: Sequence[Mapping[str, Any]], now: datetime
 
 def escalations(incident: Incident, messages: Sequence[Message], at: datetime) -> List[Event]:
     """For the record: whom it was escalated to, once a round."""
-    done = {(each.get("to"), each.get("round")) for each in incident.escalations}
+    done = [(each.get("to"), each.get("round")) for each in incident.escalations]  # by whichever hand: no set
     found: Dict[str, Event] = {}
     for each in messages:
         to = next((level for level, notice in ESCALATE.items() if notice == each.notice), None)
