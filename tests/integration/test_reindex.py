@@ -280,6 +280,19 @@ def test_a_rebuild_that_waits_too_long_leaves_nothing_unmentioned(db: Server) ->
     assert invalid(db) == "" and version(db) != "1.0"
 
 
+def test_what_a_rebuild_of_somebody_else_has_made_is_not_left_over(db: Server) -> None:
+    with session(db, "INSERT INTO labels VALUES ('x', 1)"):
+        argv = [db.bin / "psql", "-X", "-h", db.directory, "-p", str(db.port), "-U", "postgres", "shop"]
+        other = subprocess.Popen([*map(str, argv), "-c", "REINDEX INDEX CONCURRENTLY by_label"])
+        until(lambda: invalid(db) == "by_label_ccnew")
+        planned = beside(db, check_mode=True)
+        looked = beside(db, module=integrity_info, databases=["shop"])
+    assert other.wait(60) == 0
+    assert states(planned) == {BY_LABEL: "rebuilt"}
+    (item,) = [each for each in looked["checks"] if each["check"] == "schema"]
+    assert item["grade"] == "go", item
+
+
 def test_an_old_transaction_is_named_and_nobody_is_cut_off(db: Server) -> None:
     with session(db, "SELECT count(*) FROM labels") as connection:
         until(lambda: db.sql("SELECT count(*) FROM pg_stat_activity WHERE xact_start < now() - interval '1 s'") == "1")

@@ -81,7 +81,9 @@ SELECT json_build_object(
              ORDER BY x.name), '[]')
       FROM pg_index i JOIN named x ON x.oid = i.indexrelid JOIN named t ON t.oid = i.indrelid
      WHERE NOT (i.indisvalid AND i.indisready) AND x.relkind = 'i'
-       AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)),
+       AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
+                        WHERE p.index_relid = i.indexrelid
+                           OR p.relid = i.indrelid AND x.name ~ '_cc(new|old)[0-9]*"?$')), -- a rebuild's, in any phase
   'unchecked_constraints', (
     SELECT coalesce(json_agg(json_build_object('name', k.conname, 'table', t.name, 'type', k.contype)
                              ORDER BY t.name, k.conname), '[]')

@@ -52,8 +52,6 @@ found AS MATERIALIZED (
                 WHERE s.oid = i.indexrelid ORDER BY 1) AS collations,
          NOT (i.indisvalid AND i.indisready) AND x.relname ~ '_cc(new|old)[0-9]*$'
          AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
-         AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
-                          WHERE i.indexrelid IN (p.index_relid) OR i.indrelid = p.relid)
          AND EXISTS (SELECT FROM pg_index o JOIN pg_class c ON c.oid = o.indexrelid
                       WHERE o.indrelid = i.indrelid AND o.indexrelid <> i.indexrelid AND o.indisvalid
                         AND (c.relname = b.base
@@ -61,6 +59,8 @@ found AS MATERIALIZED (
     FROM pg_index i JOIN named x ON x.oid = i.indexrelid
    CROSS JOIN LATERAL (SELECT regexp_replace(x.relname::text, '_cc(new|old)[0-9]*$', '') AS base) b
    WHERE x.relkind = 'i' AND x.relpersistence <> 't'
+     AND NOT (NOT (i.indisvalid AND i.indisready) AND x.relname ~ '_cc(new|old)[0-9]*$' -- of one that is running
+              AND EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.relid = i.indrelid))
 )
 SELECT json_build_object(
   'named', (SELECT coalesce(json_agg(a.name), '[]') FROM asked a),
