@@ -184,7 +184,10 @@ def _problem(result: Mapping[str, Any], item: Mapping[str, Any]) -> str:
         return ""
     if isinstance(status, int) and status > 0:
         return "HTTP status %d" % status
-    text = str(result.get("msg") or "no answer").replace("Status code was -1 and not [200, 201, 202, 204]: ", "")
+    outcry = str(result.get("module_stderr") or "").strip().splitlines()  # of a crash, with ansible-core 2.18
+    text = str(outcry[-1] if outcry else result.get("msg") or "no answer").replace(
+        "Status code was -1 and not [200, 201, 202, 204]: ", ""
+    )
     for secret in sorted(item["secrets"], key=len, reverse=True):
         text = text.replace(secret, MASK)
     return line(text, 200)

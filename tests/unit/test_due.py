@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.oncall.postgresql.plugins.action import notification
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import frame, timeline
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.state import fold
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._notify import channels, due, requests
@@ -64,6 +65,13 @@ def test_why_somebody_is_reminded_counts_from_the_outbreak() -> None:
     looks = [(0, LOOKS["down"]), (2, HEALTHY), (300, LOOKS["down"])]
     events = [frame.opened("db", LOOKS["down"], after(0)), *(frame.look(found, "t", after(at)) for at, found in looks)]
     assert due.why(fold("x", events), due.REMIND, after(311)) == "nobody has responded for 11 minutes"
+
+
+def test_why_a_mail_did_not_arrive_when_its_module_crashed() -> None:
+    outcry = 'Traceback (most recent call last):\n  File "x"\nConnectionRefusedError: [Errno 111] Connection refused\n'
+    crashed = {"msg": "MODULE FAILURE: No start of json char found", "module_stderr": outcry}
+    why = notification._problem(crashed, {"mail": {}, "secrets": []})
+    assert why == "ConnectionRefusedError: [Errno 111] Connection refused"
 
 
 EVERY = [
