@@ -173,13 +173,16 @@ def test_a_printed_command_needs_nothing_else(tmp_path: Path, db: Server) -> Non
     inventory = json.loads((controller.directory / "inventory.json").read_text())
     (controller.directory / "all.yml").write_text(json.dumps({"databases": inventory["postgresql"]}))
     given = ("-i", "all.yml", "-e", "oncall_hosts=databases", "--vault-password-file", "vault pass", "-e", "@more.yml")
+    record = ("-e", json.dumps({"oncall_incident_dir": "on call"}))
     with contextlib.ExitStack() as stack:
         for _unused in range(17):
             stack.enter_context(contextlib.closing(connect(db)))
-        code, out = controller.triage(*given)
+        code, out = controller.triage(*given, *record)
         assert code == 0, out
         command = controller.result("db")["verdict"]["remedy"]["command"]
         assert "  Fix:  %s\n" % command in out, out
         code, out = controller.run(*shlex.split(command))
         assert code == 0 and "Done:   pool_reset" in out, out
     assert db.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop'") == "0"
+    (page,) = (controller.directory / "on call").glob("*.md")  # of the same incident
+    assert "pool\\_reset | done" in page.read_text()

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from typing import Any, List, Mapping, Sequence
 
 from ansible import constants, context
@@ -30,7 +32,7 @@ _FLAGS = (
 
 def options(extra_vars: Mapping[str, Any]) -> List[str]:
     """Which inventories, how hosts are reached, files of secrets and of variables. Other variables may be secrets, and
-    only that which names the hosts is needed."""
+    only those that name the hosts and the record of their incidents are needed."""
     given: Mapping[str, Any] = context.CLIARGS
     words: List[str] = []
     if list(given.get("inventory") or ()) != list(constants.DEFAULT_HOST_LIST):
@@ -43,9 +45,11 @@ def options(extra_vars: Mapping[str, Any]) -> List[str]:
     words += _each("--vault-id", given.get("vault_ids") or ())
     words += _each("--vault-password-file", given.get("vault_password_files") or ())
     words += _each("-e", [each for each in given.get("extra_vars") or () if each.startswith("@")])
-    hosts = extra_vars.get("oncall_hosts")
-    if isinstance(hosts, str):
-        words += ["-e", "oncall_hosts=%s" % hosts]
+    for name in ("oncall_hosts", "oncall_incident_dir"):
+        value = extra_vars.get(name)
+        if isinstance(value, str) and value:
+            quoted = re.search(r"[\s'\"\\{}]", value)  # key=value would end there
+            words += ["-e", json.dumps({name: value}) if quoted else "%s=%s" % (name, value)]
     return words
 
 
