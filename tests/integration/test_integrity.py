@@ -87,8 +87,9 @@ def damage(found: dict[str, Any], database: str = "shop") -> dict[str, str]:
 
 
 def unread(found: dict[str, Any]) -> dict[str, str]:
-    """But for the backups: this machine may have their programs."""
-    return {step: why for step, why in found["integrity"]["errors"].items() if not step.startswith("backups")}
+    """But for backups, whose programs this machine may have, and what only a superuser reads, and on a primary."""
+    errors: dict[str, str] = found["integrity"]["errors"]
+    return {step: why for step, why in errors.items() if not step.startswith(("backups", "leftovers"))}
 
 
 def file_of(server: Server, relation: str) -> Path:

@@ -88,12 +88,12 @@ def test_it_is_loaded_but_nowhere_until_it_is_created_where_nobody_logs_in(count
     counts = found["statements"]
     assert found["reason"] is None and found["not_covered"] == [] and counts["database"] == "shop"
     assert len(counts["by_mean"]) == len(counts["by_total"]) == 3
-    assert counts["by_mean"][0]["query"] == SLOW.replace("150", "$1")
     assert counts["by_mean"] == sorted(counts["by_mean"], key=lambda each: -float(each["mean_ms"]))
     assert counts["by_total"] == sorted(counts["by_total"], key=lambda each: -float(each["total_ms"]))
     assert (counts["since"] is None, counts["evicted"] is None) == (counted.version < 14,) * 2
 
     every = by_wire(counted, statements_info, top=1000)["statements"]
+    assert SLOW.replace("150", "$1") in {each["query"] for each in every["by_mean"]}
     (ours,) = [each for each in every["by_total"] if each["query"] == WORDS.replace("4711", "$1")]
     assert (ours["user"], ours["database"], ours["calls"], ours["rows"]) == ("app", "shop", 5, 5)
     assert ours["cache_hit_percent"] > 0 and ours["temp_blocks"] == 0 and ours["read_ms"] is None
