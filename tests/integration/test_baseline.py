@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import json
 import re
 import shutil
@@ -214,7 +215,7 @@ def test_nobody_elses_code_runs_as_us(db: Server, way: Any) -> None:
     assert [each for each in found["not_covered"] if "abroad: not counted: a part of it is a foreign table" in each]
     assert "run as postgres" not in db.log, db.log
     with opened(options(WORK, directory="unused", host="db", **way(db))) as target, contextlib.ExitStack() as stack:
-        open_session = lambda: target.session.in_database("shop")  # noqa: E731
+        open_session = functools.partial(target.session.in_database, "shop")
         snapshot = stack.enter_context(exported(open_session, Deadline(30)))
         with pytest.raises(SessionError, match="non-system view"):  # one that took a table's place meanwhile
             target.session.in_database("shop").query(
