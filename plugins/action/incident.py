@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import socket
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -18,7 +17,7 @@ from ..module_utils._entry.looks import CLOSING
 from ..plugin_utils._incident import frame, timeline
 from ..plugin_utils._incident.closing import close
 from ..plugin_utils._incident.state import Incident
-from ..plugin_utils._incident.store import Store
+from ..plugin_utils._incident.store import Store, this_run
 from ..plugin_utils._report.model import raw_variables, registered
 
 OPEN, NOTED, ACKNOWLEDGED, CLOSED = "open", "noted", "acknowledged", "closed"
@@ -110,9 +109,9 @@ def _events(
     if verb and not boolean(mine.get("oncall_only_plan", False)):
         done = mine.get(options["done"] or "")
         if options["state"] == ACKNOWLEDGED:
-            events.append(frame.begins(verb, _run(), by, _now()))
+            events.append(frame.begins(verb, this_run(), by, _now()))
         elif isinstance(done, Mapping):
-            events.append(frame.ended(verb, _run(), done, _now()))
+            events.append(frame.ended(verb, this_run(), done, _now()))
     if options["triage"]:
         events.append(frame.look(look, options["verb"], _now()))
     if options["text"] is not None and options["state"] != OPEN:
@@ -123,11 +122,6 @@ def _events(
 
 def _entry(each: Incident) -> Dict[str, Any]:
     return {"id": each.id, "host": each.host, "code": each.code, "open": each.closed is None}
-
-
-def _run() -> str:
-    """What tells this run from another: the worker's parent is Ansible itself."""
-    return "%s-%d" % (socket.gethostname(), os.getppid())
 
 
 def _by(variables: Mapping[str, Any]) -> str:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
@@ -18,7 +16,7 @@ from ..module_utils._core.mask import MASK
 from ..module_utils._core.text import line
 from ..module_utils._model.answers import EMERGENCY
 from ..plugin_utils._incident.state import Incident
-from ..plugin_utils._incident.store import Store
+from ..plugin_utils._incident.store import Store, this_run
 from ..plugin_utils._notify import channels, due, requests
 from ..plugin_utils._notify.due import Message
 
@@ -138,9 +136,8 @@ class ActionModule(ActionBase):
         return {"msg": self._said(lines)}
 
     def _silences(self, verb: str, variables: Mapping[str, Any]) -> List[Dict[str, Any]]:
-        run = "%s-%d" % (socket.gethostname(), os.getppid())
         return [
-            {**requests.silence(channel, host, verb, run, _now()), "silence": requests.api(channel, "silence")}
+            {**requests.silence(channel, host, verb, this_run(), _now()), "silence": requests.api(channel, "silence")}
             for host in variables["ansible_play_batch"]
             for channel in self._channels(host, variables)
             if channel["type"] == channels.ALERTMANAGER and not self._task.check_mode

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from .._core.errors import OncallError, OptionsError
+from .._core.numbers import major
 from .._gather.baseline.names import names
 from .._gather.baseline.read import Wanted, read
 from .._judge.baseline import ODD, UNREADABLE, changes, foreign
@@ -97,7 +98,7 @@ def _compare(target: Target, before: Mapping[str, Any], options: Mapping[str, An
     shut = [one["name"] for one in old if any(why.startswith("database %s: " % one["name"]) for why in unread)]
     same = {"databases": [one for one in old if one["name"] in looked or one["name"] not in shut]}
     mine = {"databases": now["databases"]}
-    of_another_version = before.get("version", "").partition(".")[0] != now["version"].partition(".")[0]
+    of_another_version = major(before.get("version", "")) != major(now["version"])
     return {
         "taken_at": before["taken_at"],
         "why_not": None,

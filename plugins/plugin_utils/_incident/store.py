@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import re
+import socket
 import time
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,11 @@ SUFFIX, PAGE, LOCK = ".jsonl", ".md", ".lock"
 _NAME = re.compile(r"\d{8}T\d{6}Z-(.*)-[a-z_]+(?:\.\d+)?%s$" % re.escape(SUFFIX))
 _CLOSED = b'"kind": "closed"'  # as ``timeline.line`` writes it
 _PATIENCE_SECONDS = 5.0  # another writer holds the lock for milliseconds; one that was stopped must not hold us up
+
+
+def this_run() -> str:
+    """What tells this run from another: the worker's parent is Ansible itself."""
+    return "%s-%d" % (socket.gethostname(), os.getppid())
 
 
 class Store:
