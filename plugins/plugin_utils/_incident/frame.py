@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from ...module_utils._core.text import line
 from ...module_utils._model.answers import CRITICAL, EMERGENCY
 from . import timeline
+from .figures import figures
 from .state import Incident
 from .timeline import Event, event, time_of, written
 
@@ -24,7 +25,7 @@ NOT_RUN = "not_run"
 DETECTION = "detection; nothing tells since when"
 _SAME_FOR = timedelta(minutes=10)  # an unchanged bad state is written again after that
 _LOG_GOES_BACK = timedelta(days=1)
-_LONGEST = 500
+_LONGEST, _MOST_NOT_COVERED = 500, 20
 # The errors in the server's log that are what clients saw of it.
 _SQLSTATES = {
     "pool_exhausted": ("53300",),
@@ -52,13 +53,26 @@ def look(result: Optional[Mapping[str, Any]], verb: str, at: datetime) -> Event:
     if verdict.get("code") == "integrity":
         keys = ("severity", "summary", "evidence")
         told = {key: verdict.get(key) for key in keys}
-        return event(at, timeline.GRADED, grade=verdict.get("cause"), **told)
+        return event(at, timeline.GRADED, grade=verdict.get("cause"), **told, **_checked(result or {}))
     if not verdict:
         severity = "unreachable" if (result or {}).get("unreachable") else "failed"
         message = line(str((result or {}).get("msg") or "It was not checked."), _LONGEST)
         return event(at, timeline.LOOK, verb=verb, code=None, cause=None, severity=severity, summary=message)
     told = {key: verdict.get(key) for key in ("code", "cause", "severity", "summary")}
-    return event(at, timeline.LOOK, verb=verb, **told, evidence=list(verdict.get("evidence") or [])[:5])
+    told["evidence"] = list(verdict.get("evidence") or [])[:5]
+    seen = figures(facts_of(result or {}))
+    return event(at, timeline.LOOK, verb=verb, **told, **({"figures": seen} if seen else {}))
+
+
+def _checked(result: Mapping[str, Any]) -> Dict[str, Any]:
+    """Each check of the integrity check with its answer, and what was not looked at."""
+    path = [each for each in result.get("path") or [] if isinstance(each, Mapping)]
+    checks = [
+        {"check": each.get("question"), "answer": each.get("answer"), "detail": line(str(each.get("detail")), _LONGEST)}
+        for each in path
+    ]
+    left = (facts_of(result).get("errors") or {}).items()
+    return {"checks": checks, "not_covered": [line("%s: %s" % each, _LONGEST) for each in left][:_MOST_NOT_COVERED]}
 
 
 def is_news(incident: Incident, each: Event) -> bool:

@@ -9,12 +9,12 @@ What a server, a log or a person wrote is text here: it can start no heading, no
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, List, Mapping
 
-from ...module_utils._core.text import count, duration
+from ...module_utils._core.text import duration
 from ...module_utils._judge.root_causes import root_cause
 from .._report.words import ESCALATIONS, printable
-from . import timeline
+from . import told
 from .state import UNKNOWN, Attempt, Incident
 from .timeline import Event
 
@@ -26,7 +26,7 @@ def page(incident: Incident) -> str:
     parts = [
         "# Incident %s" % _text(incident.id),
         "",
-        *_table(_facts(incident)),
+        *_table({name: _text(value) for name, value in told.rows(incident).items()}),
         *_section("Procedures", _attempts(incident)),
         *_section("Attempts that failed", [_failed(each) for each in incident.attempts if each.failed]),
         *_section("Escalations", [_escalated(each) for each in incident.escalations]),
@@ -38,27 +38,6 @@ def page(incident: Incident) -> str:
         *_section("Timeline", _timeline(incident)),
     ]
     return "\n".join(parts).rstrip() + "\n"
-
-
-def _facts(incident: Incident) -> Dict[str, str]:
-    closed, taken = incident.closed, incident.acknowledged
-    end = "%s (%s)" % (incident.impact_end, duration(incident.impact_seconds)) if incident.impact_end else ""
-    torn = "%s cut short by an interruption, ignored" % count(incident.torn, "line") if incident.torn else ""
-    rows = {
-        "Host": incident.host,
-        "Verdict": " / ".join(filter(None, [incident.code, str(incident.cause or "")])),
-        "Summary": incident.summary,
-        "Severity": "%s (the worst seen)" % incident.severity,
-        "State": "closed %s" % closed["at"] if closed else "open",
-        "Impact start": "%s (%s)" % (incident.impact_start, incident.impact_source),
-        "Detected": incident.detected,
-        "Acknowledged": "%s by %s" % (taken["at"], taken.get("by") or "somebody") if taken else "nobody yet",
-        "Impact end": end or "not yet: no look has found it healthy since",
-        "Broke again after that": count(incident.repeated, "time") if incident.repeated else "",
-        "Downtime by procedures": duration(incident.downtime_seconds) or "none recorded",
-        "Record": torn,
-    }
-    return {name: _text(value) for name, value in rows.items() if value}
 
 
 def _attempts(incident: Incident) -> List[str]:
@@ -126,51 +105,11 @@ def _checklist(incident: Incident) -> List[str]:
 
 
 def _timeline(incident: Incident) -> List[str]:
-    """The same look again and again is one line."""
-    lines: List[str] = []
-    before: Optional[Event] = None
-    same = 1
-    for each in incident.events:
-        said = _said(each)
-        if before is not None and each["kind"] == timeline.LOOK == before["kind"] and said == _said(before):
-            same += 1
-            lines[-1] = "- %s %s (%d times, last at %s)" % (before["at"], said, same, each["at"])
-            continue
-        before, same = each, 1
-        lines.append("- %s %s" % (each["at"], said))
-    return lines
-
-
-def _said(each: Event) -> str:
-    kind = each["kind"]
-
-    def get(key: str) -> str:
-        return _text(each.get(key))
-
-    if kind == timeline.OPENED:
-        return "opened: %s, %s" % (get("severity"), get("summary"))
-    if kind == timeline.LOOK:
-        found = " / ".join(filter(None, [get("code"), get("cause")]))
-        return "%s: %s" % (get("verb") or "triage", ": ".join(filter(None, [found or get("severity"), get("summary")])))
-    if kind == timeline.ACKNOWLEDGED:
-        return "acknowledged by %s%s" % (get("by"), ": " + get("text") if get("text") else "")
-    if kind == timeline.BEGINS:
-        return "%s begins (%s)" % (get("verb"), get("by"))
-    if kind == timeline.ENDED:
-        took = duration(each["seconds"]) if isinstance(each.get("seconds"), (int, float)) else ""
-        return "%s: %s%s%s" % (
-            get("verb"),
-            get("outcome"),
-            " after %s" % took if took else "",
-            ": " + get("message") if get("message") else "",
-        )
-    if kind == timeline.REFUSED:
-        left = each.get("open")
-        return "not closed: %s" % _text("; ".join(map(str, left)) if isinstance(left, list) else left)
-    if kind == timeline.CLOSED:
-        return "closed by %s" % get("by")
-    more = ", ".join("%s %s" % (_text(key), _text(value)) for key, value in each.items() if key not in ("at", "kind"))
-    return "%s: %s" % (_text(kind), more) if more else _text(kind)
+    made = []
+    for each in told.lines(incident):
+        again = " (%d times, last at %s)" % (each.times, each.last_at) if each.times > 1 else ""
+        made.append("- %s %s%s" % (each.event["at"], _text(each.text), again))
+    return made
 
 
 def _table(rows: Mapping[str, str]) -> List[str]:

@@ -6,11 +6,12 @@
 Each has ``at`` (UTC) and ``kind``:
 
 opened        host, code, cause, severity, summary, impact {start, source}
-look          verb, code, cause, severity, summary, evidence     what a triage found; code null: it could not look
+look          verb, code, cause, severity, summary, evidence, figures     what a triage found; code null: it could not
+              look; ``figures``: see there
 acknowledged  by, text
 begins        verb, run, by                                      a procedure is about to act
 ended         verb, run, outcome, seconds, downtime_seconds, message
-graded        grade, summary                                     the integrity check's
+graded        grade, summary, checks, not_covered                the integrity check's
 evidence      path
 note          by, text
 escalated     to, why                                            and what else its writer wants to keep
