@@ -18,7 +18,8 @@ description:
     how much was read, in per cent of bytes.
   - Of a server that was shut down cleanly it reads every page's checksum, by C(pg_checksums --check), as its OS user or
     in a container of its own image that cannot write to the volumes.
-  - Takes no lock but AccessShareLock, never waits behind one, and changes nothing.
+  - Takes no lock but AccessShareLock, never waits behind one, and changes nothing. While other sessions are at work it
+    pauses between objects, as long as all can still be read within O(check_seconds).
   - RV(grade) is V(go) only where nothing was found and the data of every database with tables was read to its end.
     Where C(amcheck) is missing it is V(caution) at best. V(no_go) takes proof, such as an index that C(amcheck) finds
     damaged, or a page whose checksum was wrong.

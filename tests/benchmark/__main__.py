@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 
-from . import diagnosis, fleet, mending
+from . import diagnosis, fleet, integrity, mending
 from .series import CHECKOUT
 
 PARTS = {
@@ -21,6 +21,7 @@ PARTS = {
     "fleet": ("Time to verdict: 100 and 1,000 servers", fleet.fleet),
     "pool": ("Ending 1,000 idle sessions", mending.pool),
     "slot": ("From the verdict to the first free slot, when none is left", mending.slot),
+    "integrity": ("Checking integrity beside the server's work", integrity.integrity),
     "downtime": ("Downtime of a restart", mending.downtime),
 }
 

@@ -22,11 +22,12 @@ OURS, THEIRS = Path(sys.executable).parent, CHECKOUT / ".venv-benchmark" / "bin"
 
 @dataclass
 class Series:
-    """The times of one kind of run, and a word on them."""
+    """The times of one kind of run (or what its ``unit`` says), and a word on them."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
     note: str = ""
+    unit: str = "s"
 
     @property
     def median(self) -> float:
@@ -48,7 +49,9 @@ class Part:
     def __str__(self) -> str:
         lines = ["| run | median | least | most | |", "|---|---:|---:|---:|---|"]
         for row in self.rows:
-            times = " | ".join("%.2f s" % value for value in (row.median, min(row.seconds), max(row.seconds)))
+            times = " | ".join(
+                "%.2f %s" % (value, row.unit) for value in (row.median, min(row.seconds), max(row.seconds))
+            )
             lines.append("| %s | %s | %s |" % (row.name, times, row.note))
         lines += [""] if self.aims else []
         lines += ["- %s: %s, %s" % (aim.text, "reached" if aim.reached else "MISSED", aim.value) for aim in self.aims]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import shutil
@@ -301,7 +300,7 @@ def test_a_database_that_there_is_not_is_refused(db: Server) -> None:
 
 
 def test_what_no_time_was_left_for_is_not_covered(db: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amcheck, "Rate", functools.partial(amcheck.Rate, 10000.0))
+    monkeypatch.setattr(amcheck, "_FIRST_RATE", 10000.0)
     found = beside(db, check_seconds=30)
     assert found["grade"] == "caution"
     assert any("no time was left" in each for each in found["not_covered"]), found["not_covered"]

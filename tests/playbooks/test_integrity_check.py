@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,17 @@ def test_against_the_baseline(controller: Controller, server: Server) -> None:
     assert code == 2 and "cannot be read: Not a directory. Give another directory" in " ".join(out.split()), out
     code, out = controller.run("ansible-playbook", "oncall.postgresql.baseline")
     assert code == 2 and "Give -e oncall_baseline_dir=" in " ".join(out.split()), out
+
+
+def test_how_far_it_is(tmp_path: Path, server: Server) -> None:
+    slow = server.directory / "bin" / "wal-g"  # its answer is waited for
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nsleep 8\necho '[]'\n")
+    slow.chmod(0o755)
+    place = {"PATH": "%s:%s" % (slow.parent, os.environ["PATH"])}
+    slowly = Controller(tmp_path, {"shop": beside(server, clients=[])}, environment=place)
+    code, out = slowly.run("ansible-playbook", "oncall.postgresql.integrity_check", "-e", "oncall_check_seconds=100")
+    assert code == 0 and re.search(r"^integrity shop: reading catalogs, \d+ s of 100 s$", out, re.MULTILINE), out
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict
 
 from .._core.errors import OptionsError
-from .._gather.integrity.gather import Wanted, gather
+from .._gather.integrity.gather import Wanted, gather, silent
 from .._judge.integrity.grade import grade
 from .._judge.integrity.rebuild import remedies
 from .baseline import compare
+from .target import SAY
 from .work import opened
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ class Integrity:
             raise OptionsError("sequence_percent must be above 0 and at most 100")
         if options["tolerance_percent"] < 0:
             raise OptionsError("tolerance_percent must be at least 0")
+        say = options.get(SAY) or silent
         started = time.monotonic()
         with opened(options) as target:
+            say("comparing with the baseline")
             compared = compare(target, options["baseline"], options, options["check_seconds"] * _COMPARING)
             took = time.monotonic() - started
             wanted = Wanted(
@@ -49,6 +52,7 @@ class Integrity:
                 options["jobs"],
                 options["sequence_percent"],
                 options["backup_file"],
+                say,
             )
             known, facts, elapsed_ms = gather(target, wanted, compared)
             found = grade(

@@ -12,6 +12,7 @@ from .._gather.target import Target
 from .options import check_target, thresholds
 
 _WHERE = ("login_host", "login_unix_socket", "login_port")
+SAY = "_say"  # beside them, too: what is to be told how far a long look is; missing or None on a host
 PLACE = "_place"  # beside the validated options: what the machine that this runs on is called, see Target.place
 
 if TYPE_CHECKING:

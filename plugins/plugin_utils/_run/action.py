@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
-from typing import Any, Dict, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Mapping, Optional, Set
 
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -19,11 +20,12 @@ from ansible.utils.vars import load_extra_vars
 from ...module_utils._core.errors import OncallError
 from ...module_utils._core.mask import mask_words
 from ...module_utils._entry.options import WHICH, nets
-from ...module_utils._entry.target import PLACE
+from ...module_utils._entry.target import PLACE, SAY
 from ...module_utils._gather.runtime.compose.address import elsewhere
 from . import again
 from .checking import NO_DICTIONARY, Checked, check
 from .collector import no_collector
+from .progress import progress
 from .works import WORKS, preload, spec
 
 preload()
@@ -80,10 +82,17 @@ class ActionModule(ActionBase):
         if checked.problems:
             told = "; ".join(each.text.rstrip(".") for each in checked.problems)
             return failed("Wrong options: %s" % (told if told.endswith("?") else told + "."))
-        if self._runs_here(checked.options):
-            if self._task.async_val:
-                return failed(_NO_ASYNC)
-            return self._work(name, checked)
+        here = self._runs_here(checked.options)
+        if here and self._task.async_val:
+            return failed(_NO_ASYNC)
+        seconds = checked.options.get("check_seconds")  # of what takes minutes
+        with contextlib.ExitStack() as stack:
+            say = None
+            if seconds and not self._task.async_val:
+                say = stack.enter_context(progress(name, seconds, task_vars))
+            return self._work(name, checked, say) if here else self._on_host(name, arguments, task_vars)
+
+    def _on_host(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         module = "oncall.postgresql.%s" % name
         with no_collector():
             result: Dict[str, Any] = self._execute_module(
@@ -104,13 +113,13 @@ class ActionModule(ActionBase):
         plain = not any(self._task.environment or ()) and not self._task.async_val
         return as_we_are and plain and _has_libraries(options)
 
-    def _work(self, name: str, checked: Checked) -> Dict[str, Any]:
+    def _work(self, name: str, checked: Checked, say: Optional[Callable[[str], None]]) -> Dict[str, Any]:
         """In this worker, which is a process of its own and ends with the task: so its environment is the task's."""
         environment: Dict[str, Any] = {}
         self._compute_environment_string(environment)
         os.environ.update({key: str(value) for key, value in environment.items()})
         try:
-            result = WORKS[name].do({**checked.options, PLACE: "the controller"}, self._task.check_mode)
+            result = WORKS[name].do({**checked.options, PLACE: "the controller", SAY: say}, self._task.check_mode)
         except OncallError as error:
             result = dict(error.details, **failed(str(error)), sqlstate=error.sqlstate, refused=not error.touched)
         if not _told(checked.secrets, result):

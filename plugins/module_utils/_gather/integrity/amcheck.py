@@ -13,12 +13,12 @@ import contextlib
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import DeadlineError, OncallError, SessionError
-from ..._core.text import count, names, size
+from ..._core.text import count, names, number, size
 from ..session.bind import identifier
-from ..sql.amcheck import BTREE, BTREE_UNIQUE, GIN, HEAP, OBJECTS
+from ..sql.amcheck import AT_WORK, BTREE, BTREE_UNIQUE, GIN, HEAP, OBJECTS
 from ..sql.query import Query
 
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 Object = Mapping[str, Any]  # a row of OBJECTS
 
-_BATCH_BYTES, _BATCH_OBJECTS = 64 * 1024 * 1024, 50
+_BATCH_BYTES, _BATCH_OBJECTS = 64 * 1024 * 1024, 500
 _FIRST_RATE = 16.0 * 1024 * 1024  # bytes a second, until it was measured
+# While others are at work it reads for a tenth of the time, as far as the deadline has room for that.
+_PAUSES, _USED = 9.0, 0.8
+_ASK_SECONDS, _REMEMBERED = 2.0, 3
 _DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 # A file that is not there, an I/O error: of the data, not of the extension's own library.
 _UNREADABLE = ("58P01", "58030")
@@ -42,6 +45,40 @@ _WHY = {
     "57014": "it was cancelled",
 }
 _NO_TIME = "no time was left"
+
+
+class Pace:
+    """How far and how fast it goes: what cannot end in time is not begun, and sessions at work get pauses."""
+
+    def __init__(self, say: Callable[[str], None], objects: Sequence[Object]) -> None:
+        self._say, self._count, self._bytes = say, len(objects), sum(each["bytes"] or 0 for each in objects)
+        self._checked, self._read = 0, 0
+        self._busy, self._asked_at = 0, 0.0
+        self.bytes_a_second = _FIRST_RATE
+
+    def went(self, batch: Sequence[Object], seconds: float, session: Session, deadline: Deadline) -> None:
+        """``batch`` was read in so many seconds."""
+        amount = sum(each["bytes"] for each in batch)
+        self._checked, self._read = self._checked + len(batch), self._read + amount
+        if amount >= _BATCH_BYTES // 4 and seconds > 0:
+            self.bytes_a_second = amount / seconds
+        percent = 100 * self._read // max(1, self._bytes)
+        of = number(self._checked), number(self._count), percent
+        self._say("amcheck %s of %s tables and indexes, %d %% of bytes" % of)
+        needed = (self._bytes - self._read) / self.bytes_a_second
+        if self._is_busy(session, deadline) and needed > 0:
+            spare = max(0.0, deadline.left() * _USED - needed)
+            time.sleep(min(seconds * _PAUSES, spare * min(1.0, seconds / needed)))
+
+    def _is_busy(self, session: Session, deadline: Deadline) -> bool:
+        """Whether anybody was at work when it was last asked, or shortly before that."""
+        if time.monotonic() - self._asked_at > _ASK_SECONDS:
+            self._busy = max(0, self._busy - 1)
+            with contextlib.suppress(OncallError):
+                if session.query(AT_WORK, deadline)[0]["sessions"]:
+                    self._busy = _REMEMBERED
+            self._asked_at = time.monotonic()
+        return self._busy > 0
 
 
 @dataclass
@@ -64,7 +101,7 @@ class Reader:
         except OncallError as error:
             self.errors.append(str(error))
 
-    def read(self, catalogs: bool, rate: "Rate", deadline: Deadline) -> None:
+    def read(self, catalogs: bool, pace: Pace, deadline: Deadline) -> None:
         waiting: Dict[str, Tuple[Query, List[Object]]] = {}
         for each in self.objects:
             if each["catalog"] is not catalogs:
@@ -74,17 +111,17 @@ class Reader:
                 self._skip("it is locked", [each])
             elif query is None:
                 self._skip("amcheck %s cannot read %s" % (self.version, _kind(each)), [each])
-            elif each["bytes"] / rate.bytes_a_second > deadline.left():
+            elif each["bytes"] / pace.bytes_a_second > deadline.left():
                 self._skip(_NO_TIME, [each])
             else:
                 _same, batch = waiting.setdefault(query.name, (query, []))
                 batch.append(each)
                 if len(batch) >= _BATCH_OBJECTS or sum(one["bytes"] for one in batch) >= _BATCH_BYTES:
-                    self._check(*waiting.pop(query.name), rate, deadline)
+                    self._check(*waiting.pop(query.name), pace, deadline)
         for query, batch in waiting.values():
-            self._check(query, batch, rate, deadline)
+            self._check(query, batch, pace, deadline)
 
-    def _check(self, query: Query, batch: Sequence[Object], rate: "Rate", deadline: Deadline) -> None:
+    def _check(self, query: Query, batch: Sequence[Object], pace: Pace, deadline: Deadline) -> None:
         if deadline.passed():
             self._skip(_NO_TIME, batch)
             return
@@ -99,15 +136,16 @@ class Reader:
         except SessionError as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
-                self._check(query, batch[:middle], rate, deadline)
-                self._check(query, batch[middle:], rate, deadline)
+                self._check(query, batch[:middle], pace, deadline)
+                self._check(query, batch[middle:], pace, deadline)
             else:
                 self._failed(batch[0], error)
             return
-        rate.measured(sum(each["bytes"] for each in batch), time.monotonic() - started)
+        seconds = time.monotonic() - started
         self.checked += batch
         if query is HEAP:
             self._report(batch, rows)
+        pace.went(batch, seconds, self.session, deadline)
 
     def _failed(self, each: Object, error: SessionError) -> None:
         if is_damage(error):
@@ -191,27 +229,16 @@ def _kind(each: Object) -> str:
     return "a %s" % " ".join([each["method"]] * (each["method"] != "heap") + [each["kind"]])
 
 
-@dataclass
-class Rate:
-    """How fast this server is read: what cannot end in time is not begun."""
-
-    bytes_a_second: float = _FIRST_RATE
-
-    def measured(self, read: int, seconds: float) -> None:
-        if read >= _BATCH_BYTES // 4 and seconds > 0:
-            self.bytes_a_second = read / seconds
-
-
-def amcheck(readers: Mapping[str, Reader], deadline: Deadline) -> Dict[str, Amcheck]:
+def amcheck(readers: Mapping[str, Reader], deadline: Deadline, say: Callable[[str], None]) -> Dict[str, Amcheck]:
     """By database. Raises nothing: what goes wrong is not covered."""
-    rate = Rate()
     for reader in readers.values():
         reader.look(deadline)
+    pace = Pace(say, [each for reader in readers.values() for each in reader.objects])
     for catalogs in (True, False):
         for reader in readers.values():
             try:
                 with contextlib.closing(reader.session):
-                    reader.read(catalogs, rate, deadline)
+                    reader.read(catalogs, pace, deadline)
             except OncallError as error:
                 reader.errors.append(str(error))
     return {name: reader.found() for name, reader in readers.items()}

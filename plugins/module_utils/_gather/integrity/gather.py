@@ -10,7 +10,7 @@ import functools
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, OptionsError
@@ -36,15 +36,20 @@ _CATALOG_SECONDS = 60.0
 _OF_DATABASE = ("name", "bytes", "collation", "xid_age", "multixact_age")
 
 
+def silent(_text: str) -> None:
+    """Where nobody is to be told."""
+
+
 @dataclass(frozen=True)
 class Wanted:
-    """``databases``: their names, none: all. ``seconds``: for the whole."""
+    """``databases``: their names, none: all. ``seconds``: for the whole. ``say``: told how far it is."""
 
     databases: Sequence[str]
     seconds: float
     jobs: int
     sequence_percent: float
     backup_file: Optional[str] = None
+    say: Callable[[str], None] = silent
 
 
 def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, IntegrityFacts, Dict[str, float]]:
@@ -53,6 +58,7 @@ def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, I
     Raises what ``gather.gather`` does, where nothing can be examined at all; everything else is in ``errors``.
     """
     deadline = Deadline(wanted.seconds * 0.95)
+    wanted.say("reading catalogs")
     facts, elapsed_ms = looking.gather(target, (looking.SERVER, looking.SNAPSHOT))
     snapshot = facts["snapshot"]
     another = _another_version(facts["server"])
@@ -75,6 +81,7 @@ def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, I
     if snapshot is None:
         found["backups"] = backups(target, None, wanted.backup_file, found["errors"], deadline)
         if is_down(facts["server"]) and not another:
+            wanted.say("pg_checksums")
             with _told(found, "checksums"):
                 found["at_rest"] = at_rest(target, facts["server"], deadline)
             elapsed_ms = {**elapsed_ms, "checksums": _since(started)}
@@ -111,7 +118,7 @@ def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, I
         for name, each in known.items()
         if each["version"] and each["allowed"]
     }
-    read = amcheck(readers, deadline)
+    read = amcheck(readers, deadline, wanted.say)
     for file in found["damaged_files"]:
         reader = readers.get(file["database"] or "")
         file["sound"] = reader is not None and reader.is_sound(file["name"] or "")

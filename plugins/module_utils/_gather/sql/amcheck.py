@@ -42,6 +42,17 @@ SELECT c.oid::text AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
     },
 )
 
+# Of whom we may not see what they do, nobody knows that they are idle.
+AT_WORK = Query(
+    "sessions at work",
+    {
+        OLDEST: """
+SELECT count(*) AS sessions FROM pg_stat_activity a
+ WHERE a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+   AND coalesce(a.backend_type, 'client backend') = 'client backend' AND coalesce(a.state, 'active') = 'active'"""
+    },
+)
+
 _EACH = """
 SELECT count(%%(schema)s.%s) AS checked
   FROM unnest(%%(oids)s) u (oid) JOIN pg_index i ON i.indexrelid = u.oid::oid"""
