@@ -473,6 +473,14 @@ integrity:
             used_percent:
               description: How much of its range is used up.
               type: float
+            days_left:
+              description: Until its end at the average pace of inserts into its tables; null when there
+                were none.
+              type: int
+            seconds_counted:
+              description: 'Over how long that is the average: since the statistics were reset; null when
+                unknown.'
+              type: int
         unseen_sequences:
           description: How many may not be read.
           type: int

@@ -207,6 +207,38 @@ def test_what_the_catalogs_tell(db: Server) -> None:
     assert near["grade"] == "caution" and near["evidence"] == ["shop.public.near: 95.0 % used, 95 of 100"]
 
 
+@pytest.mark.parametrize("release", [13, 18])
+def test_how_long_a_sequence_lasts(release: int) -> None:
+    """A table and a partitioned one draw from it: 10 rows each, and some two billion values are left."""
+    server = start(release, contrib=True)
+    try:
+        with contextlib.closing(administrator(server)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            for statement in (
+                "CREATE TABLE ids (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)",
+                "CREATE TABLE parts (id int DEFAULT nextval('ids_id_seq'), day int) PARTITION BY LIST (day)",
+                "CREATE TABLE one PARTITION OF parts FOR VALUES IN (1)",
+                "INSERT INTO ids SELECT FROM generate_series(1, 10)",
+                "INSERT INTO parts (day) SELECT 1 FROM generate_series(1, 10)",
+            ):
+                cursor.execute(statement)
+
+            def counted() -> bool:
+                cursor.execute("SELECT sum(n_tup_ins) FROM pg_stat_user_tables")
+                return bool(cursor.fetchall() == [(20,)])
+
+            until(counted)
+        login: dict[str, Any] = {"login_host": server.host, "login_port": server.port, "login_user": "postgres"}
+        found = run(runtime="remote", login_password=SERVERS_PASSWORD, sequence_percent=1e-9, **login)
+        (near,) = next(each["sequences"] for each in found["integrity"]["databases"] if each["name"] == "postgres")
+        seconds, per_second = near["seconds_counted"], (2**31 - 1 - 20) / 20 / 86400
+        assert near["last"] == 20 and seconds > 0, near
+        assert (seconds - 0.5) * per_second - 1 <= near["days_left"] <= (seconds + 0.5) * per_second, near
+        assert "more days at the average pace of inserts (over " in item(found, "sequences")["summary"]
+    finally:
+        server.remove()
+
+
 def test_archiving_that_fails_and_a_slot_that_has_lost_its_wal() -> None:
     settings = {"archive_mode": "on", "archive_command": "false", "max_slot_wal_keep_size": "16MB"}
     with Server(version=15, settings=settings) as server:

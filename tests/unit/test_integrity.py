@@ -132,8 +132,9 @@ INVALID = {"name": "public.failed", "table": "public.items", "ready": True, "byt
 UNCHECKED = {"name": "positive", "table": "public.items", "type": "c"}
 
 
-def near(percent: float) -> Dict[str, Any]:
-    return {"name": "public.ids", "last": 95, "limit": 100, "used_percent": percent}
+def near(percent: float, days: Optional[int] = None) -> Dict[str, Any]:
+    paced = {"days_left": days, "seconds_counted": None if days is None else 5400}
+    return {"name": "public.ids", "last": 95, "limit": 100, "used_percent": percent, **paced}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +175,8 @@ def near(percent: float) -> Dict[str, Any]:
         ((shop(unchecked_constraints=[UNCHECKED]),), "caution", "schema", "positive of public.items is not validated"),
         ((shop(unlogged_tables=["public.scratch"]),), "go", "schema", "all indexes are valid"),
         ((shop(sequences=[near(95.0)]),), "caution", "sequences", "95.0 % used"),
+        ((shop(sequences=[near(95.0, 12)]),), "caution", "sequences", "lasts 12 more days at the average pace"),
+        ((shop(sequences=[near(95.0, 0)]),), "caution", "sequences", "lasts less than a day at the average pace"),
         ((shop(sequences=[near(100.0)]),), "no_go", "sequences", "100.0 % used"),
         ((shop(xid_age=1_200_000_000),), "caution", "age", "shop is 1,200,000,000 transactions"),
         ((shop(multixact_age=2_050_000_000),), "no_go", "age", "2,050,000,000"),

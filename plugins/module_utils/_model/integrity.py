@@ -57,6 +57,8 @@ class Sequence(TypedDict):
     last: int  # the value that it gave last
     limit: int  # the last value that it can give, or that its column's type can hold
     used_percent: float  # how much of its range is used up
+    days_left: Optional[int]  # until its end at the average pace of inserts into its tables; null when there were none
+    seconds_counted: Optional[int]  # over how long that is the average: since the statistics were reset
 
 
 class OldTable(TypedDict):

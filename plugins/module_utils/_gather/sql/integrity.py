@@ -61,6 +61,10 @@ locked AS MATERIALIZED (
 named AS (
   SELECT c.oid, format('%%I.%%I', n.nspname, c.relname) AS name, c.relkind, c.relpersistence
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+),
+counted AS ( -- a database has this time only after a reset since 15: before one, its statistics are the server's
+  SELECT extract(epoch FROM now() - coalesce(d.stats_reset, b.stats_reset))::numeric AS seconds
+    FROM pg_stat_database d, pg_stat_bgwriter b WHERE d.datname = current_database()
 )
 SELECT json_build_object(
   'collations', (
@@ -90,9 +94,11 @@ SELECT json_build_object(
       FROM pg_constraint k JOIN named t ON t.oid = k.conrelid WHERE NOT k.convalidated),
   'sequences', (
     SELECT coalesce(json_agg(json_build_object(
-             'name', x.name, 'last', s.last, 'limit', s.most, 'used_percent', trunc(100 * s.used, 1))
+             'name', x.name, 'last', s.last, 'limit', s.most, 'used_percent', trunc(100 * s.used, 1),
+             'days_left', floor((s.most::numeric - s.last) / s.step * drawn.seconds / drawn.rows / 86400),
+             'seconds_counted', round(drawn.seconds))
              ORDER BY s.used DESC, x.name), '[]')
-      FROM (SELECT q.seqrelid, v.last, r.most,
+      FROM (SELECT q.seqrelid, q.seqincrement AS step, v.last, r.most,
                    CASE WHEN (v.last::numeric + q.seqincrement - r.most) * sign(q.seqincrement) > 0 THEN 1
                         WHEN q.seqincrement > 0
                         THEN (v.last::numeric - q.seqmin + 1) / (r.most::numeric - q.seqmin + 1)
@@ -113,6 +119,19 @@ SELECT json_build_object(
                             AND q.seqrelid NOT IN (SELECT relation FROM locked)
                            THEN pg_sequence_last_value(q.seqrelid) END AS last) v
              WHERE NOT q.seqcycle AND v.last IS NOT NULL) s
+      LEFT JOIN LATERAL ( -- each row inserted took a value; those of a partitioned table are its partitions'
+       WITH RECURSIVE tables AS (
+         SELECT d.refobjid AS oid FROM pg_depend d
+          WHERE d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid
+            AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+          UNION
+         SELECT f.adrelid FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid
+          WHERE d.classid = 'pg_attrdef'::regclass
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = s.seqrelid
+          UNION
+         SELECT p.inhrelid FROM pg_inherits p JOIN tables t ON t.oid = p.inhparent)
+       SELECT c.seconds, sum(pg_stat_get_tuples_inserted(t.oid)) AS rows FROM tables t, counted c
+        GROUP BY 1 HAVING sum(pg_stat_get_tuples_inserted(t.oid)) > 0) drawn ON true
       JOIN named x ON x.oid = s.seqrelid AND x.relpersistence = 'p'
      WHERE s.used >= %(sequence_percent)s / 100.0),
   'unseen_sequences', (

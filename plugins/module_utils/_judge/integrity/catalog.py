@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List
 
-from ..._core.text import count, names, number, size
+from ..._core.text import count, duration, names, number, size
 from ..._model.integrity import CAUTION, GO, NO_GO, Item
 from ..checks.soundness import XID_EMERGENCY
 
 if TYPE_CHECKING:
     from ..._model.answers import Thresholds
-    from ..._model.integrity import IntegrityFacts, Vacuum
+    from ..._model.integrity import IntegrityFacts, Sequence, Vacuum
 
 _USED_UP = 100.0
 
@@ -57,10 +57,19 @@ def sequences(facts: IntegrityFacts) -> Item:
     if not near:
         return Item("sequences", GO, "none is near its end", (), unseen)
     evidence = tuple(
-        "%s.%s: %s %% used, %s of %s" % (name, each["name"], percent, number(each["last"]), number(each["limit"]))
+        "%s.%s: %s %% used, %s of %s%s"
+        % (name, each["name"], percent, number(each["last"]), number(each["limit"]), _left(each))
         for percent, name, each in near
     )
     return Item("sequences", NO_GO if near[0][0] >= _USED_UP else CAUTION, evidence[0], evidence, unseen)
+
+
+def _left(sequence: Sequence) -> str:
+    days, seconds = sequence["days_left"], sequence["seconds_counted"]
+    if days is None or seconds is None:
+        return ""
+    lasts = count(days, "more day") if days else "less than a day"
+    return ": lasts %s at the average pace of inserts (over %s)" % (lasts, duration(seconds))
 
 
 def age(facts: IntegrityFacts, thresholds: Thresholds) -> Item:
