@@ -26,7 +26,6 @@ dev: ## The virtualenv with all that the tests use
 	@scripts/venv.sh .venv run demo dev
 
 lint: dev ## ansible-lint, ruff, mypy, antsibull, galaxy-importer
-	@scripts/install-notified.sh .venv
 	@scripts/lint.sh
 
 unit: dev ## Unit tests
@@ -41,7 +40,7 @@ integration: dev ## The SQL and the wire against real servers
 
 playbooks: dev ## The playbooks as a user runs them
 	@scripts/install-postgresql.sh
-	@scripts/install-notified.sh .venv
+	@scripts/install-notified.sh
 	@scripts/with-docker.sh $(PYTEST) -n 3 --dist loadfile tests/playbooks tests/procedures
 
 molecule: dev ## The Molecule scenarios

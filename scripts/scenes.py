@@ -232,7 +232,7 @@ def reporting() -> dict[str, Any]:
             "incident", {"state": "open", "directory": "incidents", "code": "slow", "text": "Checkout is slow"}
         )
         shown = task("report", {"report_dir": "reports"})
-        told = task("notification", {"state": "due", "directory": "incidents"})
+        told = task("notification", {"state": "told", "directory": "incidents"})
         return play([looked, decided, task("evidence", {}), opened, told, shown])
 
 

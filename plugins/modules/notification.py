@@ -8,39 +8,40 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: notification
-short_description: Find who is to be told of an incident
+short_description: Tell who is to be told of an incident
 version_added: 0.2.0
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 description:
   - Finds, from the record of M(oncall.postgresql.incident) and the variable C(oncall_notify), which messages are due
-    by the runbook's clock, and keeps in the record what was queued, sent or failed. So nobody is told twice, and what
-    failed is sent by the next run.
-  - It sends nothing itself. The playbooks of this collection do, by M(ansible.builtin.uri) and the module C(mail) of
-    the collection C(community.general), which is needed only where a mail is to be sent.
+    by the runbook's clock, sends them by mail or HTTP, and keeps in the record what was queued, sent or failed. So
+    nobody is told twice, and what failed is sent by the next run.
+  - All channels are told side by side, in 10 seconds at most, whatever is down.
   - What cannot be sent or kept stops no recovery. A warning says so, and the run goes on.
-  - What it returns beside RV(msg) holds tokens and passwords. Give the task C(no_log).
   - Runs once for the whole play, on the controller, without any connection.
 options:
   state:
     description:
-      - V(due) queues what is due for the hosts of the play, and returns it.
-      - V(told) keeps what became of it.
-      - V(silences) returns what to post to the Alertmanagers of C(oncall_notify), so that they silence the hosts.
+      - V(told) sends what is due for the hosts of the play.
+      - V(silenced) silences the hosts in the Alertmanagers of C(oncall_notify).
+      - V(lifted) ends those silences.
     type: str
-    choices: [due, told, silences]
+    choices: [told, silenced, lifted]
     required: true
   directory:
-    description: The directory of the record. Required but for O(state=silences).
+    description: The directory of the record. Required with O(state=told).
     type: path
-  results:
-    description: With O(state=told), what the tasks registered that sent the messages, each in a loop whose variable
-      is C(oncall_message).
+  silences:
+    description: With O(state=lifted), the RV(silences) that V(silenced) returned.
     type: list
     elements: dict
     default: []
+  tries:
+    description: With O(state=told), a channel that so many deliveries of this run have failed on is left to the next.
+    type: int
+    default: 3
   verb:
-    description: With O(state=silences), the playbook that is the reason.
+    description: With O(state=silenced), the playbook that is the reason.
     type: str
     default: ''
 attributes:
@@ -53,7 +54,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Nothing is queued.
+      - Nobody is told.
   diff_mode:
     support: N/A
     details:
@@ -68,12 +69,10 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Find who is to be told
+- name: Tell who is to be told
   oncall.postgresql.notification:
-    state: due
+    state: told
     directory: /srv/incidents
-  register: due
-  no_log: true
 """
 
 RETURN = r"""
@@ -83,4 +82,20 @@ msg:
   returned: success
   type: str
   sample: ''
+silences:
+  description: With O(state=silenced), what to hand to O(state=lifted); else empty.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: The silenced host.
+      type: str
+    channel:
+      description: The channel's name in C(oncall_notify).
+      type: str
+    id:
+      description: What Alertmanager calls it.
+      type: str
+  sample: []
 """

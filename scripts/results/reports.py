@@ -79,5 +79,13 @@ class Incident(TypedDict):
     incidents: list[RecordedIncident]  # those of the play's hosts that were written to or are open
 
 
+class Silence(TypedDict):
+    host: str  # the silenced host
+    channel: str  # the channel's name in C(oncall_notify)
+    id: str  # what Alertmanager calls it
+
+
 class Notification(TypedDict):
     msg: str  # what could not be sent or kept, one line each; empty when all went well
+    # with `state=silenced`, what to hand to `state=lifted`; else empty
+    silences: list[Silence]

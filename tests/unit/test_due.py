@@ -9,10 +9,9 @@ import json
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.oncall.postgresql.plugins.action import notification
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import frame, timeline
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.state import fold
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._notify import channels, due, requests
@@ -67,11 +66,93 @@ def test_why_somebody_is_reminded_counts_from_the_outbreak() -> None:
     assert due.why(fold("x", events), due.REMIND, after(311)) == "nobody has responded for 11 minutes"
 
 
-def test_why_a_mail_did_not_arrive_when_its_module_crashed() -> None:
-    outcry = 'Traceback (most recent call last):\n  File "x"\nConnectionRefusedError: [Errno 111] Connection refused\n'
-    crashed = {"msg": "MODULE FAILURE: No start of json char found", "module_stderr": outcry}
-    why = notification._problem(crashed, {"mail": {}, "secrets": []})
-    assert why == "ConnectionRefusedError: [Errno 111] Connection refused"
+def test_what_a_verdict_says_of_escalation_is_done() -> None:
+    """A complete outage is an emergency after 20 minutes, suspected damage is the DBA's at once."""
+    for code, cause, minutes, notice, why in (
+        ("server_down", "out_of_memory", 20, "escalate_emergency", "complete outage, not resolved within 20 minutes"),
+        ("data_corruption", "damaged_page", 0, "escalate_dba", "data corruption suspected"),
+    ):
+        found = result(code)
+        found["verdict"]["cause"] = cause
+        incident = fold("x", [frame.opened("db", found, after(0))])
+        (pager,), _problems = channels.read([{"type": "pagerduty", "routing_key": "k" * 20}])
+        if minutes:
+            assert notice not in [each.notice for each in due.due(incident, [pager], after(minutes - 1))]
+        assert notice in [each.notice for each in due.due(incident, [pager], after(minutes))]
+        assert due.why(incident, notice, after(minutes)) == why
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*LOOKS, "begins"]),
+            st.sampled_from([0.1, 0.5, 2.0, 15.0]),
+            st.sampled_from(["arrives", "fails", "killed"]),
+        ),
+        max_size=12,
+    )
+)
+def test_what_is_sent_again_sets_no_channel_back(steps: List[Tuple[str, float, str]]) -> None:
+    """Whatever did not arrive, or was sent by a run that was killed before it kept that: the pager ends up right."""
+    (pager,), _problems = channels.read([{"type": "pagerduty", "routing_key": "k" * 20}])
+    events: List[timeline.Event] = [frame.opened("db", LOOKS["down"], after(0))]
+    shown, minute = None, 0.0
+    for what, minutes, outcome in [*steps, ("", 2.0, "arrives"), ("", 2.0, "arrives")]:
+        minute += minutes
+        at = after(minute)
+        if what:
+            events.append(
+                frame.look(LOOKS[what], "triage", at) if what in LOOKS else frame.begins("start", "here-1", "ann", at)
+            )
+        incident = fold("x", events)
+        for each in due.due(incident, [pager], at):
+            events.append(each.event(due.QUEUED, at))
+            if outcome == "fails":
+                events.append(each.event(due.FAILED, at))
+                continue
+            if each.notice == due.RESOLVE:
+                shown = "resolved"
+            elif each.notice != due.ACKNOWLEDGE:
+                shown = "triggered"
+            if outcome == "arrives":
+                events.append(each.event(due.SENT, at))
+    assert shown in ((None, "resolved") if due.resolved(incident) else ("triggered",))
+
+
+def outage(hosts: int) -> List[requests.Told]:
+    """The same on each of so many hosts, all told to those on call."""
+    found = LOOKS["down"]
+    return [
+        (due.Message("it", due.TRIGGER, ("on_call",), 0), fold("x%d" % n, [frame.opened("db%d" % n, found, after(0))]))
+        for n in range(hosts)
+    ]
+
+
+def test_a_large_outage_is_one_message_where_people_read_it() -> None:
+    sent = {}
+    for channel in channels.read(EVERY)[0]:
+        found = requests.requests(outage(500), channel, "/incidents", after(0))
+        assert sum(len(each.told) for each in found) == 500
+        sent[channel["name"]] = found
+    counts = {name: len(found) for name, found in sent.items()}
+    assert counts == {"pagerduty": 500, "webhook": 500, "slack": 1, "alertmanager": 1, "mail": 1}
+    assert len(sent["alertmanager"][0].body["body"]) == 500
+    mail = sent["mail"][0].body
+    assert mail["subject"] == "[CRITICAL] 500 incidents: server_down (500)"
+    assert "db99: server_down: No slots | left\n... and 400 more\n" in mail["text"], mail["text"][-200:]
+    few = requests.requests(outage(requests.ALONE), channels.read(EVERY)[0][-1], "/incidents", after(0))
+    assert len(few) == requests.ALONE
+
+
+def test_slack_takes_no_name_for_a_mention_or_a_link() -> None:
+    found = result("authentication_failed")
+    found["verdict"]["summary"] = 'role "<!channel> & <https://example.org|here>" is missing'
+    told = (due.Message("slack", due.TRIGGER, ("on_call",), 0), fold("x", [frame.opened("db", found, after(0))]))
+    (slack,), _problems = channels.read([EVERY[2]])
+    for many in ([told], [told] * (requests.ALONE + 1)):
+        (text, *_more) = [each.body["body"]["text"] for each in requests.requests(many, slack, "/x", after(0))]
+        assert "&lt;!channel&gt; &amp; &lt;https" in text and "<" not in text, text
 
 
 EVERY = [
@@ -88,6 +169,7 @@ others = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["cause", "summary", "impact", "code"]), values, max_size=3),
     st.lists(others | anything, max_size=4),
@@ -101,4 +183,5 @@ def test_a_record_by_another_hand_stops_nothing(opened: Dict[str, Any], more: Li
     messages = due.due(incident, list(every.values()), after(age))
     due.escalations(incident, messages, after(age))
     for each in messages:
-        json.dumps(requests.request(each, every[each.channel], incident, "/page.md", after(age)))
+        for one in requests.requests([(each, incident)], every[each.channel], "/incidents", after(age)):
+            json.dumps(one.body)

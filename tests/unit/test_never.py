@@ -49,6 +49,7 @@ ALLOWED = {
         "deletes by the engine",
         "DELETE",
     ): "the project's network, if asked to",
+    ("plugin_utils/_notify/requests.py", "deletes by the engine", "DELETE"): "Alertmanager's silence, its own",
     ("_gather/runtime/compose/sharing.py", "prunes", "/volumes/%s"): "GET: where a volume is",
     ("_gather/client/health.py", "prunes", "down"): "a word of a health page",
     ("_gather/wire/protocol.py", "lets anybody in", "trust"): "the name of what the server asked for",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ...module_utils._core.spec import Spec
@@ -20,8 +21,10 @@ _EVERY: Dict[str, Any] = {
     "type": {"type": "str", "required": True},
     "name": {"type": "str"},
     "levels": {"type": "list", "elements": "str", "choices": list(LEVELS), "default": list(LEVELS)},
+    "ca_path": {"type": "str"},
 }
 _ADDRESSES = {level: {"type": "list", "elements": "str"} for level in LEVELS}
+_URL = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?$")
 TYPES: Dict[str, Spec] = {
     MAIL: Spec(
         {
@@ -89,6 +92,14 @@ def read(given: Any) -> Tuple[List[Channel], List[Problem]]:
         if channel["name"] in names:
             text = "%s is called %s, as another one is. Give each a name of its own." % (place, channel["name"])
             problems.append(Problem(VARIABLE, text))
+        if not _URL.match(channel.get("url", "http://none")):  # it is not shown: it may hold a token
+            text = "%s (%s): url is no address. Give one that begins with https:// or http://." % (
+                place,
+                channel["type"],
+            )
+            problems.append(Problem(VARIABLE, text))
+        if not 0 < channel.get("port", 1) < 65536:
+            problems.append(Problem(VARIABLE, "%s: port is %d. Give one from 1 to 65535." % (place, channel["port"])))
         if not channel["levels"]:
             problems.append(Problem(VARIABLE, "%s tells nobody. Give one of: %s." % (place, ", ".join(LEVELS))))
         names.add(channel["name"])

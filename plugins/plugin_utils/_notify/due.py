@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ...module_utils._judge.verdicts import VERDICTS, Escalation
 from .._incident.state import Incident, age_seconds, seconds_between
 from .._incident.timeline import ESCALATED, Event, event, time_of, written
 from .channels import ALERTMANAGER, DBA, EMERGENCY, ON_CALL
@@ -22,7 +23,6 @@ ESCALATE = {DBA: "escalate_dba", EMERGENCY: "escalate_emergency"}
 QUEUED, SENT, FAILED = "queued", "sent", "failed"
 RESPOND_WITHIN, DBA_AFTER = timedelta(minutes=10), timedelta(minutes=20)
 IN_FLIGHT = timedelta(minutes=1)  # queued by another run, which is about to send it
-MOST = 20  # messages by a channel at a time: some seconds' worth, and enough to wake anybody
 OUTDATED = timedelta(days=7)  # nobody is to be woken by that any more
 _TRIED = ("done", "failed", "unchanged")
 
@@ -56,8 +56,28 @@ def due(incident: Incident, channels: Sequence[Mapping[str, Any]], now: datetime
         if message.channel in there
         and (kind == FAILED or (kind == QUEUED and now - last >= IN_FLIGHT))
         and now - first < OUTDATED
+        and not _overtaken(message, incident, known)
     ]
     return again + [each for each in _wanted(incident, channels, known, now) if each.key not in known]
+
+
+def _overtaken(message: Message, incident: Incident, known: "Mapping[Key, Any]") -> bool:
+    """Whether it would alarm anybody for nothing, or set back what the channel has been told since."""
+    ended = known.get((message.channel, RESOLVE, message.round))
+    if message.round < incident.repeated or (ended and ended[1] == SENT):
+        return True
+    answered = bool(incident.acknowledged) or resolved(incident)
+    return (message.notice == REMIND and answered) or (message.notice in ESCALATE.values() and resolved(incident))
+
+
+def given_up(incident: Incident, run: str) -> List[str]:
+    """The channel of each delivery of this run that failed."""
+    failed = {
+        (each.get("at"), str(each.get("channel")))
+        for each in incident.events
+        if each["kind"] == FAILED and each.get("run") == run
+    }
+    return [channel for _at, channel in failed]
 
 
 def escalations(incident: Incident, messages: Sequence[Message], at: datetime) -> List[Event]:
@@ -72,13 +92,16 @@ def escalations(incident: Incident, messages: Sequence[Message], at: datetime) -
 
 
 def why(incident: Incident, notice: str, now: datetime) -> str:
+    named = _named(incident)
     if notice == ESCALATE[EMERGENCY]:
-        return "the severity is emergency"
+        return "the severity is emergency" if incident.severity == EMERGENCY or not named else named.reason
     if notice == ESCALATE[DBA]:
         if incident.repeated:
             return "it broke again after it was healthy"
         if _in_vain(incident):
             return "still wrong after %s" % incident.attempts[-1].verb
+        if named and named.to == DBA and named.after_minutes == 0:
+            return named.reason
         return "unresolved for %d minutes" % (age_seconds(incident, now) // 60)
     return "nobody has responded for %d minutes" % (_unanswered(incident, now) // 60) if notice == REMIND else ""
 
@@ -130,11 +153,21 @@ def _steps(incident: Incident, now: datetime) -> Dict[str, str]:
     steps = {TRIGGER: ON_CALL}
     if timedelta(seconds=_unanswered(incident, now)) >= RESPOND_WITHIN and not incident.acknowledged:
         steps[REMIND] = ON_CALL
-    if timedelta(seconds=age_seconds(incident, now)) >= DBA_AFTER or incident.repeated or _in_vain(incident):
+    age = timedelta(seconds=age_seconds(incident, now))
+    if age >= DBA_AFTER or incident.repeated or _in_vain(incident):
         steps[ESCALATE[DBA]] = DBA
-    if incident.severity == "emergency":
+    named = _named(incident)
+    if named and named.to in ESCALATE and age >= timedelta(minutes=named.after_minutes or 0):
+        steps[ESCALATE[named.to]] = named.to
+    if incident.severity == EMERGENCY:
         steps[ESCALATE[EMERGENCY]] = EMERGENCY
     return steps
+
+
+def _named(incident: Incident) -> Optional[Escalation]:
+    """What its verdict says; None for what a person opened."""
+    row = VERDICTS.get((incident.code, incident.cause))
+    return row.escalation if row else None
 
 
 def resolved(incident: Incident) -> bool:

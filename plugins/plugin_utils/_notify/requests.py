@@ -6,41 +6,107 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ...module_utils._core.text import line
+from ...module_utils._core.text import count, line
 from .._incident.state import Incident
 from .._incident.timeline import OPENED, written
 from . import due
 from .channels import ALERTMANAGER, EMERGENCY, MAIL, PAGERDUTY
 from .due import Message
 
-_HEADS = {
+_HEADS = {  # in the order in which they are sent
     due.TRIGGER: "%s",
     due.REMIND: "NOBODY HAS RESPONDED: %s",
-    due.ACKNOWLEDGE: "ACKNOWLEDGED: %s",
-    due.RESOLVE: "RESOLVED: %s",
     due.ESCALATE["dba"]: "DBA NEEDED: %s",
     due.ESCALATE[EMERGENCY]: "EMERGENCY: %s",
+    due.ACKNOWLEDGE: "ACKNOWLEDGED: %s",
+    due.RESOLVE: "RESOLVED: %s",
 }
+_ORDER = tuple(_HEADS)
+ALONE = 5  # more of the same at once are one message
+LISTED = 100
 _ACTIONS = {due.ACKNOWLEDGE: "acknowledge", due.RESOLVE: "resolve"}
 _FIRES_FOR = timedelta(days=1)  # Alertmanager would resolve after minutes what nobody repeats
 _SEVERITIES = {"emergency": "critical", "critical": "critical", "warning": "warning"}
 
 
-def request(
-    message: Message, channel: Mapping[str, Any], incident: Incident, page: str, now: datetime
-) -> Dict[str, Any]:
-    """``mail``, the options of a mail; or ``http``: url, body, headers, and the status that means yes."""
-    if channel["type"] == MAIL:
-        return {"mail": _mail(message, channel, incident, page, now)}
-    if channel["type"] == PAGERDUTY:
-        return {"http": _http(channel["url"], _pagerduty(message, channel, incident, page, now), {})}
+Told = Tuple[Message, Incident]
+
+
+def requests(told: Sequence[Told], channel: Mapping[str, Any], directory: str, now: datetime) -> List["Request"]:
+    """What to send by this channel, in order. A large outage is few of them, where the channel allows that."""
+    ordered = sorted(told, key=lambda each: _ORDER.index(each[0].notice))
     if channel["type"] == ALERTMANAGER:
-        return {"http": _http(api(channel, "alerts"), _alerts(message, incident, page, now), authorization(channel))}
-    told = _slack if channel["template"] == "slack" else _json
-    return {"http": _http(channel["url"], told(message, incident, page, now), channel["headers"] or {})}
+        alerts = [one for each in ordered for one in _alerts(*each, _page(directory, each[1]), now)]
+        return [Request(tuple(ordered), _http(api(channel, "alerts"), alerts, authorization(channel)))]
+    if channel["type"] == PAGERDUTY or channel.get("template") == "json":  # each has a key, for a machine
+        return [_single(each, channel, directory, now) for each in told]
+    groups: Dict[Any, List[Told]] = {}
+    for each in ordered:
+        groups.setdefault((each[0].notice, each[0].levels), []).append(each)
+    found: List[Request] = []
+    for group in groups.values():
+        if len(group) > ALONE:
+            found.append(_group(group, channel, directory, now))
+        else:
+            found += [_single(each, channel, directory, now) for each in group]
+    return found
+
+
+@dataclass(frozen=True)
+class Request:
+    """``body``: ``http`` with url, body and headers; or of a mail ``to``, subject, text and references."""
+
+    told: Tuple[Told, ...]
+    body: Dict[str, Any]
+
+
+def _single(each: Told, channel: Mapping[str, Any], directory: str, now: datetime) -> Request:
+    message, incident = each
+    page = _page(directory, incident)
+    if channel["type"] == PAGERDUTY:
+        return Request((each,), _http(channel["url"], _pagerduty(message, channel, incident, page, now), {}))
+    if channel.get("template") == "json":
+        return Request((each,), _http(channel["url"], _json(message, incident, page, now), channel["headers"] or {}))
+    text = _lines(message, incident, page, now)
+    references = "<%s@oncall.postgresql>" % "".join(c if c.isalnum() else "." for c in incident.id)
+    return Request((each,), _for_people(channel, message, _title(message, incident), text, references))
+
+
+def _group(group: Sequence[Told], channel: Mapping[str, Any], directory: str, now: datetime) -> Request:
+    """One message for all of them: what is wrong with how many, and then which."""
+    message = group[0][0]
+    verdicts = Counter(_verdict(incident) for _message, incident in group).most_common()
+    worst = next(
+        (each for each in ("emergency", "critical") if any(one.severity == each for _m, one in group)), "warning"
+    )
+    named = ["%s (%d)" % each for each in verdicts[:5]] + (["and others"] if verdicts[5:] else [])
+    title = "[%s] %s: %s" % (worst.upper(), count(len(group), "incident"), ", ".join(named))
+    rows = [line("%s: %s: %s" % (one.host, _verdict(one), one.summary), 200) for _message, one in group]
+    left = len(rows) - LISTED
+    rows = rows[:LISTED] + (["... and %d more" % left] if left > 0 else [])
+    text = [*rows, "Records and post-mortems: %s" % directory]
+    return Request(tuple(group), _for_people(channel, message, line(_HEADS[message.notice] % title, 500), text, ""))
+
+
+def _for_people(
+    channel: Mapping[str, Any], message: Message, title: str, text: Sequence[str], references: str
+) -> Dict[str, Any]:
+    if channel["type"] == MAIL:
+        to = list(dict.fromkeys(one for level in message.levels for one in channel["to"].get(level) or []))
+        body = "\n".join([title, "", *text, ""])
+        return {"to": to, "subject": title, "text": body, "references": references}
+    # So that no name mentions everybody (<!channel>) or is taken for a link.
+    plain = "\n".join([title, *text]).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _http(channel["url"], {"text": plain}, channel["headers"] or {})
+
+
+def _page(directory: str, incident: Incident) -> str:
+    return "%s/%s.md" % (directory, incident.id)
 
 
 def silence(channel: Mapping[str, Any], host: str, verb: str, run: str, now: datetime) -> Dict[str, Any]:
@@ -56,6 +122,11 @@ def silence(channel: Mapping[str, Any], host: str, verb: str, run: str, now: dat
         "comment": "%s of %s, run %s" % (verb, host, run),
     }
     return _http(api(channel, "silences"), body, authorization(channel))
+
+
+def lift(channel: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    """``name``: what Alertmanager called the silence."""
+    return {**_http("%s/%s" % (api(channel, "silence"), name), None, authorization(channel)), "method": "DELETE"}
 
 
 def api(channel: Mapping[str, Any], what: str) -> str:
@@ -76,12 +147,20 @@ def _pattern(host: str) -> str:
 
 
 def _http(url: str, body: Any, headers: Mapping[str, Any]) -> Dict[str, Any]:
-    return {"url": url, "body": body, "headers": {name: str(value) for name, value in headers.items()}}
+    return {
+        "url": url,
+        "method": "POST",
+        "body": body,
+        "headers": {name: str(value) for name, value in headers.items()},
+    }
+
+
+def _verdict(incident: Incident) -> str:
+    return " / ".join(filter(None, [incident.code, incident.cause]))
 
 
 def _title(message: Message, incident: Incident) -> str:
-    verdict = " / ".join(filter(None, [incident.code, incident.cause]))
-    told = "[%s] %s: %s: %s" % (incident.severity.upper(), incident.host, verdict, incident.summary)
+    told = "[%s] %s: %s: %s" % (incident.severity.upper(), incident.host, _verdict(incident), incident.summary)
     return line(_HEADS[message.notice] % told, 500)
 
 
@@ -100,14 +179,6 @@ def _lines(message: Message, incident: Incident, page: str, now: datetime) -> Li
     return ["%s: %s" % (name, line(str(value), 500)) for name, value in rows.items() if value]
 
 
-def _mail(message: Message, channel: Mapping[str, Any], incident: Incident, page: str, now: datetime) -> Dict[str, Any]:
-    to = list(dict.fromkeys(one for level in message.levels for one in channel["to"].get(level) or []))
-    told = {name: channel[name] for name in ("host", "port", "username", "password", "secure", "from")}
-    headers = ["References=<%s@oncall.postgresql>" % "".join(c if c.isalnum() else "." for c in incident.id)]
-    body = "\n".join([_title(message, incident), "", *_lines(message, incident, page, now), ""])
-    return {**told, "to": to, "subject": _title(message, incident), "body": body, "headers": headers}
-
-
 def _json(message: Message, incident: Incident, page: str, now: datetime) -> Dict[str, Any]:
     return {
         "key": incident.id,
@@ -119,11 +190,6 @@ def _json(message: Message, incident: Incident, page: str, now: datetime) -> Dic
         **{name: getattr(incident, name) for name in ("host", "code", "cause", "severity", "summary", "detected")},
         "page": page,
     }
-
-
-def _slack(message: Message, incident: Incident, page: str, now: datetime) -> Dict[str, Any]:
-    text = "\n".join([_title(message, incident), *_lines(message, incident, page, now)])
-    return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
 
 
 def _pagerduty(
