@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 
+from ..plugin_utils._incident.state import Incident
+from ..plugin_utils._incident.store import Store
 from ..plugin_utils._report import files, text
 from ..plugin_utils._report.model import Host, raw_variables, registered, summary, worst_first
 
@@ -30,6 +32,7 @@ class ActionModule(ActionBase):
                 "notes": {"type": "str"},
                 "hosts": {"type": "list", "elements": "str"},
                 "report_dir": {"type": "path"},
+                "incident_dir": {"type": "path"},
                 "evidence": {"type": "str", "default": ""},
                 "report_mode": {"type": "str", "choices": list(files.MODES), "default": files.MODES[0]},
             }
@@ -42,16 +45,18 @@ class ActionModule(ActionBase):
             registered(found, options["before"]) if options["before"] else None,
             _notes(found, options["notes"]) if options["notes"] else None,
         )
-        failure, report = None, None
+        failure, report, unread = None, None, ""
         if options["report_dir"]:
+            incidents, unread = _incidents(options["incident_dir"], [host.name for host in hosts])
             try:
-                report = files.write(hosts, options["report_dir"], _now(), int(options["report_mode"], 8))
+                at, mode = _now().strftime(files.AT), int(options["report_mode"], 8)
+                report = files.write(hosts, options["report_dir"], at, mode, incidents)
             except OSError as error:
                 failure = "The report cannot be written to %s: %s. Give another directory with report_dir." % (
                     options["report_dir"],
                     error.strerror or error,
                 )
-        self._show(hosts, report, options["evidence"])
+        self._show(hosts, report, "\n".join(filter(None, [options["evidence"], unread])))
         if failure:
             return dict(result, failed=True, msg=failure)
         result.update(changed=False, summary=summary(hosts), report=report)
@@ -82,8 +87,18 @@ def _notes(variables: Mapping[str, Mapping[str, Any]], variable: str) -> Dict[st
     return found
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime(files.AT)
+def _incidents(directory: Optional[str], names: List[str]) -> Tuple[Dict[str, List[Incident]], str]:
+    """Those to be shown of each host; and a line where they cannot be read, which stops no report."""
+    if not directory:
+        return {}, ""
+    try:
+        return Store(directory).shown(names, _now()), ""
+    except OSError as error:
+        return {}, "Incidents: not on the page, %s cannot be read (%s)." % (directory, error.strerror or error)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _coloured(span: text.Span) -> str:

@@ -613,6 +613,33 @@ integrity:
             percent:
               description: How much more or less; null where that is no number.
               type: float
+        sizes:
+          description: The databases, and of their tables those that were counted and the largest, 20
+            of each at most.
+          type: list
+          elements: dict
+          contains:
+            kind:
+              description: V(kept), V(appeared) or V(vanished).
+              type: str
+            database:
+              description: The database.
+              type: str
+            table:
+              description: The table, with its schema; null for the whole database.
+              type: str
+            bytes_before:
+              description: Its size in the baseline; null where it was not there, or not known.
+              type: int
+            bytes:
+              description: Its size now; null where it is not there, or not known.
+              type: int
+            rows_before:
+              description: Its rows in the baseline, where they were counted; null when unknown.
+              type: int
+            rows:
+              description: Its rows now, where they were counted; null when unknown.
+              type: int
         not_covered:
           description: What could not be compared, and why.
           type: list
@@ -677,6 +704,7 @@ integrity:
       tables: 0
       counted: 0
       changes: []
+      sizes: []
       not_covered: []
     errors:
       backups by pgBackRest: 'ERROR: [041]: unable to open file ''/etc/pgbackrest.conf'' for read: [13]

@@ -45,8 +45,8 @@ options:
       - One file C(<host>.json) for every host holds what M(oncall.postgresql.triage) returned. Characters of the host's
         name that are unsafe in a file's name are replaced, and eight hexadecimal digits are added then.
       - One page C(index.html) shows all hosts. It needs nothing else, holds no script and can be sent by mail.
-      - Among more than six hosts, a healthy one is a single line there, linked to its file, and the 40 worst ones show
-        all details. So the page stays below 1 MB for 200 hosts and below 3 MB for 1,000.
+      - Among more than six hosts, a healthy one without an incident to show is a single line there, linked to its file,
+        and the 40 worst ones show all details. So the page stays below 1 MB for 200 hosts and below 3 MB for 1,000.
       - The files are replaced one by one, each of them at once. Files of other hosts stay.
       - If it cannot be written, the task fails after everything has been printed.
     type: path
@@ -59,6 +59,13 @@ options:
     type: str
     choices: ["0600", "0640", "0644"]
     default: "0600"
+    version_added: 0.2.0
+  incident_dir:
+    description:
+      - Directory of the records that M(oncall.postgresql.incident) writes, on the controller.
+      - The page of O(report_dir) shows each host's open incidents, and those that were closed within a day.
+      - If it cannot be read, a line says so and the page comes without them.
+    type: path
     version_added: 0.2.0
   evidence:
     description: A line on what was kept before a procedure acted, RV(oncall.postgresql.evidence#module:msg). It is
@@ -88,6 +95,7 @@ extends_documentation_fragment:
   - oncall.postgresql.attributes
 seealso:
   - module: oncall.postgresql.evidence
+  - module: oncall.postgresql.incident
   - module: oncall.postgresql.triage
 """
 

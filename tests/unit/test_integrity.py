@@ -26,6 +26,7 @@ AS_IT_WAS: Dict[str, Any] = {
     "tables": 3,
     "counted": 1,
     "changes": [],
+    "sizes": [],
     "not_covered": [],
 }
 EMPTIED = {

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence
 
 from .._core.errors import OncallError, OptionsError
 from .._core.numbers import major
 from .._gather.baseline.names import names
 from .._gather.baseline.read import Wanted, read
-from .._judge.baseline import ODD, UNREADABLE, changes, foreign
+from .._judge.baseline import ODD, UNREADABLE, changes, foreign, sizes
 from .work import opened
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def _compare(target: Target, before: Mapping[str, Any], options: Mapping[str, An
             for each in changes(same, mine)
             if _beyond(each, options["tolerance_percent"]) and not (of_another_version and each["kind"] == "schema")
         ],
+        "sizes": sizes(same, mine),
         "not_covered": [each for each in unread if not each.startswith("pg_hba_file_rules: ")]
         + (["definitions: not compared: they are of another major version"] if of_another_version else []),
     }
@@ -123,5 +124,12 @@ def _beyond(change: Change, tolerance_percent: float) -> bool:
 
 
 def _not_compared(why: str) -> Compared:
-    none: List[Change] = []
-    return {"taken_at": None, "why_not": why, "tables": 0, "counted": 0, "changes": none, "not_covered": []}
+    return {
+        "taken_at": None,
+        "why_not": why,
+        "tables": 0,
+        "counted": 0,
+        "changes": [],
+        "sizes": [],
+        "not_covered": [],
+    }

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .._core.text import number, size
 
 if TYPE_CHECKING:
-    from .._model.baseline import Change
+    from .._model.baseline import Change, Sized
 
 SCHEMA = 1
+MOST_SIZES = 20
 NOISE_BYTES = 1 << 20  # statistics and free space maps come and go
 UNREADABLE = "it is not a baseline that this version can read"
 ODD = (AttributeError, KeyError, TypeError, ValueError)  # what comparing raises where somebody has edited one by hand
@@ -52,6 +53,39 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[Change]:
     if before.get("hba") is not None and now.get("hba") is not None:
         found += _lines("hba rule ", before["hba"], now["hba"])
     return found
+
+
+def sizes(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[Sized]:
+    """The databases, and of their tables those that were counted and the largest, each then and now."""
+    old, new = ({one["name"]: one for one in each["databases"]} for each in (before, now))
+    databases, tables = [], []
+    for name in {*old, *new}:
+        databases.append(_sized(name, None, old.get(name), new.get(name)))
+        was, is_ = ({one["name"]: one for one in each.get(name, {}).get("tables", [])} for each in (old, new))
+        tables += [_sized(name, table, was.get(table), is_.get(table)) for table in {*was, *is_}]
+    databases.sort(key=_largest)
+    tables.sort(key=lambda each: (each["rows_before"] is None and each["rows"] is None, _largest(each)))
+    return databases[:MOST_SIZES] + tables[:MOST_SIZES]
+
+
+def _sized(
+    database: str, table: Optional[str], was: Optional[Mapping[str, Any]], is_: Optional[Mapping[str, Any]]
+) -> Sized:
+    before: Mapping[str, Any] = was or {}
+    after: Mapping[str, Any] = is_ or {}
+    return {
+        "kind": "vanished" if is_ is None else "appeared" if was is None else "kept",
+        "database": database,
+        "table": table,
+        "bytes_before": before.get("bytes"),
+        "bytes": after.get("bytes"),
+        "rows_before": before["rows"] if before.get("exact") else None,
+        "rows": after["rows"] if after.get("exact") else None,
+    }
+
+
+def _largest(each: Sized) -> Tuple[int, str, str]:
+    return (-max(each["bytes_before"] or 0, each["bytes"] or 0), each["database"], each["table"] or "")
 
 
 def _databases(before: List[Any], now: List[Any]) -> Iterator[Change]:

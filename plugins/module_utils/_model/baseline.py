@@ -68,6 +68,18 @@ class Change(TypedDict):
     percent: Optional[float]  # how much more or less; null where that is no number
 
 
+class Sized(TypedDict):
+    """A database or a table with its size, then and now."""
+
+    kind: str  # `kept`, `appeared` or `vanished`
+    database: str  # the database
+    table: Optional[str]  # the table, with its schema; null for the whole database
+    bytes_before: Optional[int]  # its size in the baseline; null where it was not there, or not known
+    bytes: Optional[int]  # its size now; null where it is not there, or not known
+    rows_before: Optional[int]  # its rows in the baseline, where they were counted
+    rows: Optional[int]  # its rows now, where they were counted
+
+
 class Compared(TypedDict):
     """How the server differs from its baseline."""
 
@@ -76,4 +88,5 @@ class Compared(TypedDict):
     tables: int  # how many tables were compared
     counted: int  # how many of them by their rows
     changes: List[Change]  # what is different
+    sizes: List[Sized]  # the databases, and of their tables those that were counted and the largest, 20 of each at most
     not_covered: List[str]  # what could not be compared, and why

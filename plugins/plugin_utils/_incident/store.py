@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The directory of the incidents: ``<id>.jsonl``, which is only added to, and ``<id>.md`` made from it. I/O only.
+"""The directory of the incidents: ``<id>.jsonl``, which is only added to, and ``<id>.md`` and ``<id>.html``,
+which are made from it. I/O only.
 
 One writer at a time (flock on ``.lock``, which a kill releases); one ``write`` a line, then fsync. A line that a kill
 or a full disk cut short stays, is no event, and what is added next begins on a line of its own.
@@ -16,10 +17,11 @@ import os
 import re
 import socket
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Sequence
 
+from .._report import html
 from .._report.files import make, replace
 from .._report.model import file_names
 from . import markdown, timeline
@@ -27,7 +29,7 @@ from .state import Incident, fold
 from .timeline import Event, time_of
 
 FILE, DIRECTORY = 0o600, 0o700
-SUFFIX, PAGE, LOCK = ".jsonl", ".md", ".lock"
+SUFFIX, PAGE, HTML, LOCK = ".jsonl", ".md", ".html", ".lock"
 _NAME = re.compile(r"\d{8}T\d{6}Z-(.*)-[a-z_]+(?:\.\d+)?%s$" % re.escape(SUFFIX))
 _CLOSED = b'"kind": "closed"'  # as ``timeline.line`` writes it
 _PATIENCE_SECONDS = 5.0  # another writer holds the lock for milliseconds; one that was stopped must not hold us up
@@ -92,6 +94,13 @@ class Store:
                 found.setdefault(incident.host, []).append(incident)
         return found
 
+    def shown(self, hosts: Collection[str], now: datetime) -> Dict[str, List[Incident]]:
+        """What a page about the hosts shows: the open incidents, and those closed within a day."""
+        found = self.open_of(hosts)
+        for host, closed in self.closed_of(hosts, now - timedelta(days=1)).items():
+            found.setdefault(host, []).extend(closed)
+        return found
+
     def read(self, name: str) -> Incident:
         """``name``: the incident's id."""
         events, torn = timeline.read(self._data(name))
@@ -110,7 +119,7 @@ class Store:
         return self.append(name, [first])
 
     def append(self, name: str, events: Sequence[Event]) -> Incident:
-        """Add the events, make the page anew; the incident as it is now. Within ``locked``."""
+        """Add the events, make the pages anew; the incident as it is now. Within ``locked``."""
         path = self.directory / (name + SUFFIX)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(str(path), flags, FILE)
@@ -129,6 +138,7 @@ class Store:
             self._sync()
         incident = self.read(name)
         replace(self.directory / (name + PAGE), markdown.page(incident), FILE)
+        replace(self.directory / (name + HTML), html.incident(incident), FILE)
         return incident
 
     def keep(self, host: str, at: datetime, data: bytes) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 from ...module_utils._core.text import count, duration
 from .._report.words import ESCALATIONS, printable
@@ -13,6 +13,14 @@ from . import timeline
 from .state import Incident
 from .timeline import Event
 
+NOTICES = {
+    "trigger": "opened",
+    "remind": "nobody has responded",
+    "acknowledge": "acknowledged",
+    "resolve": "resolved",
+    "escalate_dba": "escalated to the DBA",
+    "escalate_emergency": "escalated to the emergency contacts",
+}
 MESSAGES = ("queued", "sent", "failed")  # what became of a message to those on call
 
 
@@ -23,20 +31,20 @@ class Line(NamedTuple):
     last_at: str
 
 
-def rows(incident: Incident) -> Dict[str, str]:
-    """What stands at the top: title -> value, as plain text."""
+def rows(incident: Incident, clock: Callable[[str], str] = str) -> Dict[str, str]:
+    """What stands at the top: title -> value, as plain text. ``clock``: how a time of the timeline is written."""
     closed, taken = incident.closed, incident.acknowledged
-    end = "%s (%s)" % (incident.impact_end, duration(incident.impact_seconds)) if incident.impact_end else ""
+    end = "%s (%s)" % (clock(incident.impact_end), duration(incident.impact_seconds)) if incident.impact_end else ""
     torn = "%s cut short by an interruption, ignored" % count(incident.torn, "line") if incident.torn else ""
     found = {
         "Host": incident.host,
         "Verdict": " / ".join(filter(None, [incident.code, str(incident.cause or "")])),
         "Summary": incident.summary,
         "Severity": "%s (the worst seen)" % incident.severity,
-        "State": "closed %s" % closed["at"] if closed else "open",
-        "Impact start": "%s (%s)" % (incident.impact_start, incident.impact_source),
-        "Detected": incident.detected,
-        "Acknowledged": "%s by %s" % (taken["at"], taken.get("by") or "somebody") if taken else "nobody yet",
+        "State": "closed %s" % clock(closed["at"]) if closed else "open",
+        "Impact start": "%s (%s)" % (clock(incident.impact_start), incident.impact_source),
+        "Detected": clock(incident.detected),
+        "Acknowledged": "%s by %s" % (clock(taken["at"]), taken.get("by") or "somebody") if taken else "nobody yet",
         "Impact end": end or "not yet: no look has found it healthy since",
         "Broke again after that": count(incident.repeated, "time") if incident.repeated else "",
         "Downtime by procedures": duration(incident.downtime_seconds) or "none recorded",
@@ -83,7 +91,9 @@ def said(each: Event) -> str:
     if kind == timeline.ESCALATED:
         return "escalated to the %s: %s" % (ESCALATIONS.get(get("to"), get("to")), get("why"))
     if kind in MESSAGES:
-        return "%s: %s %s%s" % (get("channel"), get("notice"), kind, ": " + get("why") if get("why") else "")
+        notice = NOTICES.get(get("notice"), get("notice"))
+        became = "not sent" if kind == "failed" else kind
+        return "message to %s, %s: %s" % (get("channel"), notice, ": ".join(filter(None, [became, get("why")])))
     more = ", ".join("%s %s" % (_plain(key), _plain(value)) for key, value in each.items() if key not in ("at", "kind"))
     return "%s: %s" % (_plain(kind), more) if more else _plain(kind)
 

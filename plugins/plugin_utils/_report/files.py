@@ -10,8 +10,9 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Sequence, Union
+from typing import Mapping, Optional, Sequence, Union
 
+from .._incident.state import Incident
 from . import html
 from .model import Host, document, file_names
 
@@ -22,8 +23,15 @@ OWNER = 0o600
 MODES = ("0600", "0640", "0644")
 
 
-def write(hosts: Sequence[Host], directory: str, at: str, mode: int = OWNER) -> str:
+def write(
+    hosts: Sequence[Host],
+    directory: str,
+    at: str,
+    mode: int = OWNER,
+    incidents: Optional[Mapping[str, Sequence[Incident]]] = None,
+) -> str:
     """Write ``<host>.json`` for each host and the page into ``directory`` (made if need be); the page's path.
+    ``incidents``: of each host, to be shown on the page.
 
     Raises OSError. A file that is there is replaced at once, so that a web server never serves half of one. A directory
     that is there keeps its mode.
@@ -34,7 +42,7 @@ def write(hosts: Sequence[Host], directory: str, at: str, mode: int = OWNER) -> 
     for host in hosts:
         replace(place / (names[host.name] + ".json"), _json(host), mode)
     page = place / INDEX
-    replace(page, html.render(hosts, at), mode)
+    replace(page, html.render(hosts, at, incidents=incidents), mode)
     return str(page)
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Type
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
 from markupsafe import Markup
 
+from .._incident.state import Incident
+from . import incident as incident_pages
 from . import pictures, words
 from .model import STATUSES, UNSEEN, Host, file_names
 
@@ -27,18 +30,78 @@ SESSION_TABLES = (
 )
 
 
-def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = ChainableUndefined) -> str:
-    """The page for ``hosts`` (worst first), made ``at`` (text, UTC).
+def render(
+    hosts: Sequence[Host],
+    at: str,
+    undefined: Type[Undefined] = ChainableUndefined,
+    incidents: Optional[Mapping[str, Sequence[Incident]]] = None,
+) -> str:
+    """The page for ``hosts`` (worst first), made ``at`` (text, UTC), with the ``incidents`` of each.
 
     A reading that is missing leaves its place empty: a page with a gap is worth more than none. The tests are stricter.
     """
+    names = file_names([host.name for host in hosts])
+    few, found = len(hosts) <= FEW, incidents or {}
+    sections = [host for host in hosts if few or not host.quiet or found.get(host.name)]
+    listed = [] if few else [host for host in hosts if host not in sections]
+    return _page(
+        undefined,
+        at=at,
+        total=len(hosts),
+        hosts=[
+            _view(host, names[host.name], number < DETAILED, None if few else ROWS, found.get(host.name) or ())
+            for number, host in enumerate(sections)
+        ],
+        healthy=[_row(host, names[host.name]) for host in listed],
+        counts=[
+            (status, words.STATUS_TITLES[status], sum(host.status == status for host in hosts)) for status in STATUSES
+        ],
+        headline=_headline(hosts),
+        subject="PostgreSQL %s" % ("integrity" if _graded(hosts) else "triage"),
+        footer="All facts of a server are in the JSON file named after it, next to this page. Looking changes nothing.",
+    )
+
+
+def incident(found: Incident, undefined: Type[Undefined] = ChainableUndefined) -> str:
+    """The page of one incident, as far as its record goes."""
+    view = incident_pages.view(found)
+    return _page(
+        undefined,
+        at=incident_pages.clock(found.events[-1]["at"] if found.events else "") + " UTC",
+        incidents=[view],
+        headline="Incident %s" % view["title"],
+        subject="PostgreSQL %s" % found.host,
+        footer="Made from %s.jsonl, next to this page, which is only ever added to." % found.id,
+    )
+
+
+def _page(undefined: Type[Undefined], **given: Any) -> str:
+    style, environment = _style(), _environment()
+    if undefined is not environment.undefined:
+        environment = environment.overlay(undefined=undefined)
+    return environment.get_template("page.html.j2").render(
+        # The policy allows this style sheet by its hash, and nothing else at all.
+        style=Markup(style),
+        style_hash=base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii"),
+        **{"total": 0, "hosts": [], "healthy": [], "counts": [], "incidents": [], **given},
+    )
+
+
+@lru_cache(maxsize=None)
+def _style() -> str:
+    return (HERE / "page.css").read_text("utf-8")
+
+
+@lru_cache(maxsize=None)
+def _environment() -> Environment:
+    """Once for all pages: a run may write hundreds of incidents."""
     environment = Environment(
         loader=FileSystemLoader(str(HERE)),
         autoescape=True,
-        undefined=undefined,
+        undefined=ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        optimized=False,  # it is rendered once
+        optimized=False,
         # What a stranger may choose (an application_name, say) can hold characters that no document may.
         finalize=_shown,
     )
@@ -48,28 +111,8 @@ def render(hosts: Sequence[Host], at: str, undefined: Type[Undefined] = Chainabl
         milliseconds=words.milliseconds,
         size=words.size,
     )
-    style = (HERE / "page.css").read_text("utf-8")
-    names = file_names([host.name for host in hosts])
-    few = len(hosts) <= FEW
-    sections = [host for host in hosts if few or not host.quiet]
-    return environment.get_template("page.html.j2").render(
-        at=at,
-        # The policy allows this style sheet by its hash, and nothing else at all.
-        style=Markup(style),
-        style_hash=base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii"),
-        total=len(hosts),
-        hosts=[
-            _view(host, names[host.name], detailed=number < DETAILED, rows=None if few else ROWS)
-            for number, host in enumerate(sections)
-        ],
-        healthy=[] if few else [_row(host, names[host.name]) for host in hosts if host.quiet],
-        counts=[
-            (status, words.STATUS_TITLES[status], sum(host.status == status for host in hosts)) for status in STATUSES
-        ],
-        headline=_headline(hosts),
-        subject="PostgreSQL %s" % ("integrity" if _graded(hosts) else "triage"),
-        titles=words.STATUS_TITLES,
-    )
+    environment.globals.update(titles=words.STATUS_TITLES)
+    return environment
 
 
 def _shown(value: Any) -> Any:
@@ -124,8 +167,11 @@ def _row(host: Host, name: str) -> Dict[str, Any]:
     return {"name": host.name, "file": name + ".json", "what": " ".join(filter(None, (target.get("version"), role)))}
 
 
-def _view(host: Host, name: str, detailed: bool, rows: Optional[int]) -> Dict[str, Any]:
+def _view(
+    host: Host, name: str, detailed: bool, rows: Optional[int], incidents: Sequence[Incident] = ()
+) -> Dict[str, Any]:
     """Everything the template shows of a host; of its lists of sessions so many ``rows`` (None: all)."""
+    shown = [incident_pages.view(each) for each in incidents] if detailed else []
     view: Dict[str, Any] = {
         "name": host.name,
         "id": "host-" + name,
@@ -138,7 +184,11 @@ def _view(host: Host, name: str, detailed: bool, rows: Optional[int]) -> Dict[st
         "aside": host.aside,
         "before": words.before(host.before) if host.before else "",
         "notes": host.notes,
-        "root_cause": host.root_cause if detailed else None,
+        "incidents": shown,
+        # An incident of the same cause has it already.
+        "root_cause": host.root_cause
+        if detailed and host.root_cause not in [each["guide"] for each in shown]
+        else None,
         "detailed": bool(host.result) and detailed,
     }
     if not host.result:
@@ -158,6 +208,7 @@ def _view(host: Host, name: str, detailed: bool, rows: Optional[int]) -> Dict[st
     held = snapshot.get("connections")
     view.update(
         graded=host.graded,
+        **_integrity(facts.get("integrity") or {}),
         answers=words.GRADES if host.graded else words.ANSWERS,
         path=words.path(result["path"] or [], host.graded),
         findings=result["findings"] or [],
@@ -181,6 +232,15 @@ def _view(host: Host, name: str, detailed: bool, rows: Optional[int]) -> Dict[st
         prepared=snapshot["activity"]["prepared"] if snapshot else [],
     )
     return view
+
+
+def _integrity(found: Mapping[str, Any]) -> Dict[str, Any]:
+    compared: Mapping[str, Any] = found.get("baseline") or {}
+    return {
+        "coverage": pictures.coverage(found.get("databases") or []),
+        "sizes": pictures.sizes(compared.get("sizes") or []),
+        "baseline_at": incident_pages.clock(compared.get("taken_at")),
+    }
 
 
 def _elapsed(elapsed_ms: Dict[str, float]) -> List[Dict[str, Any]]:

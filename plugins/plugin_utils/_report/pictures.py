@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ...module_utils._core.text import number
 from ...module_utils._judge.checks.blocking import Node, all_held, blocker, directly_held, roots
+from ...module_utils._judge.integrity.data import KINDS
 from . import words
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ STATES = (
     ("active", "active"),
 )
 BAR_WIDTH, GAP = 1000.0, 3.0
+CHART_HEIGHT, EDGE = 200, 8
+_COUNTED = ("objects", "bytes", "checked_objects", "checked_bytes")
+_NO_SIZE = {"vanished": "gone", "appeared": "not there"}  # else it could not be read
 ROW, INDENT, BOX, CHARACTER = 58, 34, 42, 7.0
 TREE_NODES = 60  # more than this is unreadable
 
@@ -47,6 +52,135 @@ def connections(facts: Mapping[str, Any]) -> List[Dict[str, Any]]:
         segments.append({"label": label, "css": css, "count": count, "x": round(at, 1), "width": round(drawn, 1)})
         at += width
     return segments
+
+
+class Point(NamedTuple):
+    """The sessions of one look. ``at``: seconds; ``limit``: usable slots, where they are known."""
+
+    at: float
+    sessions: int
+    limit: Optional[int]
+    states: Mapping[str, int]
+
+
+def over_time(
+    points: Sequence[Point], acts: Sequence[Tuple[float, str]], over: Optional[float]
+) -> Optional[Dict[str, Any]]:
+    """Sessions by state, one on top of the other, from the first look to the last; None of fewer than two looks.
+
+    ``acts``: when procedures ended, and which. What comes after the end of the impact (``over``) is left out, where
+    there is enough before it: hours of health would leave no room for the minutes that count.
+    """
+    points = sorted(points, key=lambda each: each.at)
+    drawn = [each for each in points if over is None or each.at <= over + 1]
+    drawn = drawn if len(drawn) > 1 else points
+    start, end = (drawn[0].at, drawn[-1].at) if drawn else (0.0, 0.0)
+    if end <= start:
+        return None
+    limits = [each.limit for each in drawn if each.limit is not None]
+    top = round(1.08 * max([each.sessions for each in drawn] + limits + [1]), 1)
+    lines = [(_across(each.at, start, end), each) for each in drawn]
+    areas, below = [], [0] * len(drawn)
+    for state, css in (*STATES, ("other", "other")):
+        counts = [_in_state(each, state) for each in drawn]
+        above = [low + here for low, here in zip(below, counts)]
+        if any(counts):
+            edge = [(x, high) for (x, _each), high in zip(lines, above)] + [
+                (x, low) for (x, _each), low in reversed(list(zip(lines, below)))
+            ]
+            areas.append({"label": state, "css": css, "path": _path(edge, top) + "Z"})
+        below = above
+    return {
+        "height": CHART_HEIGHT,
+        "areas": areas,
+        "total": _path([(x, each.sessions) for x, each in lines], top),
+        "dots": ["M%s %sh.01" % (x, _up(each.sessions, top)) for x, each in lines],
+        "limit": _path([(x, each.limit) for x, each in lines if each.limit is not None], top) if limits else "",
+        "usable": limits[-1] if limits else None,
+        "acts": [{"x": _across(at, start, end), "name": name} for at, name in acts if start <= at <= end],
+        "start": start,
+        "end": end,
+        "counts": [each.sessions for each in drawn],
+        "left_out": len(points) - len(drawn),
+    }
+
+
+def _in_state(each: Point, state: str) -> int:
+    if state != "other":
+        return each.states.get(state, 0)
+    return max(0, each.sessions - sum(each.states.get(name, 0) for name, _css in STATES))
+
+
+def _across(at: float, start: float, end: float) -> float:
+    return round(EDGE + (BAR_WIDTH - 2 * EDGE) * (at - start) / (end - start), 1)
+
+
+def _up(value: float, top: float) -> float:
+    return round(CHART_HEIGHT - EDGE - (CHART_HEIGHT - 2 * EDGE) * value / top, 1)
+
+
+def _path(edge: Sequence[Tuple[float, float]], top: float) -> str:
+    return "M" + "L".join("%s %s" % (x, _up(value, top)) for x, value in edge)
+
+
+def sizes(sized: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """``Compared.sizes`` -> {name, then, now, rows, percent, then_width, now_width}: databases, then their tables.
+
+    Databases have one scale, tables another.
+    """
+    made = []
+    for tables in (False, True):
+        group = [each for each in sized if (each["table"] is not None) is tables]
+        most = max([each[key] or 0 for each in group for key in ("bytes_before", "bytes")] + [1])
+        made += [
+            {
+                "name": ": ".join(filter(None, [each["database"], each["table"]])),
+                "table": tables,
+                "then": words.size(each["bytes_before"]) or _absent(each, "appeared"),
+                "now": words.size(each["bytes"]) or _absent(each, "vanished"),
+                "rows": _rows(each),
+                "percent": _percent(each["bytes_before"], each["bytes"]),
+                "then_width": round(BAR_WIDTH * (each["bytes_before"] or 0) / most, 1),
+                "now_width": round(BAR_WIDTH * (each["bytes"] or 0) / most, 1),
+            }
+            for each in group
+        ]
+    return made
+
+
+def _absent(each: Mapping[str, Any], kind: str) -> str:
+    return _NO_SIZE[kind] if each["kind"] == kind else "not known"
+
+
+def _rows(each: Mapping[str, Any]) -> str:
+    before, now = each["rows_before"], each["rows"]
+    if before is None and now is None:
+        return ""
+    told = ["not counted" if rows is None else number(rows) for rows in (before, now)]
+    return "%s rows" % told[1] if told[0] == told[1] else "%s rows, was %s" % (told[1], told[0])
+
+
+def _percent(before: Optional[int], now: Optional[int]) -> str:
+    return "%+.1f %%" % (100.0 * (now - before) / before) if before and now is not None and now != before else ""
+
+
+def coverage(databases: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """What amcheck has read of each kind of object in all ``databases``: {name, percent, whole, width}."""
+    shares: Dict[str, Dict[str, int]] = {}
+    for each in [share for one in databases if one["amcheck"] for share in one["amcheck"]["coverage"]]:
+        sums = shares.setdefault(each["kind"], dict.fromkeys(_COUNTED, 0))
+        for key in _COUNTED:
+            sums[key] += each[key]
+    return [
+        {
+            "name": KINDS.get(kind, kind).capitalize(),
+            "percent": "%s of them, %.1f %% of bytes"
+            % (number(each["checked_objects"]), 100.0 * each["checked_bytes"] / (each["bytes"] or 1)),
+            "whole": "%s, %s" % (number(each["objects"]), words.size(each["bytes"])),
+            "width": round(BAR_WIDTH * each["checked_bytes"] / (each["bytes"] or 1), 1),
+        }
+        for kind, each in shares.items()
+    ]
 
 
 def blocking(activity: Mapping[str, Any]) -> Optional[Dict[str, Any]]:

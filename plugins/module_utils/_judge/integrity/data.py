@@ -13,7 +13,7 @@ from ..._model.integrity import CAUTION, GO, NO_GO, Item
 if TYPE_CHECKING:
     from ..._model.integrity import DatabaseFacts, IntegrityFacts, Share
 
-_WORDS = {
+KINDS = {
     "catalog_index": "catalog indexes",
     "catalog_table": "catalog tables",
     "index": "indexes",
@@ -56,7 +56,7 @@ def _whole(one: DatabaseFacts) -> bool:
 def covered(coverage: List[Share]) -> Tuple[str, ...]:
     """In per cent of bytes, by kind: ``92 % of 1.2 GiB of indexes``."""
     found = []
-    for kind, words in _WORDS.items():
+    for kind, words in KINDS.items():
         some = [share for share in coverage if share["kind"] == kind and share["objects"]]
         all_of_it, done = sum(share["bytes"] for share in some), sum(share["checked_bytes"] for share in some)
         if some:
