@@ -78,8 +78,9 @@ def inventory(server: Server) -> dict[str, Any]:
         "login_user": "postgres",
         "clients": [{"service": "shop-api", "application_name": "shop-api", "login": login}],
     }
+    variables = {"oncall_report_dir": str(REPORT), "oncall_incident_dir": str(REPORT / "incidents")}
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "oncall_target": target}
-    return {"postgresql": {"hosts": {"shop-db": here}, "vars": {"oncall_report_dir": str(REPORT)}}}
+    return {"postgresql": {"hosts": {"shop-db": here}, "vars": variables}}
 
 
 def play(command: str, server: Server) -> dict[str, Any]:

@@ -15,8 +15,9 @@ author:
 description:
   - Keeps, on the controller, a timeline of what was seen and done about a server, from the alarm to the closing, and
     the post-mortem made from it. The playbooks of this collection write to it when C(oncall_incident_dir) is set.
-  - An incident is C(<id>.jsonl) in O(directory), one event a line, which is only ever added to, and C(<id>.md), made
-    anew after each event. Both have mode 0600; a directory that is created has mode 0700.
+  - An incident is C(<id>.jsonl) in O(directory), one event a line, which is only ever added to, and C(<id>.md) and
+    C(<id>.html), the post-mortem as text and as a page, made anew after each event. All have mode 0600; a directory
+    that is created has mode 0700.
   - The id is the UTC time of opening, the host and the code of the verdict. Characters of the host's name that are
     unsafe in a file's name are replaced. There is one open incident for each host and code; later runs find it again.
   - Several writers may run at the same time. After a kill, what was written is whole; a line that was cut short is

@@ -141,25 +141,37 @@ def test_a_healthy_host_among_many_is_shown_for_its_incident_only() -> None:
     assert "8 healthy servers" in words(ElementTree.fromstring(raw))
 
 
+def test_beyond_the_worst_ones_an_incident_is_a_line() -> None:
+    hosts = worst_first({"db%03d" % number: samples.blocked() for number in range(html.DETAILED + 1)})
+    found = {host.name: [fold("x", story()[:2])] for host in hosts}
+    *_rest, last = tree(html.render(hosts, "now", StrictUndefined, found)).iter("section")
+    assert "Incident: pool_exhausted: open since 2026-11-29 03:20:11" in words(last)
+    assert not list(last.iter("details"))
+
+
 def test_then_and_now() -> None:
     both = incident.view(fold("x", story()))["then_and_now"]
     assert (both["then"], both["now"], both["now_status"]) == ("2026-11-29 03:20:11", "2026-11-29 13:20:11", "ok")
     rows = {what: (then, now) for what, then, now in both["rows"]}
     assert rows["Verdict"] == ("pool_exhausted / idle_connections", "healthy")
     assert rows["Sessions idle in transaction"] == ("4", "0") and rows["Sessions idle"][0] == "90"
+    kept = {"code": "baseline", "cause": "first", "severity": "ok", "summary": "Kept"}
+    after_all = frame.look({"verdict": kept}, "baseline", after(700))  # it looks at no health
+    assert incident.view(fold("x", [*story(), after_all]))["then_and_now"] == both
     only = incident.view(fold("x", story()[:2]))
     assert only["then_and_now"]["now"] == "" and only["chart"] is None
     down = frame.look({"unreachable": True, "msg": "no route"}, "triage", after(1))
-    rows = {what: now for what, _then, now in incident.view(fold("x", [*story()[:2], down]))["then_and_now"]["rows"]}
-    assert rows["Connections"] == rows["Sessions idle"] == incident.UNREAD and rows["Found"] == "no route"
+    both = incident.view(fold("x", [*story()[:2], down]))["then_and_now"]
+    now = {what: found for what, _then, found in both["rows"]}
+    assert now["Connections"] == now["Sessions idle"] == incident.UNREAD and now["Found"] == "no route"
 
 
 def test_connections_over_time() -> None:
     chart = incident.view(fold("x", story()))["chart"]
     assert (chart["counts"], chart["left_out"], chart["usable"]) == ([97, samples_used()], 1, 97)
     assert [each["name"] for each in chart["acts"]] == [
-        "pool_reset, 2026-11-29 03:44:11",
-        "pool_reset, 2026-11-29 03:46:11",
+        "pool_reset refused, 2026-11-29 03:44:11",
+        "pool_reset done, 2026-11-29 03:46:11",
     ]
     assert {each["label"] for each in chart["areas"]} == {"idle", "idle in transaction", "active"}
     at = [pictures.Point(float(second), sessions, None, {}) for second, sessions in ((0, 5), (10, 0))]

@@ -185,6 +185,7 @@ def _view(
         "before": words.before(host.before) if host.before else "",
         "notes": host.notes,
         "incidents": shown,
+        "untold": [] if detailed else [incident_pages.title(each) for each in incidents],
         # An incident of the same cause has it already.
         "root_cause": host.root_cause
         if detailed and host.root_cause not in [each["guide"] for each in shown]

@@ -29,7 +29,7 @@ _ANSWERS = {"yes": "ok", "caution": "warning", "no": "critical"}
 
 def view(incident: Incident) -> Dict[str, Any]:
     closed = incident.closed or {}
-    looks = [each for each in incident.events if each["kind"] == timeline.LOOK]
+    looks = [each for each in incident.events if each["kind"] == timeline.LOOK and _of_the_server(each)]
     seen: Set[Tuple[str, ...]] = set()
     rows = told.rows(incident, clock)
     for shown_elsewhere in ("Host", "Summary", "Severity"):
@@ -37,11 +37,7 @@ def view(incident: Incident) -> Dict[str, Any]:
     return {
         "id": incident.id,
         "host": incident.host,
-        "title": "%s: %s"
-        % (
-            incident.code,
-            "closed %s" % clock(closed["at"]) if closed else "open since %s" % clock(incident.detected),
-        ),
+        "title": title(incident),
         "code": " / ".join(filter(None, [incident.code, incident.cause])),
         "status": _status(incident.severity),
         "closed": bool(closed),
@@ -61,6 +57,17 @@ def view(incident: Incident) -> Dict[str, Any]:
         "checklist": [_item(each) for each in _mappings(_checklist(incident))],
         "evidence": [words.printable(each) for each in incident.evidence],
     }
+
+
+def title(incident: Incident) -> str:
+    closed = incident.closed
+    when = "closed %s" % clock(closed["at"]) if closed else "open since %s" % clock(incident.detected)
+    return "%s: %s" % (incident.code, when)
+
+
+def _of_the_server(look: Event) -> bool:
+    """Whether it says how the server is; a baseline that was kept, say, does not."""
+    return look.get("code") == "healthy" or look.get("severity") != "ok"
 
 
 def clock(text: Any) -> str:
@@ -168,9 +175,13 @@ def _points(looks: Sequence[Event]) -> List[pictures.Point]:
 
 
 def _ends(incident: Incident) -> List[Tuple[float, str]]:
-    """When procedures ended, and which."""
+    """When procedures ended, and how."""
     ends = [
-        (_seconds(each.ended), "%s, %s" % (words.printable(each.verb), clock(each.ended))) for each in incident.attempts
+        (
+            _seconds(each.ended),
+            "%s %s, %s" % (words.printable(each.verb), words.printable(each.outcome), clock(each.ended)),
+        )
+        for each in incident.attempts
     ]
     return [(at, name) for at, name in ends if at is not None]
 
