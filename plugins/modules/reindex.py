@@ -17,8 +17,8 @@ description:
   - Writes down the new version of a collation only when every index that sorts by it was rebuilt by this run.
   - Refused before anything is touched on a standby, through a connection pooler, without the right, without room on
     the disk, and while transactions are open that the rebuild would wait for. Nobody is ever cut off.
-  - Indexes of system catalogs, of TOAST tables and of exclusion constraints cannot be rebuilt this way; they are
-    refused, with what to do.
+  - Indexes of system catalogs and of TOAST tables cannot be rebuilt this way; they are refused, with what to do. So are
+    those of exclusion constraints, unless O(block_writers).
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
 extends_documentation_fragment:
@@ -67,6 +67,14 @@ options:
       - Needed where it cannot be read, as with O(runtime=remote). Twice the largest index, and what has to stay free.
     type: bool
     default: false
+  block_writers:
+    description:
+      - Rebuild indexes of exclusion constraints, too, by a plain C(REINDEX INDEX). Until that has ended, nobody writes
+        to the table, and queries that would use the index wait.
+      - Without, they are refused, and the version of a collation that they sort by is not written down.
+    type: bool
+    default: false
+    version_added: 0.2.0
 seealso:
   - module: oncall.postgresql.integrity_info
 """

@@ -252,10 +252,23 @@ def test_what_cannot_be_rebuilt_beside_its_users_is_refused_with_what_to_do(db: 
     db.sql("CREATE TABLE spans (span int4range, EXCLUDE USING gist (span WITH &&))", database="shop")
     for name, words in (
         ("shop.pg_catalog.pg_class_oid_index", r"system catalog .* REINDEX INDEX pg_catalog\.pg_class_oid_index;"),
-        ("shop.public.spans_span_excl", r"exclusion constraint.* REINDEX INDEX public\.spans_span_excl;"),
+        ("shop.public.spans_span_excl", r"exclusion constraint.* -e oncall_block_writers=true"),
     ):
         with pytest.raises(RefusedError, match=words):
             beside(db, indexes=[name])
+
+
+def test_an_exclusion_constraint_keeps_the_version_until_writers_may_wait(db: Server) -> None:
+    db.sql("CREATE TABLE once (label text COLLATE moved, EXCLUDE USING btree (label WITH =))", database="shop")
+    db.sql("INSERT INTO once SELECT DISTINCT label FROM labels", database="shop")
+    once = "shop.public.once_label_excl"
+    found = beside(db)
+    assert states(found) == {BY_LABEL: "rebuilt", once: "refused"} and version(db) == "1.0", found
+    planned, found = beside(db, check_mode=True, block_writers=True), beside(db, block_writers=True)
+    assert states(found) == {BY_LABEL: "rebuilt", once: "rebuilt"} == states(planned) and version(db) != "1.0"
+    assert states(beside(db, block_writers=True)) == {}
+    with pytest.raises(RuntimeError, match="conflicting key value"):
+        db.sql("INSERT INTO once SELECT label FROM once LIMIT 1", database="shop")
 
 
 def test_a_rebuild_that_waits_too_long_leaves_nothing_unmentioned(db: Server) -> None:

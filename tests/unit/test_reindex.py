@@ -34,6 +34,7 @@ OPTIONS: Dict[str, Any] = {
     "transaction_minutes": 5.0,
     "refresh": True,
     "disk_checked": False,
+    "block_writers": False,
 }
 COLLATION = {"name": "german", "schema": "public", "recorded_version": "1", "actual_version": "2", "ours": True}
 
@@ -132,6 +133,13 @@ def test_one_that_is_refused_keeps_the_version(changes: Dict[str, Any], says: st
     plan = decided(index(), index(oid=20001, name="public.other", **changes))
     assert [step.what for step in plan.steps] == ["rebuild", "refuse"] and says in plan.steps[1].why
     assert plan.refreshes == () and "not every index" in plan.kept[0]
+
+
+def test_an_exclusion_constraint_is_rebuilt_where_writers_may_wait() -> None:
+    plan = decided(
+        index(), index(oid=20001, name="public.other", exclusion=True), options={"block_writers": True}, stale=2
+    )
+    assert [step.what for step in plan.steps] == ["rebuild", "rebuild"] and len(plan.refreshes) == 1
 
 
 def test_what_keeps_a_version() -> None:

@@ -129,6 +129,11 @@ REGISTRY: Dict[str, Row] = {
             Variable("transaction_minutes", "refuse to begin while a transaction has been open for longer"),
             Variable("refresh", "write down the new versions when all their indexes were rebuilt"),
             Variable("disk_checked", "the room on the disk was checked by hand", permission=True),
+            Variable(
+                "block_writers",
+                "rebuild indexes of exclusion constraints, too: writers of their tables wait",
+                permission=True,
+            ),
         ),
         "Nothing to undo: the same index, built anew.",
     ),

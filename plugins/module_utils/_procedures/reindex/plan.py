@@ -157,7 +157,9 @@ def decide(state: State, options: Mapping[str, Any]) -> Plan:
             "Log in to the server itself (login_host, login_port).",
         )
     _known(state, options)
-    steps = [_step(one, index) for one in state.databases for index in one.document["indexes"]]
+    steps = [
+        _step(one, index, options["block_writers"]) for one in state.databases for index in one.document["indexes"]
+    ]
     refreshes, kept = _refreshes(state, steps, options)
     room = _room(state, steps, options["disk_checked"])
     plan = Plan(
@@ -186,7 +188,7 @@ def _known(state: State, options: Mapping[str, Any]) -> None:
         )
 
 
-def _step(one: Database, index: Mapping[str, Any]) -> Step:
+def _step(one: Database, index: Mapping[str, Any], block_writers: bool) -> Step:
     why, keys = "", []  # type: str, Sequence[Mapping[str, Any]]
     plain = "REINDEX INDEX %s;" % index["name"]
     if index["catalog"]:
@@ -197,10 +199,10 @@ def _step(one: Database, index: Mapping[str, Any]) -> Step:
         )
     elif index["toast"]:
         why = "it belongs to a TOAST table: run REINDEX TABLE CONCURRENTLY on the table that owns it"
-    elif index["exclusion"]:
+    elif index["exclusion"] and not block_writers:
         why = (
-            "it enforces an exclusion constraint, which cannot be rebuilt beside writers: in a maintenance window, in "
-            "database %s, run %s" % (one.name, plain)
+            "it enforces an exclusion constraint, which cannot be rebuilt beside writers: run this again in a "
+            "maintenance window with -e oncall_block_writers=true"
         )
     elif not index["ours"]:
         why = "only the owner of %s or a superuser can rebuild it: set login_user to one of them" % index["table"]

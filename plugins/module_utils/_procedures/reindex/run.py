@@ -40,6 +40,7 @@ OPTIONS = Spec(
         "transaction_minutes": {"type": "float", "default": 5.0},
         "refresh": {"type": "bool", "default": True},
         "disk_checked": {"type": "bool", "default": False},
+        "block_writers": {"type": "bool", "default": False},
     }
 )
 MOST_KEYS = 5
@@ -144,7 +145,7 @@ class _Work:
         self.at = (step, row, [each["oid"] for each in self._now(step) if not _same(each, step)])
         row["state"] = "failed"
         try:
-            self._execute(step.database, sql.REINDEX, step.index)
+            self._execute(step.database, sql.REINDEX_ALONE if step.index["exclusion"] else sql.REINDEX, step.index)
         except OncallError as error:
             row["why"] = _why(error, self.plan)
         self.clear()
