@@ -76,13 +76,13 @@ def _typed(field: Field, options: set[str], deep: bool = True) -> dict[str, Any]
 
 
 def shortened(value: Any) -> Any:
-    """What a reader needs of a sample: lists cut to their first entries, at every depth."""
+    """What a reader needs of a sample: lists cut to their first entries, at every depth; of a log a line."""
     if isinstance(value, list):
         most = _MOST_OBJECTS if value and isinstance(value[0], dict) else _MOST_VALUES
         return [shortened(each) for each in value[:most]]
     if isinstance(value, dict):
         return {name: shortened(each) for name, each in value.items()}
-    return value
+    return value.partition("\n")[0] if isinstance(value, str) and value.count("\n") > 2 else value
 
 
 def _marked(text: str, options: set[str]) -> str:

@@ -114,6 +114,12 @@ def busy() -> dict[str, Any]:
         return play([task("load_info", asked), task("statements_info", {**asked, "top": 3})])
 
 
+def beforehand() -> dict[str, Any]:
+    with shop() as server, contextlib.closing(connect(server)) as root:
+        root.cursor().execute("SELECT * FROM prices WHERE article = 4711")
+        return play([task("evidence_info", target(server))])
+
+
 def kept() -> dict[str, Any]:
     with shop() as server:
         asked = {**target(server), "directory": "baselines", "tables": ["prices"]}
@@ -240,6 +246,7 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     (*LOOKING, "triage"): no_slot_left,
     ("integrity_info", "look"): whole,
     ("statements_info", "load_info"): busy,
+    ("evidence_info",): beforehand,
     ("baseline",): kept,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,

@@ -70,7 +70,9 @@ def _archived(directory: str, acting: Sequence[Host], found: Mapping[str, Mappin
         with store.locked():
             incidents = store.open_of([host.name for host in acting])
             for host in acting:
-                path = store.keep(host.name, at, archive(host, at, _secrets(found[host.name].get("oncall_target"))))
+                more = registered(found, "oncall_kept")[host.name]
+                secrets = _secrets(found[host.name].get("oncall_target"))
+                path = store.keep(host.name, at, archive(host, at, secrets, more))
                 for each in incidents.get(host.name, []):
                     store.append(each.id, [timeline.event(at, timeline.EVIDENCE, path=path)])
     except OSError as error:

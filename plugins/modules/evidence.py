@@ -31,7 +31,8 @@ options:
     description:
       - The directory of the incidents' records (M(oncall.postgresql.incident)). For every host that is about to be
         acted on, an archive C(<host>-<time>.tar.gz) of mode 0600 is written there, and named in its open incidents.
-      - It holds what triage has read, secrets masked, below 5 MB. C(CONTENTS.txt) in it says what is not included.
+      - It holds what triage has read and what M(oncall.postgresql.evidence_info) has read besides, as registered in
+        C(oncall_kept), secrets masked, below 5 MB. C(CONTENTS.txt) in it says what is not included.
     type: path
     version_added: 0.2.0
   report_mode:

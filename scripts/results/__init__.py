@@ -24,6 +24,7 @@ RESULTS: dict[str, Result] = {
     "integrity_info": Result(looking.IntegrityInfo),
     "statements_info": Result(looking.StatementsInfo),
     "load_info": Result(looking.LoadInfo),
+    "evidence_info": Result(looking.EvidenceInfo),
     "baseline": Result(looking.BaselineKept),
     "triage": Result(looking.Triage),
     "sessions": Result(sessions.Sessions, sometimes=FAILURE),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Optional, TypedDict
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import baseline as kept
+from ansible_collections.oncall.postgresql.plugins.module_utils._model import evidence as before
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import facts as model
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import integrity as whole
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import load as busy
@@ -161,6 +162,15 @@ class LoadInfo(TypedDict):
     load: busy.LoadFacts  # where its time goes
     not_covered: list[str]  # what could not be seen, and why
     errors: dict[str, str]  # the steps that failed, and why
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class EvidenceInfo(TypedDict):
+    target: model.TargetFacts  # the server that was looked at
+    evidence: Optional[before.EvidenceFacts]  # what was read, every text masked; null with `compact=true`
+    # with `compact=true`, the same as JSON, compressed by gzip, in base64; null otherwise
+    evidence_packed: Optional[str]
+    not_covered: list[str]  # what was not read, and why
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
 
 

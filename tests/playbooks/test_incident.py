@@ -157,7 +157,9 @@ def _holds_no_secret(path: Path) -> None:
     )
     assert json.loads(found["evidence/triage.json"])["verdict"]["code"] == "pool_exhausted"
     assert json.loads(found["evidence/activity.json"])["connections"]["used"] == 3
-    assert "127.0.0.1" in found["evidence/hba_rules.json"] and "logs of clients" in found["evidence/CONTENTS.txt"]
+    assert [each["user"] for each in json.loads(found["evidence/sessions.json"])].count("shop") == 3
+    assert "database system is ready" in "".join(text for name, text in found.items() if "/logs/" in name)
+    assert "127.0.0.1" in found["evidence/hba_rules.json"] and "log of shop: it is no" in found["evidence/CONTENTS.txt"]
     assert [name for name, text in found.items() if PASSWORD in text or SECRET in text or "SCRAM-SHA" in text] == []
 
 

@@ -53,6 +53,8 @@ _ASSIGNED = re.compile(
     % _LITERAL,
     re.I | re.S,
 )
+# A server's setting that is no setting of PostgreSQL's, on its command line: whoever made it up knows what is in it.
+_OWN_SETTING = re.compile(r"(?P<head>(?<!\S)(?:-c\s*|--)[a-z_]\w*\.\w+=)(?P<value>'[^']*'?|[^\s']+)", re.I)
 _LITERAL_PASSWORD = re.compile(r"(?P<head>(?<![\"'])password%s)(?P<value>%s)" % (_GAP, _LITERAL), re.I | re.S)
 _BEARER = re.compile(r"(?P<head>\bbearer\s+)[^\s'\",;]+", re.I)
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$\d+:[^\s'\"]+|\bmd5[0-9a-f]{32}\b", re.I)
@@ -78,6 +80,7 @@ def mask(text: str, secrets: Sequence[str] = ()) -> str:
         text = text.replace(spelling, MASK) if len(spelling) >= _LONG else _word(spelling).sub(MASK, text)
     text = _VERIFIER.sub(MASK, text)
     text = _URL.sub(lambda found: found.group("head") + MASK + (found.group("at") or ""), text)
+    text = _OWN_SETTING.sub(lambda found: found.group("head") + MASK, text)
     text = _BEARER.sub(lambda found: found.group("head") + MASK, text)
     text = _mask_role_statement(text)
     text = _LITERAL_PASSWORD.sub(_masked, text)

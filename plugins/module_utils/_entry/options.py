@@ -78,7 +78,7 @@ TARGET = (
 # Which server is meant. Where a task leaves all of these out, the host's oncall_target says it.
 WHICH = frozenset(("runtime", "project", "service", "docker_host", "data_directory", "login_host", "login_unix_socket"))
 
-TRIAGE = TARGET + Spec({"compact": {"type": "bool", "default": False}})
+TRIAGE = EVIDENCE = TARGET + Spec({"compact": {"type": "bool", "default": False}})
 INTEGRITY = TARGET + Spec(
     {
         "backup_file": {"type": "str"},

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import gzip
 import importlib.util
 import json
 import os
@@ -57,12 +59,15 @@ class ActionModule(ActionBase):
         result: Dict[str, Any] = super().run(tmp, task_vars)
         name = self._task.action.rpartition(".")[2]
         result.update(self.carry_out(name, dict(self._task.args), task_vars or {}))
-        if name == "triage":
+        if name in ("triage", "evidence_info"):
             # Facts are pages long. The report has them, and so has an ad-hoc call; a play shows them from -vvv on.
             result["_ansible_verbose_override"] = Display().verbosity < 3
-            if result.get("facts") and boolean(self._task.args.get("compact", False)):
-                # Here, when no secret is left in it.
+        if boolean(self._task.args.get("compact", False)):  # here, when no secret is left in it
+            if result.get("facts"):
                 result["facts"], result["facts_json"] = None, json.dumps(result["facts"])
+            if result.get("evidence_packed", "") is None:
+                packed = base64.b64encode(gzip.compress(json.dumps(result["evidence"]).encode()))
+                result["evidence"], result["evidence_packed"] = None, packed.decode()
         return result
 
     def carry_out(self, name: str, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:

@@ -58,6 +58,7 @@ _OURS = frozenset(
         "only_plan",
         "only_looks",
         "evidence",
+        "kept",
         "incident",
         "due",
         "sent_first",

@@ -10,7 +10,7 @@ import importlib
 from typing import Dict, Optional
 
 from ...module_utils._core.spec import Spec
-from ...module_utils._entry.options import BASELINE, INTEGRITY, LOAD, STATEMENTS, TARGET, TRIAGE
+from ...module_utils._entry.options import BASELINE, EVIDENCE, INTEGRITY, LOAD, STATEMENTS, TARGET, TRIAGE
 from ...module_utils._entry.work import Work
 from .checking import validator
 
@@ -25,6 +25,7 @@ READING = (
     "integrity_info",
     "statements_info",
     "load_info",
+    "evidence_info",
     "baseline",
 )
 CHANGING = (
@@ -65,6 +66,7 @@ SPECS = {
     "integrity_info": INTEGRITY,
     "statements_info": STATEMENTS,
     "load_info": LOAD,
+    "evidence_info": EVIDENCE,
     "baseline": BASELINE,
 }
 

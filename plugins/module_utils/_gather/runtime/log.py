@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from ..._core.mask import mask
+from ..._core.mask import MASK, mask
 from . import log_words as words
 
 if TYPE_CHECKING:
@@ -295,6 +295,8 @@ def _entry(record: _Record) -> Optional[LogEntry]:
         if value and (name != "DETAIL" or severity != "ERROR" or cause) and (name != "CONTEXT" or _FILES.search(value)):
             text += " %s: %s" % (name, value)
     text = mask(re.sub(r"\s+", " ", text[:_MESSAGE_CHARACTERS]))
+    if severity == "ERROR" and cause is None:
+        text = without_value(text)
     if len(text) > _TEXT_CHARACTERS:
         text = text[: _TEXT_CHARACTERS - 3] + "..."
     return {
@@ -306,6 +308,14 @@ def _entry(record: _Record) -> Optional[LogEntry]:
         "own": record.own,
         "text": text,
     }
+
+
+_VALUE = re.compile(r': "[^"\n]*"(?=\s*\Z| at character \d+\s*\Z)')
+
+
+def without_value(text: str) -> str:
+    """A statement's error without the value that it names: invalid input syntax for type integer: "..."."""
+    return _VALUE.sub(': "%s"' % MASK, text)
 
 
 _BY_SQLSTATE = {

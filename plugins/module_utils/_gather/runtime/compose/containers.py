@@ -46,7 +46,7 @@ def lifecycle(inspected: Mapping[str, Any], now: float) -> Lifecycle:
     state = inspected["State"]
     name = state["Status"] if state["Status"] in _STATES else "dead"  # "removing" is as good as gone
     live = name in ("running", "paused")
-    started = _seconds(state.get("StartedAt"))
+    started = seconds(state.get("StartedAt"))
     uptime = max(0.0, now - started) if live and started is not None else None
     code = None if live or (name == "created" and not state.get("Error")) else state.get("ExitCode")
     restarts = inspected.get("RestartCount")
@@ -345,15 +345,16 @@ def _time(text: Optional[str]) -> Optional[str]:
     return re.sub(r"(\.\d{1,3})\d*", r"\1", text)
 
 
-def _seconds(text: Optional[str]) -> Optional[float]:
+def seconds(text: Optional[str]) -> Optional[float]:
+    """Of the epoch; None for the engine's "never"."""
     match = re.match(r"(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)(\.\d+)?(?:Z|([+-])(\d\d):(\d\d))$", text or "")
     if not match or match.group(1) == "0001":
         return None
     try:
-        seconds = timegm(tuple(int(part) for part in match.groups()[:6]) + (0, 0, 0)) + float(match.group(7) or 0)
+        found = timegm(tuple(int(part) for part in match.groups()[:6]) + (0, 0, 0)) + float(match.group(7) or 0)
     except (ValueError, OverflowError):  # no such day
         return None
     if match.group(8):
         offset = int(match.group(9)) * 3600 + int(match.group(10)) * 60
-        seconds -= offset if match.group(8) == "+" else -offset
-    return seconds
+        found -= offset if match.group(8) == "+" else -offset
+    return found

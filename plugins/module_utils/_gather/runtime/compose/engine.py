@@ -102,10 +102,23 @@ class Engine(Api):
         found: Dict[str, Any] = self.get("/containers/%s/top" % container, deadline, ps_args=_PS_ARGS[self.command])
         return found
 
-    def logs(self, container: str, tail: int, deadline: Deadline, tty: bool = False, since: float = 0) -> str:
-        """The last lines of both streams, as text. A container with a terminal has no framing (``tty``)."""
+    def logs(
+        self,
+        container: str,
+        tail: Optional[int],
+        deadline: Deadline,
+        tty: bool = False,
+        since: float = 0,
+        until: float = 0,
+        stamped: bool = False,
+    ) -> str:
+        """The last lines of both streams, as text; with ``tail`` None all, as far as MAX_OUTPUT goes.
+
+        A container with a terminal has no framing (``tty``). ``stamped``: each line begins with the engine's time.
+        """
         path = "/containers/%s/logs" % container
-        params = {"stdout": 1, "stderr": 1, "tail": tail, "since": int(since)}
+        params = {"stdout": 1, "stderr": 1, "tail": "all" if tail is None else tail, "since": int(since)}
+        params.update({"until": int(until)} if until else {}, timestamps=int(stamped))
         with self.answer("GET", path, deadline, None, params) as answer:
             content = answer.read(MAX_OUTPUT)
         if not tty:
