@@ -17,7 +17,7 @@ from ..module_utils._entry.looks import CLOSING
 from ..plugin_utils._incident import frame, timeline
 from ..plugin_utils._incident.closing import close
 from ..plugin_utils._incident.state import Incident
-from ..plugin_utils._incident.store import Store, this_run
+from ..plugin_utils._incident.store import Store, is_over, this_run
 from ..plugin_utils._report.model import raw_variables, registered
 
 OPEN, NOTED, ACKNOWLEDGED, CLOSED = "open", "noted", "acknowledged", "closed"
@@ -53,7 +53,7 @@ class ActionModule(ActionBase):
             if options["state"] == CLOSED:
                 return {**result, **close(store, options, found, _by(variables), _now(), self._task.check_mode)}
             incidents = self._recorded(store, options, found, _by(variables))
-            result["msg"] = frame.told(incidents, str(store.directory))
+            result["msg"] = frame.told(incidents, str(store.directory), this_run())
             result["incidents"] = [_entry(each) for mine in incidents.values() for each in mine]
         except OSError as error:
             result["msg"] = (
@@ -85,7 +85,8 @@ class ActionModule(ActionBase):
                 events = _events(found[host], looks.get(host), options, by)
                 for index, each in enumerate(mine):
                     if options["code"] in (None, each.code):
-                        news = [one for one in events if frame.is_news(each, one)]
+                        news = frame.interrupted(each, is_over, this_run(), _now())
+                        news += [one for one in events if frame.is_news(each, one)]
                         mine[index] = store.append(each.id, news) if news else each
         return incidents
 

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ...module_utils._core.text import line
 from ...module_utils._model.answers import CRITICAL, EMERGENCY
 from . import timeline
 from .figures import figures
-from .state import Incident
+from .state import INTERRUPTED, Incident
 from .timeline import Event, event, time_of, written
 
 OPENING = (CRITICAL, EMERGENCY)
 NOT_RUN = "not_run"
+_CUT_OFF = "its run ended before the result was recorded; what it did is not known"
 DETECTION = "detection; nothing tells since when"
 _SAME_FOR = timedelta(minutes=10)  # an unchanged bad state is written again after that
 _LOG_GOES_BACK = timedelta(days=1)
@@ -108,6 +109,15 @@ def ended(verb: str, run: str, done: Mapping[str, Any], at: datetime) -> Event:
     )
 
 
+def interrupted(incident: Incident, over: Callable[[str], bool], run: str, at: datetime) -> List[Event]:
+    """The end of each procedure whose run is over without having told it; ``run`` is the one that notices."""
+    return [
+        event(at, timeline.ENDED, verb=each.verb, run=each.run, outcome=INTERRUPTED, message=_CUT_OFF, noticed_by=run)
+        for each in incident.attempts
+        if each.outcome is None and over(each.run)
+    ]
+
+
 def impact(code: str, facts: Mapping[str, Any], at: datetime) -> Tuple[datetime, str]:
     """Since when clients have felt it, and what tells. What lies in the future is a clock's fault."""
     for start, source in _signs(code, facts, at):
@@ -151,11 +161,18 @@ def facts_of(result: Mapping[str, Any]) -> Dict[str, Any]:
     return dict(given) if isinstance(given, Mapping) else {}
 
 
-def told(incidents: Mapping[str, List[Incident]], directory: str) -> str:
-    """A line for the report; empty where there is no open incident."""
-    names = [each.id for found in incidents.values() for each in found]
-    if not names:
+def told(incidents: Mapping[str, List[Incident]], directory: str, run: str) -> str:
+    """Lines for the report; empty where there is no open incident. ``run``: this one, which says what it noticed."""
+    found = [each for mine in incidents.values() for each in mine]
+    if not found:
         return ""
-    if len(names) <= 3:
-        return "Incident: %s" % ", ".join("%s/%s.md" % (directory, name) for name in names)
-    return "Incidents: %d open, in %s" % (len(names), directory)
+    head = "Incidents: %d open, in %s" % (len(found), directory)
+    if len(found) <= 3:
+        head = "Incident: %s" % ", ".join("%s/%s.md" % (directory, each.id) for each in found)
+    cut_off = {
+        "Interrupted: %s on %s, begun at %s: %s" % (each.verb, incident.host, each.began, each.message): None
+        for incident in found
+        for each in incident.attempts
+        if each.outcome == INTERRUPTED and each.noticed_by == run
+    }
+    return "\n".join([head, *cut_off])

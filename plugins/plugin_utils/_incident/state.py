@@ -14,12 +14,14 @@ from . import timeline
 from .timeline import Event, time_of
 
 UNKNOWN = "no result recorded"
-_FAILED = ("failed", "refused")
+INTERRUPTED = "interrupted"
+_FAILED = ("failed", "refused", INTERRUPTED)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A procedure. ``outcome``: what ``procedure`` returned; None: it began, and nobody wrote down how it went."""
+    """A procedure. ``outcome``: what ``procedure`` returned; None: it began, and nobody wrote down how it went;
+    ``interrupted``: nobody did, and its run is over, as the run ``noticed_by`` saw."""
 
     verb: str
     began: str
@@ -29,6 +31,7 @@ class Attempt:
     seconds: Optional[float] = None
     downtime_seconds: Optional[float] = None
     message: str = ""
+    noticed_by: str = ""
 
     @property
     def failed(self) -> bool:
@@ -143,6 +146,7 @@ def _ended(attempts: List[Attempt], each: Event, at: str) -> None:
         seconds=_number(each.get("seconds")),
         downtime_seconds=_number(each.get("downtime_seconds")),
         message=str(each.get("message") or ""),
+        noticed_by=str(each.get("noticed_by") or ""),
     )
 
 

@@ -31,13 +31,35 @@ from .timeline import Event, time_of
 FILE, DIRECTORY = 0o600, 0o700
 SUFFIX, PAGE, HTML, LOCK = ".jsonl", ".md", ".html", ".lock"
 _NAME = re.compile(r"\d{8}T\d{6}Z-(.*)-[a-z_]+(?:\.\d+)?%s$" % re.escape(SUFFIX))
+_RUN = re.compile(r"(.*)-(\d+)-\d+\Z", re.S)
 _CLOSED = b'"kind": "closed"'  # as ``timeline.line`` writes it
 _PATIENCE_SECONDS = 5.0  # another writer holds the lock for milliseconds; one that was stopped must not hold us up
 
 
 def this_run() -> str:
-    """What tells this run from another: the worker's parent is Ansible itself."""
-    return "%s-%d" % (socket.gethostname(), os.getppid())
+    """What tells this run from another: Ansible's own process. Its number comes again, but not with the moment of its
+    start. A worker that outlives it says the same."""
+    return _run(os.getppid()) if os.getpid() == _IMPORTED_BY else _IMPORTING
+
+
+def is_over(run: str) -> bool:
+    """Whether a run has ended. Of one on another machine nobody knows: False."""
+    known = _RUN.match(run)
+    return known is not None and known.group(1) == socket.gethostname() and run != _run(int(known.group(2)))
+
+
+def _run(pid: int) -> str:
+    """Without the moment where no such process is alive, and where the kernel does not tell."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            state, *rest = file.read().rpartition(b") ")[2].split()
+        started = "" if state == b"Z" else "-" + rest[18].decode()
+    except (OSError, ValueError, IndexError):
+        started = ""
+    return "%s-%d%s" % (socket.gethostname(), pid, started)
+
+
+_IMPORTED_BY, _IMPORTING = os.getpid(), _run(os.getpid())  # an action plugin is loaded in the parent
 
 
 class Store:

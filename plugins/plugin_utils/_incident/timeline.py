@@ -10,7 +10,7 @@ look          verb, code, cause, severity, summary, evidence, figures     what a
               look; ``figures``: see there
 acknowledged  by, text
 begins        verb, run, by                                      a procedure is about to act
-ended         verb, run, outcome, seconds, downtime_seconds, message
+ended         verb, run, outcome, seconds, downtime_seconds, message; noticed_by: a later run, of one that was killed
 graded        grade, summary, checks, not_covered                the integrity check's
 evidence      path
 note          by, text
