@@ -15,7 +15,7 @@ import re
 import string
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.root_causes import FAMILIES, ROOT_CAUSES
-from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, Row
+from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS, Escalation, Row
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import OK
 from scripts import verbs
 
@@ -99,16 +99,48 @@ def root_causes() -> str:
     return "\n".join(parts).strip()
 
 
+RUNBOOK = {"ok": "INFO", "warning": "WARNING", "critical": "CRITICAL", "emergency": "EMERGENCY"}
+_WHO = {"none": "nobody", "dba": "the DBA", "emergency": 'the emergency contacts, up to the "CTO"'}
+
+
+def escalations() -> str:
+    """One line for each severity and escalation: who is told, when, and which verdicts say so."""
+    groups: dict[tuple[str, Escalation], list[tuple[str, str | None]]] = {}
+    for verdict, row in VERDICTS.items():
+        groups.setdefault((row.severity, row.escalation), []).append(verdict)
+    lines = ["| severity | tell | when | why | verdicts |", "|---|---|---|---|---|"]
+    for severity in RUNBOOK:
+        for (found, told), verdicts in groups.items():
+            if found == severity:
+                minutes = "-" if told.after_minutes is None else "at once"
+                minutes = "after %d minutes" % told.after_minutes if told.after_minutes else minutes
+                soon = ", or at once if %s" % told.or_if if told.or_if else ""
+                cells = (RUNBOOK[severity], _WHO[told.to], minutes + soon, told.reason or "-", _by_code(verdicts))
+                lines.append("| %s |" % " | ".join(cells))
+    return "\n".join(lines)
+
+
+def _by_code(verdicts: list[tuple[str, str | None]]) -> str:
+    """``code`` (``cause``, ``cause``), ``code``."""
+    parts = []
+    for code in dict.fromkeys(code for code, _cause in verdicts):
+        causes = ", ".join("`%s`" % cause for found, cause in verdicts if found == code and cause)
+        parts.append("`%s`%s" % (code, " (%s)" % causes if causes else ""))
+    return ", ".join(parts)
+
+
 TABLES = {
     "overview": overview,
     "details": details,
     "root_causes": root_causes,
+    "escalations": escalations,
     "playbooks": verbs.playbooks,
     "variables": verbs.tables,
 }
 PLAYBOOKS = {verb: CHECKOUT / "playbooks" / (verb + ".yml") for verb in (*verbs.ROWS, "respond")}
 FILES = {
-    name: CHECKOUT / name for name in ("README.md", "docs/verdicts.md", "docs/playbooks.md", "docs/root-causes.md")
+    name: CHECKOUT / name
+    for name in ("README.md", "docs/verdicts.md", "docs/playbooks.md", "docs/root-causes.md", "docs/incident.md")
 }
 
 

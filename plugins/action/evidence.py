@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
 from typing import Any, Dict, Mapping, Optional, Sequence, Set
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._core.times import now
 from ..plugin_utils._incident import timeline
 from ..plugin_utils._incident.archive import archive
 from ..plugin_utils._incident.store import Store
@@ -46,10 +46,10 @@ class ActionModule(ActionBase):
         place = os.path.join(options["report_dir"], "before") if options["report_dir"] else files.KEPT
         try:
             if options["report_dir"]:
-                at = _now().strftime(files.AT)
+                at = now().strftime(files.AT)
                 result["path"] = files.write(hosts, place, at, int(options["report_mode"], 8))
             elif acting:
-                result["path"] = files.keep(acting, _now())
+                result["path"] = files.keep(acting, now())
         except OSError as error:
             result["msg"] = (
                 "State before acting: not saved, %s cannot be written (%s). Give another directory with "
@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
 
 def _archived(directory: str, acting: Sequence[Host], found: Mapping[str, Mapping[str, Any]]) -> str:
     """One archive a host, named in its open incidents; a line where that could not be done."""
-    store, at = Store(directory), _now()
+    store, at = Store(directory), now()
     try:
         with store.locked():
             incidents = store.open_of([host.name for host in acting])
@@ -87,7 +87,3 @@ def _secrets(value: Any, name: str = "") -> Set[str]:
     if isinstance(value, (list, tuple)):
         return set().union(*(_secrets(inner, name) for inner in value))
     return {str(value)} if "password" in name and isinstance(value, str) and value else set()
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import pwd
-from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._core.times import now
 from ..module_utils._entry.looks import CLOSING
 from ..plugin_utils._incident import frame, timeline
 from ..plugin_utils._incident.closing import close
@@ -32,6 +32,7 @@ _OPTIONS: Dict[str, Any] = {
     "response": {"type": "str"},
     "done": {"type": "str"},
     "integrity": {"type": "str"},
+    "statements": {"type": "str"},
     **CLOSING.options,
 }
 
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):
         result.update(changed=False, msg="", incidents=[], hosts={})
         try:
             if options["state"] == CLOSED:
-                return {**result, **close(store, options, found, _by(variables), _now(), self._task.check_mode)}
+                return {**result, **close(store, options, found, _by(variables), now(), self._task.check_mode)}
             incidents = self._recorded(store, options, found, _by(variables))
             result["msg"] = frame.told(incidents, str(store.directory), this_run())
             result["incidents"] = [_entry(each) for mine in incidents.values() for each in mine]
@@ -85,7 +86,7 @@ class ActionModule(ActionBase):
                 events = _events(found[host], looks.get(host), options, by)
                 for index, each in enumerate(mine):
                     if options["code"] in (None, each.code):
-                        news = frame.interrupted(each, is_over, this_run(), _now())
+                        news = frame.interrupted(each, is_over, this_run(), now())
                         news += [one for one in events if frame.is_news(each, one)]
                         mine[index] = store.append(each.id, news) if news else each
         return incidents
@@ -93,11 +94,11 @@ class ActionModule(ActionBase):
 
 def _opened(host: str, look: Optional[Mapping[str, Any]], options: Mapping[str, Any], by: str) -> timeline.Event:
     if look is not None:
-        return frame.opened(host, look, _now())
+        return frame.opened(host, look, now())
     told = {"code": options["code"] or "unknown", "cause": None, "severity": options["severity"]}
-    at = timeline.written(_now())
+    at = timeline.written(now())
     impact = {"start": at, "source": frame.DETECTION}
-    return timeline.event(_now(), timeline.OPENED, host=host, **told, summary=options["text"], by=by, impact=impact)
+    return timeline.event(now(), timeline.OPENED, host=host, **told, summary=options["text"], by=by, impact=impact)
 
 
 def _events(
@@ -110,14 +111,14 @@ def _events(
     if verb and not boolean(mine.get("oncall_only_plan", False)):
         done = mine.get(options["done"] or "")
         if options["state"] == ACKNOWLEDGED:
-            events.append(frame.begins(verb, this_run(), by, _now()))
+            events.append(frame.begins(verb, this_run(), by, now()))
         elif isinstance(done, Mapping):
-            events.append(frame.ended(verb, this_run(), done, _now()))
+            events.append(frame.ended(verb, this_run(), done, now()))
     if options["triage"]:
-        events.append(frame.look(look, options["verb"], _now()))
+        events.append(frame.look(look, options["verb"], now()))
     if options["text"] is not None and options["state"] != OPEN:
         kind = timeline.ACKNOWLEDGED if options["state"] == ACKNOWLEDGED else timeline.NOTE
-        events.append(timeline.event(_now(), kind, by=by, text=options["text"]))
+        events.append(timeline.event(now(), kind, by=by, text=options["text"]))
     return events
 
 
@@ -134,7 +135,3 @@ def _by(variables: Mapping[str, Any]) -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._core.times import now
 from ..module_utils._model.answers import EMERGENCY
 from ..plugin_utils._incident.state import Incident
 from ..plugin_utils._incident.store import Store, this_run
@@ -77,19 +78,19 @@ class ActionModule(ActionBase):
         try:
             mine = _both(store, hosts)
             by_host = self._live(store, mine, tries, variables)
-            if not any(due.due(each, by_host[host], _now()) for host in mine for each in mine[host]):
+            if not any(due.due(each, by_host[host], now()) for host in mine for each in mine[host]):
                 return []  # nothing is locked
             with store.locked():
                 every = [each for incidents in _both(store, mine).values() for each in incidents]
                 deliveries, lines = _planned(every, by_host, str(store.directory))
                 for name, told in _by_incident(deliveries).items():
                     incident, messages = told[0][1], [message for message, _incident, _problem in told]
-                    written = due.escalations(incident, messages, _now())
-                    store.append(name, written + [each.event(due.QUEUED, _now()) for each in messages])
+                    written = due.escalations(incident, messages, now())
+                    store.append(name, written + [each.event(due.QUEUED, now()) for each in messages])
             send.deliver(deliveries)
             lost = _SO[1]
             with store.locked():
-                at = _now()
+                at = now()
                 for name, told in _by_incident(deliveries).items():
                     store.append(name, [_became(message, problem, at) for message, _incident, problem in told])
         except OSError as error:
@@ -118,7 +119,7 @@ class ActionModule(ActionBase):
 
     def _silence(self, verb: str, variables: Mapping[str, Any]) -> Tuple[List[str], List[Dict[str, str]]]:
         wanted = {
-            (host, channel["name"]): (channel, requests.silence(channel, host, verb, this_run(), _now()))
+            (host, channel["name"]): (channel, requests.silence(channel, host, verb, this_run(), now()))
             for host in variables["ansible_play_batch"]
             for channel in self._channels(host, variables)
             if channel["type"] == channels.ALERTMANAGER
@@ -151,7 +152,7 @@ def _planned(
     due_by: List[Tuple[channels.Channel, List[requests.Told]]] = []
     for incident in sorted(incidents, key=lambda one: one.severity != EMERGENCY):  # those first
         by_name = {one["name"]: one for one in by_host[incident.host]}
-        for message in due.due(incident, by_host[incident.host], _now()):
+        for message in due.due(incident, by_host[incident.host], now()):
             channel = by_name[message.channel]
             shared = next((told for one, told in due_by if one == channel), None)
             if shared is None:
@@ -160,7 +161,7 @@ def _planned(
                 shared.append((message, incident))
     deliveries, lines = [], []
     for channel, told in due_by:
-        wanted = requests.requests(told, channel, directory, _now())
+        wanted = requests.requests(told, channel, directory, now())
         deliveries.append(Delivery(channel, wanted[:_MOST]))
         if wanted[_MOST:]:
             lines.append(_MORE % (channel["name"], len(wanted) - _MOST, _MOST))
@@ -184,11 +185,7 @@ def _became(message: Message, problem: str, at: datetime) -> Event:
 
 def _both(store: Store, hosts: Any) -> Dict[str, List[Incident]]:
     """The open ones, and those closed lately: something may be left to be said of them."""
-    found = store.closed_of(hosts, _now() - due.OUTDATED)
+    found = store.closed_of(hosts, now() - due.OUTDATED)
     for host, incidents in store.open_of(hosts).items():
         found.setdefault(host, []).extend(incidents)
     return found
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

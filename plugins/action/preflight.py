@@ -21,6 +21,10 @@ _BLANKS = (
     "-e contains '%s', which belongs to no variable: a blank ends a value. Give it as JSON, such as "
     '-e \'{"oncall_state": "idle_in_transaction"}\'.'
 )
+_RECORDS = (
+    "oncall_incident_dir is not the same for all hosts: %s. A run keeps its record in one directory: give it to the "
+    "whole group, or run them apart (--limit)."
+)
 _NO_VERB = "This is only what our playbooks have in common. Run one of them: %s."
 
 
@@ -55,6 +59,7 @@ class ActionModule(ActionBase):
         if stray:
             problems.append(("", _BLANKS % stray))
         targets: Dict[str, Mapping[str, Any]] = {}
+        records: Dict[str, List[str]] = {}
         said: Dict[str, List[Problem]] = {}  # the same values are checked once, for a thousand hosts
         for host in hosts:
             mine = hostvars.raw_get(host)
@@ -69,11 +74,15 @@ class ActionModule(ActionBase):
                 said[key] += filter(None, (known.evaluated(name, extra[name], values.get(name)) for name in extra))
             # What the command line says, or leaves out, is the same for every host.
             problems += [("" if each.missing or each.name in extra else host, each.text) for each in said[key]]
+            records.setdefault(str(values.get("oncall_incident_dir") or "none"), []).append(host)
             target = values.get("oncall_target", {})
             if isinstance(target, Mapping):  # what is in it, its own task checks: one host does not stop the others
                 targets[host] = {**target, "ansible_host": mine.get("ansible_host")}
             else:
                 problems.append((host, NO_DICTIONARY % (target,)))
+        if len(records) > 1:
+            each = ", ".join("%s (%s)" % (place, _names(names)) for place, names in sorted(records.items()))
+            problems.append(("", _RECORDS % each))
         for what, names in same_server(targets).items():
             line = "%s are the same server (%s)." % (" and ".join(names), what)
             if known.only_looks(verb):

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 
+from ..module_utils._core.times import now
 from ..plugin_utils._incident.state import Incident
 from ..plugin_utils._incident.store import Store
 from ..plugin_utils._report import files, text
@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         if options["report_dir"]:
             incidents, unread = _incidents(options["incident_dir"], [host.name for host in hosts])
             try:
-                at, mode = _now().strftime(files.AT), int(options["report_mode"], 8)
+                at, mode = now().strftime(files.AT), int(options["report_mode"], 8)
                 report = files.write(hosts, options["report_dir"], at, mode, incidents)
             except OSError as error:
                 failure = "The report cannot be written to %s: %s. Give another directory with report_dir." % (
@@ -92,13 +92,9 @@ def _incidents(directory: Optional[str], names: List[str]) -> Tuple[Dict[str, Li
     if not directory:
         return {}, ""
     try:
-        return Store(directory).shown(names, _now()), ""
+        return Store(directory).shown(names, now()), ""
     except OSError as error:
         return {}, "Incidents: not on the page, %s cannot be read (%s)." % (directory, error.strerror or error)
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
 
 
 def _coloured(span: text.Span) -> str:

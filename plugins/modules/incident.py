@@ -75,6 +75,9 @@ options:
     description: Name of the variable that the result of M(oncall.postgresql.look) with the verb C(integrity_check) is
       registered in. For O(state=closed).
     type: str
+  statements:
+    description: The variable that M(oncall.postgresql.statements_info) was registered in, for O(state=closed).
+    type: str
   root_cause:
     description: What caused the incident. For O(state=closed).
     type: str

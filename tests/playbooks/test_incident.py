@@ -95,6 +95,19 @@ def test_a_record_that_cannot_be_written_stops_no_recovery(controller: Controlle
     )
 
 
+def test_hosts_with_records_of_their_own_are_refused(tmp_path: Path) -> None:
+    nobody = {"runtime": "remote", "login_host": "127.0.0.1", "login_port": 1}
+    controller = Controller(tmp_path, {"a": nobody, "b": {**nobody, "login_port": 2}, "c": {**nobody, "login_port": 3}})
+    inventory = json.loads((tmp_path / "inventory.json").read_text())
+    for host in "ab":
+        inventory["postgresql"]["hosts"][host]["oncall_incident_dir"] = str(tmp_path / "incidents")
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    code, out = controller.run(*book("triage"))
+    assert code == 2 and "not the same for all hosts: %s/incidents (a, b), none (c)." % tmp_path in out, out
+    code, out = controller.run(*book("triage"), "--limit", "a,b")
+    assert code == 0, out
+
+
 SECRET = "another-secret-of-the-playbooks"
 SETTLED = {
     "oncall_root_cause": "the pool of the shop leaks",
@@ -164,11 +177,19 @@ def _holds_no_secret(path: Path) -> None:
 
 
 def _closing(controller: Controller, place: list[str]) -> None:
-    code, out = controller.run(*book("close_incident"), *place)
+    kept = given(oncall_baseline_dir="baselines")
+    code, out = controller.run(*book("baseline"), *kept)
+    assert code == 0, out
+    code, out = controller.run(*book("close_incident"), *place, *kept)
     assert code == 2 and "checklist, open: Root cause given: give -e oncall_root_cause=" in " ".join(out.split()), out
     refused = events(controller)[-1]
     done = {item["name"]: item["done"] for item in refused["items"]}
     assert refused["kind"] == "refused" and done["health"] and done["sessions"]
+    details = {item["name"]: item["detail"] for item in refused["items"]}
+    assert "backups" in details["integrity"] and "baseline" not in details["integrity"], details
+    assert details["slow_queries"].startswith("which are slow is not known: the server has no pg_stat_statements"), (
+        details
+    )
     assert [name for name, is_done in done.items() if not is_done] == [
         "root_cause",
         "integrity",

@@ -28,7 +28,7 @@ from tests.embedded import Server
 from .test_real_servers import PASSWORD, Controller, beside, connect
 
 VERBS = ("pool_reset", "reload", "cancel_queries")
-MORE = {
+MORE: dict[str, dict[str, float]] = {
     "pool_reset": {"oncall_idle_minutes": 0.001},
     "reload": {},
     "cancel_queries": {"oncall_query_seconds": 3600},
@@ -90,7 +90,7 @@ def killed(controller: Controller, verb: str, moment: Moment) -> bool:
 
 
 def _at_work(directory: Path) -> list[str]:
-    found = []
+    found: list[str] = []
     for place in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):
             found += [str(place)] if os.readlink(place) == str(directory) else []
@@ -120,7 +120,7 @@ def kill_and_go_on(
     controller: Controller, verbs: Sequence[str], moments: Sequence[Callable[[Controller, str], Moment]]
 ) -> list[str]:
     """What was found after each kill. Each run is the next one of the run before it."""
-    found = []
+    found: list[str] = []
     for verb, moment in zip(verbs, moments):
         before = len(record(controller).events)
         was_killed = killed(controller, verb, moment(controller, verb))

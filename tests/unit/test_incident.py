@@ -343,6 +343,30 @@ def test_what_the_server_shows(change: Dict[str, Dict[str, Any]], item: str) -> 
         assert left(replace(of, given={**SETTLED, "monitoring": "the dashboard"})) == []
 
 
+@pytest.mark.parametrize(
+    ("statements", "done", "said"),
+    [
+        (
+            {"statements": {"count": 9, "by_mean": [{"mean_ms": 999.9}]}},
+            True,
+            "none of 9 statements takes 1 s or more",
+        ),
+        (
+            {"statements": {"count": 9, "by_mean": [{"mean_ms": 2000.0, "calls": 3, "query": "SELECT ?"}]}},
+            False,
+            "the slowest 2 s on average, 3 calls: SELECT ?; give -e",
+        ),
+        ({"statements": None, "reason": "it is not loaded."}, False, "is not known: it is not loaded; give -e"),
+        ({"msg": "no answer", "failed": True}, False, "is not known: no answer; give -e"),
+    ],
+)
+def test_slow_queries(statements: Dict[str, Any], done: bool, said: str) -> None:
+    of = replace(seen(**{**SETTLED, "slow_queries_reviewed": False}), statements=statements)
+    (item,) = [each for each in checklist.checked(of) if each.name == "slow_queries"]
+    assert item.done is done and said in item.detail
+    assert left(replace(of, given=SETTLED)) == []
+
+
 def test_a_reason_for_an_item_that_is_none() -> None:
     assert checklist.problems_of({"pool": "x", "health": " "}, {"api": "many"}) == [
         "oncall_pool_sizes.api is 'many'. Give a whole number.",

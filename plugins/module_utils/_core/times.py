@@ -9,6 +9,10 @@ from datetime import datetime, timezone
 from typing import Optional
 
 
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
 def utc(seconds: Optional[float]) -> Optional[str]:
     """Seconds of the epoch in ISO 8601, to the millisecond; None for None, and for what no calendar has."""
     if seconds is None:

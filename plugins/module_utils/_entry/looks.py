@@ -31,6 +31,7 @@ CLOSING = Spec(
         "close_anyway": {"type": "dict"},
     }
 )
+_COMPARED = INTEGRITY + Spec({"baseline_dir": {"type": "str"}})  # the look task reads the newest one there
 _INTEGRITY = (
     Variable("backup_file", "the file of the last backup, or a pattern: the newest", default="none"),
     Variable("backup_hours", "how old the last backup may be"),
@@ -38,24 +39,22 @@ _INTEGRITY = (
     Variable("databases", "only these databases", default="all that allow connections"),
     Variable("jobs", "in how many databases catalogs are read side by side"),
     Variable("sequence_percent", "name sequences of which this share is used up"),
+    Variable("baseline_dir", "compare with the newest baseline there"),
+    Variable("tolerance_percent", "name what has grown or shrunk by more than this since"),
 )
 
 LOOKS: Dict[str, Row] = {
     "integrity_check": Row(
         "integrity_info",
         "Is the data whole? Go, caution or no-go, with what proves it and what was not looked at. Changes nothing.",
-        INTEGRITY + Spec({"baseline_dir": {"type": "str"}}),  # the look task reads the newest one there
-        (
-            *_INTEGRITY,
-            Variable("baseline_dir", "compare with the newest baseline there"),
-            Variable("tolerance_percent", "name what has grown or shrunk by more than this since"),
-        ),
+        _COMPARED,
+        _INTEGRITY,
     ),
     "close_incident": Row(
         "incident",
         "Closes the open incidents of a host once everything on the checklist is done; says what is not. "
         "Changes no server.",
-        INTEGRITY + CLOSING + Spec({"incident_dir": {"type": "str", "required": True}}),
+        _COMPARED + CLOSING + Spec({"incident_dir": {"type": "str", "required": True}}),
         (
             Variable("incident_dir", "where the records are"),
             Variable("root_cause", "what caused it"),

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from ...module_utils._core.text import count, did_you_mean, names, nearest
+from ...module_utils._core.text import count, did_you_mean, duration, names, nearest
 
 _MOST_USED_PERCENT = 80  # of the usable slots, as triage's warning
+_SLOW_MS = 1000  # a statement's average
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Seen:
-    """``triage`` and ``integrity``: results as registered, their facts as plain values; empty: there is none."""
+    """``triage``, ``integrity`` and ``statements``: results as registered, their facts as plain values; empty: none."""
 
     triage: Mapping[str, Any]
     facts: Mapping[str, Any]
     integrity: Mapping[str, Any]
     given: Mapping[str, Any]  # the options of the module
+    statements: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def snapshot(self) -> Mapping[str, Any]:
@@ -137,9 +139,26 @@ def _monitoring(seen: Seen) -> Item:
 
 
 def _slow_queries(seen: Seen) -> Item:
-    done = bool(seen.given.get("slow_queries_reviewed"))
-    said = "as declared" if done else "give -e oncall_slow_queries_reviewed=true when somebody has"
-    return Item("slow_queries", "Slow queries reviewed", done, said)
+    """Where none is slow there is nothing to review; the others only a person can."""
+    title, counted = "Slow queries reviewed", seen.statements.get("statements")
+    if not counted:
+        why = seen.statements.get("reason") or seen.statements.get("msg") or "they were not looked at"
+        said = "which are slow is not known: %s" % str(why).rstrip(".")
+    else:
+        slow = [each for each in counted["by_mean"] if each["mean_ms"] >= _SLOW_MS]
+        least = duration(_SLOW_MS / 1000)
+        if not slow:
+            all_ = count(counted["count"], "statement")
+            return Item("slow_queries", title, True, "none of %s takes %s or more on average" % (all_, least))
+        first = "%s on average, %s: %s" % (
+            duration(slow[0]["mean_ms"] / 1000),
+            count(slow[0]["calls"], "call"),
+            slow[0]["query"] or "query %s" % slow[0]["query_id"],
+        )
+        said = "some take %s or more on average, the slowest %s" % (least, first)
+    if seen.given.get("slow_queries_reviewed"):
+        return Item("slow_queries", title, True, "as declared; %s" % said)
+    return Item("slow_queries", title, False, "%s; give -e oncall_slow_queries_reviewed=true when they are" % said)
 
 
 def _corrective_actions(seen: Seen) -> Item:

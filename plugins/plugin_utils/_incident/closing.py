@@ -45,8 +45,8 @@ def close(
 
 
 def _seen(mine: Mapping[str, Any], options: Mapping[str, Any]) -> Seen:
-    triage, integrity = (_registered(mine, options[key]) for key in ("triage", "integrity"))
-    return Seen(triage, frame.facts_of(triage), integrity, options)
+    triage, integrity, statements = (_registered(mine, options[key]) for key in ("triage", "integrity", "statements"))
+    return Seen(triage, frame.facts_of(triage), integrity, options, statements)
 
 
 def _registered(mine: Mapping[str, Any], variable: Optional[str]) -> Mapping[str, Any]:

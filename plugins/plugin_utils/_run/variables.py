@@ -59,6 +59,7 @@ _OURS = frozenset(
         "only_looks",
         "evidence",
         "kept",
+        "statements",
         "incident",
         "due",
         "sent_first",
