@@ -38,6 +38,8 @@ CHANGES_NOTHING = ("triage",)
 def stack() -> Iterator[Stack]:
     with Stack("lab-check") as made:
         made.up()
+        made.sql("ALTER SYSTEM SET checkpoint_timeout = '1h'")  # none but what a procedure makes
+        made.reload()
         made.call("leak", connections=4)
         made.sql("BEGIN; UPDATE items SET name = 'x' WHERE id = 1; PREPARE TRANSACTION 'import-42'")
         made.call("load", connections=1, sql="UPDATE items SET name = 'y' WHERE id = 1")
