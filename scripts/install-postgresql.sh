@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests want one PostgreSQL with TLS on this machine (the wheel's builds have none), openssl for its certificates,
-# PgBouncer, pgBackRest, and check_pgactivity, to compare with.
+# PgBouncer, pgBackRest, Barman, and check_pgactivity, to compare with.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 missing=()
@@ -8,6 +8,7 @@ compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgres
 command -v openssl >/dev/null || missing+=(openssl)
 command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 command -v pgbackrest >/dev/null || missing+=(pgbackrest)
+command -v barman >/dev/null || missing+=(barman)
 [ -x /usr/lib/nagios/plugins/check_pgactivity ] || missing+=(check-pgactivity)
 command -v busybox >/dev/null || missing+=(busybox) # Alpine's shell, which the look script must agree with
 [ ${#missing[@]} -gt 0 ] || exit 0

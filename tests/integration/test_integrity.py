@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -589,6 +590,52 @@ def test_the_age_of_the_last_backup(tmp_path: Path) -> None:
         assert item(beside(server, backup_file=str(tmp_path / "*.dump")), "backups")["grade"] == "go"
         told = item(beside(server, backup_file=str(tmp_path / "none*")), "backups")
         assert told["grade"] == "caution" and "there is no such file" in told["summary"], told
+
+
+def test_the_last_backup_by_barman() -> None:
+    """A real one of today and, by its catalogue, of last month; one that failed; none."""
+    with Server(version=15, settings={"archive_mode": "on", "wal_level": "replica"}) as server:
+        home, tools = server.directory / "barman", server.directory / "tools"
+        for each in (home, home / "shop" / "incoming", tools):
+            server.run("/bin/mkdir", "-p", str(each))
+        config, owner = server.directory / "barman.conf", server.data.owner()
+        place = "host=%s port=%d user=postgres" % (server.directory, server.port)
+        common = {"barman_user": owner, "barman_home": home, "barman_lock_directory": home, "path_prefix": server.bin}
+        lines = ["[barman]", "log_file=%s" % (home / "log"), "configuration_files_directory=%s" % (home / "d")]
+        lines += ["%s=%s" % pair for pair in common.items()]
+        lines += ["[shop]", "description=shop", "archiver=on", "backup_method=postgres", "conninfo=%s" % place]
+        config.write_text("\n".join([*lines, "streaming_conninfo=%s" % place, ""]))
+        program = tools / "barman"
+        program.write_text('#!/bin/sh\nexec /usr/bin/barman -c "%s" "$@"\n' % config)
+        program.chmod(0o755)
+        server.hba("local replication postgres trust")
+        server.sql("ALTER SYSTEM SET archive_command = 'cp %%p %s/%%f'" % (home / "shop" / "incoming"))
+        server.sql("SELECT pg_reload_conf()")
+        before = os.environ["PATH"]
+        os.environ["PATH"] = "%s:%s" % (tools, before)
+        try:
+            told = item(beside(server), "backups")
+            assert (told["grade"], "it holds no backup" in told["summary"]) == ("caution", True), told
+            server.sql("SELECT pg_switch_wal()")
+            until(lambda: server.sql("SELECT archived_count > 0 FROM pg_stat_archiver") == "t")
+            server.run(str(program), "archive-wal", "shop")
+            server.run(str(program), "backup", "shop")
+            told = item(beside(server), "backups")
+            assert told["grade"] == "go" and re.search("Barman .* of server shop: finished", told["evidence"][0]), told
+            (info,) = home.glob("shop/base/*/backup.info")
+            month = (datetime.now(UTC) - timedelta(days=30)).strftime("%Y-%m-%d")
+            info.write_text(re.sub(r"(?m)^(begin|end)_time=\S+", r"\1_time=" + month, info.read_text()))
+            told = item(beside(server), "backups")
+            assert told["grade"] == "caution" and re.search("30 d|29 d", told["summary"]), told
+            unreadable = server.data / "unreadable"
+            server.run("/usr/bin/touch", str(unreadable))
+            unreadable.chmod(0)  # the copy of the data directory fails
+            with pytest.raises(RuntimeError):
+                server.run(str(program), "backup", "shop")
+            told = item(beside(server), "backups")
+            assert any("its status is FAILED" in each for each in told["evidence"]), told
+        finally:
+            os.environ["PATH"] = before
 
 
 @contextlib.contextmanager

@@ -45,6 +45,10 @@ def test_what_each_says() -> None:
         list(barman({"shop": BARMAN, "blog": BARMAN}, OURS))
     (only,) = wal_g([{**WAL_G, "system_identifier": int(OURS)}, {**WAL_G, "system_identifier": 1}], OURS)
     assert only.finished == 1795831260
+    nothing: tuple[Any, ...] = ([], None)  # WAL-G 3, and those before it, which print nothing
+    for none in nothing:
+        assert [each.trouble for each in wal_g(none, OURS)] == ["it holds no backup"]
+    assert [each.trouble for each in barman({"shop": []}, OURS)] == ["it holds no backup"]
 
 
 JSON = st.recursive(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 20.0
 _MISSING = 127
+_NONE = "it holds no backup"
 # $1 is the limit in seconds. The first line is this machine's own time.
 _ASK_SH = r"""
 limit=$1; shift
@@ -67,6 +68,8 @@ def barman(found: Any, identifier: str) -> Iterator[Made]:
     if len(servers) > 1:
         raise TargetError("it has backups of %s, and does not say which is this one" % count(len(servers), "server"))
     for server, rows in servers.items():
+        if not rows:
+            yield Made("server %s" % server, None, _NONE)
         for each in _dicts(rows):
             finished = _number(each.get("end_time_timestamp"))
             bad = "its status is %s" % each.get("status") if each.get("status") in ("FAILED", "EMPTY") else None
@@ -75,7 +78,9 @@ def barman(found: Any, identifier: str) -> Iterator[Made]:
 
 
 def wal_g(found: Any, identifier: str) -> Iterator[Made]:
-    """It lists none that did not end."""
+    """It lists none that did not end. Before version 3 it says on standard error only that there is none."""
+    if not found:
+        yield Made("its storage", None, _NONE)
     for each in _dicts(found):
         if str(each.get("system_identifier") or identifier) == identifier:
             times = (each.get(key) for key in ("finish_time", "time", "modified"))
@@ -89,7 +94,7 @@ class Program(NamedTuple):
 
 _PROGRAMS: Dict[str, Program] = {
     "pgBackRest": Program(("pgbackrest", "info", "--output=json", *_QUIET), pgbackrest),
-    "Barman": Program(("barman", "-q", "-f", "json", "list-backup", "all"), barman),
+    "Barman": Program(("barman", "-f", "json", "list-backup", "all"), barman),
     "WAL-G": Program(("wal-g", "backup-list", "--detail", "--json"), wal_g),
 }
 
@@ -113,7 +118,7 @@ def backups(
             now, _newline, text = done.out.partition("\n")
             if done.code:
                 raise TargetError(line(done.err or text, 200) or "exit code %d" % done.code)
-            found += _last(name, program.read(json.loads(text), identifier or ""), float(now))
+            found += _last(name, program.read(json.loads(text.strip() or "null"), identifier or ""), float(now))
         except (OncallError, ValueError, RecursionError) as error:
             errors["backups by %s" % name] = line(str(error), 300)
     if pattern:
