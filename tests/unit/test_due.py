@@ -120,6 +120,30 @@ def test_what_is_sent_again_sets_no_channel_back(steps: List[Tuple[str, float, s
     assert shown in ((None, "resolved") if due.resolved(incident) else ("triggered",))
 
 
+def test_alertmanager_is_told_again_every_hour_and_others_are_not() -> None:
+    """It keeps alerts in memory only: one that was restarted would show none."""
+    every = [each for each in channels.read(EVERY)[0] if each["name"] in ("alertmanager", "pagerduty")]
+    events: List[timeline.Event] = [frame.opened("db", LOOKS["down"], after(0))]
+    told = {}
+    for minute in (0, 30, 61, 90, 122, 123, 300):
+        if minute == 123:
+            events.append(frame.look(HEALTHY, "triage", after(minute)))
+        messages = due.due(fold("x", events), every, after(minute))
+        events += [each.event(due.SENT, after(minute)) for each in messages]
+        told[minute] = [each.notice for each in messages if each.channel == "alertmanager"]
+        assert not [each for each in messages if each.channel == "pagerduty" and minute in (61, 122, 300)]
+    again = ["trigger", "escalate_dba"]
+    assert told == {
+        0: ["trigger"],
+        30: again[1:],
+        61: ["trigger"],
+        90: again[1:],
+        122: ["trigger"],
+        123: ["resolve"],
+        300: [],
+    }
+
+
 def outage(hosts: int) -> List[requests.Told]:
     """The same on each of so many hosts, all told to those on call."""
     found = LOOKS["down"]

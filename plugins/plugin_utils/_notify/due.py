@@ -23,6 +23,8 @@ ESCALATE = {DBA: "escalate_dba", EMERGENCY: "escalate_emergency"}
 QUEUED, SENT, FAILED = "queued", "sent", "failed"
 RESPOND_WITHIN, DBA_AFTER = timedelta(minutes=10), timedelta(minutes=20)
 IN_FLIGHT = timedelta(minutes=1)  # queued by another run, which is about to send it
+REPEATED = timedelta(hours=1)  # Alertmanager keeps alerts in memory only, and lets go of what nobody repeats
+NEVER = timedelta.max
 OUTDATED = timedelta(days=7)  # nobody is to be woken by that any more
 _TRIED = ("done", "failed", "unchanged")
 
@@ -49,16 +51,22 @@ class Message:
 def due(incident: Incident, channels: Sequence[Mapping[str, Any]], now: datetime) -> List[Message]:
     """In the order in which they are to be sent."""
     known = _known(incident)
-    there = {each["name"] for each in channels}
+    there = {each["name"]: each["type"] for each in channels}
     again = [
         message
         for message, kind, last, first in known.values()
         if message.channel in there
-        and (kind == FAILED or (kind == QUEUED and now - last >= IN_FLIGHT))
+        and (kind == FAILED or now - last >= _patience(kind, message, there[message.channel]))
         and now - first < OUTDATED
         and not _overtaken(message, incident, known)
     ]
     return again + [each for each in _wanted(incident, channels, known, now) if each.key not in known]
+
+
+def _patience(kind: str, message: Message, channel: str) -> timedelta:
+    """How long after it was last queued or sent it is sent again."""
+    fires = message.notice in (TRIGGER, *ESCALATE.values())
+    return IN_FLIGHT if kind == QUEUED else REPEATED if channel == ALERTMANAGER and fires else NEVER
 
 
 def _overtaken(message: Message, incident: Incident, known: "Mapping[Key, Any]") -> bool:
