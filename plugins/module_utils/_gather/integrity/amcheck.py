@@ -32,7 +32,7 @@ _BATCH_BYTES, _BATCH_OBJECTS = 64 * 1024 * 1024, 500
 _FIRST_RATE = 16.0 * 1024 * 1024  # bytes a second, until it was measured
 # While others are at work it reads for a tenth of the time, as far as the deadline has room for that.
 _PAUSES, _USED = 9.0, 0.8
-_ASK_SECONDS, _REMEMBERED = 2.0, 3
+_ASK_SECONDS, _REMEMBERED = 5.0, 2
 _DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 # A file that is not there, an I/O error: of the data, not of the extension's own library.
 _UNREADABLE = ("58P01", "58030")
