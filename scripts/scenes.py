@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -229,6 +231,23 @@ def containers() -> dict[str, Any]:
         return found
 
 
+def proved() -> dict[str, Any]:
+    """Last night's dump, of a shop with a role that it does not hold; and one that is empty."""
+    from tests.lab.driving import LIGHT
+    from tests.lab.stack import Stack, docker
+
+    with Stack("shop") as stack, tempfile.TemporaryDirectory(prefix="backup-") as place:
+        stack.up({"services": LIGHT})
+        dump, empty = Path(place, "shop.dump"), Path(place, "empty.dump")
+        stack.execute("pg_dump", "-U", "postgres", "-Fc", "-f", "/tmp/shop.dump", "shop")
+        docker("cp", "%s:/tmp/shop.dump" % stack.name(), str(dump))
+        empty.touch()
+        refused = task("restore_proof", {**stack.target(), "backup": str(empty)}, "restore_proof__refused", fails=True)
+        kept = task("baseline", {**stack.target(), "directory": "kept", "tables": ["items"]}, "kept")
+        asked = {**stack.target(), "backup": str(dump), "baseline": "{{ kept.baseline }}"}
+        return play([kept, task("restore_proof", asked), refused])
+
+
 def reporting() -> dict[str, Any]:
     with shop() as server:
         asked = {**target(server), "host": "shop-db"}
@@ -251,6 +270,7 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,
     ("reindex",): moved,
+    ("restore_proof",): proved,
     ("credentials",): passwords,
     ("procedure", "configuration"): settings,
     ("server",): restart,

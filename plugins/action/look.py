@@ -9,15 +9,14 @@ from typing import Any, Dict, Optional
 
 from ..module_utils._entry.looks import LOOKS
 from ..plugin_utils._report.baseline import baseline
-from ..plugin_utils._report.graded import graded
+from ..plugin_utils._report.graded import graded, proved
 from ..plugin_utils._run.action import ActionModule as TargetAction
 from ..plugin_utils._run.action import failed
 from ..plugin_utils._run.baselines import newest
 from ..plugin_utils._run.verb import VerbAction
-from ..plugin_utils._run.works import READING
 from .baseline import ActionModule as BaselineAction
 
-_SHOWN = {"integrity_check": graded, "baseline": baseline}
+_SHOWN = {"integrity_check": graded, "baseline": baseline, "restore_proof": proved}
 
 
 class ActionModule(VerbAction, BaselineAction):
@@ -25,9 +24,8 @@ class ActionModule(VerbAction, BaselineAction):
         result: Dict[str, Any] = super(TargetAction, self).run(tmp, task_vars)
         arguments = dict(self._task.args)
         verb = arguments.pop("verb", None)
-        known = sorted(name for name, row in LOOKS.items() if row.module in READING)
-        if verb not in known:
-            return failed("verb is %r. Give one of: %s." % (verb, ", ".join(known)))
+        if verb not in _SHOWN:
+            return failed("verb is %r. Give one of: %s." % (verb, ", ".join(sorted(_SHOWN))))
         result.update(self.of_row(verb, LOOKS[verb], arguments, {}, task_vars or {}))
         if not result.get("failed") and not result.get("unreachable"):
             result.update(_SHOWN[verb](result))

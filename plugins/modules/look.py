@@ -26,6 +26,7 @@ options:
     choices:
       - integrity_check
       - baseline
+      - restore_proof
 attributes:
   action:
     description: There is an action plugin of the same name; it chooses the module and where that runs.
@@ -42,6 +43,7 @@ extends_documentation_fragment:
 seealso:
   - module: oncall.postgresql.integrity_info
   - module: oncall.postgresql.baseline
+  - module: oncall.postgresql.restore_proof
   - module: oncall.postgresql.report
 """
 

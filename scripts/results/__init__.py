@@ -32,6 +32,7 @@ RESULTS: dict[str, Result] = {
     "cancel_queries": Result(sessions.CancelQueries, sometimes=FAILURE),
     "prepared_transaction": Result(repairs.PreparedTransaction, sometimes=FAILURE),
     "reindex": Result(repairs.Reindex, sometimes=FAILURE),
+    "restore_proof": Result(looking.RestoreProof, sometimes=FAILURE),
     "server": Result(restarts.Server, restarts.UNLESS_REFUSED, {**restarts.SOMETIMES, **FAILURE}),
     "graceful_restart": Result(
         restarts.GracefulRestart,

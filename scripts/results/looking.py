@@ -148,6 +148,41 @@ class IntegrityInfo(TypedDict):
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
 
 
+class BackupFile(TypedDict):
+    path: str  # as it was given
+    kind: str  # `plain`, `custom`, `tar` or `directory` for a dump, `base_directory` or `base_tar` for a base backup
+    compressed: bool  # whether it is packed by gzip
+    bytes: int  # how much room it takes
+    modified_at: Optional[str]  # when it was last written to
+    age_seconds: Optional[float]  # how long ago that was, by the clock of the engine's host
+    version: Optional[str]  # the version of the server that it was made of; null where it does not say
+    database: Optional[str]  # the database that a dump is of; null where it is of a whole cluster
+
+
+class ProofCheck(TypedDict):
+    # `restore`, `control_file`, `checksums`, `leftovers`, `collations`, `amcheck`, `schema`, `sequences`, `age` or
+    # `baseline`
+    check: str
+    grade: Optional[str]  # `go`, `caution` or `no_go`; null when nothing of it could be looked at
+    summary: str  # the same in one line
+    evidence: list[str]  # the readings that prove it
+    not_covered: list[str]  # what of it was not looked at, and why
+    remedy: Optional[Remedy]  # always null: a backup is not repaired
+
+
+class RestoreProof(TypedDict):
+    target: model.TargetFacts  # the restored server; the host is that of the server whose backup it is
+    grade: str  # the worst grade of all checks: `go`, `caution` or `no_go`
+    summary: str  # the answer in one line
+    checks: list[ProofCheck]  # what was checked, the restore first
+    not_covered: list[str]  # all that was not looked at, and why
+    backup: BackupFile  # what was restored
+    container: Optional[str]  # the throw-away container's name, which is removed; null in check mode
+    leftovers: list[str]  # containers of earlier runs that were killed, removed by this one
+    integrity: whole.IntegrityFacts  # what was read in the restored server
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, the restore first, and the total
+
+
 class StatementsInfo(TypedDict):
     target: model.TargetFacts  # the server that was checked
     statements: Optional[busy.StatementsFacts]  # what pg_stat_statements counts; null when it cannot be read

@@ -108,7 +108,7 @@ def beside(db: Server) -> dict[str, Any]:
     }
 
 
-_MODULES = {type(WORKS[name].procedure): name for name in CHANGING}  # type: ignore[attr-defined]
+_MODULES = {type(getattr(WORKS[name], "procedure", None)): name for name in CHANGING}
 
 
 def call(

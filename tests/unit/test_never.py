@@ -50,6 +50,16 @@ ALLOWED = {
         "DELETE",
     ): "the project's network, if asked to",
     ("plugin_utils/_notify/requests.py", "deletes by the engine", "DELETE"): "Alertmanager's silence, its own",
+    (
+        "_procedures/restore_proof/container.py",
+        "deletes by the engine",
+        "DELETE",
+    ): "its own container that has ended, and the volumes without a name that only that one has",
+    (
+        "_procedures/restore_proof/container.py",
+        "kills by force",
+        "KILL",
+    ): "the capability to signal another user's process, for the SIGINT of its first one",
     ("_gather/runtime/compose/sharing.py", "prunes", "/volumes/%s"): "GET: where a volume is",
     ("_gather/client/health.py", "prunes", "down"): "a word of a health page",
     ("_gather/wire/protocol.py", "lets anybody in", "trust"): "the name of what the server asked for",

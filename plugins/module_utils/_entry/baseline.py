@@ -73,13 +73,13 @@ def compare(
     """
     why_not = _NOT_GIVEN if not before else before.get("why_not")
     if not before or why_not:
-        return _not_compared(str(why_not))
+        return not_compared(str(why_not))
     try:
         return _compare(target, before, options, seconds)
     except OncallError as error:
-        return _not_compared(str(error).rstrip("."))
+        return not_compared(str(error).rstrip("."))
     except ODD:
-        return _not_compared(UNREADABLE)
+        return not_compared(UNREADABLE)
 
 
 def _compare(target: Target, before: Mapping[str, Any], options: Mapping[str, Any], seconds: float) -> Compared:
@@ -92,7 +92,7 @@ def _compare(target: Target, before: Mapping[str, Any], options: Mapping[str, An
     now = read(target, wanted)
     other = foreign(before, now)
     if other:
-        return _not_compared(other)
+        return not_compared(other)
     looked = {one["name"] for one in now["databases"]}
     unread = [one for one in now["not_covered"] if ": there is no such table" not in one]  # that is a change
     shut = [one["name"] for one in old if any(why.startswith("database %s: " % one["name"]) for why in unread)]
@@ -123,7 +123,7 @@ def _beyond(change: Change, tolerance_percent: float) -> bool:
     return abs(change["percent"]) > tolerance_percent
 
 
-def _not_compared(why: str) -> Compared:
+def not_compared(why: str) -> Compared:
     return {
         "taken_at": None,
         "why_not": why,

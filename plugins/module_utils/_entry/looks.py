@@ -9,7 +9,7 @@ from typing import Dict
 
 from .._core.spec import Spec
 from .._model.verb import Row, Variable
-from .options import BASELINE, INTEGRITY
+from .options import BASELINE, INTEGRITY, RESTORE_PROOF
 
 # What a person says of an incident that is to be closed.
 CLOSING = Spec(
@@ -49,6 +49,22 @@ LOOKS: Dict[str, Row] = {
         "Is the data whole? Go, caution or no-go, with what proves it and what was not looked at. Changes nothing.",
         _COMPARED,
         _INTEGRITY,
+    ),
+    "restore_proof": Row(
+        "restore_proof",
+        "Restores a dump or base backup into a throw-away container of the server's image, checks it there, compares "
+        "it with the baseline, removes it. Never touches the server or the backup.",
+        RESTORE_PROOF + Spec({"baseline_dir": {"type": "str"}}),
+        (
+            Variable("backup", "the file or directory, as the engine's host sees it"),
+            Variable("databases", "only these databases; a plain dump of one needs its name", default="all"),
+            Variable("restore_seconds", "how long the restore may take"),
+            Variable("check_seconds", "how long the check of the restored databases may take"),
+            Variable("memory_mib", "how much memory the throw-away container may have"),
+            Variable("jobs", "in how many databases catalogs are read side by side"),
+            Variable("baseline_dir", "compare with the newest baseline there"),
+            Variable("tolerance_percent", "name what has more or fewer rows by more than this"),
+        ),
     ),
     "close_incident": Row(
         "incident",

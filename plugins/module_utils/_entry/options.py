@@ -103,6 +103,18 @@ BASELINE = TARGET + Spec(
         "check_seconds": {"type": "float", "default": 300},
     }
 )
+RESTORE_PROOF = TARGET + Spec(
+    {
+        "backup": {"type": "str", "required": True},
+        "restore_seconds": {"type": "float", "default": 3600},
+        "memory_mib": {"type": "int", "default": 1024},
+        "check_seconds": {"type": "float", "default": 300},
+        "databases": {"type": "list", "elements": "str", "default": []},
+        "jobs": {"type": "int", "default": 2},
+        "baseline": {"type": "dict"},
+        "tolerance_percent": {"type": "float", "default": 20},
+    }
+)
 STATEMENTS = TARGET + Spec({"top": {"type": "int", "default": 10}})
 LOAD = STATEMENTS + Spec(
     {

@@ -15,6 +15,7 @@ _ANSWERS = {GO: "yes", CAUTION: "caution", NO_GO: "no", None: "not_asked"}
 _OF_THE_DATA = ("control_file", "checksums", "log", "collations", "amcheck")  # where no-go means that data is damaged
 _DAMAGED = {"to": "emergency", "after_minutes": 0, "or_if": None, "reason": "data is damaged, a restore may be needed"}
 _NO_GO = {"to": "dba", "after_minutes": 0, "or_if": None, "reason": "the integrity check is a no-go"}
+_UNFIT = {"to": "dba", "after_minutes": 0, "or_if": None, "reason": "this backup cannot be relied on"}
 _NOBODY = {"to": "none", "after_minutes": None, "or_if": None, "reason": ""}
 
 
@@ -49,6 +50,18 @@ def graded(result: Mapping[str, Any]) -> Dict[str, Any]:
         ],
         "facts": {"errors": by_subject(result["not_covered"]), "integrity": result["integrity"]},
     }
+
+
+def proved(result: Mapping[str, Any]) -> Dict[str, Any]:
+    """``result``: restore_proof's. The server's own data is another matter: nothing here says that it is damaged."""
+    found = graded(result)
+    bad = result["grade"] == NO_GO
+    found["verdict"].update(
+        code="restore_proof",
+        severity=CRITICAL if bad else found["verdict"]["severity"],
+        escalation=dict(_UNFIT if bad else _NOBODY),
+    )
+    return found
 
 
 def by_subject(not_covered: Sequence[str]) -> Dict[str, str]:

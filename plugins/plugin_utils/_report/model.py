@@ -44,8 +44,8 @@ class Host:
 
     @property
     def graded(self) -> bool:
-        """Whether it is an integrity check's."""
-        return bool(self.result) and self.result["verdict"].get("code") == "integrity"
+        """Whether it is an integrity check's, or a restore proof's."""
+        return bool(self.result) and self.result["verdict"].get("code") in ("integrity", "restore_proof")
 
     @property
     def noted(self) -> List[Dict[str, Any]]:

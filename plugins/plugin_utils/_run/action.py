@@ -90,7 +90,8 @@ class ActionModule(ActionBase):
         here = self._runs_here(checked.options)
         if here and self._task.async_val:
             return failed(_NO_ASYNC)
-        seconds = checked.options.get("check_seconds")  # of what takes minutes
+        # Of what takes minutes.
+        seconds = sum(checked.options.get(each) or 0 for each in ("restore_seconds", "check_seconds"))
         with contextlib.ExitStack() as stack:
             say = None
             if seconds and not self._task.async_val:

@@ -38,6 +38,7 @@ CHANGING = (
     "pool_reset",
     "prepared_transaction",
     "reindex",
+    "restore_proof",
     "server",
     "sessions",
 )

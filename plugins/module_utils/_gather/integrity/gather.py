@@ -62,21 +62,11 @@ def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, I
     facts, elapsed_ms = looking.gather(target, (looking.SERVER, looking.SNAPSHOT))
     snapshot = facts["snapshot"]
     another = _another_version(facts["server"])
-    found: IntegrityFacts = {
-        "control": facts["server"]["control"] if facts["server"] and not another else None,
-        "checksums": None,
-        "checksum_failures": snapshot["soundness"]["checksum_failures"] if snapshot else [],
-        "at_rest": None,
-        "damaged_files": [],
-        "leftovers": [],
-        "archiver": None,
-        "backups": [],
-        "slots": snapshot["soundness"]["slots"] if snapshot else [],
-        "horizon": [],
-        "databases": [],
-        "baseline": compared,
-        "errors": {**facts["errors"], **({"control": another} if another else {})},
-    }
+    found = nothing(compared)
+    found["control"] = facts["server"]["control"] if facts["server"] and not another else None
+    found["checksum_failures"] = snapshot["soundness"]["checksum_failures"] if snapshot else []
+    found["slots"] = snapshot["soundness"]["slots"] if snapshot else []
+    found["errors"] = {**facts["errors"], **({"control": another} if another else {})}
     started = time.monotonic()
     if snapshot is None:
         found["backups"] = backups(target, None, wanted.backup_file, found["errors"], deadline)
@@ -128,6 +118,25 @@ def gather(target: Target, wanted: Wanted, compared: Compared) -> Tuple[Facts, I
             one.update(documents[row["name"]], amcheck=read.get(row["name"]) or _unread(known[row["name"]]))
             found["databases"].append(one)
     return facts, found, {**elapsed_ms, "amcheck": _since(started)}
+
+
+def nothing(compared: Compared) -> IntegrityFacts:
+    """The facts where nothing has been read."""
+    return {
+        "control": None,
+        "checksums": None,
+        "checksum_failures": [],
+        "at_rest": None,
+        "damaged_files": [],
+        "leftovers": [],
+        "archiver": None,
+        "backups": [],
+        "slots": [],
+        "horizon": [],
+        "databases": [],
+        "baseline": compared,
+        "errors": {},
+    }
 
 
 def _another_version(server: Optional[ServerFacts]) -> Optional[str]:

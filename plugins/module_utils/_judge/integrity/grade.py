@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
 from ..._core.text import names
 from ..._model.integrity import CAUTION, GO, GRADES, NO_GO, Item
@@ -29,8 +29,12 @@ def grade(
     remedies: Mapping[str, Mapping[str, Any]],
     backup_hours: float = 26,
 ) -> Dict[str, Any]:
-    """``remedies``: by item -> {grade, summary, checks, not_covered}, as the module returns them."""
-    items = [
+    """``remedies``: by item. -> {grade, summary, checks, not_covered}, as the module returns them."""
+    return graded(items_of(facts, thresholds, backup_hours), facts["errors"], remedies)
+
+
+def items_of(facts: IntegrityFacts, thresholds: Thresholds, backup_hours: float) -> List[Item]:
+    return [
         control_file(facts),
         checksums(facts),
         damaged_files(facts),
@@ -45,9 +49,14 @@ def grade(
         backups(facts, backup_hours),
         baseline(facts),
     ]
-    unread = ["%s: %s" % each for each in facts["errors"].items() if each[0].startswith(_UNREAD)]
+
+
+def graded(
+    items: Sequence[Item], errors: Mapping[str, str], remedies: Mapping[str, Mapping[str, Any]]
+) -> Dict[str, Any]:
+    unread = ["%s: %s" % each for each in errors.items() if each[0].startswith(_UNREAD)]
     found = max((GRADES.index(each.grade) for each in items if each.grade), default=0)
-    if unread or next(each for each in items if each.item == "amcheck").grade is None:
+    if unread or not any(each.item == "amcheck" and each.grade for each in items):
         found = max(found, GRADES.index(CAUTION))
     not_covered = [why for each in items for why in each.not_covered] + unread
     return {

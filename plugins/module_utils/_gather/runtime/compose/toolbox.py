@@ -48,12 +48,14 @@ class Toolboxes:
         limits: Optional[Mapping[str, Any]] = None,
         pid_mode: str = "",
         writable: bool = False,
+        mounts: Sequence[Mapping[str, Any]] = (),
     ) -> Completed:
         """Run a command in a container of its own, which is gone again whatever happens.
 
         ``volumes_from`` (a container's id) mounts its volumes read-only, unless ``writable`` (never by what looks).
-        ``networks`` are joined besides ``network_mode``. ``limits`` are those of a host configuration (memory,
-        ulimits). ``pid_mode`` "host" shows it the processes of the engine's host.
+        ``mounts`` are further ones, for whoever makes sure that they are read-only. ``networks`` are joined besides
+        ``network_mode``. ``limits`` are those of a host configuration (memory, ulimits). ``pid_mode`` "host" shows it
+        the processes of the engine's host.
         What must stay secret goes by ``stdin``: arguments and environment can be inspected.
         """
         self._sweep(deadline)
@@ -77,7 +79,7 @@ class Toolboxes:
             "HostConfig": {
                 "NetworkMode": network_mode,
                 "VolumesFrom": [volumes_from + ("" if writable else ":ro")] if volumes_from else [],
-                "Mounts": self._covers(image, volumes_from, deadline),
+                "Mounts": [*self._covers(image, volumes_from, deadline), *mounts],
                 "CapDrop": ["ALL"],
                 "CapAdd": list(capabilities),
                 "SecurityOpt": ["no-new-privileges", "label=disable", *_confinement(pid_mode)],
