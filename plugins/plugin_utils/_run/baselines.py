@@ -18,7 +18,7 @@ from .._report.model import file_names
 
 _NAME = re.compile(r"\d{8}T\d{6}\.\d{3}Z\.json")
 _COMPARED = ("schema", "version", "system_identifier", "taken_at", "databases")
-_MAKE = "make one with ansible-playbook oncall.postgresql.baseline -e oncall_baseline_dir=%s"
+_MAKE = "make one with oncall.postgresql.baseline and the same oncall_baseline_dir"
 
 
 def newest(directory: str, host: str) -> Dict[str, Any]:
@@ -27,7 +27,7 @@ def newest(directory: str, host: str) -> Dict[str, Any]:
     if problem:
         return {"why_not": problem}
     if not files:
-        return {"why_not": "there is no baseline of %s in %s: %s" % (host, directory, _MAKE % directory)}
+        return {"why_not": "there is no baseline of %s in %s: %s" % (host, directory, _MAKE)}
     found, problem = _read(files[-1])
     if found is None:
         return {"why_not": problem}
