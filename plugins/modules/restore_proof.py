@@ -544,6 +544,23 @@ integrity:
           description: Tables that a crash empties.
           type: list
           elements: str
+        short_files:
+          description: Tables and indexes that have lost their end; null where that was not read.
+          type: list
+          elements: dict
+          contains:
+            kind:
+              description: V(table) or V(index).
+              type: str
+            name:
+              description: With its schema.
+              type: str
+            bytes:
+              description: How long it is.
+              type: int
+            counted_bytes:
+              description: How long it was when VACUUM, ANALYZE or a rebuild counted.
+              type: int
         user_tables:
           description: How many tables there are beside the catalogs.
           type: int
@@ -741,6 +758,7 @@ integrity:
         unchecked_constraints: []
         sequences: []
         unseen_sequences: 0
+        short_files: []
         unlogged_tables: []
         user_tables: 1
         oldest_tables:

@@ -79,6 +79,7 @@ def sound() -> Dict[str, Any]:
         "unchecked_constraints": [],
         "sequences": [],
         "unseen_sequences": 0,
+        "short_files": [],
         "unlogged_tables": [],
         "user_tables": 3,
         "oldest_tables": [],

@@ -107,6 +107,15 @@ class Amcheck(TypedDict):
     not_covered: List[str]  # what was not read, and why
 
 
+class ShortFile(TypedDict):
+    """A table or index that ends before what was last counted of it."""
+
+    kind: str  # `table` or `index`
+    name: str  # with its schema
+    bytes: int  # how long it is
+    counted_bytes: int  # how long it was when VACUUM, ANALYZE or a rebuild counted
+
+
 class DatabaseFacts(TypedDict):
     """One database."""
 
@@ -122,6 +131,7 @@ class DatabaseFacts(TypedDict):
     sequences: List[Sequence]  # those of which at least `sequence_percent` is used up
     unseen_sequences: int  # how many may not be read
     unlogged_tables: List[str]  # tables that a crash empties
+    short_files: Optional[List[ShortFile]]  # tables and indexes that have lost their end; null where that was not read
     user_tables: int  # how many tables there are beside the catalogs
     oldest_tables: List[OldTable]  # the oldest tables
     vacuums: List[Vacuum]  # what VACUUM does in it now

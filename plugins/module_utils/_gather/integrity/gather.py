@@ -18,7 +18,7 @@ from ..._core.numbers import major
 from ..._core.side_by_side import side_by_side
 from ..._core.text import did_you_mean, nearest
 from .. import gather as looking
-from ..sql.integrity import ARCHIVER, CHECKSUMS, DATABASES, DOCUMENT, HORIZON, IDENTIFIER
+from ..sql.integrity import ARCHIVER, CHECKSUMS, DATABASES, DOCUMENT, HORIZON, IDENTIFIER, SHORT
 from .amcheck import Reader, amcheck
 from .at_rest import at_rest, is_down
 from .backups import backups
@@ -198,8 +198,19 @@ def _documents(
 def _document(session: Session, sequence_percent: float, deadline: Deadline) -> Dict[str, Any]:
     with contextlib.closing(session):
         document = session.query(DOCUMENT, deadline, sequence_percent=float(sequence_percent))[0]["document"]
-    found: Dict[str, Any] = json.loads(document) if isinstance(document, str) else document
-    return found
+        found: Dict[str, Any] = json.loads(document) if isinstance(document, str) else document
+        return dict(found, short_files=_short(session, deadline))
+
+
+def _short(session: Session, deadline: Deadline) -> Optional[List[Dict[str, Any]]]:
+    """Those that are so twice: a file's length is not of the moment in which its count was read."""
+    try:
+        found = session.query(SHORT, deadline)
+        again = session.query(SHORT, deadline) if found else []
+    except OncallError:
+        return None
+    still = [(each["name"], each["counted_bytes"]) for each in found]
+    return [each for each in again if (each["name"], each["counted_bytes"]) in still]
 
 
 def _unread(known: Mapping[str, Any]) -> Any:

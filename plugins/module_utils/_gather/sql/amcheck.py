@@ -12,6 +12,7 @@ else put one there that fits better, and have it run as us.
 
 from __future__ import annotations
 
+from .integrity import MEMORY
 from .query import OLDEST, Query
 
 # Catalogs first; then what is written most, then the largest. A size asks for a lock, so none of what is locked.
@@ -40,6 +41,7 @@ SELECT c.oid::text AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
    AND (c.relkind IN ('r', 'm', 't') OR c.relkind = 'i' AND i.indisvalid AND i.indisready)
  ORDER BY catalog DESC, coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0) DESC, bytes DESC NULLS LAST, name"""
     },
+    settings=MEMORY,
 )
 
 # Of whom we may not see what they do, nobody knows that they are idle.

@@ -12,6 +12,9 @@ from __future__ import annotations
 from .collations import MOVED
 from .query import OLDEST, Query
 
+# No temporary files: the disk may be full, the role's own memory small.
+MEMORY = {"work_mem": "16MB"}
+
 CHECKSUMS = Query("data_checksums", {OLDEST: "SELECT current_setting('data_checksums')::bool AS on"})
 
 IDENTIFIER = Query(
@@ -172,6 +175,34 @@ _BYTES = """CASE WHEN i.indexrelid NOT IN (SELECT relation FROM locked WHERE mod
 DOCUMENT = Query(
     "integrity",
     {least: _DOCUMENT.replace("{moved}", moved).replace("{bytes}", _BYTES) for least, moved in MOVED.items()},
+    settings=MEMORY,
+)
+
+# A file only gets shorter by what writes down its new length: VACUUM, and whatever makes a new one. Who is at it has a
+# lock. The counts of catalogs that all databases share are each database's own, and a crash empties unlogged tables.
+SHORT = Query(
+    "short_files",
+    {
+        OLDEST: """
+WITH busy AS MATERIALIZED (
+  SELECT l.relation FROM pg_locks l
+   WHERE l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+)
+SELECT s.kind, s.name, s.bytes, s.counted_bytes
+  FROM (SELECT CASE c.relkind WHEN 'i' THEN 'index' ELSE 'table' END AS kind,
+               format('%%I.%%I', n.nspname, c.relname) AS name,
+               c.relpages * current_setting('block_size')::bigint AS counted_bytes,
+               CASE WHEN NOT EXISTS (SELECT FROM busy b WHERE b.relation = c.oid) THEN pg_relation_size(c.oid) END
+                 AS bytes
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam
+         WHERE c.relpages > 0 AND NOT c.relisshared AND c.relpersistence = 'p'
+           AND (c.relkind = 'i' OR c.relkind IN ('r', 'm', 't') AND m.amname = 'heap')) s
+ WHERE s.bytes < s.counted_bytes
+ ORDER BY s.counted_bytes - s.bytes DESC, s.name
+ LIMIT 20"""
+    },
+    settings=MEMORY,
 )
 
 # Whose file it is now: a table that was rewritten since has another one. pg_default, which has the path base/, is 0.

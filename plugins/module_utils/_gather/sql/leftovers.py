@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from . import rights
+from .integrity import MEMORY
 from .query import OLDEST, Query
 
 # Asked before the files are: whatever a transaction makes that is still open is younger than it is. The times of files
@@ -55,6 +56,7 @@ SELECT f.path, s.size AS bytes
  LIMIT 20"""
     },
     needs=(rights.LS_DIR, rights.STAT_FILE, rights.CONTROL),
+    settings=MEMORY,
 )
 
 # A server process removes its own when it ends. Which processes there are, everybody may see.

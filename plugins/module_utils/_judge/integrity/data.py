@@ -13,6 +13,10 @@ from ..._model.integrity import CAUTION, GO, NO_GO, Item
 if TYPE_CHECKING:
     from ..._model.integrity import DatabaseFacts, IntegrityFacts, Share
 
+_NEVER = (
+    "amcheck: it does not tell whether pages of a table were emptied, or values in TOAST or entries of an index are "
+    "missing; it reads no visibility map, free space map or transaction status",
+)
 KINDS = {
     "catalog_index": "catalog indexes",
     "catalog_table": "catalog tables",
@@ -26,6 +30,7 @@ def amcheck(facts: IntegrityFacts) -> Item:
     read = [(one["name"], one["amcheck"]) for one in facts["databases"] if one["amcheck"] is not None]
     damage = [(name, each) for name, found in read for each in found["damage"]]
     not_covered = tuple("%s: %s" % (name, line(why, 300)) for name, found in read for why in found["not_covered"])
+    not_covered += _NEVER * any(found["coverage"] for _name, found in read)
     coverage = [share for _name, found in read for share in found["coverage"]]
     told = covered(coverage)
     if damage:
