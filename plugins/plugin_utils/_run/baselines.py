@@ -129,7 +129,7 @@ def _read(path: Path) -> Tuple[Optional[Dict[str, Any]], str]:
     except OSError as error:
         return None, "%s cannot be read: %s" % (path, error.strerror)
     except (ValueError, RecursionError) as error:
-        return None, "%s cannot be read (%s): remove it, and %s" % (path, error, _MAKE % path.parent.parent)
+        return None, "%s cannot be read (%s): remove it, and %s" % (path, error, _MAKE)
     return found, ""
 
 
