@@ -332,7 +332,7 @@ WORK = BaselineWork(BASELINE)
 
 
 def main() -> None:
-    run(WORK)
+    run(WORK, watched=True)
 
 
 if __name__ == "__main__":

@@ -748,7 +748,7 @@ WORK = Integrity(INTEGRITY)
 
 
 def main() -> None:
-    run(WORK)
+    run(WORK, watched=True)
 
 
 if __name__ == "__main__":

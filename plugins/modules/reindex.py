@@ -70,7 +70,7 @@ options:
   block_writers:
     description:
       - Rebuild indexes of exclusion constraints, too, by a plain C(REINDEX INDEX). Until that has ended, nobody writes
-        to the table, and queries that would use the index wait.
+        to the table, and nearly every query of it waits, since the planner locks all of a table's indexes.
       - Without, they are refused, and the version of a collation that they sort by is not written down.
     type: bool
     default: false

@@ -11,21 +11,26 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._core import once  # noqa: F401  # pylint: disable=unused-import  # first: what follows is compiled once
 from .._core.errors import OncallError
+from .._core.hangup import leaving
 from .._core.mask import mask_words
 from .options import hide, nets
 from .target import PLACE
 from .work import Work
 
 
-def run(work: Work) -> None:
-    """Run a module: validate its arguments, do the work, exit with the result or with one clear line."""
+def run(work: Work, watched: bool = False) -> None:
+    """Run a module: validate its arguments, do the work, exit with the result or with one clear line.
+
+    ``watched``: it only looks, takes long, and ends where nobody waits for its result any more.
+    """
     spec = work.spec
     module = AnsibleModule(supports_check_mode=True, **spec.arguments())
     invocation = {"module_args": hide(module.params, spec.options)}
     module.no_log_values, words = nets(module.no_log_values, module.params, spec.options)
     try:
         place = {PLACE: "the host %s" % platform.node()}
-        result = work.do({**module.params, **place}, module.check_mode)
+        with leaving(watched):
+            result = work.do({**module.params, **place}, module.check_mode)
     except OncallError as error:
         failed = dict(error.details, msg=str(error), sqlstate=error.sqlstate, refused=not error.touched)
         module.fail_json(invocation=invocation, **mask_words(failed, words))

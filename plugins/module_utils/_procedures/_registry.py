@@ -131,7 +131,7 @@ REGISTRY: Dict[str, Row] = {
             Variable("disk_checked", "the room on the disk was checked by hand", permission=True),
             Variable(
                 "block_writers",
-                "rebuild indexes of exclusion constraints, too: writers of their tables wait",
+                "rebuild indexes of exclusion constraints, too: whoever uses their tables waits, readers as well",
                 permission=True,
             ),
         ),

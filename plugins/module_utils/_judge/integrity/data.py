@@ -47,9 +47,10 @@ def amcheck(facts: IntegrityFacts) -> Item:
         )
     whole = all(map(_whole, facts["databases"]))
     done = sum(share["checked_objects"] for share in coverage)
-    summary = (
-        "%s read, no damage" % count(done, "object") if whole else "no damage in what was read: %s" % ", ".join(told)
-    )
+    left = sum(share["objects"] for share in coverage) - done  # of one that is locked nobody knows the size
+    without = "; %s not read" % count(left, "object") if left else ""
+    partly = "no damage in what was read: %s%s" % (", ".join(told), without)
+    summary = "%s read, no damage" % count(done, "object") if whole else partly
     return Item("amcheck", GO if whole else CAUTION, summary, told, not_covered)
 
 

@@ -201,8 +201,8 @@ def _step(one: Database, index: Mapping[str, Any], block_writers: bool) -> Step:
         why = "it belongs to a TOAST table: run REINDEX TABLE CONCURRENTLY on the table that owns it"
     elif index["exclusion"] and not block_writers:
         why = (
-            "it enforces an exclusion constraint, which cannot be rebuilt beside writers: run this again in a "
-            "maintenance window with -e oncall_block_writers=true"
+            "it enforces an exclusion constraint, which cannot be rebuilt beside users of its table: run this again in "
+            "a maintenance window with -e oncall_block_writers=true (readers wait, too)"
         )
     elif not index["ours"]:
         why = "only the owner of %s or a superuser can rebuild it: set login_user to one of them" % index["table"]

@@ -147,7 +147,7 @@ SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a
 )
 
 REINDEX = Query("reindex", {OLDEST: "REINDEX INDEX CONCURRENTLY %(schema)s.%(index)s"}, alone=True)
-REINDEX_ALONE = Query("reindex alone", {OLDEST: "REINDEX INDEX %(schema)s.%(index)s"}, alone=True)  # writers wait
+REINDEX_ALONE = Query("reindex alone", {OLDEST: "REINDEX INDEX %(schema)s.%(index)s"}, alone=True)  # all wait
 DROP = Query("drop index", {OLDEST: "DROP INDEX CONCURRENTLY %(schema)s.%(index)s"}, alone=True)
 REFRESH_COLLATION = Query("refresh collation", {OLDEST: "ALTER COLLATION %(schema)s.%(name)s REFRESH VERSION"})
 REFRESH_DATABASE = Query("refresh database", {OLDEST: "ALTER DATABASE %(name)s REFRESH COLLATION VERSION"})

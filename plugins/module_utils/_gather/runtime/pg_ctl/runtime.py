@@ -486,6 +486,11 @@ def _run(
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=0.2)
         raise DeadlineError("%s did not answer in time" % os.path.basename(argv[0])) from None
+    except SystemExit:  # the run is over: psql takes back what it has asked the server for
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=1)
+        raise
     return Completed(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
