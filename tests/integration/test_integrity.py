@@ -638,6 +638,7 @@ def test_the_last_backup_by_barman() -> None:
         try:
             told = item(beside(server), "backups")
             assert (told["grade"], "it holds no backup" in told["summary"]) == ("caution", True), told
+            assert any("Barman does not tell which server shop is" in each for each in told["not_covered"]), told
             server.sql("SELECT pg_switch_wal()")
             until(lambda: server.sql("SELECT archived_count > 0 FROM pg_stat_archiver") == "t")
             server.run(str(program), "archive-wal", "shop")

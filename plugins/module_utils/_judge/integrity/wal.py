@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..._model.integrity import Backup, IntegrityFacts
 
 _NOT_RESTORED = "backups: whether it can be restored was not tried"
+_WHOSE = "backups: Barman does not tell which server %s is: it is taken for this one because it knows no other"
 _UNKNOWN = "backups: nothing tells of one: neither pgBackRest, Barman nor WAL-G beside the server, nor backup_file"
 
 
@@ -47,15 +48,17 @@ def backups(facts: IntegrityFacts, hours: float) -> Item:
     if not found:
         return Item(name, None, "no backup is known", (), failed or (_UNKNOWN,))
     evidence = tuple(map(_told, found))
+    by_name = [each["name"].rpartition(" ")[2] for each in found if each["program"] == "Barman"]
+    not_covered = (*failed, *(_WHOSE % each for each in by_name[:1]), _NOT_RESTORED)
     bad = [each for each in found if each["trouble"]]
     if bad:
-        return Item(name, CAUTION, _told(bad[0]), evidence, (*failed, _NOT_RESTORED))
+        return Item(name, CAUTION, _told(bad[0]), evidence, not_covered)
     newest = min(found, key=lambda each: each["age_seconds"] or 0)
     late = (newest["age_seconds"] or 0) > hours * 3600
     summary = "the last backup is %s old: %s" % (duration(newest["age_seconds"]), newest["name"])
     if late:
         summary += " (backup_hours is %g)" % hours
-    return Item(name, CAUTION if late else GO, summary, evidence, (*failed, _NOT_RESTORED))
+    return Item(name, CAUTION if late else GO, summary, evidence, not_covered)
 
 
 def _told(each: Backup) -> str:
