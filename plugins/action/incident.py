@@ -55,6 +55,10 @@ class ActionModule(ActionBase):
                 return {**result, **close(store, options, found, _by(variables), now(), self._task.check_mode)}
             incidents = self._recorded(store, options, found, _by(variables))
             result["msg"] = frame.told(incidents, str(store.directory), this_run())
+            left_out = [
+                "Incident: %s/%s is passed over: %s" % (store.directory, *each) for each in store.unread.items()
+            ]
+            result["msg"] = "\n".join(filter(None, [result["msg"], *left_out]))
             result["incidents"] = [_entry(each) for mine in incidents.values() for each in mine]
         except OSError as error:
             result["msg"] = (

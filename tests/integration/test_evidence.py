@@ -16,8 +16,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.evidence import redact
 from ansible_collections.oncall.postgresql.plugins.modules.evidence_info import WORK
+from ansible_collections.oncall.postgresql.plugins.modules.triage import WORK as TRIAGE
 from tests.embedded import Server
 from tests.integration.results import held
+from tests.integration.servers import until
 
 PASSWORD = "secret-of-the-Evidence"
 SETTINGS = {"max_connections": 8, "log_statement": "all", "max_prepared_transactions": 1}
@@ -72,6 +74,23 @@ def test_of_a_server_that_runs(server: Server) -> None:
     assert found["not_covered"] == ["log of shop: it is no container that can be seen from here"]
 
 
+def test_a_command_that_archives_keeps_its_password() -> None:
+    command = "A_KEY=%s no-such-program -p %s %%p" % (PASSWORD, PASSWORD)
+    others = {"ssl_passphrase_command": "echo %s" % PASSWORD, "restore_command": "gpg --passphrase %s" % PASSWORD}
+    with Server(16, settings={"archive_mode": "on", "archive_command": command, **others}) as server:
+        server.sql("CREATE TABLE t (); SELECT pg_switch_wal()")
+        until(lambda: "archive command was" in server.log)
+        found = run(server, login_user="postgres")  # holds it to that
+        assert {"name": "archive_command", "value": "A_KEY=******** no-such-program -p ******** %p"}.items() <= next(
+            each for each in found["evidence"]["settings"] if each["name"] == "archive_command"
+        ).items()
+        assert "archive command failed with exit code 127" in found["evidence"]["logs"][0]["text"]
+        asked = {"runtime": "pg_ctl", "data_directory": str(server.data), "bin_directory": str(server.bin)}
+        checked = ArgumentSpecValidator(**TRIAGE.spec.arguments()).validate({**asked, "log_file": str(server.log_file)})
+        seen = json.dumps(TRIAGE.do(checked.validated_parameters, False))
+        assert "archive command failed" in seen and PASSWORD not in seen
+
+
 def test_without_a_slot_the_rest_is_there(server: Server) -> None:
     with contextlib.ExitStack() as stack:
         for _unused in range(8):
@@ -106,6 +125,12 @@ SQL = "2026-11-29 03:20:11.123 UTC [42] shop@shop "
         ("LOG:  checkpoint complete: wrote 3 buffers (0.0%)", "LOG:  checkpoint complete: wrote 3 buffers (0.0%)"),
         ("DETAIL:  parameters: $1 = 'x', $2 = '4711'", "DETAIL:  parameters: $1 = ?, $2 = ?"),
         ('ERROR:  duplicate key value violates unique constraint "t"', None),
+        ("DETAIL:  The failed archive command was: scp -p x pg_wal/00A0", "DETAIL:  ********"),
+        ('LOG:  command "echo x" failed', 'LOG:  command "********" failed'),
+        (
+            "WARNING:  archive_cleanup_command \"a 'x' -p x\": child process exited with exit code 1",
+            'WARNING:  archive_cleanup_command "********": child process exited with exit code 1',
+        ),
         ("DETAIL:  Key (token)=(x) already exists.", "DETAIL:  ********"),
         ("STATEMENT:  SELECT 'it''s x'", "STATEMENT:  SELECT ?"),
         (

@@ -204,7 +204,7 @@ def test_every_way_to_refuse_and_to_trust(tmp_path: Path, down: Server) -> None:
     with contextlib.ExitStack() as stack:
         https, other = stack.enter_context(Http(certificates)), stack.enter_context(Http())
         limited, moved = stack.enter_context(Http()), stack.enter_context(Http())
-        limited.status, limited.says = 429, b"rate_limited " + SECRETS[1].encode()
+        limited.status, limited.says = 429, b"rate_limited %s " % SECRETS[1].encode() + b"." * 150 + SECRETS[2].encode()
         moved.status = 302
         boxes = {
             "implicit": stack.enter_context(Mailbox("implicit", certificates, ("oncall", SECRETS[3]))),
@@ -217,7 +217,8 @@ def test_every_way_to_refuse_and_to_trust(tmp_path: Path, down: Server) -> None:
             return {"type": "mail", "name": name, "host": "127.0.0.1", "port": boxes[box].port, **told, **more}
 
         def hook(name: str, url: str, **more: Any) -> dict[str, Any]:
-            return {"type": "webhook", "name": name, "url": url, "headers": {"X-Token": SECRETS[2]}, **more}
+            headers = {"X-Token": SECRETS[2], "Authorization": "Bearer %s\n" % SECRETS[2]}  # a file's last newline
+            return {"type": "webhook", "name": name, "url": url, "headers": headers, **more}
 
         trusted = {"ca_path": str(certificates.authority)}
         channels = [
@@ -251,7 +252,7 @@ def test_every_way_to_refuse_and_to_trust(tmp_path: Path, down: Server) -> None:
             assert name + again + why in said, (name, out)
         assert "give its file as ca_path" in said
         assert [len(box.got) for box in boxes.values()] == [1, 2, 1] and len(https.got) == 1 and not other.got
-        assert https.got[0][1]["X-Token"] == SECRETS[2]
+        assert https.got[0][1]["X-Token"] == SECRETS[2] and https.got[0][1]["Authorization"] == "Bearer " + SECRETS[2]
         assert "Summary: " in boxes["implicit"].texts[0] and "Host: db" in boxes["implicit"].texts[0]
         holds_no_secret(tmp_path, out)
         assert "n0tTheOne4714" not in out + record(tmp_path).read_text()

@@ -9,7 +9,7 @@ import json
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import frame, timeline
@@ -194,6 +194,10 @@ others = st.builds(
 
 
 @settings(deadline=None)
+@example(
+    {"severity": None}, [timeline.event(after(0), due.SENT, channel="alertmanager", notice="trigger", round=0)], 61
+)
+@example({}, [timeline.event(after(0), due.FAILED, channel="mail", notice="a later version's", round=0)], 0)
 @given(
     st.dictionaries(st.sampled_from(["cause", "summary", "impact", "code"]), values, max_size=3),
     st.lists(others | anything, max_size=4),
@@ -201,7 +205,8 @@ others = st.builds(
 )
 def test_a_record_by_another_hand_stops_nothing(opened: Dict[str, Any], more: List[timeline.Event], age: int) -> None:
     told = {"host": "db", "code": "server_down", "severity": "emergency"}
-    events = [timeline.event(after(0), timeline.OPENED, **{**told, **opened}), *more]
+    first = {name: value for name, value in {**told, **opened}.items() if value is not None}
+    events = [timeline.event(after(0), timeline.OPENED, **first), *more]
     incident = fold("x", timeline.read(b"".join(map(timeline.line, events))).events)
     every = {each["name"]: each for each in channels.read(EVERY)[0]}
     messages = due.due(incident, list(every.values()), after(age))

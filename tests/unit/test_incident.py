@@ -255,6 +255,44 @@ def test_what_was_cut_short_is_ignored_and_the_next_line_is_whole(tmp_path: Path
     assert store.open_of(["db"])["db"] == [now] and store.open_of(["other"]) == {}
 
 
+@pytest.mark.parametrize("spoilt", ["link", "directory", "pipe"])
+def test_one_that_cannot_be_read_keeps_no_other_from_it(tmp_path: Path, spoilt: str) -> None:
+    store = Store(str(tmp_path))
+    for host in ("a", "b"):
+        with store.locked():
+            incident = store.opened(frame.opened(host, result(), T0))
+    path = tmp_path / (incident.id + ".jsonl")
+    path.unlink()
+    if spoilt == "link":
+        path.symlink_to("/nowhere")
+    elif spoilt == "directory":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    assert list(store.open_of(["a", "b"])) == ["a"] and store.closed_of(["a", "b"], T0) == {}
+    assert list(store.unread) == ([] if spoilt == "pipe" else [path.name])
+
+
+FULL = """
+import resource, signal, sys
+from tests.unit.test_incident import Store, T0, frame, result
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+store = Store(sys.argv[1])
+try:
+    with store.locked():
+        store.opened(frame.opened("db", result(), T0))
+except OSError as error:
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 40])
+def test_a_full_disk_is_not_littered_with_records(tmp_path: Path, room: int) -> None:
+    ended = subprocess.run([sys.executable, "-c", FULL, str(tmp_path), str(room)], check=False)
+    assert ended.returncode == 3 and [each.name for each in tmp_path.iterdir()] == [".lock"]
+
+
 def test_a_closed_one_is_not_found_again_and_words_close_nothing(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with store.locked():

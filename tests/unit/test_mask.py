@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.mask import MASK, mask
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.mask import MASK, mask, setting
 
 S = "hunter2"
 
@@ -135,6 +135,22 @@ def test_a_password_that_is_a_word_does_not_eat_the_sentence(secret: str, text: 
 )
 def test_where_it_stands_as_a_secret_it_is_masked(secret: str, text: str) -> None:
     assert re.sub(r"postgresql:|password=|PASSWORD|shop", "", mask(text, [secret])).count(secret) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("archive_command", "test ! -f /mnt/%f && cp %p /mnt/%f", None),
+        ("archive_command", "pgbackrest --stanza=s --pg1-path=/d push %p", "pgbackrest --stanza=* --pg1-path=* * %p"),
+        ("archive_command", "A_KEY=s sshpass -p s scp -ps %p s@h:", "A_KEY=* sshpass -p * * * %p *"),
+        ("restore_command", "gpg --passphrase s 'X: s' | cp x %p", "gpg --passphrase * * * | cp * %p"),
+        ("ssl_passphrase_command", "echo s3cret", "echo *"),
+        ("primary_conninfo", "host=h options='-c a.b=s'", "*"),
+        ("work_mem", "4096", None),
+    ],
+)
+def test_a_setting_shows_no_word_that_may_be_a_password(name: str, value: str, shown: str | None) -> None:
+    assert setting(name, value).replace(MASK, "*") == (value if shown is None else shown)
 
 
 def test_a_long_text_takes_no_time() -> None:

@@ -87,6 +87,36 @@ def mask(text: str, secrets: Sequence[str] = ()) -> str:
     return _ASSIGNED.sub(_masked, text)
 
 
+_SECRET_SETTING = re.compile(r"primary_conninfo|password(?!_encryption)|passwd|secret|token|credential", re.I)
+_COMMAND_SETTING = re.compile(r"_command\Z")  # a shell reads it: archive_command, ssl_passphrase_command
+_WORD = re.compile(r"(?P<break>[&|;]+|[!\[\]])|[^\s&|;]+")
+_PLAIN_WORD = re.compile(r"[\"']?(?:/|%|-[^\s=-]\Z|--[\w-]+\Z)")
+
+
+def setting(name: str, value: str) -> str:
+    """The value of a server's setting, without what is secret in it."""
+    if _COMMAND_SETTING.search(name):
+        return command(value)
+    return MASK if value and _SECRET_SETTING.search(name) else mask(value)
+
+
+def command(text: str) -> str:
+    """A shell's command with its programs, options, paths and placeholders only: any other word may be a password."""
+    first = True
+
+    def shown(found: Match[str]) -> str:
+        nonlocal first
+        word, was_first = found.group(), first
+        first = bool(found.group("break"))
+        if first or _PLAIN_WORD.match(word) or (was_first and "=" not in word):
+            return word
+        first = was_first and "=" in word  # a variable of the program that follows
+        name, equals, _value = word.partition("=")
+        return name + equals + MASK if equals and re.match(r"[\w-]+\Z", name) else MASK
+
+    return mask(_WORD.sub(shown, text))
+
+
 def is_common(secret: str) -> bool:
     """Whether masking it in prose would do more harm than good: see ``PROSE``."""
     return len(secret) < _SHORT or secret in PROSE

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, cast
 
 from .._core.errors import RightsError, SessionError
-from .._core.mask import MASK, mask
+from .._core.mask import MASK, mask, setting
 from .._core.shape import QUERY_TEXTS, shown
 from .sql import rights
 from .sql.snapshot import snapshot as asking
@@ -72,7 +72,7 @@ def masked(snapshot: Dict[str, Any], query_text: str) -> Snapshot:
     for error in configured["file_errors"]:
         error["error"] = mask(error["error"])
     for pending in configured["pending_restart"]:
-        pending["setting"] = mask(pending["setting"] or "")
+        pending["setting"] = setting(pending["name"], pending["setting"] or "")
     for rule in configured["hba_rules"] or []:
         rule["error"] = rule["error"] and mask(rule["error"])
         rule["options"] = rule["options"] and _masked_options(rule["options"])

@@ -63,10 +63,11 @@ _IMPORTED_BY, _IMPORTING = os.getpid(), _run(os.getpid())  # an action plugin is
 
 
 class Store:
-    """Raises OSError, whatever goes wrong."""
+    """Raises OSError, whatever goes wrong. ``unread``: records that were passed over, and why."""
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory).expanduser().absolute()
+        self.unread: Dict[str, str] = {}
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,7 +97,11 @@ class Store:
             host = wanted.get(parts.group(1)) if parts else None
             if host is None:
                 continue
-            incident = self._open(name[: -len(SUFFIX)])
+            try:
+                incident = self._open(name[: -len(SUFFIX)])
+            except OSError as error:  # it keeps nothing of the others from being read
+                self.unread[name] = error.strerror or str(error)
+                continue
             if incident is not None and incident.host == host:
                 found.setdefault(host, []).append(incident)
         return found
@@ -109,9 +114,13 @@ class Store:
             parts = _NAME.match(name)
             if not parts or parts.group(1) not in wanted:
                 continue
-            if os.stat(str(self.directory / name)).st_mtime < since.timestamp():
+            try:
+                if os.stat(str(self.directory / name)).st_mtime < since.timestamp():
+                    continue
+                incident = self.read(name[: -len(SUFFIX)])
+            except OSError as error:
+                self.unread[name] = error.strerror or str(error)
                 continue
-            incident = self.read(name[: -len(SUFFIX)])
             if incident.closed and incident.host in hosts:
                 found.setdefault(incident.host, []).append(incident)
         return found
@@ -138,7 +147,9 @@ class Store:
         while (self.directory / (name + SUFFIX)).exists():  # closed within the second, or of a host DB beside a host db
             again += 1
             name = "%s.%d" % (stem, again)
-        return self.append(name, [first])
+        replace(self.directory / (name + SUFFIX), timeline.line(first), FILE)  # half of it is the record of no host
+        self._sync()
+        return self.append(name, [])
 
     def append(self, name: str, events: Sequence[Event]) -> Incident:
         """Add the events, make the pages anew; the incident as it is now. Within ``locked``."""
@@ -156,8 +167,6 @@ class Store:
             os.fsync(handle)
         finally:
             os.close(handle)
-        if not size:
-            self._sync()
         incident = self.read(name)
         replace(self.directory / (name + PAGE), markdown.page(incident), FILE)
         replace(self.directory / (name + HTML), html.incident(incident), FILE)
@@ -177,7 +186,9 @@ class Store:
         return fold(name, events, torn)
 
     def _data(self, name: str) -> bytes:
-        handle = os.open(str(self.directory / (name + SUFFIX)), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        handle = os.open(
+            str(self.directory / (name + SUFFIX)), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
         with open(handle, "rb") as file:
             return file.read()
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, Dict, List, Mapping, Tuple
 
@@ -86,7 +87,7 @@ def read(given: Any) -> Tuple[List[Channel], List[Problem]]:
         problems += checked.problems
         if checked.problems:
             continue
-        channel = {**checked.options, "name": checked.options["name"] or checked.options["type"]}
+        channel = _trimmed({**checked.options, "name": checked.options["name"] or checked.options["type"]})
         if channel["type"] == MAIL:
             channel["levels"] = [level for level in LEVELS if channel["to"].get(level)]
         if channel["name"] in names:
@@ -117,16 +118,35 @@ def _checked(each: Mapping[str, Any], place: str) -> Checked:
     return checked._replace(problems=told)
 
 
+def _trimmed(channel: Channel) -> Channel:
+    """Without the newline at a file's end, where keys and tokens come from files."""
+    given = {name: channel[name].strip() for name in ("url", "routing_key") if channel.get(name)}
+    if channel.get("headers"):
+        given["headers"] = {str(name).strip(): str(value).strip() for name, value in channel["headers"].items()}
+    return {**channel, **given}
+
+
 def _ended(text: str) -> str:
     return text if text.endswith((".", "?")) else text + "."
 
 
 def secrets(channel: Mapping[str, Any]) -> List[str]:
-    """What of it must not be shown: of an address its path, where tokens stand, too."""
+    """What of it must not be shown: of an address its path, where tokens stand, too. Whole, and by its parts: an answer
+    may name the token without its "Bearer"."""
     found = [str(channel[name]) for name in ("password", "routing_key") if channel.get(name)]
-    found += [str(value) for value in (channel.get("headers") or {}).values()]
+    for value in (channel.get("headers") or {}).values():
+        found += [value, *value.split()]
+    if channel.get("username"):
+        pair = "%s:%s" % (channel["username"], channel["password"] or "")
+        found.append(base64.b64encode(pair.encode("utf-8")).decode("ascii"))
     if channel["type"] in (WEBHOOK, ALERTMANAGER):
         rest = channel["url"].partition("://")[2]
         user, _at, _host = rest.partition("/")[0].rpartition("@")
-        found += [channel["url"], rest.partition("/")[2], *user.split(":", 1)]
+        path = rest.partition("/")[2]
+        found += [
+            channel["url"],
+            path,
+            *user.split(":", 1),
+            *(one for one in re.split(r"[/?&=#]", path) if len(one) > 7),
+        ]
     return [each for each in found if len(each) > 2]

@@ -26,6 +26,7 @@ IN_FLIGHT = timedelta(minutes=1)  # queued by another run, which is about to sen
 REPEATED = timedelta(hours=1)  # Alertmanager keeps alerts in memory only, and lets go of what nobody repeats
 NEVER = timedelta.max
 OUTDATED = timedelta(days=7)  # nobody is to be woken by that any more
+_NOTICES = (TRIGGER, REMIND, ACKNOWLEDGE, RESOLVE, *ESCALATE.values())
 _TRIED = ("done", "failed", "unchanged")
 
 Key = Tuple[str, str, int]
@@ -124,7 +125,7 @@ def _known(incident: Incident) -> "Dict[Key, Tuple[Message, str, datetime, datet
     found: Dict[Key, Tuple[Message, str, datetime, datetime]] = {}
     for each in incident.events:
         at, number = time_of(each["at"]), each.get("round")
-        if each["kind"] in (QUEUED, SENT, FAILED) and at and isinstance(number, int):
+        if each["kind"] in (QUEUED, SENT, FAILED) and at and isinstance(number, int) and each.get("notice") in _NOTICES:
             levels = each.get("levels")
             told = tuple(map(str, levels)) if isinstance(levels, list) else ()
             message = Message(str(each.get("channel")), str(each.get("notice")), told, number)

@@ -216,13 +216,13 @@ def _pagerduty(
 
 def _alerts(message: Message, incident: Incident, page: str, now: datetime) -> List[Dict[str, Any]]:
     """One for each level that is told: labels are what an alert is known by, so none of them may change."""
-    opened = next((each for each in incident.events if each["kind"] == OPENED), {"severity": ""})
+    opened = next((each for each in incident.events if each["kind"] == OPENED), {})
     ends = now if message.notice == due.RESOLVE else now + _FIRES_FOR
     labels = {
         "alertname": "oncall_%s" % incident.code,
         "instance": incident.host,
         "incident": incident.id,
-        "severity": str(opened["severity"]),
+        "severity": str(opened.get("severity") or ""),
     }
     told = {"summary": _title(message, incident), "description": "\n".join(_lines(message, incident, page, now))}
     return [

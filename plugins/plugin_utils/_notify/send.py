@@ -144,14 +144,15 @@ def _mail(server: smtplib.SMTP, delivery: Delivery, request: Request) -> None:
         mail["References"] = told["references"]
     mail.set_content(told["text"])
     for address, (code, text) in (server.send_message(mail) or {}).items():
-        delivery.notes.append("not accepted for %s: SMTP status %d: %s" % (address, code, _text(text)))
+        note = "not accepted for %s: SMTP status %d: %s" % (address, code, _text(text))
+        delivery.notes.append(_shown(note, delivery.channel))
 
 
 def _why(error: Exception, channel: channels.Channel) -> str:
     """One line, without what is secret."""
     if isinstance(error, HTTPError):
         try:
-            body = _text(error.read(500))
+            body = _text(error.read(2000))
         except Exception:  # it was cut off; the status is known
             body = ""
         text = "HTTP status %d%s" % (error.code, ": " + body if body else "")
@@ -164,12 +165,19 @@ def _why(error: Exception, channel: channels.Channel) -> str:
     else:
         reason = error.reason if isinstance(error, URLError) and not isinstance(error.reason, str) else error
         text = str(reason) or type(reason).__name__
+    if isinstance(error, FileNotFoundError) and channel["ca_path"]:
+        text = "ca_path: %s: %s" % (channel["ca_path"], error.strerror)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         text += ". If it is your own authority's, give its file as ca_path"
+    return _shown(text, channel)
+
+
+def _shown(text: str, channel: channels.Channel) -> str:
+    """Masked first, then cut: half a secret is one, too."""
     for secret in sorted(channels.secrets(channel), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return line(text, 250)
 
 
 def _text(found: Any) -> str:
-    return line(found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found), 150)
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)

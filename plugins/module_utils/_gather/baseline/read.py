@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, 
 
 from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError, OptionsError, RightsError, SessionError
-from ..._core.mask import MASK, mask
+from ..._core.mask import MASK, mask, setting
 from ..._core.side_by_side import side_by_side
 from ..._core.text import did_you_mean, duration, line, nearest
 from ..._core.times import utc
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _CATALOG_SECONDS = 60.0
-_SECRET_SETTING = re.compile(
-    r"primary_conninfo|passphrase|password(?!_encryption)|passwd|secret|token|credential", re.I
-)
 _SECRET_OPTION = re.compile(r"^(ldapbindpasswd|radiussecrets)=", re.I)
 _LOCKED, _GONE, _NO_SNAPSHOT, _DENIED = "55P03", ("42P01", "3F000"), ("22023", "25P02", "55000"), "42501"
 
@@ -85,7 +82,7 @@ def read(target: Target, wanted: Wanted) -> Baseline:
         "system_identifier": identifier_[0]["identifier"] if identifier_ else None,
         "in_recovery": server["in_recovery"],
         "taken_at": utc(time.time()) or "",
-        "settings": {name: _setting(name, value) for name, value in (server["settings"] or {}).items()},
+        "settings": {name: setting(name, value) for name, value in (server["settings"] or {}).items()},
         "roles": roles,
         "hba": None if hba is None else [_rule(each) for each in hba],
         "databases": found,
@@ -241,13 +238,9 @@ class _Reading:
             return dict(found)
 
 
-def _setting(name: str, value: str) -> str:
-    return MASK if _SECRET_SETTING.search(name) and value else mask(value)
-
-
 def _role_setting(text: str) -> str:
     name, _equals, value = text.partition("=")
-    return "%s=%s" % (name, _setting(name, value))
+    return "%s=%s" % (name, setting(name, value))
 
 
 def _rule(rule: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, List, Set, Tu
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OptionsError, TargetError, VersionError
-from ..._core.mask import MASK, mask
+from ..._core.mask import MASK, mask, setting
 from ..._core.side_by_side import side_by_side
 from ..naming import naming
 from ..sql.evidence import EVIDENCE
@@ -72,11 +72,9 @@ def _sql(target: Target, deadline: Deadline) -> Dict[str, Any]:
     for session in row["sessions"]:
         session["query"] = target.shown(session["query"])
         session["application"] = mask(session["application"])
-    for setting in row["settings"]:
-        own = "." in setting["name"] and not setting["name"].startswith(
-            _KNOWN
-        )  # somebody's; nobody knows what is in it
-        setting["value"] = MASK if own else setting["value"] and mask(setting["value"])
+    for each in row["settings"]:
+        own = "." in each["name"] and not each["name"].startswith(_KNOWN)  # somebody's; nobody knows what is in it
+        each["value"] = MASK if own else each["value"] and setting(each["name"], each["value"])
     return dict(row)
 
 

@@ -13,7 +13,7 @@ from ..._core.shape import shape
 from ..client.secret_files import Read, unread
 from ..client.settings import named_logins
 from ..runtime import log_words as words
-from ..runtime.log import without_value
+from ..runtime.log import without_archive_command, without_command, without_value
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ")  # the engine's, at the start of each line
 _WITHIN = re.compile(r"(?<=[^\n])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")  # where the engine has cut a long line
@@ -93,6 +93,7 @@ def _record(record: str, severity: Optional[str], secrets: Sequence[str]) -> Tup
     label = _LABEL.search(record, 0, _PREFIX_CHARACTERS)
     head, body = (record[: label.end()], record[label.end() :]) if label else ("", record)
     name = _LABELS[label.group(1)] if label else None
+    body = without_archive_command(body) if name == "DETAIL" else without_command(body)
     body = mask(body, secrets)  # before its quotes are taken away, by which a password is known
     for pattern, instead in _MORE:
         body = pattern.sub(instead, body)

@@ -293,8 +293,8 @@ def _entry(record: _Record) -> Optional[LogEntry]:
         value = record.parts.get(name, "").strip()
         # a query's DETAIL may hold the values of a row, and its CONTEXT or STATEMENT anything
         if value and (name != "DETAIL" or severity != "ERROR" or cause) and (name != "CONTEXT" or _FILES.search(value)):
-            text += " %s: %s" % (name, value)
-    text = mask(re.sub(r"\s+", " ", text[:_MESSAGE_CHARACTERS]))
+            text += " %s: %s" % (name, without_archive_command(value) if name == "DETAIL" else value)
+    text = mask(without_command(re.sub(r"\s+", " ", text[:_MESSAGE_CHARACTERS])))
     if severity == "ERROR" and cause is None:
         text = without_value(text)
     if len(text) > _TEXT_CHARACTERS:
@@ -316,6 +316,20 @@ _VALUE = re.compile(r': "[^"\n]*"(?=\s*\Z| at character \d+\s*\Z)')
 def without_value(text: str) -> str:
     """A statement's error without the value that it names: invalid input syntax for type integer: "..."."""
     return _VALUE.sub(': "%s"' % MASK, text)
+
+
+# A command of the settings, as the server tells that it failed: the archiver's, whose every word may be a secret, has
+# the file's name in it.
+_WAL_FILE = re.compile(r"(?<![\w])(?:pg_wal/|[0-9A-F]{24}|[0-9A-F]{8}\.history)")
+_COMMAND = re.compile(r"(\w*command |Befehl )([\"»«“„]).*?([\"»«”“])(?=: |\s|\Z)", re.S)
+
+
+def without_command(text: str) -> str:
+    return _COMMAND.sub(r"\1\2%s\3" % MASK, text)
+
+
+def without_archive_command(detail: str) -> str:
+    return MASK if _WAL_FILE.search(detail) else detail
 
 
 _BY_SQLSTATE = {
