@@ -209,6 +209,18 @@ def test_a_moved_collation_alone_is_a_caution(db: Server) -> None:
     assert any("public.by_label on public.labels" in each for each in told["evidence"])
 
 
+def test_a_constraint_that_is_not_enforced_is_meant_so() -> None:
+    with Server(version=18) as server:
+        server.sql("CREATE TABLE ages (age int CONSTRAINT adult CHECK (age > 17) NOT ENFORCED)")
+        assert item(beside(server), "schema")["grade"] == "go"
+        server.sql("ALTER TABLE ages ADD CONSTRAINT born CHECK (age >= 0) NOT VALID")
+        told = item(beside(server), "schema")
+        assert (told["grade"], told["summary"]) == (
+            "caution",
+            "postgres: constraint born of public.ages is not validated",
+        )
+
+
 def test_what_the_catalogs_tell(db: Server) -> None:
     for statement in (
         "ALTER TABLE orders ADD CONSTRAINT positive CHECK (price > 0) NOT VALID",

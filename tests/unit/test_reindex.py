@@ -170,6 +170,12 @@ def test_who_is_sent_there() -> None:
         == (found["schema"]["command"])
     )
     assert found["amcheck"]["extra_vars"] == {"oncall_indexes": ["shop.public.items_pkey"]}
+    index = {"kind": "index", "name": "public.by_gin", "bytes": 8192, "counted_bytes": 16384}
+    shop["short_files"] = [index]
+    assert remedies(facts, healthy())["schema"]["extra_vars"] == {"oncall_indexes": ["shop.public.by_gin"]}
+    shop["short_files"] = [index, {**index, "kind": "table"}]
+    assert remedies(facts, healthy()) == {}, "its indexes may be all that still tells of its rows"
+    shop["short_files"] = []
     shop["amcheck"]["damage"] = [DAMAGE, {**DAMAGE, "kind": "table"}]
     assert remedies(facts, healthy()) == {}
 

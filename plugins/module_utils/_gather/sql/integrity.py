@@ -94,7 +94,8 @@ SELECT json_build_object(
   'unchecked_constraints', (
     SELECT coalesce(json_agg(json_build_object('name', k.conname, 'table', t.name, 'type', k.contype)
                              ORDER BY t.name, k.conname), '[]')
-      FROM pg_constraint k JOIN named t ON t.oid = k.conrelid WHERE NOT k.convalidated),
+      FROM pg_constraint k JOIN named t ON t.oid = k.conrelid
+     WHERE NOT k.convalidated AND coalesce((to_json(k) ->> 'conenforced')::bool, true)), -- since 18; never validated
   'sequences', (
     SELECT coalesce(json_agg(json_build_object(
              'name', x.name, 'last', s.last, 'limit', s.most, 'used_percent', trunc(100 * s.used, 1),
