@@ -373,6 +373,8 @@ def test_a_slip_in_a_channel_is_refused_before_anything_is_done(tmp_path: Path, 
         {"type": "webhook", "name": "c", "url": "hooks.example.org/" + SECRETS[1]},
         {**mail, "name": "d", "to": {"oncall": ["ann@example.org"]}},
         {**mail, "name": "e", "to": {"on_call": ["ann@example.org"]}, "port": 0},
+        {"type": "pagerduty", "name": "f", "routing_key": " "},
+        {**mail, "name": "g", "to": {"on_call": [""]}},
     ]
     run = controller(tmp_path, down, slips)
     code, out = run.run(*book("start"))
@@ -384,8 +386,12 @@ def test_a_slip_in_a_channel_is_refused_before_anything_is_done(tmp_path: Path, 
         "oncall_notify[2] (webhook): url is no address",
         "Did you mean on_call?",
         "port is 0",
+        "oncall_notify[5] (pagerduty): routing_key is empty.",
+        "oncall_notify[6] (mail): to.on_call is empty.",
     ):
         assert why in said, (why, out)
+    code, out = run.run(*book("triage", "-e", '{"oncall_notify": [], "oncall_incident_dir": ["incidents"]}'))
+    assert code == 2 and "oncall_incident_dir is ['incidents']. Give the path of a directory." in " ".join(out.split())
     assert not (tmp_path / "incidents").exists()
     holds_no_secret(tmp_path, out)
 

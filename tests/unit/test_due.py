@@ -60,6 +60,13 @@ def test_after_it_was_healthy(then: List[Step], notices: List[List[str]]) -> Non
     assert told([*SOLVED, *then]) == [["trigger"], ["acknowledge"], ["resolve"], *notices]
 
 
+def test_a_clock_that_was_an_hour_ahead_delays_no_escalation() -> None:
+    notices = told([(0, "down"), (-60, "down"), (-50, "down"), (-40, "down")])
+    assert notices == [["trigger"], [], ["remind"], ["escalate_dba"]]
+    seen = fold("x", [frame.opened("db", LOOKS["down"], after(0)), frame.look(LOOKS["down"], "triage", after(0))])
+    assert frame.is_news(seen, frame.look(LOOKS["down"], "triage", after(-60)))
+
+
 def test_why_somebody_is_reminded_counts_from_the_outbreak() -> None:
     looks = [(0, LOOKS["down"]), (2, HEALTHY), (300, LOOKS["down"])]
     events = [frame.opened("db", LOOKS["down"], after(0)), *(frame.look(found, "t", after(at)) for at, found in looks)]

@@ -87,7 +87,7 @@ def is_news(incident: Incident, each: Event) -> bool:
     if any(last.get(key) != each.get(key) for key in ("code", "cause", "severity")):
         return True
     before, now = time_of(last["at"]), time_of(each["at"])
-    return each["code"] != "healthy" and before is not None and now is not None and now - before >= _SAME_FOR
+    return each["code"] != "healthy" and before is not None and now is not None and abs(now - before) >= _SAME_FOR
 
 
 def begins(verb: str, run: str, by: str, at: datetime) -> Event:

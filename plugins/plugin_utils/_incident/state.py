@@ -162,7 +162,15 @@ def seconds_between(start: Optional[str], end: Optional[str]) -> Optional[float]
 
 def age_seconds(incident: Incident, now: datetime) -> float:
     """Since it was detected."""
-    return seconds_between(incident.detected, timeline.written(now)) or 0.0
+    return seconds_since(incident, incident.detected, now)
+
+
+def seconds_since(incident: Incident, start: str, now: datetime) -> float:
+    """``start``: the time of one of its events. Where the clock was set back after it, what was written then counts."""
+    times = [str(each["at"]) for each in incident.events]
+    known = [time_of(each) for each in times[times.index(start) :]] if start in times else []
+    earliest = min((each for each in known if each), default=None)
+    return max(0.0, (now - earliest).total_seconds()) if earliest else 0.0
 
 
 def _number(value: Any) -> Optional[float]:

@@ -90,6 +90,12 @@ def read(given: Any) -> Tuple[List[Channel], List[Problem]]:
         channel = _trimmed({**checked.options, "name": checked.options["name"] or checked.options["type"]})
         if channel["type"] == MAIL:
             channel["levels"] = [level for level in LEVELS if channel["to"].get(level)]
+        empty = [name for name in ("routing_key", "from") if not channel.get(name, "x").strip()]
+        empty += [
+            "to.%s" % level for level, all_ in (channel.get("to") or {}).items() if not all(map(str.strip, all_ or []))
+        ]
+        for name in empty:  # a look-up that found nothing: it would wake nobody
+            problems.append(Problem(VARIABLE, "%s (%s): %s is empty." % (place, channel["type"], name)))
         if channel["name"] in names:
             text = "%s is called %s, as another one is. Give each a name of its own." % (place, channel["name"])
             problems.append(Problem(VARIABLE, text))

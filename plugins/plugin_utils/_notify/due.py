@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...module_utils._judge.verdicts import VERDICTS, Escalation
-from .._incident.state import Incident, age_seconds, seconds_between
-from .._incident.timeline import ESCALATED, Event, event, time_of, written
+from .._incident.state import Incident, age_seconds, seconds_since
+from .._incident.timeline import ESCALATED, Event, event, time_of
 from .channels import ALERTMANAGER, DBA, EMERGENCY, ON_CALL
 
 TRIGGER, REMIND, ACKNOWLEDGE, RESOLVE = "trigger", "remind", "acknowledge", "resolve"
@@ -57,7 +57,7 @@ def due(incident: Incident, channels: Sequence[Mapping[str, Any]], now: datetime
         message
         for message, kind, last, first in known.values()
         if message.channel in there
-        and (kind == FAILED or now - last >= _patience(kind, message, there[message.channel]))
+        and (kind == FAILED or abs(now - last) >= _patience(kind, message, there[message.channel]))
         and now - first < OUTDATED
         and not _overtaken(message, incident, known)
     ]
@@ -117,7 +117,7 @@ def why(incident: Incident, notice: str, now: datetime) -> str:
 
 def _unanswered(incident: Incident, now: datetime) -> float:
     """Seconds since those on call were told of this outbreak."""
-    return seconds_between(incident.broke, written(now)) or 0.0
+    return seconds_since(incident, incident.broke, now)
 
 
 def _known(incident: Incident) -> "Dict[Key, Tuple[Message, str, datetime, datetime]]":

@@ -164,6 +164,11 @@ def check_frame(variables: Mapping[str, Any]) -> List[Problem]:
     given = {name: value for name, value in given.items() if not (name in _MAY_BE_EMPTY and value in ("", None, []))}
     empty = [name for name, value in given.items() if value is None and name in _ONLY_ACTING]
     problems = [Problem(name, _EMPTY % name) for name in empty] + check(FRAME, given).problems
+    problems += [
+        Problem(name, "%s is %r. Give the path of a directory." % (name, value))
+        for name, value in given.items()
+        if name.endswith("_dir") and value and (isinstance(value, (list, Mapping)) or not str(value).strip())
+    ]
     problems += channels.read(given.get(channels.VARIABLE))[1]
     if given.get(channels.VARIABLE) and not given.get("oncall_incident_dir"):
         problems.append(Problem(channels.VARIABLE, _NO_RECORD))
