@@ -123,16 +123,17 @@ def test_a_table_that_has_lost_its_end_is_a_caution(db: Server) -> None:
     db.sql("ALTER ROLE postgres SET work_mem = '64kB'; ALTER ROLE postgres SET temp_file_limit = 0")
     sound = beside(db)
     assert (sound["grade"], item(sound, "schema")["grade"]) == ("go", "go"), sound["checks"]
-    items, scratch = file_of(db, "items"), file_of(db, "scratch")
+    items, scratch, labels = file_of(db, "items"), file_of(db, "scratch"), file_of(db, "labels")
     db.sql("CHECKPOINT")
     db.stop()
-    os.truncate(items, 8192)
+    os.truncate(items, 0)
     os.truncate(scratch, 0)
+    labels.write_bytes(labels.read_bytes()[:-8192])  # so it may be on a standby: the last pages were never written
     db.start()
     found = beside(db)
     told = item(found, "schema")
     assert (found["grade"], told["grade"]) == ("caution", "caution"), found["checks"]
-    assert told["summary"].startswith("shop: table public.items has 8 KiB, and had "), told
+    assert told["summary"].startswith("shop: table public.items has 0 B, and had "), told
     assert [each["name"] for one in found["integrity"]["databases"] for each in one["short_files"]] == ["public.items"]
 
 

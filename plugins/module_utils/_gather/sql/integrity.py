@@ -181,6 +181,7 @@ DOCUMENT = Query(
 
 # A file only gets shorter by what writes down its new length: VACUUM, and whatever makes a new one. Who is at it has a
 # lock. The counts of catalogs that all databases share are each database's own, and a crash empties unlogged tables.
+# A table grows by up to 512 pages at once, and those that were never written are not on a standby, nor restored.
 SHORT = Query(
     "short_files",
     {
@@ -192,14 +193,15 @@ WITH busy AS MATERIALIZED (
 )
 SELECT s.kind, s.name, s.bytes, s.counted_bytes
   FROM (SELECT CASE c.relkind WHEN 'i' THEN 'index' ELSE 'table' END AS kind,
-               format('%%I.%%I', n.nspname, c.relname) AS name,
+               format('%%I.%%I', n.nspname, c.relname) AS name, c.reltuples,
                c.relpages * current_setting('block_size')::bigint AS counted_bytes,
                CASE WHEN NOT EXISTS (SELECT FROM busy b WHERE b.relation = c.oid) THEN pg_relation_size(c.oid) END
                  AS bytes
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam
          WHERE c.relpages > 0 AND NOT c.relisshared AND c.relpersistence = 'p'
            AND (c.relkind = 'i' OR c.relkind IN ('r', 'm', 't') AND m.amname = 'heap')) s
- WHERE s.bytes < s.counted_bytes
+ WHERE s.bytes + 512 * current_setting('block_size')::bigint < s.counted_bytes
+    OR s.bytes = 0 AND s.counted_bytes > 0 AND s.reltuples > 0
  ORDER BY s.counted_bytes - s.bytes DESC, s.name
  LIMIT 20"""
     },

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ..._model.integrity import DatabaseFacts, IntegrityFacts, Share
 
 _NEVER = (
-    "amcheck: it does not tell whether pages of a table were emptied, or values in TOAST or entries of an index are "
-    "missing; it reads no visibility map, free space map or transaction status",
+    "amcheck: it does not tell whether pages of a table were emptied or cut off, or values in TOAST or entries of an "
+    "index are missing; it reads no visibility map, free space map or transaction status",
 )
 KINDS = {
     "catalog_index": "catalog indexes",
