@@ -74,6 +74,13 @@ def test_of_a_server_that_runs(server: Server) -> None:
     assert found["not_covered"] == ["log of shop: it is no container that can be seen from here"]
 
 
+def test_what_a_login_without_rights_does_not_see_is_said(server: Server) -> None:
+    server.sql("CREATE ROLE weak LOGIN")
+    found = run(server, login_user="weak")
+    said = ["sessions: of other roles only", "settings: without those that", "log of shop: it is no container"]
+    assert [each[: len(one)] for each, one in zip(found["not_covered"], said, strict=True)] == said
+
+
 def test_a_command_that_archives_keeps_its_password() -> None:
     command = "A_KEY=%s no-such-program -p %s %%p" % (PASSWORD, PASSWORD)
     others = {"ssl_passphrase_command": "echo %s" % PASSWORD, "restore_command": "gpg --passphrase %s" % PASSWORD}

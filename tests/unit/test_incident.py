@@ -417,6 +417,7 @@ def test_an_archive_is_small_and_without_secrets() -> None:
     of: Any = facts.healthy()
     of["server"]["log"] = [{"at": None, "severity": "ERROR", "sqlstate": None, "cause": None, "text": "x hunter2-7 y"}]
     of["server"]["processes"] = [{"pid": each, "state": "S", "title": os.urandom(500).hex()} for each in range(12000)]
+    of["snapshot"]["configured"]["hba_rules"] = None
     (host,) = worst_first({"db": {**samples.pool_exhausted("db"), "facts": of}})
     data = archive.archive(host, T0, {"hunter2-7"})
     assert len(data) <= archive.MOST_BYTES
@@ -427,4 +428,5 @@ def test_an_archive_is_small_and_without_secrets() -> None:
         "evidence/processes.json, which is too large" not in found
         and "processes.json, which is too large" in found["evidence/CONTENTS.txt"]
     )
+    assert "- hba_rules.json: nothing could be read" in found["evidence/CONTENTS.txt"]
     assert "evidence/server_log.json" in found and "hunter2-7" not in "".join(found.values())

@@ -34,6 +34,7 @@ def archive(host: Host, at: datetime, secrets: Collection[str], more: Optional[M
     """
     known, left_out = _unpacked(more or {})
     files = members(host, at, secrets, known)
+    left_out += ["%s: nothing could be read" % name for name, text in files.items() if text == "null\n"]
     while True:
         data = _packed({"CONTENTS.txt": _contents(host, at, files, left_out), **files}, at)
         if len(data) <= MOST_BYTES or not files:

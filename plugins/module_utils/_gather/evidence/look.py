@@ -47,6 +47,9 @@ def look(target: Target, given: Collection[str]) -> Tuple[TargetFacts, EvidenceF
     for name, most in (("sessions", _SESSIONS), ("locks", _LOCKS)):
         if len(row.get(name) or []) == most:
             missing.append("%s: the first %d only" % (name, most))
+    for name, what, role in _RIGHTS:
+        if row and not row["reads_" + name]:
+            missing.append("%s: %s; the login role lacks %s (pg_monitor has it)" % (name, what, role))
     facts: EvidenceFacts = {
         "sessions": row.get("sessions"),
         "locks": row.get("locks"),
@@ -63,6 +66,10 @@ def look(target: Target, given: Collection[str]) -> Tuple[TargetFacts, EvidenceF
     return known, facts, [*missing, *unread], outcome.elapsed_ms
 
 
+_RIGHTS = (
+    ("sessions", "of other roles only the pid", "pg_read_all_stats"),
+    ("settings", "without those that are for superusers", "pg_read_all_settings"),
+)
 _PARTS = {"sql": "sessions, locks, settings", "logs": "logs, containers"}
 
 

@@ -14,6 +14,8 @@ EVIDENCE = Query(
     {
         OLDEST: """
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS in_recovery,
+  pg_has_role('pg_read_all_stats', 'USAGE') AS reads_sessions,
+  pg_has_role('pg_read_all_settings', 'USAGE') AS reads_settings,
   (SELECT coalesce(json_agg(json_build_object(
      'pid', s.pid, 'backend_type', s.backend_type, 'user', s.rolname, 'database', s.datname,
      'application', coalesce(s.application_name, ''), 'client', host(s.client_addr) || ':' || s.client_port,
