@@ -15,8 +15,8 @@ BEFORE = Query(
     "the oldest open transaction",
     {
         OLDEST: """
-SELECT CAST(date_trunc('second', least(now() - make_interval(secs => %(old_seconds)s), min(a.xact_start))) AS text)
-         AS before,
+SELECT CAST(date_trunc('second', least(now() - make_interval(secs => %(old_seconds)s), min(a.xact_start)))
+            - interval '1 second' AS text) AS before, -- a file's time is up to a tick of the kernel's behind the clock
        pg_is_in_recovery() AS in_recovery, EXISTS (SELECT FROM pg_prepared_xacts) AS prepared
   FROM pg_stat_activity a"""
     },
