@@ -628,10 +628,11 @@ integrity:
               elements: dict
               contains:
                 kind:
-                  description: V(catalog_index), V(catalog_table), V(index) or V(table).
+                  description: 'V(catalog_index), V(catalog_table), V(index), V(table), or V(toast): the
+                    values out of line, followed from their rows.'
                   type: str
                 objects:
-                  description: How many there are.
+                  description: How many there are; of V(toast), how many tables have any.
                   type: int
                 bytes:
                   description: Their size.

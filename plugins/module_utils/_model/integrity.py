@@ -91,8 +91,9 @@ class Damage(TypedDict):
 class Share(TypedDict):
     """How much of one kind of object was read."""
 
-    kind: str  # `catalog_index`, `catalog_table`, `index` or `table`
-    objects: int  # how many there are
+    # `catalog_index`, `catalog_table`, `index`, `table`, or `toast`: the values out of line, followed from their rows
+    kind: str
+    objects: int  # how many there are; of `toast`, how many tables have any
     bytes: int  # their size
     checked_objects: int  # how many were read from one end to the other
     checked_bytes: int  # their size

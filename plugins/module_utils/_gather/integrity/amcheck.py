@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 from ..._core.errors import DeadlineError, OncallError, SessionError
 from ..._core.text import count, names, number, size
 from ..session.bind import identifier
-from ..sql.amcheck import AT_WORK, BTREE, BTREE_UNIQUE, GIN, HEAP, OBJECTS
+from ..sql.amcheck import AT_WORK, BTREE, BTREE_UNIQUE, GIN, HEAP, OBJECTS, TOAST
 from ..sql.query import Query
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from ..._model.integrity import Amcheck, Damage, Share
     from ..session.base import Session
 
-Object = Mapping[str, Any]  # a row of OBJECTS
+# A row of OBJECTS, with `reads`: the bytes that checking it reads. A table with TOAST values is there twice: to follow
+# each from its row may take long, so that comes last of all.
+Object = Mapping[str, Any]
+_CATALOGS, _TABLES, _VALUES = range(3)
 
 _BATCH_BYTES, _BATCH_OBJECTS = 64 * 1024 * 1024, 500
 _FIRST_RATE = 16.0 * 1024 * 1024  # bytes a second, until it was measured
@@ -51,14 +54,14 @@ class Pace:
     """How far and how fast it goes: what cannot end in time is not begun, and sessions at work get pauses."""
 
     def __init__(self, say: Callable[[str], None], objects: Sequence[Object]) -> None:
-        self._say, self._count, self._bytes = say, len(objects), sum(each["bytes"] or 0 for each in objects)
+        self._say, self._count, self._bytes = say, len(objects), sum(each["reads"] or 0 for each in objects)
         self._checked, self._read = 0, 0
         self._busy, self._asked_at = 0, 0.0
         self.bytes_a_second = _FIRST_RATE
 
     def went(self, batch: Sequence[Object], seconds: float, session: Session, deadline: Deadline) -> None:
         """``batch`` was read in so many seconds."""
-        amount = sum(each["bytes"] for each in batch)
+        amount = sum(each["reads"] for each in batch)
         self._checked, self._read = self._checked + len(batch), self._read + amount
         if amount >= _BATCH_BYTES // 4 and seconds > 0:
             self.bytes_a_second = amount / seconds
@@ -91,32 +94,38 @@ class Reader:
     damage: List[Damage] = field(default_factory=list)
     skipped: Dict[str, List[Object]] = field(default_factory=dict)  # why -> what
     checked: List[Object] = field(default_factory=list)
-    objects: Sequence[Object] = ()
+    objects: List[Object] = field(default_factory=list)
     errors: List[str] = field(default_factory=list)
 
     def look(self, deadline: Deadline) -> None:
         try:
             with contextlib.closing(self.session):
-                self.objects = self.session.query(OBJECTS, deadline)
+                found = self.session.query(OBJECTS, deadline)
+            self.objects = [dict(each, reads=each["bytes"]) for each in found]
+            self.objects += [
+                dict(each, kind="toast", bytes=each["toast_bytes"], reads=each["bytes"] + each["toast_bytes"])
+                for each in found
+                if each["bytes"] and each["toast_bytes"] and reading(self.version, dict(each, kind="toast"))
+            ]
         except OncallError as error:
             self.errors.append(str(error))
 
-    def read(self, catalogs: bool, pace: Pace, deadline: Deadline) -> None:
+    def read(self, turn: int, pace: Pace, deadline: Deadline) -> None:
         waiting: Dict[str, Tuple[Query, List[Object]]] = {}
         for each in self.objects:
-            if each["catalog"] is not catalogs:
+            if _turn(each) != turn or (turn == _VALUES and not self.is_sound(each["name"])):
                 continue
             query = reading(self.version, each)
             if each["bytes"] is None:
                 self._skip("it is locked", [each])
             elif query is None:
                 self._skip("amcheck %s cannot read %s" % (self.version, _kind(each)), [each])
-            elif each["bytes"] / pace.bytes_a_second > deadline.left():
+            elif each["reads"] / pace.bytes_a_second > deadline.left():
                 self._skip(_NO_TIME, [each])
             else:
                 _same, batch = waiting.setdefault(query.name, (query, []))
                 batch.append(each)
-                if len(batch) >= _BATCH_OBJECTS or sum(one["bytes"] for one in batch) >= _BATCH_BYTES:
+                if len(batch) >= _BATCH_OBJECTS or sum(one["reads"] for one in batch) >= _BATCH_BYTES:
                     self._check(*waiting.pop(query.name), pace, deadline)
         for query, batch in waiting.values():
             self._check(query, batch, pace, deadline)
@@ -143,7 +152,7 @@ class Reader:
             return
         seconds = time.monotonic() - started
         self.checked += batch
-        if query is HEAP:
+        if query in (HEAP, TOAST):
             self._report(batch, rows)
         pace.went(batch, seconds, self.session, deadline)
 
@@ -151,7 +160,7 @@ class Reader:
         if is_damage(error):
             said = error.msg.partition(" failed: ")[2] or error.msg
             self.damage.append(
-                {"name": each["name"], "kind": each["kind"], "sqlstate": error.sqlstate, "message": said}
+                {"name": each["name"], "kind": _index_or_table(each), "sqlstate": error.sqlstate, "message": said}
             )
             self.checked.append(each)
         else:
@@ -166,7 +175,8 @@ class Reader:
                 self.damage.append({"name": each["name"], "kind": "table", "sqlstate": None, "message": message})
 
     def _skip(self, why: str, objects: Sequence[Object]) -> None:
-        self.skipped.setdefault(why, []).extend(objects)
+        for each in objects:
+            self.skipped.setdefault("its TOAST values: " * (each["kind"] == "toast") + why, []).append(each)
 
     def is_sound(self, name: str) -> bool:
         damaged = {each["name"] for each in self.damage}
@@ -176,7 +186,7 @@ class Reader:
         told = [
             "%s (%s): %s"
             % (
-                count(len(objects), "object") if len(objects) > 1 else objects[0]["kind"],
+                count(len(objects), "object") if len(objects) > 1 else _index_or_table(objects[0]),
                 size(sum(each["bytes"] or 0 for each in objects)),
                 "%s: %s" % (names([each["name"] for each in objects], 3), why),
             )
@@ -190,28 +200,27 @@ class Reader:
         }
 
     def _coverage(self) -> List[Share]:
-        found: List[Share] = []
-        for catalog in (True, False):
-            for kind in ("index", "table"):
-                there = [each for each in self.objects if each["kind"] == kind and each["catalog"] is catalog]
-                done = [each for each in self.checked if each["kind"] == kind and each["catalog"] is catalog]
-                found.append(
-                    {
-                        "kind": "catalog_%s" % kind if catalog else kind,
-                        "objects": len(there),
-                        "bytes": sum(each["bytes"] or 0 for each in there),
-                        "checked_objects": len(done),
-                        "checked_bytes": sum(each["bytes"] or 0 for each in done),
-                    }
-                )
-        return found
+        kinds = ("catalog_index", "catalog_table", "index", "table", "toast")
+        return [self._share(kind) for kind in kinds]
+
+    def _share(self, kind: str) -> Share:
+        there = [each for each in self.objects if _covers(each) == kind]
+        done = [each for each in self.checked if _covers(each) == kind]
+        return {
+            "kind": kind,
+            "objects": len(there),
+            "bytes": sum(each["bytes"] or 0 for each in there),
+            "checked_objects": len(done),
+            "checked_bytes": sum(each["bytes"] or 0 for each in done),
+        }
 
 
 def reading(version: str, each: Object) -> Optional[Query]:
     """What reads it with the extension of that version; None: nothing does."""
     release = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if each["kind"] == "table":
-        return HEAP if each["method"] == "heap" and release >= (1, 3) else None
+    if each["kind"] != "index":
+        query = TOAST if each["kind"] == "toast" else HEAP
+        return query if each["method"] == "heap" and release >= (1, 3) else None
     if each["method"] == "gin":
         return GIN if release >= (1, 5) else None
     if each["method"] != "btree":
@@ -224,6 +233,19 @@ def is_damage(error: SessionError) -> bool:
     return error.sqlstate in _DAMAGED or bool(error.sqlstate in _UNREADABLE and _DATA.search(error.msg))
 
 
+def _turn(each: Object) -> int:
+    return _VALUES if each["kind"] == "toast" else _CATALOGS if each["catalog"] else _TABLES
+
+
+def _covers(each: Object) -> str:
+    """The kind of object, as in the coverage."""
+    return "catalog_" * (_turn(each) == _CATALOGS) + str(each["kind"])
+
+
+def _index_or_table(each: Object) -> str:
+    return "index" if each["kind"] == "index" else "table"
+
+
 def _kind(each: Object) -> str:
     """``a table``, ``a gist index``"""
     return "a %s" % " ".join([each["method"]] * (each["method"] != "heap") + [each["kind"]])
@@ -234,11 +256,11 @@ def amcheck(readers: Mapping[str, Reader], deadline: Deadline, say: Callable[[st
     for reader in readers.values():
         reader.look(deadline)
     pace = Pace(say, [each for reader in readers.values() for each in reader.objects])
-    for catalogs in (True, False):
+    for turn in (_CATALOGS, _TABLES, _VALUES):
         for reader in readers.values():
             try:
                 with contextlib.closing(reader.session):
-                    reader.read(catalogs, pace, deadline)
+                    reader.read(turn, pace, deadline)
             except OncallError as error:
                 reader.errors.append(str(error))
     return {name: reader.found() for name, reader in readers.items()}

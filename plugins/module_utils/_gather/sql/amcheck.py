@@ -30,7 +30,10 @@ SELECT c.oid::text AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
        n.nspname = 'pg_catalog' OR coalesce(o.relnamespace = 'pg_catalog'::regnamespace, false) AS catalog,
        coalesce(i.indisunique, false) AS unique,
        CASE WHEN NOT EXISTS (SELECT FROM locked l WHERE l.relation IN (c.oid, i.indrelid))
-            THEN pg_relation_size(c.oid) END AS bytes
+            THEN pg_relation_size(c.oid) END AS bytes,
+       CASE WHEN c.relkind IN ('r', 'm') AND c.reltoastrelid <> 0
+             AND NOT EXISTS (SELECT FROM locked l WHERE l.relation IN (c.oid, c.reltoastrelid))
+            THEN pg_relation_size(c.reltoastrelid) ELSE 0 END AS toast_bytes
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_am m ON m.oid = c.relam
@@ -63,14 +66,11 @@ BTREE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid::r
 BTREE_UNIQUE = Query("bt_index_check", {OLDEST: _EACH % "bt_index_check(i.indexrelid::regclass, false, i.indisunique)"})
 GIN = Query("gin_index_check", {OLDEST: _EACH % "gin_index_check(i.indexrelid::regclass)"})  # since amcheck 1.5
 # Since amcheck 1.3. Reports instead of failing, but for a page that cannot be read at all.
-HEAP = Query(
-    "verify_heapam",
-    {
-        OLDEST: """
+_HEAP = """
 SELECT u.oid, v.blkno AS block, v.msg AS message
   FROM unnest(%(oids)s) u (oid) JOIN pg_class c ON c.oid = u.oid::oid,
        LATERAL %(schema)s.verify_heapam(
-         c.oid::regclass, true, false, 'none'::text, NULL::bigint, NULL::bigint) v -- on_error_stop, check_toast, skip
+         c.oid::regclass, true, {toast}, 'none'::text, NULL::bigint, NULL::bigint) v -- on_error_stop, check_toast, skip
  LIMIT 200"""
-    },
-)
+HEAP = Query("verify_heapam", {OLDEST: _HEAP.replace("{toast}", "false")})
+TOAST = Query("verify_heapam with TOAST", {OLDEST: _HEAP.replace("{toast}", "true")})  # slow: each value by its index
