@@ -234,6 +234,8 @@ def test_a_procedure_without_a_target_touches_nothing(tmp_path: Path) -> None:
         "skipping: [a]",
         "TASK [Decide]",
         "ok: [a]",
+        "TASK [Read what is to be kept]",
+        "skipping: [a]",
         "TASK [Keep the evidence]",
         "ok: [a]",
         "PLAY [(2/4) Act, one host at a time]",
