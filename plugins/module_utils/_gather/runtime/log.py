@@ -321,7 +321,7 @@ def without_value(text: str) -> str:
 # A command of the settings, as the server tells that it failed: the archiver's, whose every word may be a secret, has
 # the file's name in it.
 _WAL_FILE = re.compile(r"(?<![\w])(?:pg_wal/|[0-9A-F]{24}|[0-9A-F]{8}\.history)")
-_COMMAND = re.compile(r"(\w*command |Befehl )([\"»«“„]).*?([\"»«”“])(?=: |\s|\Z)", re.S)
+_COMMAND = re.compile(r"(\w*command |Befehl )([\"»«\u201c\u201e]).*?([\"»«\u201d\u201c])(?=: |\s|\Z)", re.S)
 
 
 def without_command(text: str) -> str:
