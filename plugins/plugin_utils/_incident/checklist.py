@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ...module_utils._core.text import count, did_you_mean, duration, names, nearest
+from ...module_utils._judge.checks.readings import usable_slots
 
 _MOST_USED_PERCENT = 80  # of the usable slots, as triage's warning
 _SLOW_MS = 1000  # a statement's average
@@ -45,9 +46,7 @@ class Seen:
 
     @property
     def usable(self) -> int:
-        """What ordinary roles may use."""
-        slots = self.snapshot["connections"]
-        return int(slots["max_connections"] - slots["superuser_reserved"] - slots["reserved"])
+        return usable_slots(self.snapshot["connections"])
 
 
 _NO_SQL = "SQL did not get through, so it is not known"

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional
 
+from ...module_utils._judge.checks.readings import usable_slots
 from ...module_utils._judge.titles import backends
 
 _CLOSE_PERCENT, _MOST = 80, 5
@@ -34,7 +35,7 @@ def figures(facts: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
         states[state] = states.get(state, 0) + group["sessions"]
     return {
         "connections": held["used"],
-        "usable": held["max_connections"] - held["superuser_reserved"] - held["reserved"],
+        "usable": usable_slots(held),
         "states": states,
         "blocked": len({each["blocked_pid"] for each in activity["blocking"]}),
         "long_queries": len(activity["long_queries"]),

@@ -19,7 +19,7 @@ from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Val
 from .. import titles
 from ..caps import allowed
 from . import overload, pool
-from .readings import TOO_MANY_CONNECTIONS, not_asked, refusals, without_snapshot
+from .readings import TOO_MANY_CONNECTIONS, not_asked, refusals, usable_slots, without_snapshot
 
 if TYPE_CHECKING:
     from ..._model.facts import Facts, RoleLimit, Snapshot
@@ -95,7 +95,7 @@ def _check(facts: Facts, thresholds: Thresholds) -> Answer:
     if snapshot is None:
         return _without_sql(facts, said)
     connections = snapshot["connections"]
-    usable, used = _usable(snapshot), connections["used"]
+    usable, used = usable_slots(connections), connections["used"]
     counts = _counts(snapshot)
     holders = _from_groups(snapshot)
     if used >= usable:
@@ -129,17 +129,12 @@ def _no(
     return Answer(QUESTION, NO, evidence[0], "pool_exhausted", cause, tuple(dict.fromkeys(evidence)), findings, values)
 
 
-def _usable(snapshot: Snapshot) -> int:
-    connections = snapshot["connections"]
-    return connections["max_connections"] - connections["superuser_reserved"] - connections["reserved"]
-
-
 def _counts(snapshot: Snapshot) -> str:
     connections = snapshot["connections"]
     kept = connections["superuser_reserved"] + connections["reserved"]
     return "%d of %d usable connection slots in use (max_connections %d, %d reserved)" % (
         connections["used"],
-        _usable(snapshot),
+        usable_slots(connections),
         connections["max_connections"],
         kept,
     )
@@ -262,7 +257,7 @@ def _findings(
     snapshot: Snapshot, facts: Facts, thresholds: Thresholds, counts: str, holders: Sequence[Holder]
 ) -> List[Finding]:
     found: List[Finding] = []
-    usable, used = _usable(snapshot), snapshot["connections"]["used"]
+    usable, used = usable_slots(snapshot["connections"]), snapshot["connections"]["used"]
     if usable > 0 and used * 100 / usable > thresholds.connection_percent:
         text = "%.0f %% of usable connection slots in use" % (used * 100 / usable)
         found.append(Finding("pool_nearly_exhausted", WARNING, text, (counts, *_held(holders))))

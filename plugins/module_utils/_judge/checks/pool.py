@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Optional
 
 from .. import caps
 from . import spared
+from .readings import usable_slots
 
 if TYPE_CHECKING:
     from ..._model.answers import Thresholds
@@ -46,6 +47,6 @@ def most_sessions(facts: Facts, thresholds: Thresholds, alike: int, whole: bool)
     snapshot, ended = facts["snapshot"], alike
     if snapshot is not None and whole:
         connections = snapshot["connections"]
-        usable = connections["max_connections"] - connections["superuser_reserved"] - connections["reserved"]
+        usable = usable_slots(connections)
         ended = max(connections["long_idle"], connections["used"] - int(usable * thresholds.connection_percent / 100))
     return alike if caps.exceeds(min(ended, alike)) else None

@@ -13,7 +13,7 @@ from ..._core.text import line
 from ..._model.answers import NOT_ASKED, Answer, Finding
 
 if TYPE_CHECKING:
-    from ..._model.facts import ClientFacts, Facts, LogEntry, ServerFacts, WireAnswer
+    from ..._model.facts import ClientFacts, Connections, Facts, LogEntry, ServerFacts, WireAnswer
 
 TOO_MANY_CONNECTIONS, CANNOT_CONNECT_NOW = "53300", "57P03"
 DOWN_STATES = ("restarting", "exited", "created", "dead", "missing")
@@ -26,6 +26,11 @@ def down(facts: Facts) -> bool:
     if server is None:
         return False
     return server["state"] in DOWN_STATES or (server["restart_loop"] and facts["snapshot"] is None)
+
+
+def usable_slots(connections: Connections) -> int:
+    """What ordinary roles may use: PostgreSQL's manual, 20.3.1."""
+    return connections["max_connections"] - connections["superuser_reserved"] - connections["reserved"]
 
 
 def not_asked(question: str, why: str, findings: Tuple[Finding, ...] = ()) -> Answer:
