@@ -15,7 +15,7 @@ from ..module_utils._core.times import now
 from ..module_utils._model.answers import EMERGENCY
 from ..plugin_utils._incident.state import Incident
 from ..plugin_utils._incident.store import Store, this_run
-from ..plugin_utils._incident.timeline import Event
+from ..plugin_utils._incident.timeline import FAILED, QUEUED, SENT, Event
 from ..plugin_utils._notify import channels, due, requests, send
 from ..plugin_utils._notify.due import Message
 from ..plugin_utils._notify.send import Delivery
@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
                 for name, told in _by_incident(deliveries).items():
                     incident, messages = told[0][1], [message for message, _incident, _problem in told]
                     written = due.escalations(incident, messages, now())
-                    store.append(name, written + [each.event(due.QUEUED, now()) for each in messages])
+                    store.append(name, written + [each.event(QUEUED, now()) for each in messages])
             send.deliver(deliveries)
             lost = _SO[1]
             with store.locked():
@@ -180,7 +180,7 @@ def _by_incident(deliveries: Iterable[Delivery]) -> Dict[str, List[Tuple[Message
 
 
 def _became(message: Message, problem: str, at: datetime) -> Event:
-    return message.event(due.FAILED, at, why=problem, run=this_run()) if problem else message.event(due.SENT, at)
+    return message.event(FAILED, at, why=problem, run=this_run()) if problem else message.event(SENT, at)
 
 
 def _both(store: Store, hosts: Any) -> Dict[str, List[Incident]]:

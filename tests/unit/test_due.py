@@ -39,7 +39,7 @@ def told(steps: List[Step]) -> List[List[str]]:
             frame.look(LOOKS[what], "triage", at) if what in LOOKS else frame.begins("start", "here-1", "ann", at)
         )
         messages = due.due(fold("x", events), [pager], at)
-        events += [each.event(due.SENT, at) for each in messages]
+        events += [each.event(timeline.SENT, at) for each in messages]
         notices.append([each.notice for each in messages])
     return notices
 
@@ -114,16 +114,16 @@ def test_what_is_sent_again_sets_no_channel_back(steps: List[Tuple[str, float, s
             )
         incident = fold("x", events)
         for each in due.due(incident, [pager], at):
-            events.append(each.event(due.QUEUED, at))
+            events.append(each.event(timeline.QUEUED, at))
             if outcome == "fails":
-                events.append(each.event(due.FAILED, at))
+                events.append(each.event(timeline.FAILED, at))
                 continue
             if each.notice == due.RESOLVE:
                 shown = "resolved"
             elif each.notice != due.ACKNOWLEDGE:
                 shown = "triggered"
             if outcome == "arrives":
-                events.append(each.event(due.SENT, at))
+                events.append(each.event(timeline.SENT, at))
     assert shown in ((None, "resolved") if due.resolved(incident) else ("triggered",))
 
 
@@ -136,7 +136,7 @@ def test_alertmanager_is_told_again_every_hour_and_others_are_not() -> None:
         if minute == 123:
             events.append(frame.look(HEALTHY, "triage", after(minute)))
         messages = due.due(fold("x", events), every, after(minute))
-        events += [each.event(due.SENT, after(minute)) for each in messages]
+        events += [each.event(timeline.SENT, after(minute)) for each in messages]
         told[minute] = [each.notice for each in messages if each.channel == "alertmanager"]
         assert not [each for each in messages if each.channel == "pagerduty" and minute in (61, 122, 300)]
     again = ["trigger", "escalate_dba"]
@@ -195,16 +195,16 @@ EVERY = [
 ]
 others = st.builds(
     lambda kind, more: timeline.event(after(0), kind, **more),
-    st.sampled_from(["escalated", "acknowledged", due.QUEUED, due.SENT, due.FAILED]),
+    st.sampled_from(["escalated", "acknowledged", timeline.QUEUED, timeline.SENT, timeline.FAILED]),
     st.dictionaries(st.sampled_from(["to", "by", "round", "channel", "notice", "levels"]), values, max_size=4),
 )
 
 
 @settings(deadline=None)
 @example(
-    {"severity": None}, [timeline.event(after(0), due.SENT, channel="alertmanager", notice="trigger", round=0)], 61
+    {"severity": None}, [timeline.event(after(0), timeline.SENT, channel="alertmanager", notice="trigger", round=0)], 61
 )
-@example({}, [timeline.event(after(0), due.FAILED, channel="mail", notice="a later version's", round=0)], 0)
+@example({}, [timeline.event(after(0), timeline.FAILED, channel="mail", notice="a later version's", round=0)], 0)
 @given(
     st.dictionaries(st.sampled_from(["cause", "summary", "impact", "code"]), values, max_size=3),
     st.lists(others | anything, max_size=4),

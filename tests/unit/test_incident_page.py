@@ -303,7 +303,7 @@ keys = """host code cause severity summary verb run outcome seconds figures impa
 anything = st.builds(
     lambda minutes, kind, more: {**more, "at": timeline.written(after(minutes)), "kind": kind},
     st.integers(0, 9),
-    st.sampled_from([*kinds, *told.MESSAGES]) | texts,
+    st.sampled_from([*kinds, *timeline.MESSAGES]) | texts,
     st.dictionaries(st.sampled_from(keys.split()), values | numbers, max_size=8),
 )
 

@@ -17,6 +17,9 @@ note          by, text
 escalated     to, why                                            and what else its writer wants to keep
 refused       by, open                                           it was to be closed, and these items were open
 closed        by, root_cause, corrective_actions, items, accepted
+queued        channel, notice, levels, round                     a message to those on call is about to be sent
+sent          the same
+failed        the same, and why, run
 
 A kind that is not known is kept and shown as it is: another version, or somebody's own.
 """
@@ -31,6 +34,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 Event = Dict[str, Any]
 OPENED, LOOK, ACKNOWLEDGED, BEGINS, ENDED = "opened", "look", "acknowledged", "begins", "ended"
 GRADED, EVIDENCE, NOTE, ESCALATED, REFUSED, CLOSED = "graded", "evidence", "note", "escalated", "refused", "closed"
+QUEUED, SENT, FAILED = MESSAGES = "queued", "sent", "failed"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d(?::?\d\d)?)?(?: UTC| GMT)?$")
 
 

@@ -21,7 +21,6 @@ NOTICES = {
     "escalate_dba": "escalated to the DBA",
     "escalate_emergency": "escalated to the emergency contacts",
 }
-MESSAGES = ("queued", "sent", "failed")  # what became of a message to those on call
 
 
 class Line(NamedTuple):
@@ -90,9 +89,9 @@ def said(each: Event) -> str:
         return "note by %s: %s" % (get("by"), get("text"))
     if kind == timeline.ESCALATED:
         return "escalated to the %s: %s" % (ESCALATIONS.get(get("to"), get("to")), get("why"))
-    if kind in MESSAGES:
+    if kind in timeline.MESSAGES:
         notice = NOTICES.get(get("notice"), get("notice"))
-        became = "not sent" if kind == "failed" else kind
+        became = "not sent" if kind == timeline.FAILED else kind
         return "message to %s, %s: %s" % (get("channel"), notice, ": ".join(filter(None, [became, get("why")])))
     more = ", ".join("%s %s" % (_plain(key), _plain(value)) for key, value in each.items() if key not in ("at", "kind"))
     return "%s: %s" % (_plain(kind), more) if more else _plain(kind)

@@ -15,12 +15,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...module_utils._judge.verdicts import VERDICTS, Escalation
 from .._incident.state import Incident, age_seconds, seconds_since
-from .._incident.timeline import ESCALATED, Event, event, time_of
+from .._incident.timeline import ESCALATED, FAILED, MESSAGES, QUEUED, SENT, Event, event, time_of
 from .channels import ALERTMANAGER, DBA, EMERGENCY, ON_CALL
 
 TRIGGER, REMIND, ACKNOWLEDGE, RESOLVE = "trigger", "remind", "acknowledge", "resolve"
 ESCALATE = {DBA: "escalate_dba", EMERGENCY: "escalate_emergency"}
-QUEUED, SENT, FAILED = "queued", "sent", "failed"
 RESPOND_WITHIN, DBA_AFTER = timedelta(minutes=10), timedelta(minutes=20)
 IN_FLIGHT = timedelta(minutes=1)  # queued by another run, which is about to send it
 REPEATED = timedelta(hours=1)  # Alertmanager keeps alerts in memory only, and lets go of what nobody repeats
@@ -125,7 +124,7 @@ def _known(incident: Incident) -> "Dict[Key, Tuple[Message, str, datetime, datet
     found: Dict[Key, Tuple[Message, str, datetime, datetime]] = {}
     for each in incident.events:
         at, number = time_of(each["at"]), each.get("round")
-        if each["kind"] in (QUEUED, SENT, FAILED) and at and isinstance(number, int) and each.get("notice") in _NOTICES:
+        if each["kind"] in MESSAGES and at and isinstance(number, int) and each.get("notice") in _NOTICES:
             levels = each.get("levels")
             told = tuple(map(str, levels)) if isinstance(levels, list) else ()
             message = Message(str(each.get("channel")), str(each.get("notice")), told, number)

@@ -209,10 +209,10 @@ def _figured(look: Event) -> Dict[str, Any]:
 
 def _repeats(each: Event, seen: Set[Tuple[str, ...]]) -> bool:
     """Whether a message's event says no more than the table of messages does: it was queued, or failed again."""
-    if each["kind"] not in told.MESSAGES:
+    if each["kind"] not in timeline.MESSAGES:
         return False
     key = tuple(str(each.get(name)) for name in ("kind", "channel", "notice", "round"))
-    again = each["kind"] == "queued" or key in seen
+    again = each["kind"] == timeline.QUEUED or key in seen
     seen.add(key)
     return again
 
@@ -228,7 +228,7 @@ def _line(each: told.Line) -> Dict[str, Any]:
         timeline.ESCALATED: "critical",
         timeline.REFUSED: "warning",
         timeline.CLOSED: "ok",
-        "failed": "critical",
+        timeline.FAILED: "critical",
     }.get(kind, NEUTRAL)
     again = "%d times, last at %s" % (each.times, clock(each.last_at)) if each.times > 1 else ""
     return {"at": clock(event["at"]), "text": each.text, "again": again, "status": status}
@@ -255,13 +255,13 @@ def _messages(events: Sequence[Event]) -> List[Dict[str, Any]]:
     """Each message to those on call, and what became of it."""
     found: Dict[Tuple[str, ...], Dict[str, Any]] = {}
     for each in events:
-        if each["kind"] not in told.MESSAGES:
+        if each["kind"] not in timeline.MESSAGES:
             continue
         channel, notice = words.printable(each.get("channel")), words.printable(each.get("notice"))
         levels = each.get("levels")
         who = [words.printable(level) for level in levels] if isinstance(levels, list) else []
         mine = found.setdefault((channel, notice, str(each.get("round"))), {"tries": 0})
-        mine["tries"] += each["kind"] != "queued"
+        mine["tries"] += each["kind"] != timeline.QUEUED
         mine.update(
             channel=channel,
             notice=told.NOTICES.get(notice, notice),
@@ -269,9 +269,9 @@ def _messages(events: Sequence[Event]) -> List[Dict[str, Any]]:
             at=clock(each["at"]),
         )
         mine["status"], mine["state"] = {
-            "sent": ("ok", "sent"),
-            "failed": ("critical", "not sent: %s" % words.printable(each.get("why") or "no reason recorded")),
-            "queued": ("warning", "to be sent, no result recorded"),
+            timeline.SENT: ("ok", "sent"),
+            timeline.FAILED: ("critical", "not sent: %s" % words.printable(each.get("why") or "no reason recorded")),
+            timeline.QUEUED: ("warning", "to be sent, no result recorded"),
         }[each["kind"]]
         if mine["tries"] > 1:
             mine["state"] += " (%s)" % count(mine["tries"], "attempt")
