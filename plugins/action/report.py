@@ -14,7 +14,8 @@ from ansible.utils.color import stringc
 from ..module_utils._core.times import now
 from ..plugin_utils._incident.state import Incident
 from ..plugin_utils._incident.store import Store
-from ..plugin_utils._report import files, text
+from ..plugin_utils._report import files, settings, text
+from ..plugin_utils._report.lines import Span
 from ..plugin_utils._report.model import Host, raw_variables, registered, summary, worst_first
 
 
@@ -30,6 +31,7 @@ class ActionModule(ActionBase):
                 "variable": {"type": "str", "default": "oncall_triage"},
                 "before": {"type": "str"},
                 "notes": {"type": "str"},
+                "settings": {"type": "str"},
                 "hosts": {"type": "list", "elements": "str"},
                 "report_dir": {"type": "path"},
                 "incident_dir": {"type": "path"},
@@ -44,6 +46,7 @@ class ActionModule(ActionBase):
             registered(found, options["variable"]),
             registered(found, options["before"]) if options["before"] else None,
             _notes(found, options["notes"]) if options["notes"] else None,
+            {name: settings.read(mine.get(options["settings"] or "")) for name, mine in found.items()},
         )
         failure, report, unread = None, None, ""
         if options["report_dir"]:
@@ -97,7 +100,7 @@ def _incidents(directory: Optional[str], names: List[str]) -> Tuple[Dict[str, Li
         return {}, "Incidents: not on the page, %s cannot be read (%s)." % (directory, error.strerror or error)
 
 
-def _coloured(span: text.Span) -> str:
+def _coloured(span: Span) -> str:
     words, status = span
     colours = {
         "ok": constants.COLOR_OK,

@@ -35,6 +35,17 @@ options:
       - A line may also be a dictionary with its C(text), and C(tells) where it says whom to tell.
       - They are shown as they are, and never as a template.
     type: str
+  settings:
+    description:
+      - Name of the variable that holds, for each host, what became of its settings. It is a list of dictionaries with
+        C(name), C(before) and C(after) (null where postgresql.auto.conf does not have the setting), C(state)
+        (C(planned), C(tuned), C(waits_for_restart), C(unchanged), C(left), C(put_back), C(skipped) or C(failed)) and
+        C(why).
+      - They are shown as a table. Hosts whose rows say the same stand together, and rows that are C(unchanged) are left
+        out. The JSON file of a host has all of its rows, as C(settings).
+      - The value of a setting that holds a secret, such as C(primary_conninfo), is masked.
+    type: str
+    version_added: 0.2.0
   hosts:
     description: The hosts to report on. When not given, all hosts of the play, the failed and unreachable ones too.
     type: list

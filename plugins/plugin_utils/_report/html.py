@@ -14,9 +14,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
 from markupsafe import Markup
 
+from ...module_utils._core.text import names as names_of
 from .._incident.state import Incident
 from . import incident as incident_pages
 from . import pictures, words
+from . import settings as settings_rows
 from .model import STATUSES, UNSEEN, Host, file_names
 
 HERE = Path(__file__).parent
@@ -53,6 +55,7 @@ def render(
             for number, host in enumerate(sections)
         ],
         healthy=[_row(host, names[host.name]) for host in listed],
+        settings=_settings(hosts, names),
         counts=[
             (status, words.STATUS_TITLES[status], sum(host.status == status for host in hosts)) for status in STATUSES
         ],
@@ -60,6 +63,31 @@ def render(
         subject="PostgreSQL %s" % ("integrity" if _graded(hosts) else "triage"),
         footer="All facts of a server are in the JSON file named after it, next to this page. Looking changes nothing.",
     )
+
+
+def _settings(hosts: Sequence[Host], names: Mapping[str, str]) -> Dict[str, Any]:
+    """As many groups as there are servers with details; of the others a line each."""
+    found = {host.name: host.settings for host in hosts}
+    groups = settings_rows.groups(found)
+    return {
+        "counts": settings_rows.counts(found),
+        "groups": [
+            {
+                "title": names_of(group.hosts, 3),
+                "tally": settings_rows.tally(group.rows),
+                "worst": group.worst,
+                "rows": group.rows,
+                "hosts": [{"name": name, "file": names[name] + ".json"} for name in group.hosts],
+                "open": len(groups) <= FEW,
+            }
+            for group in groups[:DETAILED]
+        ],
+        "others": [
+            {"name": name, "file": names[name] + ".json", "tally": settings_rows.tally(group.rows)}
+            for group in groups[DETAILED:]
+            for name in group.hosts
+        ],
+    }
 
 
 def incident(found: Incident, undefined: Type[Undefined] = ChainableUndefined) -> str:
@@ -83,7 +111,7 @@ def _page(undefined: Type[Undefined], **given: Any) -> str:
         # The policy allows this style sheet by its hash, and nothing else at all.
         style=Markup(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii"),
-        **{"total": 0, "hosts": [], "healthy": [], "counts": [], "incidents": [], **given},
+        **{"total": 0, "hosts": [], "healthy": [], "counts": [], "incidents": [], "settings": {"counts": []}, **given},
     )
 
 

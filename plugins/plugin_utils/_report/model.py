@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...module_utils._judge.root_causes import RootCause, root_cause
+from .settings import Setting
 from .words import escalation, printable, verdict_code
 
 # Worst first. A server that could not be checked may be in any state: worse than a warning, not as bad as proof.
@@ -27,6 +28,7 @@ class Host:
 
     ``example``: lines that show what to write instead.
     ``before`` is an earlier verdict, ``notes`` what was done in between; ``told``: they say whom to tell.
+    ``settings``: what became of its settings.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Host:
     before: Dict[str, Any] = field(default_factory=dict)
     notes: Tuple[str, ...] = ()
     told: bool = False
+    settings: Tuple[Setting, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -110,6 +113,7 @@ def worst_first(
     results: Mapping[str, Optional[Mapping[str, Any]]],
     before: Optional[Mapping[str, Optional[Mapping[str, Any]]]] = None,
     notes: Optional[Mapping[str, Sequence[Any]]] = None,
+    settings: Optional[Mapping[str, Tuple[Setting, ...]]] = None,
 ) -> List[Host]:
     """``results``: what was registered for each host, None where nothing was; ``before``: the same, earlier.
 
@@ -120,6 +124,7 @@ def worst_first(
         replace(
             host,
             before=_verdict((before or {}).get(host.name)),
+            settings=(settings or {}).get(host.name, ()),
             **_noted((notes or {}).get(host.name) or ()),
         )
         for host in hosts
@@ -169,12 +174,13 @@ def _message(got: Mapping[str, Any]) -> str:
 
 
 def document(host: Host) -> Dict[str, Any]:
-    """What ``<host>.json`` holds: triage's result, or the same keys with null and why nothing could be seen."""
-    if host.result:
-        return host.result
-    empty: Dict[str, Any] = dict.fromkeys(KEYS)
-    empty.update(schema=SCHEMA, target={"host": host.name}, error={"kind": host.status, "message": host.message})
-    return empty
+    """What ``<host>.json`` holds: triage's result, or the same keys with null and why nothing could be seen;
+    ``settings`` where there are any."""
+    told: Dict[str, Any] = host.result
+    if not told:
+        error = {"kind": host.status, "message": host.message}
+        told = {**dict.fromkeys(KEYS), "schema": SCHEMA, "target": {"host": host.name}, "error": error}
+    return {**told, "settings": [asdict(row) for row in host.settings]} if host.settings else told
 
 
 def summary(hosts: Sequence[Host]) -> Dict[str, Any]:

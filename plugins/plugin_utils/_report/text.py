@@ -1,24 +1,19 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report as lines for a terminal: each host in trouble with its path and evidence, the fleet at the end."""
+"""The report as lines for a terminal: each host in trouble with its path and evidence, settings, the fleet."""
 
 from __future__ import annotations
 
-import textwrap
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from . import words
+from . import settings_text, words
+from .lines import SYMBOLS, Line, cut, named, wrapped
 from .model import STATUSES, Host
 
-Span = Tuple[str, Optional[str]]  # text, and the status whose colour it has (or "skip"; None: plain)
-Line = List[Span]
-
 MARKS = {"yes": ("✓", "ok"), "caution": ("!", "warning"), "no": ("✗", "critical"), "not_asked": ("·", "skip")}
-SYMBOLS = {"emergency": "‼", "critical": "✗", "unreachable": "?", "failed": "?", "warning": "!", "ok": "✓"}
 SMALL = 3  # up to so many hosts, a healthy one shows its path too
 MANY = 12  # from so many hosts in trouble on, only the question that was answered with no is shown
-ROWS = 4  # of names of healthy hosts
 NARROWEST, WIDEST = 50, 120
 
 
@@ -31,6 +26,7 @@ def render(hosts: Sequence[Host], width: int = 80, report: Optional[str] = None,
     # The last thing on a terminal is what is seen: the worst host comes last, next to the summary.
     for host in reversed(shown):
         lines += _host(host, width, brief=len(troubled) >= MANY)
+    lines += settings_text.table({host.name: host.settings for host in hosts}, width)
     if len(hosts) > 1:
         lines += _fleet(hosts, width)
     places = [line for line in ("Report: %s" % report if report else "", evidence) if line]
@@ -51,17 +47,17 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
     lines: List[Line] = [[], [("── ", None), (name, None), (" %s " % rule, None), (title, host.status), (" ─", None)]]
     lines += _earlier(host, width)
     if not host.result:
-        return lines + _wrapped(host.message, width, "  ") + [[("    " + line, None)] for line in host.example]
+        return lines + wrapped(host.message, width, "  ") + [[("    " + line, None)] for line in host.example]
     verdict = host.result["verdict"]
-    lines += _wrapped(words.about(host.result), width, "  ", "skip")
+    lines += wrapped(words.about(host.result), width, "  ", "skip")
     lines.append([])
     lines += _path(words.path(host.result["path"] or [], host.graded), width, brief)
     lines.append([])
-    lines += _wrapped(words.printable(verdict["summary"]), width, "  ", host.status)
+    lines += wrapped(words.printable(verdict["summary"]), width, "  ", host.status)
     if not host.healthy:  # else the path has said it all
         lines.append([("  " + words.verdict_code(verdict), "skip")])
         for proof in verdict.get("evidence") or []:
-            lines += _wrapped(words.printable(proof), width, "    - ", indent="      ")
+            lines += wrapped(words.printable(proof), width, "    - ", indent="      ")
     lines += _findings(host.result["findings"] or [], width)
     errors = (host.result["facts"] or {}).get("errors") or {}
     lines += _unknown({step: why for step, why in errors.items() if why not in verdict["summary"]}, width)
@@ -71,10 +67,10 @@ def _host(host: Host, width: int, brief: bool) -> List[Line]:
         lines += [[], [("  Fix:  ", None), (words.printable(remedy["command"]), "warning")]]
     if host.escalation:
         urgent = "emergency" if verdict["escalation"]["to"] == "emergency" else None
-        lines += [[]] + _wrapped(host.escalation, width, "  ", urgent)
+        lines += [[]] + wrapped(host.escalation, width, "  ", urgent)
     if host.root_cause and not host.healthy and not brief:
         said = "Root cause to investigate: %s (docs/root-causes.md)" % host.root_cause.title.lower()
-        lines += _wrapped(said, width, "  ", "skip")
+        lines += wrapped(said, width, "  ", "skip")
     return lines
 
 
@@ -84,9 +80,9 @@ def _earlier(host: Host, width: int) -> List[Line]:
     if host.before:
         status = str(host.before.get("severity"))
         lead = "  Before: %s " % SYMBOLS.get(status, "?")
-        lines += _wrapped(words.before(host.before), width, lead, status, " " * len(lead))
+        lines += wrapped(words.before(host.before), width, lead, status, " " * len(lead))
     for note in host.notes:
-        lines += _wrapped(note, width, "  Done:   ", indent=" " * 10)
+        lines += wrapped(note, width, "  Done:   ", indent=" " * 10)
     return lines + [[]] if lines else []
 
 
@@ -107,7 +103,7 @@ def _path(steps: Sequence[Mapping[str, Any]], width: int, brief: bool) -> List[L
             continue
         lines.append([("  %s " % mark, status), (question, tone)])
         if detail:
-            lines += _wrapped(detail, width, "      ", emphasis or tone)
+            lines += wrapped(detail, width, "      ", emphasis or tone)
     return lines
 
 
@@ -116,9 +112,9 @@ def _findings(findings: Sequence[Mapping[str, Any]], width: int) -> List[Line]:
     for found in findings:
         severity = found.get("severity") if found.get("severity") in SYMBOLS else "warning"
         lines.append([])
-        lines += _wrapped(words.printable(found["summary"]), width, "  %s " % SYMBOLS[str(severity)], severity, "    ")
+        lines += wrapped(words.printable(found["summary"]), width, "  %s " % SYMBOLS[str(severity)], severity, "    ")
         for proof in found.get("evidence") or []:
-            lines += _wrapped(words.printable(proof), width, "    - ", indent="      ")
+            lines += wrapped(words.printable(proof), width, "    - ", indent="      ")
     return lines
 
 
@@ -126,7 +122,7 @@ def _unknown(errors: Mapping[str, Any], width: int) -> List[Line]:
     lines: List[Line] = []
     for step, why in errors.items():
         said = "Not checked (%s): %s" % (words.printable(step), words.printable(why))
-        lines += _wrapped(said, width, "  ? ", "skip", "    ")
+        lines += wrapped(said, width, "  ? ", "skip", "    ")
     return [[]] + lines if lines else []
 
 
@@ -149,33 +145,8 @@ def _fleet(hosts: Sequence[Host], width: int) -> List[Line]:
         if host.healthy:
             what = host.aside or host.summary
         name = words.printable(host.name).ljust(column)
-        lines.append([(head, host.status), (name + "  ", None), (_cut(what, width - len(head) - len(name) - 2), None)])
+        lines.append([(head, host.status), (name + "  ", None), (cut(what, width - len(head) - len(name) - 2), None)])
     quiet = [host for host in groups["ok"] if host.quiet]
     if quiet:
-        names = ", ".join(words.printable(host.name) for host in quiet)
-        listed = _wrapped(names, width, "  ✓ Healthy      ", "ok", " " * 17, lead_only=True)
-        if len(listed) > ROWS:
-            listed = listed[:ROWS] + [[(" " * 17 + "... %d in all" % len(quiet), None)]]
-        lines += listed
+        lines += named([words.printable(host.name) for host in quiet], width, "  ✓ Healthy      ", "ok")
     return lines
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(1, width - 1)].rstrip() + "…"
-
-
-def _wrapped(
-    text: str,
-    width: int,
-    lead: str,
-    status: Optional[str] = None,
-    indent: Optional[str] = None,
-    lead_only: bool = False,
-) -> List[Line]:
-    """``text`` in lines of ``width``, the first after ``lead``, the others after ``indent``."""
-    after = " " * len(lead) if indent is None else indent
-    pieces = textwrap.wrap(text, max(20, width - len(lead)), break_on_hyphens=False) or [""]
-    return [
-        [(lead if number == 0 else after, status), (piece, None if lead_only else status)]
-        for number, piece in enumerate(pieces)
-    ]
