@@ -52,13 +52,11 @@ class ActionModule(ActionBase):
         result.update(changed=False, msg="", incidents=[], hosts={})
         try:
             if options["state"] == CLOSED:
-                return {**result, **close(store, options, found, _by(variables), now(), self._task.check_mode)}
+                closed = close(store, options, found, _by(variables), now(), self._task.check_mode)
+                return {**result, "msg": "\n".join(store.problems()), **closed}
             incidents = self._recorded(store, options, found, _by(variables))
-            result["msg"] = frame.told(incidents, str(store.directory), this_run())
-            left_out = [
-                "Incident: %s/%s is passed over: %s" % (store.directory, *each) for each in store.unread.items()
-            ]
-            result["msg"] = "\n".join(filter(None, [result["msg"], *left_out]))
+            told = frame.told(incidents, str(store.directory), this_run())
+            result["msg"] = "\n".join(filter(None, [told, *store.problems()]))
             result["incidents"] = [_entry(each) for mine in incidents.values() for each in mine]
         except OSError as error:
             result["msg"] = (
@@ -81,18 +79,25 @@ class ActionModule(ActionBase):
             return store.open_of(concerned)
         with store.locked():
             incidents = store.open_of(concerned)
+            errors: List[OSError] = []
             for host in sorted(concerned):
                 mine = incidents.setdefault(host, [])
-                if host in opening:
-                    first = _opened(host, looks.get(host), options, by)
-                    if not any(each.code == first["code"] for each in mine):
-                        mine.append(store.opened(first))
-                events = _events(found[host], looks.get(host), options, by)
-                for index, each in enumerate(mine):
-                    if options["code"] in (None, each.code):
-                        news = frame.interrupted(each, is_over, this_run(), now())
-                        news += [one for one in events if frame.is_news(each, one)]
-                        mine[index] = store.append(each.id, news) if news else each
+                try:
+                    if host in opening:
+                        first = _opened(host, looks.get(host), options, by)
+                        if not any(each.code == first["code"] for each in mine):
+                            mine.append(store.opened(first))
+                    events = _events(found[host], looks.get(host), options, by)
+                    for index, each in enumerate(mine):
+                        if options["code"] in (None, each.code):
+                            news = frame.interrupted(each, is_over, this_run(), now())
+                            news += [one for one in events if frame.is_news(each, one)]
+                            mine[index] = store.append(each.id, news) if news else each
+                except OSError as error:  # the other hosts have theirs
+                    errors.append(error)
+                    store.unwritten["the record of %s" % host] = error.strerror or str(error)
+            if len(errors) == len(concerned):
+                raise errors[0]
         return incidents
 
 

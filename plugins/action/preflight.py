@@ -25,6 +25,10 @@ _RECORDS = (
     "oncall_incident_dir is not the same for all hosts: %s. A run keeps its record in one directory: give it to the "
     "whole group, or run them apart (--limit)."
 )
+_BLANK_NAME = (
+    "the name has a blank: --limit and the printed commands would take it for two hosts. Rename it in the "
+    "inventory, and give its address as ansible_host."
+)
 _NO_VERB = "This is only what our playbooks have in common. Run one of them: %s."
 
 
@@ -61,6 +65,7 @@ class ActionModule(ActionBase):
         targets: Dict[str, Mapping[str, Any]] = {}
         records: Dict[str, List[str]] = {}
         said: Dict[str, List[Problem]] = {}  # the same values are checked once, for a thousand hosts
+        problems += [(host, _BLANK_NAME) for host in hosts if len(host.split()) != 1]
         for host in hosts:
             mine = hostvars.raw_get(host)
             raw = {**{key: mine[key] for key in mine if key.startswith("oncall_")}, **play}

@@ -14,11 +14,14 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident import frame
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._incident.store import Store
 from tests.embedded import Server
 
 from .test_real_servers import PASSWORD, Controller, beside, connect
@@ -106,6 +109,47 @@ def test_hosts_with_records_of_their_own_are_refused(tmp_path: Path) -> None:
     assert code == 2 and "not the same for all hosts: %s/incidents (a, b), none (c)." % tmp_path in out, out
     code, out = controller.run(*book("triage"), "--limit", "a,b")
     assert code == 0, out
+
+
+OPENED = """
+- hosts: postgresql
+  gather_facts: false
+  tasks:
+    - ansible.builtin.set_fact:
+        oncall_triage: "{{ look }}"
+    - oncall.postgresql.incident:
+        state: open
+        directory: incidents
+        triage: oncall_triage
+      register: told
+    - ansible.builtin.debug:
+        var: told.msg
+"""
+
+
+def test_what_spoils_one_record_keeps_none_of_the_others_from_being_written(tmp_path: Path) -> None:
+    """A page that is a directory, and a look that opens nothing."""
+    controller = Controller(tmp_path, {name: {} for name in "abc"})
+    inventory = json.loads((tmp_path / "inventory.json").read_text())
+    for name, verdict_code in {"a": "no code", "b": "server_down", "c": "server_down"}.items():
+        verdict = {"code": verdict_code, "cause": "stopped", "severity": "critical", "summary": "It is down"}
+        inventory["postgresql"]["hosts"][name] = {"look": {"verdict": verdict}}
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    (tmp_path / "opened.yml").write_text(OPENED)
+    store = Store(str(tmp_path / "incidents"))
+    look = inventory["postgresql"]["hosts"]["b"]["look"]
+    with store.locked():
+        spoilt = store.opened(frame.opened("b", look, datetime.now(UTC)))
+    page = tmp_path / "incidents" / (spoilt.id + ".md")
+    page.unlink()
+    page.mkdir()
+    code, out = controller.run("ansible-playbook", "opened.yml")
+    assert code == 0, out
+    kinds = {mine.host: [each["kind"] for each in mine.events] for (mine,) in store.open_of("abc").values()}
+    assert kinds == {"b": ["opened", "look"], "c": ["opened", "look"]}, out
+    said = out.replace("\\n", " ")
+    assert "%s cannot be written (Is a directory). The rest is recorded." % page in said, out
+    assert "the record of a cannot be written ('no code' is no code of a verdict). The rest is recorded." in said, out
 
 
 SECRET = "another-secret-of-the-playbooks"

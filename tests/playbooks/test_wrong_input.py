@@ -286,6 +286,16 @@ def test_a_target_that_is_text(tmp_path: Path) -> None:
     assert (code, told(out)) == (2, refused("db", line))
 
 
+def test_a_host_name_with_a_blank(tmp_path: Path) -> None:
+    line = (
+        "db one, db two: the name has a blank: --limit and the printed commands would take it for two hosts. Rename it "
+        "in the inventory, and give its address as ansible_host."
+    )
+    controller = Controller(tmp_path, {"a": OTHER, "db one": SERVER, "db two": {**SERVER, "login_port": 3}})
+    code, out = controller.run("ansible-playbook", "oncall.postgresql.reload")
+    assert (code, told(out)) == (2, refused("a", line))
+
+
 def test_the_same_server_twice(tmp_path: Path) -> None:
     controller = Controller(tmp_path, {"a": SERVER, "b": SERVER})
     line = "a and b are the same server (127.0.0.1:1). Leave one of them out: --limit a."

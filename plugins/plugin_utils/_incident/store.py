@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Collection, Dict, Iterator, List, Optional, Sequence
 
+from ...module_utils._core.text import names
 from .._report import html
 from .._report.files import make, replace
 from .._report.model import file_names
@@ -63,11 +64,13 @@ _IMPORTED_BY, _IMPORTING = os.getpid(), _run(os.getpid())  # an action plugin is
 
 
 class Store:
-    """Raises OSError, whatever goes wrong. ``unread``: records that were passed over, and why."""
+    """Raises OSError, whatever goes wrong with a record. ``unread``: records that were passed over, and why;
+    ``unwritten``: what is missing beside the records, and why."""
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory).expanduser().absolute()
         self.unread: Dict[str, str] = {}
+        self.unwritten: Dict[str, str] = {}
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -168,9 +171,26 @@ class Store:
         finally:
             os.close(handle)
         incident = self.read(name)
-        replace(self.directory / (name + PAGE), markdown.page(incident), FILE)
-        replace(self.directory / (name + HTML), html.incident(incident), FILE)
+        for suffix, page in ((PAGE, markdown.page), (HTML, html.incident)):
+            path = self.directory / (name + suffix)
+            try:
+                replace(path, page(incident), FILE)
+            except OSError as error:  # the record has all of it, and other hosts have theirs
+                self.unwritten[str(path)] = error.strerror or str(error)
         return incident
+
+    def problems(self) -> List[str]:
+        """Lines that say what was passed over, and what could not be written."""
+        reasons: Dict[str, List[str]] = {}
+        for what, why in self.unwritten.items():
+            reasons.setdefault(why, []).append(what)
+        return [
+            *("Incident: %s/%s is passed over: %s" % (self.directory, *each) for each in self.unread.items()),
+            *(
+                "Incident: %s cannot be written (%s). The rest is recorded." % (names(all_, 3), why)
+                for why, all_ in reasons.items()
+            ),
+        ]
 
     def keep(self, host: str, at: datetime, data: bytes) -> str:
         """An archive beside the records; its path. Nothing is replaced. Within ``locked``."""
