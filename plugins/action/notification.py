@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On the controller, once for the whole play: who is to be told now, told, and kept in the record; alerts silenced."""
+"""On the controller, once for the whole play: who is to be told, told and recorded; alerts silenced, changes told."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from ..module_utils._model.answers import EMERGENCY
 from ..plugin_utils._incident.state import Incident
 from ..plugin_utils._incident.store import Store, this_run
 from ..plugin_utils._incident.timeline import FAILED, QUEUED, SENT, Event
-from ..plugin_utils._notify import channels, due, requests, send
+from ..plugin_utils._notify import changes, channels, due, requests, send
 from ..plugin_utils._notify.due import Message
 from ..plugin_utils._notify.send import Delivery
+from ..plugin_utils._report import settings
+from ..plugin_utils._report.model import raw_variables
 
 _NOT_SENT = "Notification: %s: not sent, the next run tries again: %s"
 _NOTED = "Notification: %s: %s"
@@ -27,6 +29,7 @@ _SO = ("nobody was told", "it is not kept who was told, and the next run tells t
 _MORE = "Notifications: %s: %d more are due, and are sent next time: at most %d at once"
 _NOT_SILENCED = "Silence: %s: not set, so alerts fire: %s"
 _NOT_LIFTED = "Silence: %s: not lifted, it ends by itself: %s"
+_NOT_TOLD = "Change event: %s: not sent: %s"
 _MOST = 20  # requests to a channel at a time: enough to wake anybody
 
 
@@ -40,13 +43,22 @@ class ActionModule(ActionBase):
         result: Dict[str, Any] = super().run(tmp, task_vars)
         options = self.validate_argument_spec(
             argument_spec={
-                "state": {"type": "str", "choices": ["told", "silenced", "lifted"], "required": True},
+                "state": {"type": "str", "choices": ["told", "silenced", "lifted", "changed"], "required": True},
                 "directory": {"type": "path"},
                 "silences": {"type": "list", "elements": "dict", "default": []},
                 "tries": {"type": "int", "default": 3},
                 "verb": {"type": "str", "default": ""},
+                "minutes": {"type": "int"},
+                "variable": {"type": "str"},
+                "phase": {"type": "str", "choices": list(changes.PHASES)},
+                "links": {
+                    "type": "list",
+                    "elements": "dict",
+                    "default": [],
+                    "options": {"href": {"type": "str", "required": True}, "text": {"type": "str"}},
+                },
             },
-            required_if=[("state", "told", ("directory",))],
+            required_if=[("state", "told", ("directory",)), ("state", "changed", ("variable", "phase"))],
         )[1]
         silences: List[Dict[str, str]] = []
         lines: List[str] = []
@@ -55,7 +67,9 @@ class ActionModule(ActionBase):
         elif options["state"] == "told":
             lines = self._tell(Store(options["directory"]), options["tries"], task_vars or {})
         elif options["state"] == "silenced":
-            lines, silences = self._silence(options["verb"], task_vars or {})
+            lines, silences = self._silence(options, task_vars or {})
+        elif options["state"] == "changed":
+            lines = self._changed(options, task_vars or {})
         else:
             lines = self._lift(options["silences"], task_vars or {})
         lines = list(dict.fromkeys(lines))
@@ -117,12 +131,16 @@ class ActionModule(ActionBase):
             host: [each for each in self._channels(host, variables) if failed.count(each) < tries] for host in hosts
         }
 
-    def _silence(self, verb: str, variables: Mapping[str, Any]) -> Tuple[List[str], List[Dict[str, str]]]:
+    def _silence(
+        self, options: Mapping[str, Any], variables: Mapping[str, Any]
+    ) -> Tuple[List[str], List[Dict[str, str]]]:
+        by_host = {host: self._channels(host, variables) for host in variables["ansible_play_batch"]}
         wanted = {
-            (host, channel["name"]): (channel, requests.silence(channel, host, verb, this_run(), now()))
-            for host in variables["ansible_play_batch"]
-            for channel in self._channels(host, variables)
-            if channel["type"] == channels.ALERTMANAGER
+            (hosts[0], channel["name"]): (
+                channel,
+                requests.silence(channel, hosts, options["verb"], this_run(), now(), options["minutes"]),
+            )
+            for channel, hosts in channels.distinct(by_host, (channels.ALERTMANAGER,))
         }
         lines, silences = [], []
         for (host, name), (problem, found) in send.answers(wanted).items():
@@ -132,6 +150,33 @@ class ActionModule(ActionBase):
             else:
                 lines.append(_NOT_SILENCED % (name, problem or "its answer is not Alertmanager's"))
         return lines, silences
+
+    def _changed(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> List[str]:
+        """Hosts on which nothing changes are not named, and without any nothing is sent."""
+        at = now()
+        found = raw_variables(variables["hostvars"], variables["ansible_play_batch"])
+        rows = {
+            host: [row for row in settings.read(mine.get(options["variable"])) if row.changes]
+            for host, mine in found.items()
+        }
+        by_host = {host: self._channels(host, variables) for host, mine in rows.items() if mine}
+        wanted = {
+            (str(number), channel["name"]): (
+                channel,
+                changes.request(
+                    channel,
+                    options["verb"],
+                    options["phase"],
+                    {host: rows[host] for host in hosts},
+                    options["links"],
+                    this_run(),
+                    at,
+                ),
+            )
+            for number, (channel, hosts) in enumerate(channels.distinct(by_host, changes.TYPES))
+        }
+        brought = send.answers(wanted)
+        return [_NOT_TOLD % (name, problem) for (_number, name), (problem, _json) in brought.items() if problem]
 
     def _lift(self, silences: List[Mapping[str, str]], variables: Mapping[str, Any]) -> List[str]:
         wanted = {

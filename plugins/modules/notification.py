@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: notification
-short_description: Tell who is to be told of an incident
+short_description: Tell who is to be told of an incident or a change
 version_added: 0.2.0
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)
@@ -23,10 +23,13 @@ options:
   state:
     description:
       - V(told) sends what is due for the hosts of the play.
-      - V(silenced) silences the hosts in the Alertmanagers of C(oncall_notify).
+      - V(silenced) silences the hosts of the batch in the Alertmanagers of C(oncall_notify).
       - V(lifted) ends those silences.
+      - V(changed) tells the channels of type C(pagerduty) and C(webhook) that the settings of the batch are changed, in
+        the schema of PagerDuty's Change Events. Each distinct channel gets one event, for all hosts that have it and on
+        which O(variable) has a change. Nobody is woken by it, and one that cannot be sent is not sent again.
     type: str
-    choices: [told, silenced, lifted]
+    choices: [told, silenced, lifted, changed]
     required: true
   directory:
     description: The directory of the record. Required with O(state=told).
@@ -41,9 +44,37 @@ options:
     type: int
     default: 3
   verb:
-    description: With O(state=silenced), the playbook that is the reason.
+    description: With O(state=silenced) and O(state=changed), the playbook that is the reason.
     type: str
     default: ''
+  minutes:
+    description:
+      - With O(state=silenced), after how many minutes the silence ends by itself.
+      - When not given, after the C(silence_minutes) of the channel.
+    type: int
+  variable:
+    description:
+      - With O(state=changed), the name of the variable that holds the settings of each host, as
+        O(oncall.postgresql.report#module:settings) describes it. Required then.
+    type: str
+  phase:
+    description:
+      - With O(state=changed), whether it is about to be done, was done, or was done and taken back. Required then.
+    type: str
+    choices: [begun, ended, rolled_back]
+  links:
+    description: With O(state=changed), where more is to be read.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      href:
+        description: The address.
+        type: str
+        required: true
+      text:
+        description: What is there.
+        type: str
 attributes:
   action:
     description: There is an action plugin of the same name, and it does all the work, on the controller.
@@ -66,6 +97,7 @@ extends_documentation_fragment:
   - oncall.postgresql.attributes
 seealso:
   - module: oncall.postgresql.incident
+  - module: oncall.postgresql.report
 """
 
 EXAMPLES = r"""
@@ -73,6 +105,19 @@ EXAMPLES = r"""
   oncall.postgresql.notification:
     state: told
     directory: /srv/incidents
+
+- name: Tell that a batch is tuned
+  oncall.postgresql.notification:
+    state: changed
+    verb: tune
+    phase: begun
+    variable: oncall_settings
+
+- name: Silence its alerts, for the hour that it is watched
+  oncall.postgresql.notification:
+    state: silenced
+    verb: tune
+    minutes: 75
 """
 
 RETURN = r"""
@@ -89,7 +134,7 @@ silences:
   elements: dict
   contains:
     host:
-      description: The silenced host.
+      description: A silenced host that has the channel.
       type: str
     channel:
       description: The channel's name in C(oncall_notify).

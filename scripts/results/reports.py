@@ -80,7 +80,7 @@ class Incident(TypedDict):
 
 
 class Silence(TypedDict):
-    host: str  # the silenced host
+    host: str  # a silenced host that has the channel
     channel: str  # the channel's name in C(oncall_notify)
     id: str  # what Alertmanager calls it
 

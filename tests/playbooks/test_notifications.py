@@ -412,3 +412,98 @@ def test_alerts_are_silent_during_a_restart_and_not_after_it(tmp_path: Path, bro
         starts, ends = time_of(silence["startsAt"]), time_of(silence["endsAt"])
         assert starts and ends and ends - starts < timedelta(minutes=5), silence
         assert {each["name"]: each["value"] for each in silence["matchers"]}["instance"] == "db(:[0-9]+)?"
+
+
+TUNED = """
+- hosts: postgresql
+  gather_facts: false
+  serial: 3
+  tasks:
+    - ansible.builtin.set_fact:
+        oncall_settings: "{{ rows }}"
+    - oncall.postgresql.notification: &begun
+        state: changed
+        verb: tune
+        phase: begun
+        variable: oncall_settings
+        links: [{href: "https://reports.example.org/", text: Report}]
+    - oncall.postgresql.notification:
+        state: silenced
+        verb: tune
+        minutes: 75
+      register: silenced
+    - oncall.postgresql.notification:
+        state: lifted
+        silences: "{{ silenced.silences }}"
+    - oncall.postgresql.notification:
+        <<: *begun
+        phase: ended
+    - oncall.postgresql.report:
+        settings: oncall_settings
+        report_dir: "{{ playbook_dir }}/reports"
+      when: inventory_hostname == 'd'
+"""
+
+
+def test_a_batch_that_is_tuned_is_one_event_for_each_channel(tmp_path: Path) -> None:
+    """Nothing is tuned here: what is told of it is the same."""
+    with Http() as http, Http() as limited, Http() as moved, alertmanager(tmp_path) as alerts:
+        limited.status, limited.says = 429, b"rate_limited %s" % SECRETS[1].encode()
+        moved.status = 302
+        pager = {"type": "pagerduty", "routing_key": SECRETS[0], "url": http.url + "/v2/enqueue"}
+        channels: list[dict[str, Any]] = [
+            pager,
+            {**pager, "name": "dba", "levels": ["dba"]},
+            {"type": "webhook", "url": http.url + "/hook", "headers": {"X-Token": SECRETS[2]}},
+            {"type": "webhook", "name": "limited", "url": "%s/%s" % (limited.url, SECRETS[1])},
+            {"type": "webhook", "name": "moved", "url": moved.url + "/hook"},
+            {"type": "pagerduty", "name": "gone", "routing_key": "g" * 32, "url": "http://127.0.0.1:%d/" % free_port()},
+            {"type": "alertmanager", "url": alerts.url},
+        ]
+        run = Controller(tmp_path, {name: {} for name in "abcde"})
+        inventory = json.loads((tmp_path / "inventory.json").read_text())
+        inventory["postgresql"]["vars"]["oncall_notify"] = channels
+        told = {"name": "work_mem", "before": None, "after": "16MB", "state": "planned", "why": ""}
+        secret = {**told, "name": "primary_conninfo", "after": "host=a password=%s" % SECRETS[3]}
+        rows = {"a": [told], "b": [told, secret], "c": [told], "d": [told], "e": [{**told, "state": "skipped"}]}
+        for name, mine in rows.items():
+            inventory["postgresql"]["hosts"][name] = {"rows": mine}
+        (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+        (tmp_path / "tuned.yml").write_text(TUNED)
+        code, out = run.run("ansible-playbook", "tuned.yml", "--check")
+        assert code == 0 and not http.got and not limited.got and alerts.get("silences") == [], out
+        code, out = run.run("ansible-playbook", "tuned.yml", "-vvv")
+        assert code == 0, out
+        events = http.bodies("/v2/change/enqueue")
+        assert [(each["payload"]["custom_details"]["phase"], each["payload"]["source"]) for each in events] == [
+            ("begun", "a, b, c"),
+            ("ended", "a, b, c"),
+            ("begun", "d"),
+            ("ended", "d"),
+        ]
+        for each in events:
+            assert set(each) == {"routing_key", "payload", "links"} and each["routing_key"] == SECRETS[0]
+            assert set(each["payload"]) == {"summary", "timestamp", "source", "custom_details"}
+            assert 0 < len(each["payload"]["summary"]) <= 1024 and time_of(each["payload"]["timestamp"])
+            assert each["links"] == [{"href": "https://reports.example.org/", "text": "Report"}]
+        assert events[0]["payload"]["custom_details"]["changes"] == [
+            {"hosts": ["a", "c"], "settings": [told]},
+            {"hosts": ["b"], "settings": [told, {**secret, "after": "********"}]},
+        ]
+        assert [{**each, "routing_key": SECRETS[0]} for each in http.bodies("/hook")] == events
+        said = " ".join(out.split())
+        for why in (
+            "Change event: limited: not sent: HTTP status 429: rate_limited ****",
+            "Change event: moved: not sent: HTTP status 302 (a redirect is not followed",
+            "Change event: gone: not sent: [Errno 111] Connection refused",
+        ):
+            assert why in said, (why, out)
+        first, second = sorted(alerts.get("silences"), key=lambda each: str(each["startsAt"]))
+        pattern = {each["name"]: each["value"] for each in first["matchers"]}["instance"]
+        assert pattern == "a(:[0-9]+)?|b(:[0-9]+)?|c(:[0-9]+)?" and first["comment"].startswith("tune of a, b, c, run ")
+        assert [each["status"]["state"] for each in (first, second)] == ["expired"] * 2
+        # The report has been read by whoever runs it, and its secrets masked.
+        shown = out.partition("── Settings ")[2]
+        assert "primary_conninfo  not set → ********  planned" in shown and "! a, c, d" in shown, out
+        assert json.loads((tmp_path / "reports" / "a.json").read_text())["settings"] == [told]
+        assert "primary_conninfo" in (tmp_path / "reports" / "index.html").read_text()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ...module_utils._core.spec import Spec
 from ...module_utils._core.text import did_you_mean, nearest
@@ -156,3 +156,19 @@ def secrets(channel: Mapping[str, Any]) -> List[str]:
             *(one for one in re.split(r"[/?&=#]", path) if len(one) > 7),
         ]
     return [each for each in found if len(each) > 2]
+
+
+def distinct(by_host: Mapping[str, Sequence[Channel]], types: Sequence[str]) -> List[Tuple[Channel, List[str]]]:
+    """Each channel of these types once, whatever it is called and whoever it tells, with the hosts that have it."""
+    found: List[Tuple[Channel, Channel, List[str]]] = []
+    for host, mine in by_host.items():
+        for channel in mine:
+            if channel["type"] not in types:
+                continue
+            address = {name: value for name, value in channel.items() if name not in ("name", "levels")}
+            hosts = next((hosts for known, _channel, hosts in found if known == address), None)
+            if hosts is None:
+                found.append((address, channel, [host]))
+            elif hosts[-1] != host:
+                hosts.append(host)
+    return [(channel, hosts) for _address, channel, hosts in found]

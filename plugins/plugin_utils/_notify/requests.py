@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ...module_utils._core.text import count, line
+from ...module_utils._core.text import count, line, names
 from .._incident.state import Incident
 from .._incident.timeline import OPENED, written
 from . import due
@@ -42,7 +42,7 @@ def requests(told: Sequence[Told], channel: Mapping[str, Any], directory: str, n
     ordered = sorted(told, key=lambda each: _ORDER.index(each[0].notice))
     if channel["type"] == ALERTMANAGER:
         alerts = [one for each in ordered for one in _alerts(*each, _page(directory, each[1]), now)]
-        return [Request(tuple(ordered), _http(api(channel, "alerts"), alerts, authorization(channel)))]
+        return [Request(tuple(ordered), http(api(channel, "alerts"), alerts, authorization(channel)))]
     if channel["type"] == PAGERDUTY or channel.get("template") == "json":  # each has a key, for a machine
         return [_single(each, channel, directory, now) for each in told]
     groups: Dict[Any, List[Told]] = {}
@@ -69,9 +69,9 @@ def _single(each: Told, channel: Mapping[str, Any], directory: str, now: datetim
     message, incident = each
     page = _page(directory, incident)
     if channel["type"] == PAGERDUTY:
-        return Request((each,), _http(channel["url"], _pagerduty(message, channel, incident, page, now), {}))
+        return Request((each,), http(channel["url"], _pagerduty(message, channel, incident, page, now), {}))
     if channel.get("template") == "json":
-        return Request((each,), _http(channel["url"], _json(message, incident, page, now), channel["headers"] or {}))
+        return Request((each,), http(channel["url"], _json(message, incident, page, now), channel["headers"] or {}))
     text = _lines(message, incident, page, now)
     references = "<%s@oncall.postgresql>" % "".join(c if c.isalnum() else "." for c in incident.id)
     return Request((each,), _for_people(channel, message, _title(message, incident), text, references))
@@ -100,33 +100,44 @@ def _for_people(
         to = list(dict.fromkeys(one for level in message.levels for one in channel["to"].get(level) or []))
         body = "\n".join([title, "", *text, ""])
         return {"to": to, "subject": title, "text": body, "references": references}
-    # So that no name mentions everybody (<!channel>) or is taken for a link.
-    plain = "\n".join([title, *text]).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _http(channel["url"], {"text": plain}, channel["headers"] or {})
+    return http(channel["url"], {"text": plain("\n".join([title, *text]))}, channel["headers"] or {})
+
+
+def plain(text: str) -> str:
+    """For Slack, so that no name mentions everybody (<!channel>) or is taken for a link."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _page(directory: str, incident: Incident) -> str:
     return "%s/%s.md" % (directory, incident.id)
 
 
-def silence(channel: Mapping[str, Any], host: str, verb: str, run: str, now: datetime) -> Dict[str, Any]:
-    """Alerts on the host, less those of an incident, which are ours. It ends by itself."""
+def silence(
+    channel: Mapping[str, Any], hosts: Sequence[str], verb: str, run: str, now: datetime, minutes: Optional[int] = None
+) -> Dict[str, Any]:
+    """Alerts on the hosts, less those of an incident, which are ours. It ends by itself, after the channel's minutes
+    unless others are given."""
     body = {
         "matchers": [
-            {"name": channel["silence_label"], "value": _pattern(host), "isRegex": True, "isEqual": True},
+            {
+                "name": channel["silence_label"],
+                "value": "|".join(map(_pattern, hosts)),
+                "isRegex": True,
+                "isEqual": True,
+            },
             {"name": "incident", "value": "", "isRegex": False, "isEqual": True},
         ],
         "startsAt": written(now),
-        "endsAt": written(now + timedelta(minutes=channel["silence_minutes"])),
+        "endsAt": written(now + timedelta(minutes=minutes or channel["silence_minutes"])),
         "createdBy": "oncall.postgresql",
-        "comment": "%s of %s, run %s" % (verb, host, run),
+        "comment": "%s of %s, run %s" % (verb, names(hosts), run),
     }
-    return _http(api(channel, "silences"), body, authorization(channel))
+    return http(api(channel, "silences"), body, authorization(channel))
 
 
 def lift(channel: Mapping[str, Any], name: str) -> Dict[str, Any]:
     """``name``: what Alertmanager called the silence."""
-    return {**_http("%s/%s" % (api(channel, "silence"), name), None, authorization(channel)), "method": "DELETE"}
+    return {**http("%s/%s" % (api(channel, "silence"), name), None, authorization(channel)), "method": "DELETE"}
 
 
 def api(channel: Mapping[str, Any], what: str) -> str:
@@ -146,7 +157,7 @@ def _pattern(host: str) -> str:
     return "%s(:[0-9]+)?" % plain
 
 
-def _http(url: str, body: Any, headers: Mapping[str, Any]) -> Dict[str, Any]:
+def http(url: str, body: Any, headers: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "url": url,
         "method": "POST",
