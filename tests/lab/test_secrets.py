@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An API whose password stands in a file: a Compose secret, a URL in one, libpq's password file."""
+"""APIs whose password stands in a file: a Compose secret, a URL in one, libpq's password file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from .driving import module
 from .stack import PASSWORD, SECRETS, Stack, docker, playbook, write_inventory
 
 WRONG = "not-The-password-4714"
@@ -28,8 +27,8 @@ class Way:
     content: str
 
 
-WAYS = {
-    "password": Way({**NAMES, "POSTGRES_PASSWORD_FILE": "/run/secrets/database"}, "%s\n"),
+WAYS = {  # of each service
+    "api": Way({**NAMES, "POSTGRES_PASSWORD_FILE": "/run/secrets/database"}, "%s\n"),
     "url": Way({"DATABASE_URL_FILE": "/run/secrets/database"}, "postgresql://app:%s@postgres:5432/shop\n"),
     "passfile": Way(
         {**NAMES, "PGPASSFILE": "/run/secrets/database"}, "# ours\nother:*:*:*:x\npostgres:5432:shop:app:%s\n"
@@ -44,29 +43,34 @@ def expect(result: dict[str, Any], code: str, cause: str | None = None) -> None:
         assert secret not in json.dumps(result)
 
 
-@pytest.mark.parametrize("way", list(WAYS.values()), ids=list(WAYS))
-def test_a_password_in_a_file(way: Way) -> None:
+def test_a_password_in_a_file() -> None:
     with Stack("lab-secrets") as stack:
-        file = stack.work / "database"
-        file.write_text(way.content % PASSWORD)
-        os.chown(file, 1000, 1000)
-        file.chmod(0o600)  # libpq takes no other
-        api = {"environment": {"DATABASE_URL": "", **way.environment}, "secrets": ["database"]}
-        stack.up({"services": {"api": api}, "secrets": {"database": {"file": str(file)}}})
+        services: dict[str, Any] = {}
+        for name, way in WAYS.items():
+            secret = [{"source": name, "target": "database"}]
+            services[name] = {"image": "${LAB_API_IMAGE}", "environment": way.environment, "secrets": secret}
+        services["api"]["environment"] = {"DATABASE_URL": "", **WAYS["api"].environment}
+        write(stack, PASSWORD)
+        for name in WAYS:
+            os.chown(stack.work / name, 1000, 1000)
+            (stack.work / name).chmod(0o600)  # libpq takes no other
+        files = {name: {"file": str(stack.work / name)} for name in WAYS}
+        stack.up({"services": services, "secrets": files})
+        stack.options["clients"] = [{**stack.target()["clients"][0], "service": name} for name in WAYS]
 
         healthy = stack.triage()
         expect(healthy, "healthy")
-        (client,) = healthy["facts"]["clients"]
-        assert (client["place"], client["error"]) == ("namespace", None)
-        assert (client["login"]["user"], client["login"]["password_given"]) == ("app", True)
-        assert (client["attempt"]["outcome"], client["password_matches"]) == ("ok", True)
+        for client in clients(healthy):
+            assert (client["place"], client["error"]) == ("namespace", None)
+            assert (client["login"]["user"], client["login"]["password_given"]) == ("app", True)
+            assert (client["attempt"]["outcome"], client["password_matches"]) == ("ok", True)
 
-        file.write_text(way.content % WRONG)  # in place, as the container sees it
+        write(stack, WRONG)
         wrong = stack.triage()
         expect(wrong, "authentication_failed", "wrong_password")
-        assert wrong["facts"]["clients"][0]["password_matches"] is False
+        assert [client["password_matches"] for client in clients(wrong)] == [False] * len(WAYS)
 
-        # The printed remedy: the role gets the password that the client has, wherever it has it from.
+        # The printed remedy: the role gets the password of a client, wherever that has it from.
         inventory = write_inventory(stack.work, {"lab": {"oncall_target": stack.target()}})
         remedy = wrong["verdict"]["remedy"]
         records = stack.work / "incidents"
@@ -74,13 +78,31 @@ def test_a_password_in_a_file(way: Way) -> None:
         done = playbook(remedy["playbook"], "-i", str(inventory), "-e", asked)
         assert done.returncode == 0, done.stdout + done.stderr
         assert WRONG not in done.stdout + done.stderr
-        assert stack.triage()["facts"]["clients"][0]["password_matches"] is True
+        assert [client["password_matches"] for client in clients(stack.triage())] == [True] * len(WAYS)
         _hold_no_secret(records)
+        for name in list(WAYS)[1:]:
+            write(stack, "%s-%s" % (WRONG, name))
+            assert module(stack, "credentials", role="app", password_of=name)["changed"]
+            assert [client["password_matches"] for client in clients(stack.triage())] == [True] * len(WAYS)
 
         # Of a container that does not run the engine hands out the file.
-        docker("stop", "-t", "2", stack.name("api"))
-        down = stack.triage()["facts"]["clients"][0]
-        assert (down["state"], down["login"]["password_given"], down["password_matches"]) == ("exited", True, True)
+        docker("stop", "-t", "2", *(stack.name(name) for name in WAYS))
+        for down in clients(stack.triage()):
+            said = (down["state"], down["login"]["password_given"], down["password_matches"])
+            assert said == ("exited", True, True), down
+
+
+def write(stack: Stack, password: str) -> None:
+    """In place, as the containers see it."""
+    for name, way in WAYS.items():
+        (stack.work / name).write_text(way.content % password)
+
+
+def clients(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The three of them, by the name of their service."""
+    found: list[dict[str, Any]] = result["facts"]["clients"]
+    assert len(found) == len(WAYS) and all(name in each["name"] for name, each in zip(WAYS, found, strict=True)), found
+    return found
 
 
 def _hold_no_secret(records: Path) -> None:
