@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 from tests.embedded import Server
 from tests.lab.stack import write_inventory
 
@@ -82,14 +84,48 @@ class Pgbench:
                 at, rate, latency = map(float, found.groups())
                 self._readings.append((at, rate, latency))
 
-    def during(self, begun: float, ended: float) -> tuple[float, float]:
-        """Transactions a second, and milliseconds for one, in the whole seconds between."""
+    def during(self, begun: float, ended: float, without: Sequence[float] = ()) -> tuple[float, float]:
+        """Transactions a second, and milliseconds for one, in the whole seconds between; but those in which a moment of
+        ``without`` is."""
         time.sleep(1.5)
         mine = [each for each in self._readings if begun + 1 <= each[0] <= ended]
+        mine = [each for each in mine if not any(each[0] - 1 < at <= each[0] for at in without)]
         if not mine:
             sys.exit("pgbench told nothing")
         done = sum(rate for _at, rate, _latency in mine)
         return done / len(mine), sum(rate * latency for _at, rate, latency in mine) / done
+
+
+class Reading:
+    """When the check was reading data, looked at ten times a second."""
+
+    _NOW = """SELECT count(*) FROM pg_stat_activity
+        WHERE state = 'active' AND pid <> pg_backend_pid() AND query ~ 'bt_index_check|verify_heapam'"""
+
+    def __init__(self, server: Server) -> None:
+        self.moments: list[float] = []
+        self._over = threading.Event()
+        self._server = server
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Reading:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        place = str(self._server.directory)
+        session = psycopg2.connect(host=place, port=self._server.port, user="postgres", dbname="shop")
+        with contextlib.closing(session):
+            session.autocommit = True
+            with session.cursor() as cursor:
+                while not self._over.wait(0.1):
+                    cursor.execute(self._NOW)
+                    if (cursor.fetchone() or (0,))[0]:
+                        self.moments.append(time.time())
 
 
 def integrity(runs: int, _names: Sequence[str]) -> Part:
@@ -199,7 +235,8 @@ def _alone(server: Server, inventory: Path, reports: Path, runs: int) -> tuple[l
 def _pairs(
     server: Server, inventory: Path, reports: Path, runs: int, how: str, rate: float | None
 ) -> tuple[list[Series], list[Aim]]:
-    """The check as long as it takes, beside what was done before and after it."""
+    """The check as long as it takes. What it costs is told from the seconds in which it pauses: before and after it the
+    machine may be another, by more than that."""
     without = Series("pgbench %s" % how, unit="/s")
     beside = Series("pgbench %s, beside integrity_check" % how, unit="/s")
     checks = Series("integrity_check, beside pgbench %s" % how)
@@ -218,14 +255,17 @@ def _pairs(
             time.sleep(ALONE_SECONDS)
             return phase(without, begun)
 
-        before = alone()
+        alone()
         for _unused in range(runs):
             begun = time.time()
-            seconds, checks.note = _check(inventory, reports)
-            meanwhile, after = phase(beside, begun), alone()
+            with Reading(server) as reading:
+                seconds, checks.note = _check(inventory, reports)
+            ended = time.time()
+            meanwhile = phase(beside, begun)
+            pausing, _latency = pgbench.during(begun, ended, reading.moments)
             checks.seconds.append(seconds)
-            lost.append(100 - 100 * meanwhile / ((before + after) / 2))
-            before = after
+            lost.append(100 - 100 * meanwhile / pausing)
+            alone()
     for series in (without, beside):
         series.note = "%.1f ms each, %d clients" % (statistics.median(latencies[series.name]), CLIENTS)
     less, slowest = statistics.median(lost), max(checks.seconds)

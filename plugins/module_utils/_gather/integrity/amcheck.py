@@ -33,8 +33,8 @@ _CATALOGS, _TABLES, _VALUES = range(3)
 
 _BATCH_BYTES, _BATCH_OBJECTS = 64 * 1024 * 1024, 500
 _FIRST_RATE = 16.0 * 1024 * 1024  # bytes a second, until it was measured
-# While others are at work it reads for a tenth of the time, as far as the deadline has room for that.
-_PAUSES, _USED = 9.0, 0.8
+# While others are at work it reads for a tenth of the time, and what it has not read by its deadline is left unread.
+_PAUSES = 9.0
 _ASK_SECONDS, _REMEMBERED = 5.0, 2
 _DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 # A file that is not there, an I/O error: of the data, not of the extension's own library.
@@ -68,10 +68,8 @@ class Pace:
         percent = 100 * self._read // max(1, self._bytes)
         of = number(self._checked), number(self._count), percent
         self._say("amcheck %s of %s tables and indexes, %d %% of bytes" % of)
-        needed = (self._bytes - self._read) / self.bytes_a_second
-        if self._is_busy(session, deadline) and needed > 0:
-            spare = max(0.0, deadline.left() * _USED - needed)
-            time.sleep(min(seconds * _PAUSES, spare * min(1.0, seconds / needed)))
+        if self._read < self._bytes and self._is_busy(session, deadline):
+            time.sleep(max(0.0, min(seconds * _PAUSES, deadline.left())))
 
     def _is_busy(self, session: Session, deadline: Deadline) -> bool:
         """Whether anybody was at work when it was last asked, or shortly before that."""
