@@ -64,3 +64,9 @@ def test_what_is_shown_of_the_options_holds_no_secret() -> None:
     options["clients"] = [{"service": "api", "login": {"user": "app", "password": "hunter3"}}]
     shown = str(hide(options, TARGET.options))
     assert "hunter" not in shown and "main-db" in shown
+
+
+def test_the_settings_of_a_server_are_shown_without_the_secrets_in_them() -> None:
+    given = {"primary_conninfo": "host=a password=hunter2", "archive_command": "PGPASSWORD=hunter3 push", "work_mem": 4}
+    shown = hide({"settings": given}, {"settings": {"type": "dict"}})
+    assert "hunter" not in str(shown) and shown["settings"]["work_mem"] == 4 and "push" in str(shown)

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any, Dict, Iterator, List, Set, Tuple
 
 from .._core.errors import OptionsError
-from .._core.mask import PROSE, is_common
+from .._core.mask import PROSE, is_common, setting
 from .._core.shape import QUERY_TEXTS
 from .._core.spec import Spec
 from .._gather.runtime.base import SSL_MODES
@@ -174,6 +174,10 @@ def hide(options: Dict[str, Any], spec: Dict[str, Dict[str, Any]]) -> Dict[str, 
             shown[name] = hide(value, rule["options"])
         elif isinstance(value, list) and "options" in rule:
             shown[name] = [hide(item, rule["options"]) for item in value]
+        elif isinstance(value, dict):  # names of its own, such as those of a server's settings
+            shown[name] = {
+                key: setting(str(key), each) if isinstance(each, str) else each for key, each in value.items()
+            }
         else:
             shown[name] = value
     return shown

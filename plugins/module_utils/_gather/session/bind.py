@@ -100,8 +100,10 @@ def settings(query: Query, deadline: Deadline, read_only: bool = True) -> Dict[s
     """What our statement runs with.
 
     Short lock_timeout: diagnosis never waits behind a lock. The statement gives up a little before we do, so that the
-    server tells why and nothing is left behind.
+    server tells why and nothing is left behind. One that is ``bare`` finds the functions that it names, and no more.
     """
+    if query.bare:
+        return {"search_path": "pg_catalog", **({"transaction_read_only": "on"} if read_only else {}), **query.settings}
     return {
         "statement_timeout": str(statement_milliseconds(deadline.left(LONGEST_SECONDS))),
         "lock_timeout": str(LOCK_TIMEOUT_MS),

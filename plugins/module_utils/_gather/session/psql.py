@@ -233,7 +233,7 @@ def _environment(query: Query, deadline: Deadline, read_only: bool) -> Dict[str,
         "application_name": APPLICATION,
         **settings(query, deadline, read_only),
         "standard_conforming_strings": "on",
-        "idle_in_transaction_session_timeout": "10000",
+        **({} if query.bare else {"idle_in_transaction_session_timeout": "10000"}),
     }
     if own.pop("transaction_read_only", None):  # of one transaction alone
         own["default_transaction_read_only"] = "on"

@@ -18,12 +18,15 @@ settings AS MATERIALIZED (
 )"""
 SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, source, pending_restart FROM pg_settings)"
 
-# A changed setting that needs a restart has an "error" in pg_file_settings, too; it is no error.
+# A changed setting that needs a restart has an "error" in pg_file_settings, too; it is no error. Of one that was taken
+# out of the files only the text says which it is.
+NO_ERROR = """EXISTS (SELECT FROM settings s WHERE s.pending_restart AND (s.name = lower(f.name)
+                         OR f.name IS NULL AND f.sourcefile IS NULL AND strpos(f.error, '"' || s.name || '"') > 0))"""
 FILE_ERRORS = """(
     SELECT coalesce(json_agg(json_build_object(
              'file', f.sourcefile, 'line', f.sourceline, 'name', f.name, 'error', f.error) ORDER BY f.seqno), '[]')
       FROM files f
-     WHERE NOT EXISTS (SELECT FROM settings s WHERE s.name = f.name AND s.pending_restart))"""
+     WHERE NOT {no_error})""".replace("{no_error}", NO_ERROR)
 
 # Settings that not everybody may see: to ask for them would be an error.
 _VISIBLE = "CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('%s') END"

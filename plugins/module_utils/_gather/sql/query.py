@@ -22,6 +22,8 @@ class Query:
     ``snapshot``: read in the exported snapshot that the parameter of that name says; sent to the same database only.
     ``tables_only``: the relation it names is a table, and so are its parts: where somebody has put a view there
     meanwhile, whose functions would run as us, it fails (servers since August 2024 can hold that).
+    ``bare``: it reads what the server's settings are, so none of the session's own hides one of them; nothing that it
+    reads may wait for a lock.
     ``needs``: names of ``rights``; where the role lacks one, the text is not sent and the session raises RightsError.
     """
 
@@ -33,6 +35,7 @@ class Query:
     settings: Mapping[str, str] = field(default_factory=dict)
     snapshot: bool = False
     tables_only: bool = False
+    bare: bool = False
 
     def text(self, version_num: int) -> str:
         """The text for that server. Raises KeyError below the lowest version the query knows."""

@@ -12,7 +12,8 @@ from typing import Iterable
 
 AUTHID, FILE_SETTINGS, HBA_RULES = "pg_authid", "pg_file_settings", "pg_hba_file_rules"
 CONTROL, STAT_FILE, RELOAD = "pg_control_system", "pg_stat_file", "pg_reload_conf"
-CHECKPOINT = "pg_control_checkpoint"
+CHECKPOINT, ALL_SETTINGS = "pg_control_checkpoint", "pg_read_all_settings"
+SERVER_FILES = "pg_read_server_files"  # of what is outside the data directory; whether it is needed, shows in trying
 LS_DIR, LS_TMPDIR, ALL_STATS = "pg_ls_dir", "pg_ls_tmpdir", "pg_read_all_stats"
 _TABLE = "has_table_privilege(to_regclass('pg_catalog.%s'), 'SELECT')"
 _FUNCTION = "has_function_privilege(to_regprocedure('pg_catalog.%s'), 'EXECUTE')"
@@ -27,6 +28,7 @@ _CONDITIONS = {
     LS_DIR: _FUNCTION % "pg_ls_dir(text, boolean, boolean)",
     LS_TMPDIR: _FUNCTION % "pg_ls_tmpdir(oid)",
     ALL_STATS: "pg_has_role('%s', 'USAGE')" % ALL_STATS,
+    ALL_SETTINGS: "pg_has_role('%s', 'USAGE')" % ALL_SETTINGS,
 }
 ALL = (AUTHID, FILE_SETTINGS, HBA_RULES, STAT_FILE)  # of a snapshot
 TO_RELOAD = (FILE_SETTINGS, HBA_RULES, STAT_FILE, RELOAD)

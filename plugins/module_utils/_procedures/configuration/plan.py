@@ -5,31 +5,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..._core.errors import RefusedError
-from ..._core.mask import MASK, mask
+from ..._core.mask import mask
+from ..._core.mask import setting as masked
 from ..._judge.checks.restart import error_line
 from ..procedure import Change
+from . import values
 
 _VISIBLE = ("default", "configuration file")
-_SECRET = re.compile(r"passphrase|password_command|secret")
-_UNITS = {
-    "B": 1,
-    "kB": 1024,
-    "MB": 1024**2,
-    "GB": 1024**3,
-    "TB": 1024**4,
-    "us": 0.001,
-    "ms": 1,
-    "s": 1000,
-    "min": 60000,
-    "h": 3600000,
-    "d": 86400000,
-}
-_TRUE, _FALSE = ("on", "true", "yes", "1", "t", "y", "tr", "tru", "ye"), ("off", "false", "no", "0", "f", "n", "of")
 
 
 @dataclass(frozen=True)
@@ -95,15 +81,17 @@ def _difference(each: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     """What a reload changes of a setting; None: nothing, or nothing that could be seen."""
     if each["source"] not in _VISIBLE or each["context"] in ("postmaster", "internal"):
         return None
+    if each["name"].lower() in values.REWRITTEN:  # a changed file is loaded all the same
+        return None
     value = each["value"] if each["value"] is not None else each["default"]
-    if value is None or same(value, each["setting"], each["type"], each["unit"] if each["value"] is not None else None):
+    if value is None or same(value, each["setting"], each["type"], each["unit"], each["name"]):
         return None
     unit = each["unit"] or ""
     unit = " x " + unit if unit[:1].isdigit() else unit
     return {
         "name": each["name"],
-        "before": _shown(each["name"], each["setting"] + unit),
-        "after": _shown(each["name"], value if each["value"] is not None else "%s%s (default)" % (value, unit)),
+        "before": masked(each["name"], each["setting"] + unit),
+        "after": masked(each["name"], value if each["value"] is not None else "%s%s (default)" % (value, unit)),
     }
 
 
@@ -111,40 +99,12 @@ def _waits(each: Mapping[str, Any]) -> bool:
     """A line for a setting that only a restart changes. What was removed from the files, PostgreSQL itself tells."""
     if each["source"] not in _VISIBLE or each["context"] != "postmaster" or each["value"] is None:
         return False
-    return not same(each["value"], each["setting"], each["type"], each["unit"])
+    return not same(each["value"], each["setting"], each["type"], each["unit"], each["name"])
 
 
-def same(value: str, setting: str, kind: str, unit: Optional[str]) -> bool:
+def same(value: str, setting: str, kind: str, unit: Optional[str], name: str = "") -> bool:
     """Whether a file's ``value`` means what pg_settings shows as ``setting`` (in ``unit``, such as 8kB or ms)."""
-    value, setting = value.strip(), setting.strip()
-    if kind in ("integer", "real"):
-        ours, loaded = _number(value, unit), _number(setting, None)
-        if ours is not None and loaded is not None:
-            # The server rounds to whole units; a real one is shown with fifteen digits.
-            return abs(ours - loaded) <= (0.5 if kind == "integer" else 1e-9 * max(abs(ours), abs(loaded)))
-    if kind in ("bool", "enum") and (value.lower() in _TRUE + _FALSE):
-        return setting.lower() in (_TRUE if value.lower() in _TRUE else _FALSE)
-    return "".join(value.split()).casefold() == "".join(setting.split()).casefold()
-
-
-def _number(text: str, unit: Optional[str]) -> Optional[float]:
-    match = re.match(r"^([-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))\s*([a-zA-Z]*)$", text)
-    if match is None:
-        return None
-    digits, given = match.groups()
-    if re.match(r"^[-+]?0[xX]", digits):
-        number = float(int(digits, 16))
-    elif re.match(r"^[-+]?0[0-7]+$", digits):
-        number = float(int(digits, 8))
-    else:
-        number = float(digits)
-    if not given:
-        return number
-    base = re.match(r"^(\d*)([a-zA-Z]+)$", unit or "")
-    if base is None or given not in _UNITS or base.group(2) not in _UNITS:
-        return None
-    return number * _UNITS[given] / (_UNITS[base.group(2)] * int(base.group(1) or 1))
-
-
-def _shown(name: str, value: str) -> str:
-    return MASK if _SECRET.search(name) else mask(value)
+    if kind == "string":
+        return "".join(value.split()).casefold() == "".join(setting.split()).casefold()
+    row = {"name": name, "type": kind, "unit": unit, "min": None, "max": None, "enum": None}
+    return values.same(row, value, setting)

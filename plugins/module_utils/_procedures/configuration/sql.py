@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..._gather.sql import rights
+from ..._gather.sql.configured import NO_ERROR
 from ..._gather.sql.query import OLDEST, Query
 
 # As in ``configured``: to read pg_file_settings marks, in our backend, what a restart would change, so it comes first.
@@ -31,8 +32,7 @@ SELECT
   (SELECT coalesce(json_agg(json_build_object(
             'file', f.sourcefile, 'line', f.sourceline, 'name', f.name, 'error', f.error) ORDER BY f.seqno), '[]')
      FROM files f
-    WHERE f.error IS NOT NULL
-      AND NOT EXISTS (SELECT FROM settings s WHERE s.name = lower(f.name) AND s.pending_restart)) AS file_errors,
+    WHERE f.error IS NOT NULL AND NOT {no_error}) AS file_errors,
   (SELECT coalesce(json_agg(json_build_object(
             'file', coalesce(to_jsonb(h) ->> 'file_name', (SELECT setting FROM settings WHERE name = 'hba_file')),
             'line', h.line_number, 'name', NULL, 'error', h.error)), '[]')
@@ -46,7 +46,7 @@ SELECT
     WHERE s.pending_restart AND s.source <> 'command line') AS pending_restart,
   (SELECT coalesce(json_agg(p.path ORDER BY p.path), '[]') FROM paths p, pg_stat_file(p.path, true) f
     WHERE greatest(f.change, f.modification) >= date_trunc('second', pg_conf_load_time())) AS changed_files
-"""
+""".replace("{no_error}", NO_ERROR)
     },
     needs=rights.TO_RELOAD,
 )
