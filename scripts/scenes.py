@@ -122,6 +122,17 @@ def beforehand() -> dict[str, Any]:
         return play([task("evidence_info", target(server))])
 
 
+def having() -> dict[str, Any]:
+    with shop() as server:
+        return play([task("capacity_info", target(server))])
+
+
+def of_roles() -> dict[str, Any]:
+    with shop() as server:
+        asked = {**target(server), "roles": ["shop"], "settings": {"statement_timeout": "30s"}}
+        return play([task("role_settings", asked)])
+
+
 def kept() -> dict[str, Any]:
     with shop() as server:
         asked = {**target(server), "directory": "baselines", "tables": ["prices"]}
@@ -188,6 +199,29 @@ def settings() -> dict[str, Any]:
         found.update(play([task("configuration", asked)]))
         server.conf(work_mem="a lot")
         return {**found, **play([task("configuration", asked, "configuration__refused", True)])}
+
+
+def altered() -> dict[str, Any]:
+    """Changed; refused for two reasons; without the right; and a value that the server does not take, all put back."""
+    with shop() as server:
+        asked = target(server)
+
+        def change(**given: Any) -> dict[str, Any]:
+            return {**asked, "settings": given}
+
+        server.sql("ALTER SYSTEM SET work_mem = '8MB'")
+        server.reload()
+        lacking = {**change(work_mem="16MB"), "login_user": "shop", "login_password": PASSWORD}
+        wrong = change(work_memory="16MB", shared_buffers="256mb")
+        failing = change(log_checkpoints="off", log_destination="nowhere")
+        return play(
+            [
+                task("settings", change(work_mem="64MB", shared_buffers="24MB")),
+                task("settings", wrong, "settings__refused", True),
+                task("settings", lacking, "settings__lacking", True),
+                task("settings", failing, "settings__failed", True),
+            ]
+        )
 
 
 def restart() -> dict[str, Any]:
@@ -266,6 +300,8 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("integrity_info", "look"): whole,
     ("statements_info", "load_info"): busy,
     ("evidence_info",): beforehand,
+    ("capacity_info",): having,
+    ("role_settings",): of_roles,
     ("baseline",): kept,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,
@@ -273,6 +309,7 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("restore_proof",): proved,
     ("credentials",): passwords,
     ("procedure", "configuration"): settings,
+    ("settings",): altered,
     ("server",): restart,
     ("network", "clients", "graceful_restart"): containers,
     ("report", "evidence", "incident", "notification"): reporting,

@@ -24,6 +24,7 @@ RESULTS: dict[str, Result] = {
     "integrity_info": Result(looking.IntegrityInfo),
     "statements_info": Result(looking.StatementsInfo),
     "load_info": Result(looking.LoadInfo),
+    "capacity_info": Result(looking.CapacityInfo),
     "evidence_info": Result(looking.EvidenceInfo),
     "baseline": Result(looking.BaselineKept),
     "triage": Result(looking.Triage),
@@ -44,6 +45,16 @@ RESULTS: dict[str, Result] = {
         repairs.Configuration,
         restarts.UNLESS_REFUSED,
         {"when the task was refused": repairs.ConfigurationErrors, **FAILURE},
+    ),
+    "role_settings": Result(repairs.RoleSettings, sometimes=FAILURE),
+    "settings": Result(
+        repairs.Settings,
+        sometimes={
+            "when the task was refused": repairs.SettingsRefused,
+            "when the role lacks a right": repairs.SettingsRights,
+            "when it failed after something was changed": repairs.SettingsRestored,
+            **FAILURE,
+        },
     ),
     "network": Result(
         repairs.Network,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Optional, TypedDict
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import baseline as kept
+from ansible_collections.oncall.postgresql.plugins.module_utils._model import capacity as has
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import evidence as before
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import facts as model
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import integrity as whole
@@ -195,6 +196,14 @@ class StatementsInfo(TypedDict):
 class LoadInfo(TypedDict):
     target: model.TargetFacts  # the server that was checked
     load: busy.LoadFacts  # where its time goes
+    not_covered: list[str]  # what could not be seen, and why
+    errors: dict[str, str]  # the steps that failed, and why
+    elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class CapacityInfo(TypedDict):
+    target: model.TargetFacts  # the server that was checked
+    capacity: has.Capacity  # what it has to work with
     not_covered: list[str]  # what could not be seen, and why
     errors: dict[str, str]  # the steps that failed, and why
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total

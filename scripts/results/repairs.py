@@ -30,6 +30,61 @@ class ConfigurationErrors(TypedDict):
     configuration_errors: list[str]  # errors in the files, each with its file and line
 
 
+class RoleSetting(TypedDict):
+    role: str  # the role
+    name: str  # the setting
+    before: Optional[str]  # its value before, as the role has it; null when it had none
+    after: Optional[str]  # its value afterwards (in check mode, it would be); null when it has none
+    changed: bool  # whether it was changed (in check mode, would be)
+
+
+class RoleSettings(TypedDict):
+    msg: str  # the outcome in one line
+    settings: list[RoleSetting]  # each setting of each role
+
+
+class Setting(TypedDict):
+    name: str  # its name
+    before: str  # what the files, or the default, gave before, as SHOW prints it; a secret is masked
+    before_source: str  # where that came from: a file and its line, `default`, `command line`, `ALTER ROLE ALL`
+    after: str  # what they give afterwards (in check mode, would)
+    after_source: str  # where that comes from
+    changed: bool  # whether it was changed (in check mode, would be)
+    takes_effect: str  # when a change counts: `reload`, `new sessions` or `restart`
+    waits_for_restart: bool  # whether the server runs with another value until it is restarted
+    hidden_by: list[str]  # roles and databases that have a value of their own, with that value
+
+
+class Settings(TypedDict):
+    msg: str  # the outcome in one line
+    settings: list[Setting]  # setting by setting, in the order of their names
+    pending_restart: list[str]  # names of all settings of the server that wait for a restart
+    # what to give as `settings` to undo it: each changed one with its former value in postgresql.auto.conf, null for
+    # none; what may be a secret is masked there and has to be filled in
+    undo: dict[str, Optional[str]]
+    load_time: Optional[str]  # when the server last loaded its configuration files
+
+
+class SettingProblem(TypedDict):
+    name: Optional[str]  # the setting; null for what concerns all of them
+    problem: str  # what is wrong
+
+
+class SettingsRefused(TypedDict):
+    problems: list[SettingProblem]  # all that is wrong
+
+
+class SettingsRights(TypedDict):
+    grants: list[
+        str
+    ]  # what a superuser would have to run; empty before PostgreSQL 15, where only a superuser can do it
+
+
+class SettingsRestored(TypedDict):
+    put_back: list[str]  # settings whose former value in postgresql.auto.conf was put back
+    not_put_back: list[str]  # settings of which it could not be
+
+
 class Step(TypedDict):
     kind: str  # `connect`, `reconnect` or `recreate`
     container: Optional[str]  # the container; null for `recreate`

@@ -44,6 +44,8 @@ VERBS: dict[str, tuple[str, dict[str, Any]]] = {
     "cancel_queries": ("cancel_queries", {"query_seconds": 0}),
     "reload": ("configuration", {"force": True}),
     "reindex": ("reindex", {}),
+    "role_settings": ("role_settings", {"roles": ["dba"], "settings": {"jit": False}}),
+    "settings": ("settings", {"settings": {"work_mem": "64MB"}}),
     "rollback_prepared": ("prepared_transaction", {"gid": "left"}),
     "credentials_reset": ("credentials", {"role": "dba", "password": "another", "allow_superuser": True}),
     "graceful_restart": ("graceful_restart", {}),

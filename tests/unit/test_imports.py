@@ -21,6 +21,7 @@ PURE_LIBRARY = {
     "enum",
     "ipaddress",
     "json",
+    "math",
     "re",
     "shlex",
     "typing",
@@ -49,7 +50,7 @@ PURE_OWN = (
     "_gather.shell",
 )
 # Pure files beside a plan.py that have a name of their own.
-PURE_BESIDE = ("by_title", "env_file", "guard", "outcome", "probe", "shown")
+PURE_BESIDE = ("by_title", "env_file", "guard", "outcome", "probe", "shown", "values")
 PURE = sorted(
     path
     for pattern in ("_judge/**/*", "_model/**/*", *("_procedures/**/" + name for name in ("plan", *PURE_BESIDE)))
@@ -144,6 +145,13 @@ def test_what_judges_or_plans_is_pure(path: Path) -> None:
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             assert called not in ("open", "now", "utcnow", "today", "print", "input", "exec", "eval", "__import__")
+
+
+@pytest.mark.parametrize("path", cases(sorted((PLUGINS / "plugin_utils" / "_tune").glob("*.py"))))
+def test_tuning_is_pure(path: Path) -> None:
+    assert {name for name in foreign(path) if name not in PURE_LIBRARY} == set()
+    beside = {each.stem for each in path.parent.glob("*.py")} | {""}
+    assert own(path) - beside <= {"_core.numbers", "_core.text"}
 
 
 def test_only_the_entry_knows_ansible() -> None:

@@ -25,6 +25,7 @@ READING = (
     "integrity_info",
     "statements_info",
     "load_info",
+    "capacity_info",
     "evidence_info",
     "baseline",
 )
@@ -39,8 +40,10 @@ CHANGING = (
     "prepared_transaction",
     "reindex",
     "restore_proof",
+    "role_settings",
     "server",
     "sessions",
+    "settings",
 )
 _MODULES = __name__.rpartition(".plugins.")[0] + ".plugins.modules."
 _UTILS = __name__.rpartition(".plugins.")[0] + ".plugins.module_utils."
