@@ -24,7 +24,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline i
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import TargetError
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.base import ClientOption
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.runtime import ComposeRuntime
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.recreate import Recreation
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.recreation.recreate import Recreation
 
 from .driving import LIGHT, module
 from .env_project import Project, state

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.env_file import (
-    entries,
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.env_passwords import (
     password_in,
     with_password,
+)
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.recreation.env_file import (
+    entries,
+    with_values,
 )
 
 NEW = "New-Secret_42"
@@ -124,3 +127,26 @@ def test_any_text_is_read_to_its_end(text: str) -> None:
         assert with_password(whole, ["PW_OF_APP"], "app", NEW, ".env") == text + "\nPW_OF_APP=%s\n" % NEW
     else:
         assert "'" in text or '"' in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "SIZE=10\nPING=True\n"),
+        ("A=1", "A=1\nSIZE=10\nPING=True\n"),
+        ("# x\r\nA=1\r\n", "# x\r\nA=1\r\nSIZE=10\r\nPING=True\r\n"),
+        ("SIZE=5 # why\nPING=False\n", "SIZE=10 # why\nPING=True\n"),
+        ("export SIZE = '5'\nB=2\n\nPING=\"no\" # x", "export SIZE = '10'\nB=2\n\nPING=\"True\" # x"),
+        ("SIZE=1\nPING=True\nSIZE=2\n", "SIZE=1\nPING=True\nSIZE=10\n"),
+        ("#SIZE=1\nSIZE\n", "#SIZE=1\nSIZE\nSIZE=10\nPING=True\n"),
+        ("SIZE=\nPING=# none\n", "SIZE=10\nPING=True # none\n"),
+        ("SIZE=${OTHER:-5}\nPING=$X\n", "SIZE=10\nPING=True\n"),
+        ("T='a\nSIZE=1\n'\n", "T='a\nSIZE=1\n'\nSIZE=10\nPING=True\n"),
+        ("\ufeffA=1\n", "\ufeffA=1\nSIZE=10\nPING=True\n"),
+    ],
+)
+def test_values_are_set_and_nothing_else(before: str, after: str) -> None:
+    wanted = {"SIZE": "10", "PING": "True"}
+    assert with_values(before, wanted) == after
+    assert with_values(after, wanted) == after
+    assert {name: one.value for name, one in entries(after).items() if name in wanted} == wanted

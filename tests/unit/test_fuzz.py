@@ -41,7 +41,8 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.compose.engine import connect
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.wire import dns, protocol, wire
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge import titles
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials import env_file
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials import env_passwords
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.recreation import env_file
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.server import probe
 
 fuzz = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -349,12 +350,12 @@ def test_an_env_file(text: str, password: str) -> None:
     for key, entry in found.items():
         assert text[entry.start : entry.end] == entry.written and entry.value is not None
         with contextlib.suppress(RefusedError):
-            env_file.password_in(text, key, "app", ".env")
+            env_passwords.password_in(text, key, "app", ".env")
         try:
-            new = env_file.with_password(text, [key], "app", password, ".env")
+            new = env_passwords.with_password(text, [key], "app", password, ".env")
         except RefusedError:
             continue
-        assert env_file.password_in(new, key, "app", ".env") == password
+        assert env_passwords.password_in(new, key, "app", ".env") == password
         others = {name: one.written for name, one in found.items() if name != key}
         assert {name: one.written for name, one in env_file.entries(new).items() if name != key} == others
 

@@ -69,7 +69,7 @@ ALLOWED = {
     ("_gather/runtime/compose/ssh.py", "calls SIGKILL", ""): "the ssh program, at last",
     ("_procedures/clients/note.py", "calls unlink", ""): "its own note, in ~/.oncall",
     (
-        "_procedures/credentials/compose_cli.py",
+        "_procedures/recreation/compose_cli.py",
         "calls SIGKILL",
         "",
     ): "docker compose itself, at last",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 from ..._core.errors import RefusedError
 from ..._gather.client.verifier import kind, matches
 from ..._judge.role_users import Gate, Named, locked_out
-from .env_file import keys_holding, password_in, with_password
+from .env_passwords import keys_holding, password_in, with_password
 
 if TYPE_CHECKING:
     from ..._model.facts import RoleSessions

@@ -15,7 +15,7 @@ import functools
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core import atomic
 from ..._core.deadline import Deadline
@@ -25,28 +25,25 @@ from ..._core.mask import mask
 from ..._core.side_by_side import side_by_side
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
-from ..._gather.client import note as note_
 from ..._gather.client.verifier import matches
 from ..._gather.runtime.base import Client
-from ..._gather.runtime.compose.address import elsewhere
 from ..._gather.session.bind import identifier
 from ..._judge.role_users import Gate
 from ..._model.note import Note
-from ..clients.moving import look
-from ..clients.note import wait_for_others
-from ..clients.plan import left_stopped
 from ..clients.run import Clients
-from ..drive.choose import drive_of
 from ..pooler import refusal
 from ..procedure import Change, Options
-from .env_file import password_in
-from .noting import Noting, noting
+from ..recreation import files
+from ..recreation.anew import COMPOSE_SECONDS, Anew, compose, prepared, recovered, unfinished
+from ..recreation.noting import Noting, noting
+from ..recreation.same import but_secrets
+from ..recreation.undo import Undo
+from .env_passwords import password_in
 from .plan import ClientSeen, Plan, Request, Seen, check_session, decide, diff
 from .scram import make_password, make_verifier
 from .sql import GATE, NOTHING, ROLE, SESSION, SESSIONS, SET_BOTH, SET_VERIFIER
 
 if TYPE_CHECKING:
-    from ..._gather.runtime.compose.runtime import ComposeRuntime
     from ..._gather.target import Target
     from ..._model.facts import ClientFacts
     from ..._model.user import User
@@ -54,7 +51,6 @@ if TYPE_CHECKING:
 _MARGIN_SECONDS = 0.5
 _RETRY_SECONDS = 5.0  # for what passes: a slot that is taken, a name that is not resolved
 _CLIENTS = Clients("credentials_reset", "password reset")
-_COMPOSE_SECONDS = 60.0  # what Compose itself takes at most, beside the clients' grace time
 
 OPTIONS = Spec(
     {
@@ -97,9 +93,7 @@ class _Scene:
 
 @dataclass
 class _Done:
-    """What was changed so far, as (what, how to undo it), in that order."""
-
-    undo: List[Tuple[str, Callable[[], None]]] = field(default_factory=list)
+    undo: Undo = field(default_factory=Undo)
     logins: List[Dict[str, Any]] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
 
@@ -151,9 +145,9 @@ class Reset:
     def apply(self, target: Target, plan: _Job) -> _Done:
         done = _Done(warnings=list(plan.plan.warnings))
         request = plan.scene.request
-        files = [path for path in (request.env_file, request.password_file) if path is not None]
-        needed = bool(files or plan.plan.recreate or plan.scene.owing)
-        with noting(target, request.role, files, plan.plan.recreate, needed) as note, interruptible():
+        paths = [path for path in (request.env_file, request.password_file) if path is not None]
+        services, needed = plan.plan.recreate, bool(paths or plan.plan.recreate or plan.scene.owing)
+        with noting(target, _CLIENTS.name, services, request.role, paths, needed) as note, interruptible():
             _apply(target, plan.scene.options, request, plan.scene, plan.plan, done, note)
         return done
 
@@ -162,18 +156,14 @@ class Reset:
 
     def recover(self, target: Target, options: Options, how: str) -> Change:
         """The process that did it was killed, and what it knew of the old password with it: clients are started."""
-        if target.runtime.note_path:
-            with contextlib.suppress(RefusedError):  # Compose goes on to its end
-                wait_for_others(target.runtime.note_path, _COMPOSE_SECONDS + options["grace_seconds"])
-        patience = dict(options, health_timeout_seconds=options["timeout_seconds"])
-        error = _CLIENTS.recover_restart(target, patience, how)
+        error = recovered(target, options, _CLIENTS, how)
         hint = "Run it again: it goes on from what it finds. Until then role, files and clients may have different "
         raise UnprovenError(error.msg, ("%spasswords. %s" % (hint, error.hint)).strip())
 
 
 def _look(target: Target, options: Options, request: Request) -> _Scene:
     started = time.monotonic()
-    note = _note(target)
+    note = unfinished(target)
     deadline = Deadline(target.deadline_seconds)
     facts = _examine(target, deadline, request.role, None)
     sessions = target.session.query(SESSION, deadline, role=request.role)
@@ -184,18 +174,19 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     own = _own_passwords(target)
     clients = tuple(_client_seen(client, one, own) for client, one in facts)
     services = list(dict.fromkeys(one.service for one in clients if one.container))
-    if request.env_file and services and elsewhere(options["docker_host"]):
-        raise RefusedError(
-            "env_file is refused with docker_host=%s: %s cannot be recreated from here, since the Compose files are on "
-            "the engine's host and %s would be a file of %s"
-            % (options["docker_host"], ", ".join(services), request.env_file, target.place),
+    if request.env_file and services:
+        files.refuse_elsewhere(
+            target,
+            options["docker_host"],
+            request.env_file,
+            ", ".join(services),
             "Leave out docker_host and have Ansible reach that host by SSH; or give password_of and no env_file.",
         )
-    env = _read(target, request.env_file, True)
-    secret = _read(target, request.password_file, False)
+    env = files.read(target, request.env_file) if request.env_file else None
+    secret = files.read(target, request.password_file, False) if request.password_file else None
     recreation, described = None, None
     if env is not None and services and own is not None:
-        recreation = _recreation(target, options, services, note, Deadline(_COMPOSE_SECONDS))
+        recreation = prepared(target, options, services, note)
         described = recreation.passwords()
     seen = Seen(
         sessions[0],
@@ -214,21 +205,10 @@ def _look(target: Target, options: Options, request: Request) -> _Scene:
     )
     unwritable: Dict[Optional[str], RefusedError] = {}
     for path, found in ((request.env_file, env), (request.password_file, secret)):
-        try:
-            if path is not None and found is not None:
-                with _file_of(target):
-                    atomic.check_writable(found)
-        except RefusedError as error:
-            unwritable[path] = error
+        why = files.unwritable(target, found) if found is not None else None
+        if why is not None:
+            unwritable[path] = why
     return _Scene(request, options, seen, started, target.place, env, secret, recreation, unwritable, note)
-
-
-def _note(target: Target) -> Note:
-    """Of a run that has not finished. Raises RefusedError where one is still at it."""
-    if not target.runtime.note_path:
-        return Note()
-    wait_for_others(target.runtime.note_path, target.deadline_seconds)
-    return note_.read(target.runtime.note_path)
 
 
 def _check_pooler(target: Target, deadline: Deadline) -> None:
@@ -268,20 +248,6 @@ def _other_files(request: Request, recreation: Any) -> Mapping[str, str]:
     return texts
 
 
-def _read(target: Target, path: Optional[str], must_exist: bool) -> Optional[atomic.Found]:
-    with _file_of(target):
-        return atomic.read(path, must_exist) if path else None
-
-
-@contextlib.contextmanager
-def _file_of(target: Target) -> Iterator[None]:
-    """What fails inside says whose file it is: the controller and the host may have one of the same name."""
-    try:
-        yield
-    except OncallError as error:
-        raise type(error)("On %s: %s" % (target.place, error.msg), error.hint) from None
-
-
 def _examine(
     target: Target, deadline: Deadline, role: str, password: Optional[str]
 ) -> List[Tuple[Client, ClientFacts]]:
@@ -299,27 +265,12 @@ def _examine(
     return [(client, outcome.values["%d" % number]) for number, client in enumerate(clients)]
 
 
-def _compose(target: Target) -> ComposeRuntime:
-    """The runtime whose name is ``compose``: the caller has looked."""
-    return cast("ComposeRuntime", target.runtime)
-
-
 def _own_passwords(target: Target) -> Optional[Dict[str, Optional[str]]]:
     """Container's name -> the password that it holds itself; None where the clients are no containers. Secret."""
     if target.runtime.name != "compose":
         return None
-    logins = {one.container: one.own_login for one in _compose(target).clients() if one.container is not None}
+    logins = {one.container: one.own_login for one in compose(target).clients() if one.container is not None}
     return {name: login.password if login is not None else None for name, login in logins.items()}
-
-
-def _recreation(target: Target, options: Options, services: Sequence[str], note: Note, deadline: Deadline) -> Any:
-    from .recreate import Recreation
-
-    left = left_stopped(note, look(drive_of(target).containers(deadline) or [], deadline)) if note.clients else []
-    view = _compose(target).view(deadline)
-    recreation = Recreation(view, options["project"], services, options["docker_host"], left)
-    recreation.prepare(deadline)
-    return recreation
 
 
 def _client_seen(client: Client, facts: ClientFacts, own: Optional[Mapping[str, Optional[str]]]) -> ClientSeen:
@@ -347,27 +298,25 @@ def _apply(
             (request.password_file, scene.secret, plan.secret_text),
         ):
             if found is not None and text is not None:
-                data = text.encode("utf-8", "surrogateescape")
-                done.undo.append(("%s on %s" % (what, scene.place), functools.partial(atomic.put_back, found, data)))
-                with _file_of(target):
-                    atomic.write(found, data)
+                files.write(target, str(what), found, text, done.undo)
         if plan.recreate:
-            undo = functools.partial(_put_back, target, options, scene, plan, note)
-            done.undo.append(("the containers of %s" % ", ".join(plan.recreate), undo))
-            _recreate(target, options, scene, plan, note)
+            anew = Anew(target, options, scene.recreation, plan.recreate, _secrets(scene, plan), note)
+            done.undo.add("the containers of %s" % ", ".join(plan.recreate), anew.put_back)
+            anew.make()
             done.warnings += _unlike(scene, plan)
         _prove(target, options, request, scene, plan, done)
     except BaseException as error:
         with undisturbed():
-            raise _rolled_back(target, request, plan, done, error) from None
+            text = "The new password of role %s could not be verified" % request.role
+            raise done.undo.failed(text, error, [plan.password], {"logins": done.logins}) from None
 
 
 def _set_role(target: Target, request: Request, scene: _Scene, plan: Plan, done: _Done) -> None:
     old = scene.seen.role or {}
     new = make_verifier(plan.password, scene.seen.session["iterations"]) if plan.store else old["verifier"]
     ours = {"verifier": new, "valid_until": plan.valid_until or old["valid_until"]}
-    done.undo.append(
-        ("the password of role %s" % request.role, functools.partial(_restore_role, target, request.role, old, ours))
+    done.undo.add(
+        "the password of role %s" % request.role, functools.partial(_restore_role, target, request.role, old, ours)
     )
     _alter(target, request.role, new, plan.valid_until)
 
@@ -391,28 +340,8 @@ def _restore_role(target: Target, role: str, old: Mapping[str, Any], ours: Mappi
     _alter(target, role, old["verifier"], old["valid_until"] if now[1] != old["valid_until"] else None)
 
 
-def _recreate(target: Target, options: Options, scene: _Scene, plan: Plan, note: Noting) -> None:
-    grace = options["grace_seconds"]
-    deadline = Deadline(_COMPOSE_SECONDS + grace * len(plan.recreate))
-    try:
-        note.stopping()
-        scene.recreation.run(plan.recreate, grace, deadline, _secrets(scene, plan), note.keep)
-    finally:
-        target.runtime.forget()
-
-
-def _put_back(target: Target, options: Options, scene: _Scene, plan: Plan, note: Noting) -> None:
-    """From the files, which hold the old password again; those that were only stopped are started."""
-    try:
-        if scene.recreation.begun:
-            _recreate(target, options, scene, plan, note)
-    finally:
-        scene.recreation.bring_back(plan.recreate, options["timeout_seconds"])
-        target.runtime.forget()
-
-
 def _unlike(scene: _Scene, plan: Plan) -> List[str]:
-    found = scene.recreation.changed(plan.recreate, _secrets(scene, plan), Deadline(_COMPOSE_SECONDS))
+    found = scene.recreation.changed(plan.recreate, but_secrets(_secrets(scene, plan)), Deadline(COMPOSE_SECONDS))
     return ["recreated, and not as it was: %s" % one for one in found]
 
 
@@ -497,34 +426,6 @@ def _login(
 def _settled(found: Sequence[Mapping[str, Any]]) -> bool:
     return any(one["final"] for one in found) or (
         bool(found) and not any(one["problem"] or one["sick"] for one in found)
-    )
-
-
-def _rolled_back(target: Target, request: Request, plan: Plan, done: _Done, error: BaseException) -> UnprovenError:
-    """Undo all, whatever fails; oldest first, for the containers are made anew from the files."""
-    put_back, failed = [], []
-    for what, undo in done.undo:
-        try:
-            undo()
-            put_back.append(what)
-        except Exception as wrong:
-            failed.append("%s (%s)" % (what, mask(str(wrong), [plan.password])))
-    said = str(error) if isinstance(error, OncallError) else "it was interrupted (%s)" % type(error).__name__
-    parts = [
-        "The new password of role %s could not be verified: %s"
-        % (request.role, mask(said, [plan.password]).rstrip("."))
-    ]
-    if put_back:
-        parts.append("restored: %s" % ", ".join(put_back))
-    if failed:
-        parts.append("NOT restored: %s" % ", ".join(failed))
-    if not done.undo:
-        parts.append("nothing was changed")
-    return UnprovenError(
-        "; ".join(parts),
-        "Restore the rest by hand, or run again." if failed else "Fix that, then run again.",
-        error.sqlstate if isinstance(error, OncallError) else None,
-        {"put_back": put_back, "not_put_back": failed, "logins": done.logins},
     )
 
 

@@ -10,11 +10,13 @@ from typing import Any, Dict, List
 
 import pytest
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.credentials.same import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.recreation.same import (
     Described,
+    but_passwords,
+    but_variables,
     changed_since,
     differing,
-    with_passwords_of,
+    with_own,
 )
 
 # As ``docker compose config --format json`` and the engine's inspection show one and the same service.
@@ -94,8 +96,8 @@ def described(**changes: Any) -> Described:
 
 
 def test_the_same_but_for_its_password() -> None:
-    assert differing(described(), CONTAINER, IMAGE) == []
-    kept = with_passwords_of(SERVICE, CONTAINER)["environment"]
+    assert differing(described(), CONTAINER, IMAGE, but_passwords(SERVICE, CONTAINER)) == []
+    kept = with_own(SERVICE, CONTAINER, but_passwords(SERVICE, CONTAINER))["environment"]
     assert kept == {"DATABASE_URL": "postgresql://app:old@db/shop", "MODE": "a$$b"}
 
 
@@ -153,7 +155,22 @@ def test_the_same_but_for_its_password() -> None:
     ],
 )
 def test_what_would_differ_is_named(changes: Dict[str, Any], says: List[str]) -> None:
-    assert differing(described(**changes), CONTAINER, IMAGE) == says
+    would_be = described(**changes)
+    assert differing(would_be, CONTAINER, IMAGE, but_passwords(would_be.service, CONTAINER)) == says
+
+
+def test_the_same_but_for_variables_that_are_meant_to_change() -> None:
+    more = {**SERVICE["environment"], "DATABASE_URL": "postgresql://app:old@db/shop"}
+    service = {**SERVICE, "environment": {**more, "SIZE": "10"}}
+    size = but_variables(["SIZE"])
+    assert differing(described(environment=service["environment"]), CONTAINER, IMAGE, size) == []
+    assert differing(described(environment={**more, "OTHER": "10"}), CONTAINER, IMAGE, size) == ["environment OTHER"]
+    sized = deepcopy(CONTAINER)
+    sized["Config"]["Env"].append("SIZE=5")
+    assert differing(described(environment=more), sized, IMAGE, size) == []
+    assert with_own(service, sized, size)["environment"] == {**more, "SIZE": "5"}
+    assert with_own(service, CONTAINER, size)["environment"] == more
+    assert with_own(service, CONTAINER, size, unset=True)["environment"] == {**more, "SIZE": None}
 
 
 def test_what_was_changed_since() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..._core import numbers
 from ..._core.mask import mask
@@ -39,6 +39,8 @@ class Described:
 
 Inspection = Mapping[str, Any]
 Sides = Tuple[Any, Any]  # what Compose would make, what there is
+# (name, value) of a variable -> what of the value is to stay; None: nothing, not even that it is there
+Stays = Callable[[str, str], Optional[str]]
 
 
 def environment(described: Mapping[str, Any]) -> Dict[str, str]:
@@ -47,19 +49,44 @@ def environment(described: Mapping[str, Any]) -> Dict[str, str]:
     return {name: _plain(value) for name, value in given.items() if value is not None}
 
 
-def with_passwords_of(described: Mapping[str, Any], inspected: Inspection) -> Dict[str, Any]:
-    """The service with the container's own value of each variable that differs by its password alone."""
-    then, secrets = containers.environment(inspected), _passwords(described, inspected)
+def but_passwords(described: Mapping[str, Any], inspected: Inspection) -> Stays:
+    """Passwords may be others."""
+    logins = [
+        resolve_login({"host": "?"}, env, {}) for env in (environment(described), containers.environment(inspected))
+    ]
+    secrets = [login.password for login in logins if login and login.password]
+    return but_secrets(secrets)
+
+
+def but_secrets(secrets: Sequence[str]) -> Stays:
+    return lambda _name, value: mask(value, secrets)
+
+
+def but_variables(names: Collection[str]) -> Stays:
+    """These may have other values, come, or go."""
+    return lambda name, value: None if name in names else value
+
+
+def with_own(described: Mapping[str, Any], inspected: Inspection, stays: Stays, unset: bool = False) -> Dict[str, Any]:
+    """The service with the container's own value of each variable that differs only in what need not stay.
+
+    One that the container lacks is left out; ``unset``: it stays without a value, as Compose has a bare name.
+    """
+    then = containers.environment(inspected)
     kept = dict(described.get("environment") or {})
     for name, value in environment(described).items():
-        if name in then and mask(value, secrets) == mask(then[name], secrets):
+        if name in then and stays(name, value) == stays(name, then[name]):
             kept[name] = then[name].replace("$", "$$")
+        elif name not in then and stays(name, value) is None:
+            kept[name] = None
+            if not unset:
+                del kept[name]
     return {**described, "environment": kept}
 
 
-def differing(described: Described, inspected: Inspection, image: Inspection) -> List[str]:
+def differing(described: Described, inspected: Inspection, image: Inspection, stays: Stays) -> List[str]:
     """All that would not be as it is."""
-    return _environment(described.service, inspected, image) + _compare(_FIXED, described, inspected, image)
+    return _environment(described.service, inspected, image, stays) + _compare(_FIXED, described, inspected, image)
 
 
 def changed_since(described: Described, inspected: Inspection, image: Inspection) -> List[str]:
@@ -67,12 +94,13 @@ def changed_since(described: Described, inspected: Inspection, image: Inspection
     return _compare(_CHANGEABLE, described, inspected, image)
 
 
-def configuration(inspected: Inspection, secrets: Sequence[str]) -> Dict[str, Any]:
+def configuration(inspected: Inspection, stays: Stays) -> Dict[str, Any]:
     """All of a container's configuration, as far as the next one made from the same files has it, too."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     if config.get("Hostname") == inspected["Id"][:_SHORT]:
         del config["Hostname"]
-    config["Env"] = sorted(mask(each, secrets) for each in config.get("Env") or [])
+    entries = [stays(name, "%s=%s" % (name, value)) for name, value in containers.environment(inspected).items()]
+    config["Env"] = sorted(entry for entry in entries if entry is not None)
     config["Labels"] = _labels(inspected)
     for name in _DAEMONS_OWN:
         host.pop(name, None)
@@ -111,21 +139,14 @@ def _compare(
     return found
 
 
-def _environment(described: Mapping[str, Any], inspected: Inspection, image: Inspection) -> List[str]:
-    then, secrets = containers.environment(inspected), _passwords(described, inspected)
+def _environment(described: Mapping[str, Any], inspected: Inspection, image: Inspection, stays: Stays) -> List[str]:
     now = {**containers.environment(image), **environment(described)}
-    return [
-        "environment %s" % name
-        for name in sorted({*now, *then})
-        if mask(now.get(name, ""), secrets) != mask(then.get(name, ""), secrets) or (name in now) != (name in then)
-    ]
+    then = containers.environment(inspected)
 
+    def kept(env: Mapping[str, str], name: str) -> Optional[str]:
+        return stays(name, env[name]) if name in env else None
 
-def _passwords(described: Mapping[str, Any], inspected: Inspection) -> List[str]:
-    logins = [
-        resolve_login({"host": "?"}, env, {}) for env in (environment(described), containers.environment(inspected))
-    ]
-    return [login.password for login in logins if login and login.password]
+    return ["environment %s" % name for name in sorted({*now, *then}) if kept(now, name) != kept(then, name)]
 
 
 def _config(key: str, name: str) -> Callable[[Described, Inspection, Inspection], Sides]:

@@ -3,81 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A password inside the text of a ``.env`` file: found and exchanged, and not one other character changed. Pure.
 
-The syntax is Compose's (manual, "Syntax for environment files"): ``KEY=value``, ``export KEY=value``, values bare, in
-``'...'`` (literal) or ``"..."`` (with escapes), quoted ones over several lines too, comments. Of a key that is
-there twice the last one counts. A value is the password itself or a URL that holds it. No message shows a value.
+A value is the password itself or a URL that holds it. No message shows a value.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Collection, Dict, List, Mapping, Sequence
+from typing import Collection, List, Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from ..._core.errors import RefusedError
+from ..recreation.env_file import VARIABLE, Entry, entries, exchanged
 
-_ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*=[ \t]*")
-_QUOTED = {
-    "'": re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL),
-    '"': re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL),
-}
-_BARE = re.compile(r"[^\r\n]*")
-_COMMENT = re.compile(r"(?:^|[ \t]+)#.*|[ \t]+\Z", re.DOTALL)
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<user>[^:/?#]*)(?::(?P<password>.*))?@(?P<rest>[^@]*)\Z", re.DOTALL
 )
 _WORDS = re.compile(r"(?:^|\s)password\s*=", re.I)
 _OTHER_WORDS = re.compile(r"(?:^|\s)(?:host|user|dbname|port)\s*=", re.I)
 _WORD = re.compile(r"(?:^|(?<=\s))(user|password)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
-_VARIABLE = re.compile(r"\$(?:\{|[A-Za-z_])")
 _PLAIN = re.compile(r"[A-Za-z0-9_.~%+,:@/=-]+\Z")  # means itself in every style, to every reader
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The value of one key: where it stands in the text (without its quotes), and how it is quoted."""
-
-    key: str
-    start: int
-    end: int
-    quotes: str
-    written: str = field(repr=False)
-
-    @property
-    def value(self) -> str:
-        """As a reader of the file gets it, variables not filled in."""
-        if self.quotes == '"':
-            return re.sub(
-                r"\\(.)", lambda found: {"n": "\n", "r": "\r", "t": "\t"}.get(found[1], found[1]), self.written
-            )
-        return self.written.replace("\\'", "'") if self.quotes else self.written
-
-
-def entries(text: str) -> Dict[str, Entry]:
-    """Every key's last value."""
-    found: Dict[str, Entry] = {}
-    at = 1 if text.startswith("\ufeff") else 0
-    while at < len(text):
-        head = _ASSIGNMENT.match(text, at)
-        if head:
-            quoted = (
-                _QUOTED[text[head.end()]].match(text, head.end())
-                if text[head.end() : head.end() + 1] in _QUOTED
-                else None
-            )
-            if quoted:
-                entry = Entry(head.group(1), quoted.start(1), quoted.end(1), quoted.group()[0], quoted.group(1))
-            else:
-                bare = _BARE.match(text, head.end())
-                written = _COMMENT.sub("", bare.group() if bare else "", count=1)
-                # Where nothing stands, the blanks stay behind it: a comment must not grow together with the value.
-                begin = head.end() if written else head.start() + head.group().index("=") + 1
-                entry = Entry(head.group(1), begin, begin + len(written), "", written)
-            found[entry.key] = entry
-            at = entry.end
-        at = _next_line(text, at)
-    return found
 
 
 def password_in(text: str, key: str, role: str, name: str) -> str:
@@ -103,9 +47,7 @@ def with_password(text: str, keys: Sequence[str], role: str, password: str, name
             changes.append(Entry(key, at, at + len(url.group("password")), entry.quotes, quote(password, safe="")))
         else:
             changes.append(_rewritten(entry, password, name))
-    for change in sorted(changes, key=lambda one: one.start, reverse=True):
-        text = text[: change.start] + change.written + text[change.end :]
-    return text
+    return exchanged(text, changes)
 
 
 def keys_holding(text: str, role: str, passwords: Collection[str]) -> List[str]:
@@ -117,7 +59,7 @@ def keys_holding(text: str, role: str, passwords: Collection[str]) -> List[str]:
             words = {word[1]: _unquoted(word) for word in _WORD.finditer(entry.value)}
             held = entry.value if "password" not in words else words["password"] if _is(words, role) else ""
         else:
-            ours = unquote(url.group("user")) == role or _VARIABLE.search(url.group("user"))
+            ours = unquote(url.group("user")) == role or VARIABLE.search(url.group("user"))
             held = unquote(url.group("password") or "") if ours else ""
         if held and held in passwords:
             found.append(key)
@@ -156,7 +98,7 @@ def _url(entry: Entry, role: str, name: str) -> "re.Match[str] | None":
             "%s of %s is a URL that contains no password" % (entry.key, name), "Name the key that does in env_keys."
         )
     _no_variable(entry, url.group("password"), name)
-    if unquote(url.group("user")) != role and not _VARIABLE.search(url.group("user")):
+    if unquote(url.group("user")) != role and not VARIABLE.search(url.group("user")):
         raise RefusedError(
             "%s of %s is a URL of a user other than role %s" % (entry.key, name, role), "Correct role or env_keys."
         )
@@ -164,7 +106,7 @@ def _url(entry: Entry, role: str, name: str) -> "re.Match[str] | None":
 
 
 def _no_variable(entry: Entry, written: str, name: str) -> None:
-    if entry.quotes != "'" and _VARIABLE.search(written):
+    if entry.quotes != "'" and VARIABLE.search(written):
         raise RefusedError(
             "%s of %s takes its password from another variable" % (entry.key, name), "Name that one in env_keys."
         )
@@ -182,8 +124,3 @@ def _rewritten(entry: Entry, password: str, name: str) -> Entry:
         )
     outside = len(entry.quotes)
     return Entry(entry.key, entry.start - outside, entry.end + outside, "'", "'%s'" % password)
-
-
-def _next_line(text: str, at: int) -> int:
-    ends = re.compile(r"\r\n|\n|\r").search(text, at)
-    return ends.end() if ends else len(text)

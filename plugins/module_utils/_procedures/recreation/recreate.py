@@ -4,7 +4,7 @@
 """A container keeps the environment that it was made with: to read a new ``.env`` it must be made anew, by Compose.
 
 Done by the Compose CLI with the very files that made the project (their paths are in the containers' labels), and only
-where it is sure to make the same container again, but for its passwords.
+where it is sure to make the same container again, but for what is meant to change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, RefusedError, TargetError
@@ -28,7 +28,7 @@ from ..._model import ports as _ports
 from ..._model.note import may_be_stopped, still_stopped, stops_later
 from ..drive import engine as drive
 from .compose_cli import ask, carry_out, compose_command
-from .same import Described, changed_since, configuration, differing, environment, with_passwords_of
+from .same import Described, Stays, but_passwords, changed_since, configuration, differing, environment, with_own
 
 if TYPE_CHECKING:
     from ..._gather.runtime.compose.project import Inspection, View
@@ -52,9 +52,11 @@ class Recreation:
         services: Sequence[str],
         docker_host: Optional[str],
         left: Sequence[str] = (),
+        stays: Callable[[Mapping[str, Any], Inspection], Stays] = but_passwords,
     ) -> None:
-        """``left``: the containers that a run which did not finish has left stopped."""
-        self.services, self._left = list(services), left
+        """``left``: the containers that a run which did not finish has left stopped. ``stays``: what of the variables
+        of a service and its container is to stay."""
+        self.services, self._left, self._stays = list(services), left, stays
         self._view, self._project, self._docker_host = view, project, docker_host
         self._containers: Dict[str, List[Inspection]] = {
             name: _whole(view.clients.get(name) or []) for name in services
@@ -110,11 +112,32 @@ class Recreation:
     def variable_files(self) -> List[str]:
         return self._env_files or [os.path.join(self.directory, ".env")]
 
+    def reread(self, deadline: Deadline) -> None:
+        """The files, which were changed since they were read."""
+        self._document = self._described(deadline)
+
+    def environment(self, service: str) -> Dict[str, str]:
+        """The service's as Compose would make a container now. Secret: never to be shown as a whole."""
+        return environment(self._document["services"][service])
+
+    def given(self, values: Mapping[str, str], deadline: Deadline) -> Dict[str, Dict[str, str]]:
+        """service -> its environment if ``.env`` had these ``values``. Secret."""
+        document = self._described(deadline, values)
+        return {name: environment(document["services"][name]) for name in self.services}
+
+    def mentions(self, word: str) -> bool:
+        """Whether one of the Compose files has it."""
+        for path in self._files:
+            with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+                if re.search(r"\b(?:%s)\b" % word, file.read()):
+                    return True
+        return False
+
     def passwords(self) -> Dict[str, Tuple[Optional[str], Optional[str]]]:
         """service -> (role, password) as a container would get them if it was made now. Secret: never to be shown."""
         found: Dict[str, Tuple[Optional[str], Optional[str]]] = {}
         for service in self.services:
-            login = resolve_login({"host": "?"}, environment(self._document["services"][service]), {})
+            login = resolve_login({"host": "?"}, self.environment(service), {})
             found[service] = (login.user, login.password) if login else (None, None)
         return found
 
@@ -181,11 +204,9 @@ class Recreation:
             if any(_wanted(one) or container_name(one) in self._left for one in self._containers[name])
         ]
 
-    def changed(self, services: Sequence[str], secrets: Sequence[str], deadline: Deadline) -> List[str]:
-        """What is not as it was in the new containers, passwords apart: "api-1: LogConfig", and where ports went."""
-        before = {
-            container_name(one): configuration(one, secrets) for name in services for one in self._containers[name]
-        }
+    def changed(self, services: Sequence[str], stays: Stays, deadline: Deadline) -> List[str]:
+        """What should have stayed and is another in the new containers: "api-1: LogConfig", and where ports went."""
+        before = {container_name(one): configuration(one, stays) for name in services for one in self._containers[name]}
         ports = {
             container_name(one): containers.chosen_ports(one) for name in services for one in self._containers[name]
         }
@@ -194,7 +215,7 @@ class Recreation:
             name = one["Names"][0].lstrip("/")
             if name in before:
                 inspected = self._view.engine.get("/containers/%s/json" % one["Id"], deadline)
-                now = configuration(inspected, secrets)
+                now = configuration(inspected, stays)
                 found += _ports.moved(name, ports[name], containers.chosen_ports(inspected))
                 keys = sorted(key for key in {*now, *before[name]} if now.get(key) != before[name].get(key))
                 found += ["%s: %s" % (name, ", ".join(keys))] if keys else []
@@ -246,11 +267,11 @@ class Recreation:
                 raise RefusedError(
                     "%s shares the network of %s, and would lose it when that is recreated"
                     % (one["Names"][0].lstrip("/"), ours[mode]),
-                    "Recreate both by hand, then give password.",
+                    "Recreate both by hand.",
                 )
 
-    def _described(self, deadline: Deadline) -> Dict[str, Any]:
-        text = self._ask(["config", "--format", "json", *self.services], deadline)
+    def _described(self, deadline: Deadline, more: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:
+        text = self._ask(["config", "--format", "json", *self.services], deadline, more=more)
         try:
             document: Dict[str, Any] = json.loads(text)
             document["services"].items()
@@ -275,26 +296,33 @@ class Recreation:
             image = self._view.engine.get("/images/%s/json" % inspected["Image"], deadline)
         described = Described(row, _names(self._document, "networks"), _names(self._document, "volumes"))
         given = (inspected["Config"].get("Labels") or {}).get(CONFIG_HASH)
-        if given and given == self._hash(service, inspected, deadline):
+        if given and any(given == self._hash(service, inspected, deadline, unset) for unset in (False, True)):
             return differs + ([] if _new(inspected) else changed_since(described, inspected, image))
-        differs += differing(described, inspected, image)
+        differs += differing(described, inspected, image, self._stays(row, inspected))
         # Of a service with links Compose writes another hash when it makes it without its dependencies, as here.
         return differs or (["its configuration hash"] if given and not row.get("links") else [])
 
-    def _hash(self, service: str, inspected: Inspection, deadline: Deadline) -> str:
-        """What Compose would put on the container, had its passwords not changed.
+    def _hash(self, service: str, inspected: Inspection, deadline: Deadline, unset: bool) -> str:
+        """What Compose would put on the container, had nothing changed that may.
 
         Asked of what Compose itself has read, for only that has the variables of ``env_file`` in it.
         """
-        row = with_passwords_of(self._document["services"][service], inspected)
+        row = self._document["services"][service]
+        row = with_own(row, inspected, self._stays(row, inspected), unset)
         row.pop("profiles", None)
         document = {**self._document, "services": {**self._document["services"], service: row}}
         said = self._ask(["config", "--hash", service], deadline, json.dumps(document))
         return said.split()[-1] if said.split() else ""
 
-    def _ask(self, words: Sequence[str], deadline: Deadline, document: Optional[str] = None) -> str:
+    def _ask(
+        self,
+        words: Sequence[str],
+        deadline: Deadline,
+        document: Optional[str] = None,
+        more: Optional[Mapping[str, str]] = None,
+    ) -> str:
         argv = self._argv(words) if document is None else self._argv(words, ["-"], ())
-        return ask(argv, deadline, self.directory, self._docker_host, document)
+        return ask(argv, deadline, self.directory, self._docker_host, document, more)
 
     def _argv(
         self, words: Sequence[str], files: Optional[Sequence[str]] = None, env_files: Optional[Sequence[str]] = None

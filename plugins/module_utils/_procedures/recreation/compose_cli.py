@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.errors import DeadlineError, RefusedError, TargetError
 from ..._core.mask import mask
@@ -37,7 +37,7 @@ def compose_command(deadline: Deadline) -> Tuple[str, ...]:
     raise RefusedError(
         "Compose v2 is not installed here (%s), and without it no container can be recreated"
         % ("; ".join(found) or "neither docker compose nor docker-compose"),
-        "Install docker-compose-plugin, or leave out env_file and change the files yourself.",
+        "Install docker-compose-plugin, or change the files and recreate the containers yourself.",
     )
 
 
@@ -47,8 +47,12 @@ def ask(
     cwd: Optional[str],
     docker_host: Optional[str],
     given: Optional[str] = None,
+    more: Optional[Mapping[str, str]] = None,
 ) -> str:
-    """What a command says that changes nothing; it is given ``given`` to read. Raises TargetError, DeadlineError."""
+    """What a command says that changes nothing; it is given ``given`` to read, and ``more`` variables.
+
+    Raises TargetError, DeadlineError.
+    """
     try:
         done = subprocess.run(
             list(argv),
@@ -56,7 +60,7 @@ def ask(
             input=(given or "").encode("utf-8", "surrogateescape"),
             capture_output=True,
             cwd=cwd,
-            env=_environment(docker_host),
+            env={**_environment(docker_host), **(more or {})},
             timeout=deadline.left(),
         )
     except subprocess.TimeoutExpired:

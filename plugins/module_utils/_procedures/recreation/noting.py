@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the oncall.postgresql contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The note of a password reset: on the disk before anything is touched, gone when all is proved or restored."""
+"""The note of clients to be made anew: on the disk before anything is touched, gone when all is proved or restored."""
 
 from __future__ import annotations
 
@@ -42,8 +42,17 @@ def seen_now(target: Target) -> Sequence[Seen]:
 
 
 @contextlib.contextmanager
-def noting(target: Target, role: str, files: Sequence[str], services: Sequence[str], needed: bool) -> Iterator[Noting]:
-    """In the end the note names the clients that are not up, and the role unless all was proved or restored.
+def noting(
+    target: Target,
+    name: str,
+    services: Sequence[str],
+    role: Optional[str] = None,
+    files: Sequence[str] = (),
+    needed: bool = True,
+) -> Iterator[Noting]:
+    """``name``: what is being run; ``role``: whose password it changes, there and in ``files``.
+
+    In the end the note names the clients that are not up, and the role unless all was proved or restored.
 
     Raises RefusedError where it cannot be written, or another run moves these clients.
     """
@@ -54,10 +63,11 @@ def noting(target: Target, role: str, files: Sequence[str], services: Sequence[s
     with alone(where) as lock:
         former = note_.read(where)
         roles = {one.role: one for one in former.roles}
-        before = roles.get(role)
+        before = roles.get(role or "")
         owed = [*dict.fromkeys([*(before.files if before else ()), *files])]
-        roles[role] = NotedRole(role, before.begun_at if before else now(), tuple(owed))
-        why = "credentials_reset of %s" % target.host
+        if role is not None:
+            roles[role] = NotedRole(role, before.begun_at if before else now(), tuple(owed))
+        why = "%s of %s" % (name, target.host)
         writer = Writer(where, why, still_true(former, seen_now(target)), tuple(roles.values()))
         writer.begin()
         restored = False
