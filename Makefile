@@ -44,7 +44,7 @@ playbooks: dev ## The playbooks as a user runs them
 	@scripts/with-docker.sh $(PYTEST) -n 3 --dist loadfile tests/playbooks tests/procedures
 
 molecule: dev ## The Molecule scenarios
-	@scripts/molecule.sh
+	@scripts/with-docker.sh scripts/molecule.sh
 
 lab: dev ## Real faults on a real Compose stack (Docker)
 	@scripts/with-docker.sh $(PYTEST) -n 2 tests/lab

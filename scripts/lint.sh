@@ -19,7 +19,7 @@ check() { # check NAME COMMAND...: all of them are run, whatever one says
 
 check "ruff" ruff check --quiet
 check "ruff format" ruff format --check --quiet
-check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo scripts molecule/default
+check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo scripts molecule/*/
 check "shellcheck" shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run
 check "shell inside Python" python -m scripts.shell
 check "antsibull-changelog" antsibull-changelog lint

@@ -265,6 +265,18 @@ def containers() -> dict[str, Any]:
         return found
 
 
+def pools() -> dict[str, Any]:
+    """Of another size; and of one that the application does not start with."""
+    from tests.lab.pooled import MOST, Pooled
+
+    stack = Pooled()
+    with stack:
+        stack.begin()
+        asked = {**stack.target(), "env_file": str(stack.env), "pool_size": 3, "max_overflow": 4}
+        failing = {**asked, "pool_size": MOST + 1, "pool_reserve": 0}
+        return play([task("client_pool", asked), task("client_pool", failing, "client_pool__failed", True)])
+
+
 def proved() -> dict[str, Any]:
     """Last night's dump, of a shop with a role that it does not hold; and one that is empty."""
     from tests.lab.driving import LIGHT
@@ -312,5 +324,6 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("settings",): altered,
     ("server",): restart,
     ("network", "clients", "graceful_restart"): containers,
+    ("client_pool",): pools,
     ("report", "evidence", "incident", "notification"): reporting,
 }

@@ -144,6 +144,26 @@ options:
             description: TLS of the client's connection, as in libpq.
             type: str
             choices: [disable, allow, prefer, require, verify-ca, verify-full]
+      pool:
+        description:
+          - How many connections the client may open. Whatever is not declared is read from the environment of its
+            container (E(DATABASE_POOL_SIZE) and E(DATABASE_MAX_OVERFLOW), or the same with C(DB_) or C(SQLALCHEMY_)).
+            All pools together are held against the slots of the server.
+        type: dict
+        version_added: 0.2.0
+        suboptions:
+          size:
+            description: Connections that each of its pools keeps.
+            type: int
+          overflow:
+            description: Connections that each may open beside them.
+            type: int
+            default: 0
+          replicas:
+            description:
+              - How many such pools there are, such as one for each worker process. One for each running container if
+                not given.
+            type: int
   connection_percent:
     description: Warn that connections are nearly exhausted from this percentage of usable slots on.
     type: float
@@ -176,6 +196,11 @@ options:
     description: Standbys further behind than this are lagging.
     type: float
     default: 300
+  pool_reserve:
+    description: Slots that the pools of O(clients) have to leave for others.
+    type: int
+    default: 10
+    version_added: 0.2.0
   log_lines:
     description: How many lines to read from the end of the log.
     type: int

@@ -11,6 +11,8 @@ version_added: 0.1.0
 description:
   - Counts sessions by state, database, role, application and client address against the connection slots for ordinary
     roles, and against the connection limits of roles and databases.
+  - Adds up what all connection pools of the clients may open, as O(clients) declares them or as they are in the
+    environment of their containers, and reports V(pool_budget_exceeded) where that does not fit.
   - When no slot is left for SQL, the titles of the server's processes show who holds them.
 author:
   - The oncall.postgresql contributors (@oncall-postgresql)

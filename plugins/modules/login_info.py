@@ -212,6 +212,23 @@ clients:
           description: 'Where they come from: "options", "DATABASE_URL", "POSTGRES_*", "PG*", "DB_*" or
             "target".'
           type: str
+    pool:
+      description: Its pool of connections; null when it is neither declared nor in its environment.
+      type: dict
+      contains:
+        size:
+          description: Connections that it keeps.
+          type: int
+        overflow:
+          description: Connections that it may open beside them.
+          type: int
+        replicas:
+          description: 'How many such pools there are, as declared; null: one for each running container.'
+          type: int
+        source:
+          description: 'Where that comes from: "options", or the variable of the container''s environment
+            that gives the size.'
+          type: str
     resolution:
       description: How the server's name resolved; null without a lookup.
       type: dict
@@ -360,6 +377,7 @@ clients:
         ssl_mode: prefer
         password_given: true
         source: options
+      pool: null
       resolution:
         name: 127.0.0.1
         addresses:

@@ -160,6 +160,7 @@ clients:
         ssl_mode: prefer
         password_given: true
         source: DATABASE_URL
+      pool: null
       resolution:
         name: postgres
         addresses:

@@ -65,6 +65,9 @@ RESULTS: dict[str, Result] = {
     "credentials": Result(
         repairs.Credentials, sometimes={"when the new password could not be verified": repairs.RolledBack, **FAILURE}
     ),
+    "client_pool": Result(
+        repairs.ClientPool, sometimes={"when the change could not be verified": repairs.RolledBack, **FAILURE}
+    ),
     "procedure": Result(reports.Procedure, "always, unless nothing was run", {"failure": Refused}),
     "look": Result(reports.Look),
     "report": Result(reports.Report),

@@ -139,6 +139,42 @@ class RolledBack(TypedDict):
     not_put_back: list[str]  # what could not be restored, and why
 
 
+class PoolVariable(TypedDict):
+    name: str  # its name
+    # its value in the file before; null when it was not there, "a variable" where it takes the value of another one
+    before: Optional[str]
+    after: str  # its value afterwards (in check mode, it would be)
+
+
+class PoolBudget(TypedDict):
+    connections: int  # what the pools may open together
+    slots: int  # what there is room for
+    sum: str  # the sum written out, and what the room is made of
+
+
+class ResizedClient(TypedDict):
+    service: str  # the client's service
+    name: str  # its container
+    state: str  # the state of the new container
+    health: Optional[str]  # what its own health check said; null when it has none
+    sessions: Optional[int]  # its new sessions on the server; null where it has no application_name
+    error: Optional[str]  # what is missing; null when it is back with the values
+
+
+class ClientPool(TypedDict):
+    env_file: str  # the file
+    files_on: str  # the machine that has it: `the controller`, or the host by its name
+    variables: list[PoolVariable]  # the variables in the file
+    recreated: list[str]  # services whose containers were recreated (in check mode, would be)
+    # the new containers, also of a task that failed; empty in check mode, and where none was recreated
+    containers: list[ResizedClient]
+    # all pools against the slots of the server, then those of each role and database with a limit of its own; empty
+    # where sessions come by way of a pooler
+    budget: list[PoolBudget]
+    warnings_found: list[str]  # what is no reason to refuse it, but should be known
+    seconds: float  # how long all of it took
+
+
 class Waiting(TypedDict):
     pid: int  # its backend's pid, as the server sees it
     user: Optional[str]  # its role

@@ -192,6 +192,7 @@ def client(name: str = "api") -> ClientFacts:
             "password_given": True,
             "source": "DATABASE_URL",
         },
+        "pool": None,
         "resolution": {
             "name": "postgres",
             "addresses": ["172.18.0.2"],

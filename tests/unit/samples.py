@@ -183,6 +183,7 @@ def client(service: str = "api", succeeded: bool = True) -> ClientFacts:
             "password_given": True,
             "source": "DATABASE_URL",
         },
+        "pool": None,
         "resolution": {
             "name": "postgres",
             "addresses": ["172.18.0.2"],

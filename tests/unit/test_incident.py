@@ -345,6 +345,11 @@ def test_the_checklist() -> None:
     assert left(seen()) == ["root_cause", "pools", "slow_queries", "corrective_actions"]
     assert left(Seen({}, {}, {}, {})) == list(checklist.ITEMS)  # nothing is known: nothing is done
     assert left(seen(**{**SETTLED, "pool_sizes": {**SETTLED["pool_sizes"], "api": 1000}})) == ["pools"]
+    known = seen(**{**SETTLED, "pool_sizes": None})
+    assert left(known) == ["pools"]
+    for client in known.facts["clients"]:
+        client["pool"] = {"size": 5, "overflow": 0, "replicas": None, "source": "options"}
+    assert left(known) == []
     assert left(seen(**{**SETTLED, "root_cause": "  "})) == ["root_cause"]
     anyway = seen(**{**SETTLED, "slow_queries_reviewed": False, "close_anyway": {"slow_queries": "nobody is here"}})
     (item,) = [each for each in checklist.checked(anyway) if not each.done]

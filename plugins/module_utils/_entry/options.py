@@ -36,6 +36,14 @@ _CLIENT = {
             "ssl_mode": {"type": "str", "choices": list(SSL_MODES)},
         },
     },
+    "pool": {
+        "type": "dict",
+        "options": {
+            "size": {"type": "int"},
+            "overflow": {"type": "int", "default": 0},
+            "replicas": {"type": "int"},
+        },
+    },
 }
 
 TARGET = (
@@ -151,6 +159,10 @@ def check_target(options: Dict[str, Any]) -> None:
             problems.append("%s is %s: it must be at least %d" % (name, options[name], least))
     if options.get("connection_percent", 0) > 100:
         problems.append("connection_percent is %s: it must be at most 100" % options["connection_percent"])
+    for client in options.get("clients") or []:
+        for name, number in (client.get("pool") or {}).items():
+            if number is not None and number < 0:
+                problems.append("pool.%s of client %s is %s: it must be at least 0" % (name, client["service"], number))
     services = [client["service"] for client in options.get("clients") or []]
     twice = sorted({service for service in services if services.count(service) > 1})
     if twice and runtime == "compose":

@@ -48,6 +48,7 @@ def _client_options(options: Dict[str, Any]) -> List[ClientOption]:
             health_url=client.get("health_url"),
             application_name=client.get("application_name"),
             login={key: value for key, value in (client.get("login") or {}).items() if value is not None},
+            pool={key: value for key, value in (client.get("pool") or {}).items() if value is not None},
         )
         for client in options["clients"] or []
     ]

@@ -25,6 +25,7 @@ class Thresholds:
     free_disk_gib: float = 5
     xid_age: int = 1_000_000_000
     replication_lag_seconds: float = 300
+    pool_reserve: int = 10
 
     @property
     def overload_seconds(self) -> float:

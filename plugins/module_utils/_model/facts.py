@@ -274,6 +274,15 @@ class ClientLogin(TypedDict):
     source: str  # where they come from: "options", "DATABASE_URL", "POSTGRES_*", "PG*", "DB_*" or "target"
 
 
+class ClientPool(TypedDict):
+    """How many connections a client's pool may open."""
+
+    size: int  # connections that it keeps
+    overflow: int  # connections that it may open beside them
+    replicas: Optional[int]  # how many such pools there are, as declared; null: one for each running container
+    source: str  # where that comes from: "options", or the variable of the container's environment that gives the size
+
+
 class Health(TypedDict):
     """What the client's health page says."""
 
@@ -300,6 +309,7 @@ class ClientFacts(TypedDict):
     networks: List[Network]  # the container's networks
     shared_networks: List[str]  # the networks that both the client and the server are attached to
     login: Optional[ClientLogin]  # its settings; null when none were found
+    pool: Optional[ClientPool]  # its pool of connections; null when it is neither declared nor in its environment
     resolution: Optional[Resolution]  # how the server's name resolved; null without a lookup
     reach: Optional[Reach]  # whether TCP connections open; null when there was no address to try
     startup: Optional[WireAnswer]  # what came back from the start-up packet or the login; null without an answer

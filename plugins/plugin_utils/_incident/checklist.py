@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ...module_utils._core.text import count, did_you_mean, duration, names, nearest
+from ...module_utils._judge import budget
 from ...module_utils._judge.checks.readings import usable_slots
 
 _MOST_USED_PERCENT = 80  # of the usable slots, as triage's warning
@@ -92,16 +93,20 @@ def _sessions(seen: Seen) -> Item:
 
 
 def _pools(seen: Seen) -> Item:
-    """What pools may grow to, only their owners know."""
+    """What pools may grow to: as declared or in the clients' environment; of others only their owners know."""
     title = "Pool settings within the server's budget"
     if not seen.snapshot:
         return Item("pools", title, False, _NO_SQL)
-    sizes = seen.given.get("pool_sizes") or {}
-    clients = sorted({each["service"] for each in seen.facts.get("clients") or []} - set(sizes))
-    if clients:
+    clients = seen.facts.get("clients") or []
+    sizes: Dict[str, Any] = {}
+    for pool in budget.pools(clients)[0]:
+        sizes[pool.service] = sizes.get(pool.service, 0) + pool.most
+    sizes.update(seen.given.get("pool_sizes") or {})
+    unknown = sorted({each["service"] for each in clients} - set(sizes))
+    if unknown:
         said = 'unknown for %s: give -e \'{"oncall_pool_sizes": {"%s": N}}\', N the most connections it may open' % (
-            names(clients),
-            clients[0],
+            names(unknown),
+            unknown[0],
         )
         return Item("pools", title, False, "%s; %d slots are usable" % (said, seen.usable))
     if not sizes:

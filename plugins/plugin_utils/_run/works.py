@@ -31,6 +31,7 @@ READING = (
 )
 CHANGING = (
     "cancel_queries",
+    "client_pool",
     "clients",
     "configuration",
     "credentials",

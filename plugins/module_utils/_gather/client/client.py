@@ -26,6 +26,7 @@ from ..wire.dns import resolve
 from ..wire.wire import Address, answered, login, probe, reach
 from .health import check_health
 from .place import in_namespace
+from .pool import resolve_pool
 from .settings import secrets_of
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def blank(
             "password_given": settings.password is not None,
             "source": settings.source,
         },
+        "pool": resolve_pool(option.pool, {}),
         "resolution": None,
         "reach": None,
         "startup": None,

@@ -45,12 +45,13 @@ class Login:
 
 @dataclass(frozen=True)
 class ClientOption:
-    """One entry of the option ``clients``; ``login`` holds only what was given."""
+    """One entry of the option ``clients``; ``login`` and ``pool`` hold only what was given."""
 
     service: str
     health_url: Optional[str] = None
     application_name: Optional[str] = None
     login: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    pool: Mapping[str, Any] = field(default_factory=dict)  # size, overflow, replicas
 
 
 def bounded(program: str, words: Sequence[str], seconds: int) -> List[str]:

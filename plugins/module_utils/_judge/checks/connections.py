@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from ..._core.text import count, duration
 from ..._model.answers import NO, WARNING, YES, Answer, Finding, Thresholds, Values
-from .. import titles
+from .. import budget, titles
 from ..caps import allowed
 from . import overload, pool
 from .readings import TOO_MANY_CONNECTIONS, not_asked, refusals, usable_slots, without_snapshot
@@ -100,7 +100,8 @@ def _check(facts: Facts, thresholds: Thresholds) -> Answer:
     holders = _from_groups(snapshot)
     if used >= usable:
         evidence = [counts, *said, *_held(holders), *_long(snapshot, thresholds)]
-        return _no(_cause(_totals(holders), facts), evidence, "%d of %d" % (used, usable))
+        over = tuple(budget.findings(facts, snapshot, thresholds))
+        return _no(_cause(_totals(holders), facts), evidence, "%d of %d" % (used, usable), over)
     findings = tuple(_findings(snapshot, facts, thresholds, counts, holders))
     limited = _limit(facts, snapshot, holders, [client for _who, _message, client in refused])
     if limited:
@@ -271,4 +272,4 @@ def _findings(
             if row["used"] >= row["limit"] and (row["limit"] > 0 or row["name"] in mine):
                 text = "%s %s has reached its connection limit" % (kind.capitalize(), row["name"])
                 found.append(Finding("connection_limit_reached", WARNING, text, ("%(used)d of %(limit)d" % row,)))
-    return found
+    return found + budget.findings(facts, snapshot, thresholds)

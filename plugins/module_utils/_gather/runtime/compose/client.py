@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
 
 from ...._core.errors import OncallError, TargetError
 from ...client import client
+from ...client.pool import resolve_pool
 from ...client.secret_files import unread
 from ...client.settings import named_user, resolve_login
 from ..base import ClientOption, Completed, Login
@@ -63,6 +64,7 @@ class ComposeClient:
         servers = containers.networks(self._view.server) if self._view.server is not None else []
         shared = {network["name"] for network in servers if network["attached"]}
         facts["name"], facts["state"], facts["networks"] = container_name(inspected), state, attached
+        facts["pool"] = resolve_pool(self._option.pool, containers.environment(inspected))
         facts["exit_code"], facts["out_of_memory"] = lifecycle["exit_code"], lifecycle["out_of_memory"]
         facts["started_at"], facts["finished_at"] = lifecycle["started_at"], lifecycle["finished_at"]
         if self._unread and facts["error"] is None:
