@@ -68,12 +68,24 @@ API: dict[str, Any] = {
 }
 
 
-class Pooled(Project):
-    """``replicas`` of the API; the ``.env`` has a size already, twice, and says nothing else of the pool."""
+# Its variables are those of a file of its own.
+_WORKER: dict[str, Any] = {
+    "image": "${LAB_API_IMAGE}",
+    "command": API["command"],
+    "environment": {"DATABASE_URL": "postgresql://app:${LAB_PASSWORD}@postgres:5432/shop"},
+    "env_file": ["worker.env"],
+}
 
-    def __init__(self, replicas: int = 1) -> None:
-        super().__init__(more={"services": {"api": API}})
+
+class Pooled(Project):
+    """``replicas`` of the API; the ``.env`` has a size already, twice, and says nothing else of the pool. ``worker``: a
+    service that reads ``worker.env``."""
+
+    def __init__(self, replicas: int = 1, worker: bool = False) -> None:
+        super().__init__(more={"services": {"api": API, **({"worker": _WORKER} if worker else {})}})
         self._replicas = replicas
+        self.worker_env = self.directory / "worker.env"
+        self.worker_env.write_text("".join("DATABASE_%s=%s\n" % each for each in _USUAL.items()))
         with open(self.env, "a") as file:
             file.write("DATABASE_POOL_SIZE=1 # once\nexport DATABASE_POOL_SIZE='2' # the pool\n# the end")
 

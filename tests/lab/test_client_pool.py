@@ -21,7 +21,7 @@ HELD = {"POOL_SIZE": "3", "MAX_OVERFLOW": "4", "POOL_TIMEOUT": "1", "POOL_RECYCL
 @pytest.fixture(scope="module")
 def project() -> Iterator[Pooled]:
     """Two of the API, 27 slots, of which 10 are left for others."""
-    made = Pooled(2)
+    made = Pooled(2, worker=True)
     with made:
         made.begin()
         yield made
@@ -105,6 +105,16 @@ def test_a_variable_that_compose_does_not_pass_on_is_refused(project: Pooled) ->
     assert refused["failed"] and "Compose does not give api the OTHER_SIZE of " in refused["msg"], refused
     assert "OTHER_SIZE: ${OTHER_SIZE}" in refused["msg"], refused
     assert state(project) == before
+
+
+def test_a_service_that_reads_a_file_of_its_own(project: Pooled) -> None:
+    """Whatever is in it, a variable that was not there as well."""
+    clients = [{"service": "worker"}]
+    name, file = project.name("worker"), str(project.worker_env)
+    done = resize(project, clients=clients, env_file=file, names={"pool_pre_ping": "WORKER_PING"})
+    assert not done["failed"] and done["recreated"] == ["worker"], done
+    assert project.settings(name) == {**HELD, "POOL_PRE_PING": "False"}
+    assert project.worker_env.read_text().endswith("DATABASE_POOL_PRE_PING=False\nWORKER_PING=True\n")
 
 
 def test_one_that_does_not_come_back_is_put_back(project: Pooled) -> None:
