@@ -60,7 +60,10 @@ class Setting:
 
     @property
     def values(self) -> Tuple[str, ...]:
-        """In words: before and after, or only one where it stayed. What is masked may have changed."""
+        """In words: before and after, or only one where it stayed. What is masked may have changed; of what was
+        passed over without a value nothing is known."""
+        if not self.changes and self.before is self.after is None:
+            return ("",)
         before, after = (_UNSET if each is None else printable(each) or "''" for each in (self.before, self.after))
         return (before,) if before == after and MASK not in before else (before, after)
 

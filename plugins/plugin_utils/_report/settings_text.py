@@ -57,6 +57,7 @@ def _row(row: Setting, columns: Optional[Tuple[int, int]], width: int) -> List[L
         above: List[Line] = []
     else:
         head = " " * 6
-        above = wrapped("%s: %s" % (printable(row.name), row.change), width, "    ", indent=head)
+        change = printable(row.name) + (": %s" % row.change if row.change else "")
+        above = wrapped(change, width, "    ", indent=head)
     # The state alone has the colour.
     return above + [[(lead[0], None), piece] for lead, piece in wrapped(said, width, head, row.shown.status)]
