@@ -163,6 +163,12 @@ reset_settings:
       description: As it stood there, with secrets masked; null in check mode.
       type: str
   sample: []
+undo:
+  description: 'What to give as V(settings) to undo what was changed in C(postgresql.auto.conf) before
+    the start: each former value, null for none; secrets are masked.'
+  returned: always, unless the task was refused
+  type: dict
+  sample: {}
 clients:
   description: Each container of the declared clients, in the order in which it was stopped; empty where
     clients are no containers. In check mode what is planned, the readings are null.

@@ -85,16 +85,26 @@ options:
     default: []
   reset_settings:
     description:
-      - Settings of C(ALTER SYSTEM) that a server which is down refuses to start with. Their rows are taken out of
-        C(postgresql.auto.conf) before the start, as C(ALTER SYSTEM RESET) would; the file is replaced in one step, with
-        its owner and mode. RV(reset_settings) names their former values.
-      - Only with O(state=started), for a server that is down. A setting that C(ALTER SYSTEM) has not set is refused,
-        and so is one whose value may be secret (C(primary_conninfo), C(ssl_passphrase_command)).
-      - A reset stays when the server does not start for another reason.
+      - Settings of C(ALTER SYSTEM) that a server which is down refuses to start with. They are reset before the start,
+        as with null in O(settings); but one that C(ALTER SYSTEM) has not set is refused. RV(reset_settings) names
+        their former values.
     type: list
     elements: str
     default: []
+  settings:
+    description:
+      - Settings of a server that is down, by name, as C(ALTER SYSTEM) would set them before the start. Null resets one.
+        RV(undo) of M(oncall.postgresql.settings), or of this module, can be given as it is.
+      - Exactly these rows of C(postgresql.auto.conf) are replaced; the file is written in one step, with its owner and
+        mode. Nobody can be asked whether the server takes the values, so the start shows it.
+      - Only with O(state=started), for a server that is down. While it runs, M(oncall.postgresql.settings) does it.
+      - Refused are values that give data away (V(fsync=off)), secrets, and settings whose value may be secret
+        (C(primary_conninfo), C(ssl_passphrase_command)).
+      - They stay when the server does not start for another reason.
+    type: dict
+    version_added: 0.2.0
 seealso:
+  - module: oncall.postgresql.settings
   - module: oncall.postgresql.server_info
   - module: oncall.postgresql.configuration
   - module: oncall.postgresql.clients
@@ -118,6 +128,14 @@ EXAMPLES = r"""
     project: shop
     state: started
     reset_settings: [shared_buffers]
+
+- name: Start the server with the values that it had before
+  oncall.postgresql.server:
+    project: shop
+    state: started
+    settings:
+      shared_buffers: 128MB
+      max_connections: null
 
 - name: Stop a server on this host, and give its last checkpoint ten minutes
   oncall.postgresql.server:
@@ -161,12 +179,12 @@ downtime_seconds:
     and started.
   returned: always, unless the task was refused
   type: float
-  sample: 0.421
+  sample: 1.639
 started_at:
   description: When the server was last started; null when it could not be asked.
   returned: always, unless the task was refused
   type: str
-  sample: '2026-11-28T16:40:21.667515+00:00'
+  sample: '2026-11-29T11:16:43.854237+00:00'
 applied:
   description: Names of the settings that had waited for the restart and are now in effect.
   returned: always, unless the task was refused
@@ -193,6 +211,12 @@ reset_settings:
       description: As it stood there, with secrets masked; null in check mode.
       type: str
   sample: []
+undo:
+  description: 'What to give as O(settings) to undo what was changed in C(postgresql.auto.conf) before
+    the start: each former value, null for none; secrets are masked.'
+  returned: always, unless the task was refused
+  type: dict
+  sample: {}
 held_by:
   description: The server's processes that were left after O(stop_timeout_seconds), those that hold up
     the shutdown first.
@@ -214,7 +238,7 @@ held_by:
       description: Its title, such as "app shop 172.18.0.3(51234) idle".
       type: str
   sample:
-    - pid: 18948
+    - pid: 4583
       kind: session
       state: T
       title: postgres postgres [local] idle
@@ -235,8 +259,8 @@ evidence:
   elements: str
   sample:
     - 'the server rejects its configuration: invalid value for parameter "work_mem": "a lot"; configuration
-      file "/tmp/oncall-pg-rxsynivl/data/postgresql.conf" contains errors'
-    - /tmp/oncall-pg-rxsynivl/data has exited
+      file "/tmp/oncall-pg-rafxtf0y/data/postgresql.conf" contains errors'
+    - /tmp/oncall-pg-rafxtf0y/data has exited
 backups:
   description: Running backups.
   returned: when the task was refused
@@ -281,12 +305,12 @@ transactions:
       description: Its last query, without values, at most 200 characters.
       type: str
   sample:
-    - pid: 18203
+    - pid: 3556
       user: shop
       database: shop
       application: shop-api
       state: idle in transaction
-      transaction_seconds: 3.32681
+      transaction_seconds: 7.202459
       query: SELECT * FROM prices
 configuration_errors:
   description: Errors in the configuration files, each with its file and line.

@@ -59,6 +59,9 @@ class Server(TypedDict):
     applied: list[str]  # names of the settings that had waited for the restart and are now in effect
     pending_restart: list[str]  # names of the settings that still wait for a restart
     reset_settings: list[Reset]  # settings of `ALTER SYSTEM` that were reset before the start, as asked
+    # what to give as `settings` to undo what was changed in `postgresql.auto.conf` before the start: each former value,
+    # null for none; secrets are masked
+    undo: dict[str, Optional[str]]
 
 
 class GracefulRestart(Server):

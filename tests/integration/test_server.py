@@ -35,6 +35,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._gather.runtime.
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.drive.remote import RemoteDrive
 from ansible_collections.oncall.postgresql.plugins.modules import configuration as configuration_module
 from ansible_collections.oncall.postgresql.plugins.modules import server as server_module
+from ansible_collections.oncall.postgresql.plugins.modules import settings as settings_module
 from ansible_collections.oncall.postgresql.plugins.modules import triage as triage_module
 from tests.embedded import Server, free_port
 from tests.integration.results import held
@@ -311,7 +312,7 @@ def test_a_server_that_does_not_start_again_says_why(server: Server) -> None:
     )
     before = file.read_text(), file.stat()
     foreseen = to("started", server, True, reset_settings=["listen_addresses"])
-    assert (file.read_text(), file.stat()) == before and "reset_settings" in foreseen["steps"]
+    assert (file.read_text(), file.stat()) == before and "alter_settings" in foreseen["steps"]
     done = to("started", server, reset_settings=["listen_addresses"])
     assert done["state"] == "running" and done["diff"] == foreseen["diff"]
     assert done["reset_settings"] == [{"name": "listen_addresses", "value": "'203.0.113.7'"}]
@@ -348,6 +349,48 @@ def test_a_row_that_a_hand_wrote_is_reset_by_the_command_that_triage_prints(
     done = to("started", server, reset_settings=["listen_addresses"])
     assert [each["value"] for each in done["reset_settings"]] == values and file.read_text() == before
     assert not file.is_symlink() and elsewhere.read_text() == before + row, "as ALTER SYSTEM does it"
+
+
+def test_a_server_that_does_not_start_with_new_values_gets_the_former_ones_back(server: Server) -> None:
+    server.sql("ALTER SYSTEM SET shared_buffers = '24MB'; ALTER SYSTEM SET log_line_prefix = 'it''s \\ %m '")
+    server.reload()
+    file = server.data / "postgresql.auto.conf"
+    asked = {**options(server), "settings": {"shared_buffers": "500GB", "work_mem": "12MB", "log_line_prefix": "%m "}}
+    del asked["start_timeout_seconds"], asked["stop_timeout_seconds"]
+    undo = _change(settings_module, asked, False)["undo"]
+    with pytest.raises(RefusedError, match="this one is running"):
+        to("started", server, settings=undo)
+    server.stop()
+    with pytest.raises(RuntimeError, match="could not map anonymous shared memory"):
+        server.start()
+    before = file.read_text(), file.stat()
+    foreseen = to("started", server, True, settings=undo)
+    assert (file.read_text(), file.stat()) == before
+    done = to("started", server, settings=undo)
+    assert (done["state"], done["diff"], done["undo"]) == ("running", foreseen["diff"], foreseen["undo"])
+    assert done["undo"] == asked["settings"] and done["steps"][0] == "alter_settings"
+    assert {name: server.sql("SHOW " + name) for name in asked["settings"]} == {
+        "shared_buffers": "24MB",
+        "work_mem": "4MB",
+        "log_line_prefix": "it's \\ %m ",
+    }
+    after = file.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before[1].st_mode, before[1].st_uid, before[1].st_gid)
+    server.sql("ALTER SYSTEM SET shared_buffers = '32MB'")  # the server goes on with the file
+    assert "shared_buffers = '32MB'" in file.read_text()
+
+
+def test_values_that_it_does_not_take_either_stay_and_can_be_undone(server: Server) -> None:
+    server.sql("ALTER SYSTEM SET work_mem = '8MB'")
+    server.stop()
+    with pytest.raises(UnprovenError, match=r"does not start: .*shared memory") as raised:
+        to("started", server, settings={"shared_buffers": "500GB", "work_mem": "16MB"})
+    undo = raised.value.details["undo"]
+    assert (
+        undo == {"shared_buffers": None, "work_mem": "8MB"} and raised.value.details["cause"] == "invalid_configuration"
+    )
+    assert to("started", server, settings=undo)["state"] == "running"
+    assert server.sql("SHOW work_mem") == "8MB" and server.sql("SHOW shared_buffers") == "16MB"
 
 
 @pytest.mark.parametrize(

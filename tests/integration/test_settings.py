@@ -26,7 +26,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors imp
     UnprovenError,
 )
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.configuration import values
-from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.settings.plan import (
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.configuration.allowed import (
     ELSEWHERE,
     OF_A_TRANSACTION,
 )

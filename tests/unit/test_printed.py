@@ -392,7 +392,8 @@ def test_a_start_without_a_setting_that_is_refused(name: str) -> None:
     with contextlib.ExitStack() as refused:
         if found["remedy"] is None:
             refused.enter_context(pytest.raises(RefusedError, match="may hold a secret"))
-        assert decide(Reading(facts, Thresholds(), None, None, ""), wanted).reset == (name,)
+        found_down = Reading(facts, Thresholds(), None, None, "", altered={name: "1", "work_mem": "2"})
+        assert decide(found_down, wanted).altering.reset == (name,)
 
 
 LISTENER = {"name": "listen_addresses", "file": None, "line": None, "setting": "*", "current": "localhost"}

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import pytest
 
@@ -65,10 +65,19 @@ TRANSACTION = {
 BACKUP = {"pid": 4712, "application": "pg_basebackup", "phase": "streaming database files"}
 
 
-def reading(*alterations: Alter, obstacle: Optional[str] = None, **values: Any) -> Reading:
+ALTERED = {"Shared_Buffers": "500GB", "work_mem": "8MB", "primary_conninfo": "host=db1"}
+
+
+def reading(
+    *alterations: Alter,
+    obstacle: Optional[str] = None,
+    altered: Optional[Mapping[str, str]] = ALTERED,
+    **values: Any,
+) -> Reading:
     facts = healthy(*alterations)
     asked = preflight(**values) if facts["snapshot"] else None
-    return Reading(facts, Thresholds(), obstacle, asked, None if asked else "connection refused")
+    error = None if asked else "connection refused"
+    return Reading(facts, Thresholds(), obstacle, asked, error, altered=altered)
 
 
 def shutting_down(facts: Facts) -> None:
@@ -186,21 +195,65 @@ REFUSES = down(
     "exited",
     1,
     configuration={"valid": True, "message": None},
-    altered_settings=["Shared_Buffers", "work_mem", "primary_conninfo"],
+    altered_settings=list(ALTERED),
     log=[log("could not map anonymous shared memory: Cannot allocate memory", "out_of_memory", "FATAL")],
 )
 
 
 def test_a_setting_of_alter_system_is_reset_before_the_start() -> None:
     plan = decide(reading(REFUSES), Wanted("started", reset_settings=["shared_buffers"]))
-    assert plan.steps == ("reset_settings", *START)
-    assert plan.reset == ("Shared_Buffers",)  # as it stands in the file
+    assert plan.steps == ("alter_settings", *START)
+    assert plan.altering.taken == ("Shared_Buffers",)  # as it stands in the file
     foreseen = plan.foreseen()
-    assert foreseen.before["altered_settings"] == ["Shared_Buffers", "work_mem", "primary_conninfo"]
-    assert foreseen.after["altered_settings"] == ["work_mem", "primary_conninfo"]
+    assert foreseen.before["altered_settings"] == foreseen.details["undo"] == {"Shared_Buffers": "500GB"}
+    assert foreseen.after["altered_settings"] == {"Shared_Buffers": None}
     assert foreseen.details["reset_settings"] == [{"name": "Shared_Buffers", "value": None}]
     tried = decide(reading(REFUSES), Wanted("started"))
     assert tried.steps == START and "failed for Shared_Buffers" in tried.warnings[0]
+
+
+def test_former_values_are_given_back_before_the_start() -> None:
+    wanted = {"shared_buffers": "128MB", "work_mem": None, "jit": False, "max_connections": None}
+    plan = decide(reading(REFUSES), Wanted("started", settings=wanted))
+    assert plan.steps == ("alter_settings", *START) and not plan.warnings
+    assert set(plan.altering.taken) == {"Shared_Buffers", "work_mem"}
+    assert plan.altering.added == {"Shared_Buffers": "128MB", "jit": "off"}
+    foreseen = plan.foreseen()
+    assert foreseen.details["undo"] == {"Shared_Buffers": "500GB", "work_mem": "8MB", "jit": None}
+    assert foreseen.after["altered_settings"] == {"Shared_Buffers": "128MB", "work_mem": None, "jit": "off"}
+    assert foreseen.details["reset_settings"] == []
+    undone = decide(reading(REFUSES), Wanted("started", settings=foreseen.details["undo"]))
+    assert undone.altering.empty and undone.steps == START
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"shared_buffers": "1GB", "SHARED_BUFFERS": "2GB"}, "SHARED_BUFFERS is named twice"),
+        ({"a b": "1"}, "no setting has such a name"),
+        ({"work_mem": "4MB\nfsync = off"}, "more than one line"),
+        ({"fsync": False}, "beyond repair"),
+        ({"full_page_writes": "of"}, "pages may be torn"),
+        ({"data_directory": "/data"}, "belongs into postgresql.conf"),
+        ({"hba_file": "/data/x"}, "not set from here"),
+        ({"primary_conninfo": "host=db2"}, "may hold a secret"),
+        ({"archive_command": "curl -u me --password=hunter22 %p"}, "its value is a secret"),
+        ({"archive_command": "cp ********"}, "give the value itself"),
+        ({"work_mem": {"value": "4MB"}}, "a value is a text"),
+    ],
+)
+def test_what_is_not_given_back(settings: Mapping[str, Any], text: str) -> None:
+    with pytest.raises(RefusedError, match=text):
+        decide(reading(REFUSES), Wanted("started", settings=settings))
+
+
+def test_settings_of_a_server_that_is_not_down_are_left_to_the_module_settings() -> None:
+    for alterations, state in (((), "started"), ((), "restarted"), ((REFUSES,), "restarted"), ((starting,), "started")):
+        with pytest.raises(RefusedError, match="for the start of a server that is down") as raised:
+            decide(reading(*alterations), Wanted(state, settings={"work_mem": "4MB"}))
+        assert raised.value.hint == "On a server that runs: the module settings."
+    with pytest.raises(RefusedError, match="could not be read"):
+        decide(reading(REFUSES, altered=None), Wanted("started", settings={"work_mem": "4MB"}))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +263,6 @@ def test_a_setting_of_alter_system_is_reset_before_the_start() -> None:
         ((REFUSES,), "started", ["primary_conninfo"], "may hold a secret"),
         ((REFUSES,), "restarted", ["Shared_Buffers"], "for the start of a server that is down; this one is stopped"),
         ((), "started", ["shared_buffers"], "for the start of a server that is down; this one is running"),
-        ((down(exit_code=137, altered_settings=None),), "started", ["work_mem"], "could not be read"),
         ((REFUSES, set_server(disks=[disk(190 * MIB, 0)])), "started", ["shared_buffers"], "its disk is full"),
     ],
 )

@@ -172,7 +172,7 @@ REGISTRY: Dict[str, Row] = {
                 permission=True,
             ),
         ),
-        "Stop it again; a setting that was reset: ALTER SYSTEM SET it to the value that the result names.",
+        "Stop it again; a setting that was reset: the module settings, with what the result names as undo.",
         {"state": "started"},
     ),
 }

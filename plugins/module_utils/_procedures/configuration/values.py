@@ -61,6 +61,26 @@ REWRITTEN = (
     "timezone",
 )
 
+_ONCE_TRUE_OR_FALSE = ("log_connections",)  # a list since 18, which still takes the words
+
+
+def given(row: Mapping[str, Any], value: Any) -> str:
+    """A value of YAML as the server takes it. ``row``: name, type. Raises ValueError."""
+    if isinstance(value, bool):
+        if row["type"] == "string" and row["name"] not in _ONCE_TRUE_OR_FALSE:
+            raise ValueError("%s is a text, and was given as a truth value: put it in quotes" % row["name"])
+        return "on" if value else "off"
+    if isinstance(value, (list, tuple)):
+        words = [str(each) for each in value]
+        return listed(words) if row["name"].lower() in QUOTED_LISTS else ", ".join(words)
+    if isinstance(value, float):
+        return "%d" % value if value.is_integer() else repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        raise ValueError("a value is a text, a number, a truth value, a list, or null to reset it")
+    return value
+
 
 def meaning(row: Mapping[str, Any], text: str) -> Meaning:
     """What ``text`` is to the server. Raises ValueError, with what is wrong, where it would be refused.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ..._core.errors import RefusedError
 from ..._judge.checks import running
@@ -57,10 +57,14 @@ class Drive(Protocol):
     def trial(self, deadline: Deadline) -> Trial:
         """Raises TargetError where a probe of this server cannot be started."""
 
-    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
-        """ALTER SYSTEM RESET while the server is down -> [{name, value}], as they were set.
+    def altered(self, deadline: Deadline) -> Dict[str, str]:
+        """What ALTER SYSTEM has set, by the names in postgresql.auto.conf. Raises TargetError where that is unread."""
 
-        Raises TargetError where its postgresql.auto.conf could not be changed: then it is as it was.
+    def alter(self, taken: Sequence[str], added: Mapping[str, str], deadline: Deadline) -> List[Dict[str, str]]:
+        """ALTER SYSTEM while the server is down: the rows of ``taken`` go, those of ``added`` come.
+
+        -> [{name, value}], the rows that went. Raises TargetError where the file could not be changed: then it is as
+        it was.
         """
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:

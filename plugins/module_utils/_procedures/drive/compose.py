@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import DeadlineError, OncallError, TargetError
@@ -147,8 +147,14 @@ class ComposeDrive:
         inside = self._runtime.run_beside if changed else None
         return Trial(settings["bin_directory"] or "", configuration, directory, words, run, inside)
 
-    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
-        """In a toolbox of the same image, as the server's user: its own container is down."""
+    def altered(self, deadline: Deadline) -> Dict[str, str]:
+        return auto_conf.read(*self._at_rest(False, deadline))
+
+    def alter(self, taken: Sequence[str], added: Mapping[str, str], deadline: Deadline) -> List[Dict[str, str]]:
+        return auto_conf.alter(*self._at_rest(True, deadline), taken, added)
+
+    def _at_rest(self, writable: bool, deadline: Deadline) -> Tuple[auto_conf.Run, str]:
+        """In a toolbox of the same image, as the server's user: its own container is down. (what runs, directory)"""
         inspected = self._runtime.look_again(deadline)
         directory = self._runtime.session_settings()["data_directory"]
         if inspected is None or directory is None:
@@ -161,10 +167,10 @@ class ComposeDrive:
 
         def run(words: Sequence[str]) -> Completed:
             return view.engine.toolbox(
-                image, words, deadline, volumes_from=container, writable=True, user=user, environment=environment
+                image, words, deadline, volumes_from=container, writable=writable, user=user, environment=environment
             )
 
-        return auto_conf.reset(run, directory, names)
+        return run, directory
 
     def _changed(self, inspected: Inspection, deadline: Deadline) -> bool:
         """Whether its file system has programs, libraries or configuration that its image lacks."""

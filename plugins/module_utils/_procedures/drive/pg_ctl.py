@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
 
 from ..._core.errors import TargetError
 from ..._core.wait import wait_for
@@ -59,8 +59,14 @@ class PgCtlDrive:
         programs = os.path.dirname(self._runtime.program("postgres") or "")
         return Trial(programs, configuration, self._directory, words, self._runtime.run_beside)
 
-    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
-        return auto_conf.reset(lambda words: self._runtime.run_beside(words, deadline), self._directory, names)
+    def altered(self, deadline: Deadline) -> Dict[str, str]:
+        return auto_conf.read(self._beside(deadline), self._directory)
+
+    def alter(self, taken: Sequence[str], added: Mapping[str, str], deadline: Deadline) -> List[Dict[str, str]]:
+        return auto_conf.alter(self._beside(deadline), self._directory, taken, added)
+
+    def _beside(self, deadline: Deadline) -> auto_conf.Run:
+        return lambda words: self._runtime.run_beside(words, deadline)
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:
         return None

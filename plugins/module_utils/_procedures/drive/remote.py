@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
 
 from ..._core.errors import TargetError
 
@@ -37,7 +37,10 @@ class RemoteDrive:
     def trial(self, deadline: Deadline) -> Trial:
         raise self._unseen("probed")
 
-    def reset(self, names: Sequence[str], deadline: Deadline) -> List[Dict[str, str]]:
+    def altered(self, deadline: Deadline) -> Dict[str, str]:
+        raise self._unseen("examined")
+
+    def alter(self, taken: Sequence[str], added: Mapping[str, str], deadline: Deadline) -> List[Dict[str, str]]:
         raise self._unseen("changed")
 
     def containers(self, deadline: Deadline) -> Optional[List[Container]]:

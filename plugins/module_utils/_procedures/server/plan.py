@@ -23,12 +23,12 @@ from ..._judge.checks.restart import (
     transaction,
     without_past,
 )
-from ..._judge.refused import SECRET
 from ..._judge.verdicts import render
 from ..._model.answers import NO, YES, Answer, Thresholds
 from ..._model.facts import Facts, ServerFacts
 from ..._model.identity import sentence
 from ..procedure import Change
+from .altering import Altering, altering, shown
 from .probe import REFUSED, Probe, advice
 
 STARTED, STOPPED, RESTARTED = "started", "stopped", "restarted"
@@ -37,7 +37,7 @@ VERBS = {STARTED: "Start", STOPPED: "Stop", RESTARTED: "Restart"}
 RUNNING, STARTING, SHUTTING_DOWN, DOWN, UNRESPONSIVE = "running", "starting", "shutting_down", "stopped", "unresponsive"
 # The steps, in this order.
 CHECKPOINT, STOP, WAIT_STOPPED, START, WAIT_READY = "checkpoint", "stop", "wait_stopped", "start", "wait_ready"
-RESET = "reset_settings"  # before the start
+ALTER = "alter_settings"  # before the start
 INTERRUPTIBLE = (LONG_TRANSACTIONS, BACKUPS)
 # Causes of a server's end that leave nothing to read once they are fixed: a person has to say so.
 ACKNOWLEDGEABLE = ("out_of_memory", "port_conflict", "directory_in_use", "unknown")
@@ -56,6 +56,7 @@ class Reading:
     preflight: Optional[Mapping[str, Any]] = None
     preflight_error: Optional[str] = None
     probe: Optional[Probe] = None  # None: not asked
+    altered: Optional[Mapping[str, str]] = None  # what ALTER SYSTEM has set of a server that is down; None: not read
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Wanted:
     stop_timeout_seconds: float = 120
     start_timeout_seconds: float = 60
     reset_settings: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)  # in postgresql.auto.conf; None to reset it
+
+    @property
+    def alters(self) -> bool:
+        return bool(self.settings or self.reset_settings)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Plan:
     after: Dict[str, Any] = field(default_factory=dict)
     started_at: Optional[str] = None  # of the server as it was found
     waiting: Tuple[Mapping[str, Any], ...] = ()  # settings that it will apply, with their places
-    reset: Tuple[str, ...] = ()  # settings of ALTER SYSTEM, as they stand in its file
+    altering: Altering = field(default_factory=Altering)
 
     @property
     def empty(self) -> bool:
@@ -99,6 +105,7 @@ class Plan:
             "applied": [],
             "pending_restart": list(self.before["pending_restart"]),
             "reset_settings": [],
+            "undo": {},
         }
 
     def foreseen(self) -> Change:
@@ -106,18 +113,19 @@ class Plan:
         if self.changes:
             details.update(state=self.after["state"], pending_restart=list(self.after["pending_restart"]))
             details["applied"] = list(self.before["pending_restart"]) if STOP in self.steps else []
-            details["reset_settings"] = [{"name": name, "value": None} for name in self.reset]
+            details["reset_settings"] = [{"name": name, "value": None} for name in self.altering.reset]
+            details["undo"] = shown(self.altering.before)
         return Change(self.changes, self.before, self.after, details)
 
 
 def decide(reading: Reading, wanted: Wanted) -> Plan:
     """Raises RefusedError where it is not safe now; its text says why and what would make it safe."""
     found, answer = state_of(reading)
-    if wanted.reset_settings and (wanted.state, found) != (STARTED, DOWN):
+    if wanted.alters and (wanted.state, found) != (STARTED, DOWN):
         raise RefusedError(
-            "%s refused: reset_settings is for the start of a server that is down; this one is %s"
+            "%s refused: settings and reset_settings are for the start of a server that is down; this one is %s"
             % (VERBS[wanted.state], found.replace("_", " ")),
-            "On a server that runs: ALTER SYSTEM RESET.",
+            "On a server that runs: the module settings.",
             details=_details(reading),
         )
     if wanted.state != STOPPED and (found != DOWN or reading.obstacle):
@@ -182,45 +190,33 @@ def _plan(reading: Reading, wanted: Wanted, found: str, steps: Tuple[str, ...], 
     before = {"state": found, "restarted": False, "pending_restart": waiting}
     if not stops and START not in steps:
         return Plan(wanted, steps, tuple(warnings), before, before, started)
-    reset = _resettable(reading, wanted)
-    if reset:
-        steps = (RESET, *steps)
+    rows = _altering(reading, wanted)
+    if not rows.empty:
+        steps = (ALTER, *steps)
     changing = tuple(reading.preflight["waiting"]) if reading.preflight else ()
     changed = {
         "state": after,
         "restarted": stops and START in steps,
         "pending_restart": [] if stops else waiting,
     }
-    if reset:
-        altered = cast(ServerFacts, reading.facts["server"])["altered_settings"] or []
-        before = dict(before, altered_settings=altered)
-        changed["altered_settings"] = [name for name in altered if name not in reset]
-    return Plan(wanted, steps, tuple(warnings), before, changed, started, changing, reset)
+    if not rows.empty:
+        before = dict(before, altered_settings=shown(rows.before))
+        changed["altered_settings"] = shown(rows.after)
+    return Plan(wanted, steps, tuple(warnings), before, changed, started, changing, rows)
 
 
-def _resettable(reading: Reading, wanted: Wanted) -> Tuple[str, ...]:
-    """``reset_settings`` as their names stand in the file; raises RefusedError for one that is not there."""
-    if not wanted.reset_settings:
-        return ()
-    altered = cast(ServerFacts, reading.facts["server"])["altered_settings"]
-    if altered is None:
-        why, hint = "what ALTER SYSTEM has set (postgresql.auto.conf) could not be read", "Correct it by hand."
-        raise RefusedError("Start refused: %s" % why, hint, details=_details(reading))
-    asked = {name.lower() for name in wanted.reset_settings}
-    for name in wanted.reset_settings:
-        if name.lower() not in [each.lower() for each in altered]:
-            raise RefusedError(
-                "Start refused: ALTER SYSTEM has not set %r; it has set: %s" % (name, names(altered, 20) or "nothing"),
-                "Correct it where it is set (postgresql.conf, the command line), then start without reset_settings.",
-                details=_details(reading),
-            )
-        if name.lower() in SECRET:
-            raise RefusedError(
-                "Start refused: the value of %s may hold a secret that is written down nowhere else" % name,
-                "Copy its row from postgresql.auto.conf to a safe place, then take it out by hand.",
-                details=_details(reading),
-            )
-    return tuple(name for name in altered if name.lower() in asked)
+def _altering(reading: Reading, wanted: Wanted) -> Altering:
+    if not wanted.alters:
+        return Altering()
+
+    def refuse(why: str, hint: str) -> RefusedError:
+        return RefusedError("Start refused: %s" % why, hint, details=_details(reading))
+
+    if reading.altered is None:
+        raise refuse(
+            "what ALTER SYSTEM has set (postgresql.auto.conf) could not be read", "Correct it by hand, then start."
+        )
+    return altering(reading.altered, wanted.settings, wanted.reset_settings, refuse)
 
 
 def _to_start(reading: Reading, wanted: Wanted, found: str, answer: Answer) -> Tuple[Tuple[str, ...], List[str]]:
@@ -259,7 +255,7 @@ def _startable(reading: Reading, wanted: Wanted, answer: Answer) -> List[str]:
             details=_details(reading, answer),
         )
     refused = running.refused_settings(server)
-    undone = {name.lower() for name in refused} & {name.lower() for name in wanted.reset_settings}
+    undone = {name.lower() for name in refused} & {name.lower() for name in (*wanted.reset_settings, *wanted.settings)}
     if now.cause not in STARTABLE and not (now.cause == "invalid_configuration" and undone):
         raise _refused(reading, wanted, now if now.cause != "unknown" else answer)
     if cause in STARTABLE or (cause == "invalid_configuration" and undone):

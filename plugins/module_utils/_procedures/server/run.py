@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
+from ..._core import mask
 from ..._core.deadline import Deadline
 from ..._core.errors import (
     AnotherServerError,
@@ -22,23 +23,24 @@ from ..._core.errors import (
     UnprovenError,
 )
 from ..._core.interrupt import held_back
-from ..._core.mask import mask
 from ..._core.spec import Spec
 from ..._core.wait import wait_for
 from ..._gather import gather
 from ..._gather.snapshot import take
 from ..._judge.checks import running
+from ..drive import auto_conf
 from ..drive.base import refuse_shared
 from ..drive.choose import drive_of
 from ..procedure import Change, Options
 from . import outcome
 from . import probe as probing
+from .altering import shown
 from .plan import (
     ACKNOWLEDGEABLE,
+    ALTER,
     CHECKPOINT,
     DOWN,
     INTERRUPTIBLE,
-    RESET,
     RUNNING,
     SHUTTING_DOWN,
     START,
@@ -50,6 +52,7 @@ from .plan import (
     Reading,
     Wanted,
     decide,
+    state_of,
 )
 from .sql import CHECKPOINT as CHECKPOINT_NOW
 from .sql import STARTED
@@ -79,6 +82,7 @@ OPTIONS = RESTART + Spec(
     {
         "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "required": True},
         "reset_settings": {"type": "list", "elements": "str", "default": []},
+        "settings": {"type": "dict"},
     }
 )
 
@@ -91,6 +95,7 @@ def wanted(state: str, options: Options) -> Wanted:
         float(options["stop_timeout_seconds"]),
         float(options["start_timeout_seconds"]),
         tuple(options.get("reset_settings") or ()),
+        {str(name): value for name, value in (options.get("settings") or {}).items()},
     )
 
 
@@ -106,7 +111,12 @@ class Server:
     """The state read is all that ``decide`` wants to know."""
 
     def read(self, target: Target, options: Options) -> Reading:
-        return probed(target, look(target), wanted(options["state"], options))
+        wished = wanted(options["state"], options)
+        found = look(target)
+        if wished.alters and state_of(found)[0] == DOWN:
+            with contextlib.suppress(OncallError):
+                found = replace(found, altered=drive_of(target).altered(Deadline(target.deadline_seconds)))
+        return probed(target, found, wished)
 
     def plan(self, state: Reading, options: Options) -> Plan:
         return decide(state, wanted(options["state"], options))
@@ -200,8 +210,8 @@ class Moving:
         with held_back() if START in steps else contextlib.nullcontext():
             if STOP in steps or WAIT_STOPPED in steps:
                 self._stop(ask=STOP in steps)
-            if RESET in steps:
-                self._reset()
+            if ALTER in steps:
+                self._alter()
             if START in steps:
                 self._start()
         if WAIT_READY in steps:
@@ -277,19 +287,26 @@ class Moving:
         if self.details["clean_shutdown"] is None:
             self.details["notes"].append("Whether the shutdown was clean could not be read (pg_controldata).")
 
-    def _reset(self) -> None:
+    def _alter(self) -> None:
         drive = drive_of(self.target)
         deadline = Deadline(max(self.target.deadline_seconds, self.plan.wanted.start_timeout_seconds))
         try:
             refuse_shared(drive.used_by(deadline))
-            done = drive.reset(self.plan.reset, deadline)
+            rows = drive.alter(self.plan.altering.taken, self.plan.altering.added, deadline)
         except RefusedError as error:
             error.msg = "%s refused: %s" % (VERBS[self.plan.wanted.state], error.msg)
             raise
         except OncallError as error:
             raise UnprovenError(error.msg, error.hint, details=self.details) from error
-        self.details["reset_settings"] = found = [dict(each, value=mask(each["value"])) for each in done]
-        self.details["notes"] += ["Reset %(name)s, which ALTER SYSTEM had set to %(value)s." % each for each in found]
+        was = auto_conf.texts(rows)
+        undo = shown({name: was.get(name, value) for name, value in self.plan.altering.before.items()})
+        self.details["undo"] = undo
+        self.details["reset_settings"] = [
+            dict(row, value=mask.mask(row["value"])) for row in rows if row["name"] in self.plan.altering.reset
+        ]
+        for name, value in shown(self.plan.altering.after).items():
+            change = name, undo[name] or "not set", value or "not set"
+            self.details["notes"].append("postgresql.auto.conf: %s %s -> %s." % change)
 
     # --- the start -------------------------------------------------------------------------------------------------
 

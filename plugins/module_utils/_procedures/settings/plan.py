@@ -11,24 +11,13 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..._core import mask
 from ..._core.errors import RefusedError
 from ..._core.text import count, did_you_mean, names, nearest
-from ..configuration import values
+from ..configuration import allowed, values
 from ..configuration.plan import decide as decide_reload
 from ..procedure import Change
 
 # Of these the value is the server's own; what a role, a database or the session sets hides it.
 _COMMAND_LINE, _FILE = "command line", "configuration file"
 _VISIBLE = ("default", "environment variable", _FILE, _COMMAND_LINE, "override")
-# The server refuses them in postgresql.auto.conf; pg_settings does not say so.
-ELSEWHERE = ("allow_alter_system", "config_file", "data_directory")
-_WHO_GETS_IN = ("hba_file", "ident_file")
-OF_A_TRANSACTION = ("transaction_deferrable", "transaction_isolation", "transaction_read_only")
-# They trade data away, whatever they are set for.
-_UNSAFE = {
-    ("fsync", "off"): "after a crash the data directory would be beyond repair",
-    ("full_page_writes", "off"): "after a crash pages may be torn",
-    ("ignore_checksum_failure", "on"): "damaged pages would be used as if they were whole",
-    ("zero_damaged_pages", "on"): "damaged pages would be emptied, and their rows lost",
-}
 # Read with those that are asked for: together they decide whether the server starts again.
 TOGETHER = (
     "archive_mode",
@@ -39,7 +28,6 @@ TOGETHER = (
     "wal_level",
 )
 LIBRARIES = "shared_preload_libraries"
-_ONCE_TRUE_OR_FALSE = ("log_connections",)  # a list since 18, which still takes the words
 _TAKES_EFFECT = {"postmaster": "restart", "backend": "new sessions", "superuser-backend": "new sessions"}
 _GRANTS = {
     "pg_read_all_settings": ("GRANT pg_read_all_settings TO %s",),
@@ -252,7 +240,7 @@ def _step(state: State, name: str, value: Any) -> Step:
         if row["context"] == "postmaster" and row["source"] != _COMMAND_LINE:
             waits = not values.in_use(row, after[0])
         return Step(row, None, former, before, after, True, True, waits, hidden)
-    text = _text(row, value)
+    text = values.given(row, value)
     _may_be(row, text)
     winner = _winner(row, levels)
     if winner is not None:
@@ -310,44 +298,14 @@ def _before(row: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Tup
     return row["default"] or "", "default"
 
 
-def _text(row: Mapping[str, Any], value: Any) -> str:
-    """A value of YAML as the server takes it."""
-    if isinstance(value, bool):
-        if row["type"] == "string" and row["name"] not in _ONCE_TRUE_OR_FALSE:
-            raise ValueError("%s is a text, and was given as a truth value: put it in quotes" % row["name"])
-        return "on" if value else "off"
-    if isinstance(value, (list, tuple)):
-        words = [str(each) for each in value]
-        return values.listed(words) if row["name"].lower() in values.QUOTED_LISTS else ", ".join(words)
-    if isinstance(value, float):
-        return "%d" % value if value.is_integer() else repr(value)
-    if isinstance(value, int):
-        return str(value)
-    if not isinstance(value, str):
-        raise ValueError("a value is a text, a number, a truth value, a list, or null to reset it")
-    return value
-
-
 def _may_be(row: Mapping[str, Any], text: str) -> None:
-    name = row["name"].lower()
     if row["context"] == "internal":
         raise ValueError("it cannot be set: it tells how the server was built or its cluster was made")
-    if name in OF_A_TRANSACTION:
-        raise ValueError("it belongs to a transaction: set default_%s" % name)
-    if name in ELSEWHERE:
-        raise ValueError("ALTER SYSTEM cannot set it: it belongs into postgresql.conf or on the command line")
-    if name in _WHO_GETS_IN:
-        raise ValueError("it is not set from here: with a file that is not there the server would not start again")
-    if "\n" in text or "\r" in text or "\0" in text:
-        raise ValueError("ALTER SYSTEM takes no value of more than one line")
-    if mask.MASK in text:
-        raise ValueError("%s stands for a secret that was masked: give the value itself" % mask.MASK)
-    found = values.meaning(row, text)
+    allowed.settable(row["name"], text)
+    name, found = row["name"].lower(), values.meaning(row, text)
     if name in values.QUOTED_LISTS and (not found or ("" in str(found) and "" in values.elements(name, text))):
         raise ValueError("ALTER SYSTEM would make one empty name of an empty list: set it in postgresql.conf")
-    why = _UNSAFE.get((name, str(found)))
-    if why:
-        raise ValueError("it is not set to %s from here: %s" % (found, why))
+    allowed.safe(name, str(found))
 
 
 def _keeps_down(state: State, altered: Sequence[Step]) -> List[str]:
@@ -380,7 +338,7 @@ def libraries(asked: Mapping[str, Any]) -> List[str]:
     """The libraries that are to be loaded at the start; none where that is no list of them."""
     value = next((value for name, value in asked.items() if name.lower() == LIBRARIES), None)
     try:
-        return values.elements(LIBRARIES, _text({"name": LIBRARIES, "type": "string"}, value)) if value else []
+        return values.elements(LIBRARIES, values.given({"name": LIBRARIES, "type": "string"}, value)) if value else []
     except ValueError:
         return []
 
