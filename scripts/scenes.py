@@ -127,6 +127,13 @@ def having() -> dict[str, Any]:
         return play([task("capacity_info", target(server))])
 
 
+def pressed() -> dict[str, Any]:
+    with shop() as server, contextlib.closing(connect(server)):
+        asked = target(server)
+        watched = {**asked, "before": "{{ pressure_info }}", "minutes": 0.1, "interval_seconds": 1}
+        return play([task("pressure_info", asked), task("soak", watched)])
+
+
 def of_roles() -> dict[str, Any]:
     with shop() as server:
         asked = {**target(server), "roles": ["shop"], "settings": {"statement_timeout": "30s"}}
@@ -313,6 +320,7 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("statements_info", "load_info"): busy,
     ("evidence_info",): beforehand,
     ("capacity_info",): having,
+    ("pressure_info", "soak"): pressed,
     ("role_settings",): of_roles,
     ("baseline",): kept,
     ("sessions", "pool_reset"): sessions,

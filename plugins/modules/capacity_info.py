@@ -188,7 +188,7 @@ capacity:
       limit_bytes: null
       limit_from: null
       host_bytes: 25276063744
-      available_bytes: 23503122432
+      available_bytes: 21917822976
       swap_bytes: 0
     cpus:
       usable: 2
@@ -196,18 +196,18 @@ capacity:
       quota: null
     shared_memory:
       size_bytes: 25276063744
-      free_bytes: 25227300864
+      free_bytes: 25219133440
     huge_pages:
       page_bytes: 2097152
       total: 0
       free: 0
     data:
-      path: /tmp/oncall-pg-x12kfv2_/data
+      path: /tmp/oncall-pg-qm0gz0k8/data
       device: vda
       rotational: true
       size_bytes: 270553174016
     wal:
-      path: /tmp/oncall-pg-x12kfv2_/data/pg_wal
+      path: /tmp/oncall-pg-qm0gz0k8/data/pg_wal
       device: vda
       rotational: true
       size_bytes: 270553174016
@@ -225,6 +225,7 @@ capacity:
       effective_io_concurrency: '1'
       hash_mem_multiplier: '2'
       huge_pages: try
+      idle_in_transaction_session_timeout: '0'
       maintenance_work_mem: 64MB
       max_connections: '20'
       max_parallel_maintenance_workers: '2'
@@ -234,6 +235,7 @@ capacity:
       max_worker_processes: '8'
       random_page_cost: '4'
       shared_buffers: 16MB
+      statement_timeout: '0'
       wal_buffers: 512kB
       work_mem: 4MB
 not_covered:
@@ -253,8 +255,8 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    snapshot: 185.7
-    total: 390.2
+    snapshot: 310.0
+    total: 1071.0
 """
 
 from ..module_utils._entry.capacity import capacity_info

@@ -13,6 +13,7 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._model import ev
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import facts as model
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import integrity as whole
 from ansible_collections.oncall.postgresql.plugins.module_utils._model import load as busy
+from ansible_collections.oncall.postgresql.plugins.module_utils._model import pressure as pressed
 
 
 class Finding(TypedDict):
@@ -207,6 +208,13 @@ class CapacityInfo(TypedDict):
     not_covered: list[str]  # what could not be seen, and why
     errors: dict[str, str]  # the steps that failed, and why
     elapsed_ms: dict[str, float]  # milliseconds that each step took, and the total
+
+
+class PressureInfo(TypedDict):
+    target: model.TargetFacts  # the server that was checked
+    pressure: pressed.Sample  # how hard it is pressed
+    not_covered: list[str]  # what could not be seen, and why
+    elapsed_ms: dict[str, float]  # milliseconds that it took
 
 
 class EvidenceInfo(TypedDict):

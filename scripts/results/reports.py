@@ -23,6 +23,29 @@ class Look(TypedDict):
     findings: list[looking.Finding]  # what else was noticed
 
 
+class Soaked(TypedDict):
+    """The samples in a few numbers, each null where nothing was read."""
+
+    count: int  # how many were taken after the change
+    failed_probes: int  # in how many of them the server did not answer
+    memory_percent_before: Optional[float]  # memory in use before, in percent of what it may use
+    memory_percent_most: Optional[float]  # the most that it was
+    swap_bytes_before: Optional[int]  # swap space in use before
+    swap_bytes_most: Optional[int]  # the most that it was
+    probe_ms_before: Optional[float]  # how long a new connection took before
+    probe_ms_median: Optional[float]  # the median of those after it
+    connections_before: Optional[int]  # client connections before
+    connections_most: Optional[int]  # the most that they were
+    errors: Optional[int]  # messages of severity PANIC, FATAL or ERROR
+
+
+class Soak(TypedDict):
+    msg: str  # the outcome in one line
+    worse: list[str]  # why the server is worse than before, a line each; empty when it is not
+    samples: Optional[Soaked]  # what was seen; null in check mode
+    seconds: float  # how long it was watched
+
+
 class Earlier(TypedDict):
     code: str  # the earlier verdict's code
     cause: Optional[str]  # its cause; null when it had none

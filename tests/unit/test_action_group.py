@@ -28,4 +28,4 @@ def test_every_module_of_the_group_runs_where_that_plugin_says(name: str) -> Non
 
 
 def test_the_group_is_all_that_the_plugin_can_run() -> None:
-    assert set(GROUP) == {*READING, *CHANGING, "procedure", "look"}
+    assert set(GROUP) == {*READING, *CHANGING, "procedure", "look", "soak"}

@@ -123,6 +123,7 @@ RESTORE_PROOF = TARGET + Spec(
         "tolerance_percent": {"type": "float", "default": 20},
     }
 )
+PRESSURE = TARGET + Spec({"since": {"type": "str"}})
 STATEMENTS = TARGET + Spec({"top": {"type": "int", "default": 10}})
 LOAD = STATEMENTS + Spec(
     {

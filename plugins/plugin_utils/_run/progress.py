@@ -16,8 +16,10 @@ _EVERY_SECONDS, _MOST_HOSTS = 5.0, 10
 
 
 @contextlib.contextmanager
-def progress(name: str, seconds: float, variables: Mapping[str, Any]) -> Iterator[Callable[[str], None]]:
-    """Gives what is to be told how far it is. ``seconds``: its deadline.
+def progress(
+    name: str, seconds: float, variables: Mapping[str, Any], every: float = _EVERY_SECONDS
+) -> Iterator[Callable[[str], None]]:
+    """Gives what is to be told how far it is. ``seconds``: its deadline; ``every`` so many a line, never more often.
 
     A module on the host cannot tell: Ansible hands on nothing before its end. Then the time that has passed is shown.
     """
@@ -25,17 +27,17 @@ def progress(name: str, seconds: float, variables: Mapping[str, Any]) -> Iterato
     hosts: List[str] = list(variables.get("ansible_play_batch") or [host])
     said: Dict[str, str] = {"text": "running on the host"}
     over = threading.Event()
-    begun = time.monotonic()
+    begun, every = time.monotonic(), max(every, _EVERY_SECONDS)
 
     def tell() -> None:
-        wait = _EVERY_SECONDS * (1 + (hosts.index(host) if host in hosts else 0))  # the hosts take turns
+        wait = every * (1 + (hosts.index(host) if host in hosts else 0))  # the hosts take turns
         while not over.wait(wait):
-            wait = _EVERY_SECONDS * len(hosts)
+            wait = every * len(hosts)
             passed = time.monotonic() - begun
             Display().display("%s %s: %s, %d s of %d s" % (what, host, said["text"], passed, seconds), stderr=True)
 
     def tell_once() -> None:
-        if host == hosts[0] and not over.wait(_EVERY_SECONDS):
+        if host == hosts[0] and not over.wait(every):
             Display().display("%s: %d hosts, at most %d s each" % (what, len(hosts), seconds), stderr=True)
 
     thread = threading.Thread(target=tell if len(hosts) <= _MOST_HOSTS else tell_once, daemon=True)

@@ -10,7 +10,7 @@ import importlib
 from typing import Dict, Optional
 
 from ...module_utils._core.spec import Spec
-from ...module_utils._entry.options import BASELINE, EVIDENCE, INTEGRITY, LOAD, STATEMENTS, TARGET, TRIAGE
+from ...module_utils._entry.options import BASELINE, EVIDENCE, INTEGRITY, LOAD, PRESSURE, STATEMENTS, TARGET, TRIAGE
 from ...module_utils._entry.work import Work
 from .checking import validator
 
@@ -26,6 +26,7 @@ READING = (
     "statements_info",
     "load_info",
     "capacity_info",
+    "pressure_info",
     "evidence_info",
     "baseline",
 )
@@ -71,6 +72,7 @@ SPECS = {
     "integrity_info": INTEGRITY,
     "statements_info": STATEMENTS,
     "load_info": LOAD,
+    "pressure_info": PRESSURE,
     "evidence_info": EVIDENCE,
     "baseline": BASELINE,
 }

@@ -8,51 +8,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional
 
 from ..._core.numbers import decimal, whole
 from ..shell import RUNS_IN_PART
+from .groups import GROUPS_PART, Rows
+from .groups import limit as below
 
 if TYPE_CHECKING:
     from ..._model.capacity import Cpus, HugePages, Memory, SharedMemory, Storage
 
-# A process is held to the limits of its cgroup and of all above it (a systemd slice, such as user.slice). A container
-# may see its own path in a hierarchy that is mounted from its own group on: what is missing there is climbed over.
 CAPACITY_SH = (
     RUNS_IN_PART
+    + GROUPS_PART
     + r"""
-data=${1:-$PGDATA} pid=''
-say() { printf '%s\t' "$@"; echo; }
-if [ -r "$data/postmaster.pid" ]; then read -r pid <"$data/postmaster.pid"; fi
-file() { # what file $1 says, unless nothing
-  got=''
-  if [ -r "$1" ]; then read -r got <"$1"; fi 2>/dev/null
-  [ -z "$got" ] || say file "$1" "$got"
+of_two() { above "$@" memory.max memory.high cpu.max; }
+of_one_memory() { above /sys/fs/cgroup/memory "$1" memory.limit_in_bytes; }
+of_one_cpu() {
+  at=/sys/fs/cgroup/cpu
+  [ -d "$at" ] || at=/sys/fs/cgroup/$2
+  above "$at" "$1" cpu.cfs_quota_us cpu.cfs_period_us
 }
-above() { # the files $3... of group $2 in the hierarchy $1, and of those above it
-  root=$1 group=${2%/}; shift 2
-  while :; do
-    for name in "$@"; do file "$root$group/$name"; done
-    [ -n "$group" ] || break
-    group=${group%/*}
-  done
-}
-if runs_in "$pid" "$data" && [ -r "/proc/$pid/cgroup" ]; then
-  say cgroup
-  while IFS=: read -r _ controllers path; do
-    case ,$controllers, in
-      ,,)
-        for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do
-          above "$root" "$path" memory.max memory.high cpu.max
-        done ;;
-      *,memory,*)
-        above /sys/fs/cgroup/memory "$path" memory.limit_in_bytes ;;
-      *,cpu,*)
-        root=/sys/fs/cgroup/cpu
-        [ -d "$root" ] || root=/sys/fs/cgroup/$controllers
-        above "$root" "$path" cpu.cfs_quota_us cpu.cfs_period_us ;;
-    esac
-  done <"/proc/$pid/cgroup"
+groups
+if runs_in "$pid" "$data"; then
   while read -r name value; do
     case $name in Cpus_allowed_list:) say cpus "$value" ;; esac
   done <"/proc/$pid/status"
@@ -63,11 +41,7 @@ if [ -r /sys/fs/cgroup/memory/memory.stat ]; then
     case $name in hierarchical_memory_limit) say above "$value" ;; esac
   done </sys/fs/cgroup/memory/memory.stat
 fi
-while read -r name value _; do
-  case $name in MemTotal: | MemAvailable: | SwapTotal: | HugePages_Total: | HugePages_Free: | Hugepagesize:)
-    say memory "${name%:}" "$value" ;;
-  esac
-done </proc/meminfo
+kernel
 for each in shm:/dev/shm "data:$data" "wal:$data/pg_wal"; do
   path=${each#*:}
   [ -d "$path" ] || continue
@@ -91,7 +65,6 @@ exit 0
 """
 )
 _ABOVE = "/sys/fs/cgroup/memory/memory.stat"
-_LARGEST = 1 << 60  # what version 1 says where there is no limit is as large as a signed number can be
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -105,24 +78,13 @@ class _Disk:
     mounted: str
 
 
-class Told:
-    """The lines of the script, by their first word."""
-
-    def __init__(self, out: str) -> None:
-        self._rows: Dict[str, List[List[str]]] = {}
-        for line in out.splitlines():
-            kind, *words = line.split("\t")
-            self._rows.setdefault(kind, []).append([word.strip() for word in words[:-1]])
-
-    @property
-    def knows_limits(self) -> bool:
-        """Whether the limits of the server could be read at all, be there any or not."""
-        return "cgroup" in self._rows
+class Told(Rows):
+    """What the script told."""
 
     def memory(self) -> Memory:
-        host = self._in_kb("MemTotal")
-        said = [*self._files("memory."), *((_ABOVE, row[0]) for row in self._of("above", 1))]
-        limits = [(limit, path) for path, text in said for limit in [_limit(text, host)] if limit]
+        host = self.in_kb("MemTotal")
+        said = [*self.files("memory."), *((_ABOVE, row[0]) for row in self.of("above", 1))]
+        limits = [(limit, path) for path, text in said for limit in [below(text, host)] if limit]
         # Of those that are as low the group's own comes first.
         limit, source = min(limits, key=itemgetter(0)) if limits else (None, None)
         return {
@@ -130,13 +92,13 @@ class Told:
             "limit_bytes": limit,
             "limit_from": source,
             "host_bytes": host,
-            "available_bytes": self._in_kb("MemAvailable"),
-            "swap_bytes": self._in_kb("SwapTotal"),
+            "available_bytes": self.in_kb("MemAvailable"),
+            "swap_bytes": self.in_kb("SwapTotal"),
         }
 
     def cpus(self) -> Cpus:
         quotas = [quota for quota in (*self._quotas(), *self._old_quotas()) if quota is not None]
-        allowed = self._of("cpus", 1)
+        allowed = self.of("cpus", 1)
         count = cpus_listed(allowed[0][0]) if allowed else None
         quota = min(quotas) if quotas else None
         return {
@@ -151,9 +113,9 @@ class Told:
 
     def huge_pages(self) -> Optional[HugePages]:
         page, total, free = (
-            self._in_kb("Hugepagesize"),
-            self._counted("HugePages_Total"),
-            self._counted("HugePages_Free"),
+            self.in_kb("Hugepagesize"),
+            self.counted("HugePages_Total"),
+            self.counted("HugePages_Free"),
         )
         if not page or total is None or free is None:
             return None
@@ -164,49 +126,29 @@ class Told:
         disk = self._disk(kind)
         if disk is None:
             return None
-        mounts = [row for row in self._of("mount", 3) if _unescaped(row[1]) == disk.mounted]
-        for name, device, turns in self._of("block", 3):
+        mounts = [row for row in self.of("mount", 3) if _unescaped(row[1]) == disk.mounted]
+        for name, device, turns in self.of("block", 3):
             # Some file systems (btrfs, overlay) have a number that no device has; they name it as their source.
             if mounts and (device == mounts[-1][0] or "/dev/" + name == mounts[-1][2]):
                 rotational = {"0": False, "1": True}.get(turns)
                 return {"path": disk.path, "device": name, "rotational": rotational, "size_bytes": disk.size}
         return {"path": disk.path, "device": None, "rotational": None, "size_bytes": disk.size}
 
-    def _of(self, kind: str, words: int) -> List[List[str]]:
-        return [row for row in self._rows.get(kind, []) if len(row) == words]
-
-    def _files(self, beginning: str) -> List[Tuple[str, str]]:
-        rows = self._of("file", 2)
-        return [(path, text) for path, text in rows if path.rpartition("/")[2].startswith(beginning)]
-
     def _quotas(self) -> List[Optional[float]]:
         """Version 2: time and period, in microseconds."""
-        return [_quota(*text.split()[:2]) for _path, text in self._files("cpu.max") if len(text.split()) == 2]
+        return [_quota(*text.split()[:2]) for _path, text in self.files("cpu.max") if len(text.split()) == 2]
 
     def _old_quotas(self) -> List[Optional[float]]:
-        periods = {path.rpartition("/")[0]: text for path, text in self._files("cpu.cfs_period_us")}
-        quotas = [(path.rpartition("/")[0], text) for path, text in self._files("cpu.cfs_quota_us")]
+        periods = {path.rpartition("/")[0]: text for path, text in self.files("cpu.cfs_period_us")}
+        quotas = [(path.rpartition("/")[0], text) for path, text in self.files("cpu.cfs_quota_us")]
         return [_quota(text, periods.get(group, "")) for group, text in quotas]
 
-    def _counted(self, name: str) -> Optional[int]:
-        return next((whole(row[1]) for row in self._of("memory", 2) if row[0] == name), None)
-
-    def _in_kb(self, name: str) -> Optional[int]:
-        kb = self._counted(name)
-        return None if kb is None else kb * 1024
-
     def _disk(self, kind: str) -> Optional[_Disk]:
-        for own, path, blocks, left, mounted in self._of("disk", 5):
+        for own, path, blocks, left, mounted in self.of("disk", 5):
             size, free = whole(blocks), whole(left)
             if own == kind and size is not None and free is not None:
                 return _Disk(path, size * 1024, free * 1024, mounted)
         return None
-
-
-def _limit(text: str, host: Optional[int]) -> Optional[int]:
-    """``max`` is none, nor is what is as much as the host has, or more."""
-    limit = whole(text)
-    return limit if limit and limit < _LARGEST and (host is None or limit < host) else None
 
 
 def _quota(time: str, period: str) -> Optional[float]:

@@ -14,13 +14,15 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Dict, Iterator, List, Optional, Sequence, Tuple, cast
 
 from ..._core.mask import MASK, mask
+from ..._core.times import utc
 from . import log_words as words
 
 if TYPE_CHECKING:
     from ..._model.facts import LogEntry
+    from ..._model.pressure import LogCounts
 
 _TEXT_CHARACTERS = 300
 _PREFIX_CHARACTERS = 1000  # no log_line_prefix is longer, and a statement may have megabytes
@@ -111,6 +113,44 @@ def classify(text: str, limit: int) -> List[LogEntry]:
     while len(found) > _AT_MOST:  # the oldest go first, but what names a cause stays longest
         found.pop(next((place for place, entry in enumerate(found) if entry["cause"] is None), 0))
     return found
+
+
+def counts(texts: Collection[str], since: float, until: float) -> Optional[LogCounts]:
+    """How many messages of each kind are from ``since`` to before ``until``, seconds of the epoch.
+
+    A line without a time is of the time of the one before. None where no line has one.
+    """
+    begin, end = utc(since) or "", utc(until) or ""
+    found = dict.fromkeys(("panic", "fatal", "error", "out_of_memory", "could_not_fork", "no_space"), 0)
+    timed = not any(texts)
+    for text in texts:
+        at: Optional[str] = None
+        for record in _records(text.replace("\r\n", "\n").rstrip("\n").split("\n")):
+            at = record.at or at
+            timed = timed or at is not None
+            if at is not None and begin[:-1] <= at[:-1] < end[:-1]:
+                for kind in _kinds(record):
+                    found[kind] += 1
+    whole: Dict[str, Any] = {"since": begin, "seconds": round(until - since, 3), **found}
+    return cast("LogCounts", whole) if timed else None
+
+
+def _kinds(record: _Record) -> Iterator[str]:
+    severity, message = record.severity, record.message[:_MESSAGE_CHARACTERS]
+    if severity in ("PANIC", "FATAL", "ERROR"):
+        yield severity.lower()
+    elif severity == "" and record.sqlstate is not None and record.sqlstate[:2] not in ("00", "01", "02"):
+        yield "error"  # in a language that the tables do not know
+    if severity is None:
+        return
+    # What the server says by itself ends with the C library's words; a statement that it logs may hold any.
+    for kind, phrases in (("out_of_memory", words.NO_MEMORY), ("no_space", words.NO_SPACE)):
+        if message.rstrip().endswith(phrases) or (
+            severity in ("PANIC", "FATAL", "ERROR", "") and _names(message, phrases)
+        ):
+            yield kind
+    if message.startswith(words.NO_FORK):
+        yield "could_not_fork"
 
 
 def _counted(entry: LogEntry, count: int) -> LogEntry:

@@ -258,6 +258,16 @@ NO_MEMORY = (
     "memoria esaurita",
     "memória esgotada",
 )
+# How a message begins that a process could not be started.
+NO_FORK = (
+    "could not fork",
+    "konnte neuen Prozess für Verbindung nicht starten",
+    "n'a pas pu lancer le nouveau processus fils",
+    "no se pudo lanzar el nuevo proceso",
+    "не удалось породить",
+    "породить новый процесс",
+    "接続のための新しいプロセスをfork",
+)
 DAMAGED = (
     "could not locate a valid checkpoint record",
     "could not locate required checkpoint record",
