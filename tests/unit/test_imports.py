@@ -50,7 +50,18 @@ PURE_OWN = (
     "_gather.shell",
 )
 # Pure files beside a plan.py that have a name of their own.
-PURE_BESIDE = ("allowed", "altering", "by_title", "env_file", "env_passwords", "guard", "outcome", "probe", "shown", "values")
+PURE_BESIDE = (
+    "allowed",
+    "altering",
+    "by_title",
+    "env_file",
+    "env_passwords",
+    "guard",
+    "outcome",
+    "probe",
+    "shown",
+    "values",
+)
 PURE = sorted(
     path
     for pattern in ("_judge/**/*", "_model/**/*", *("_procedures/**/" + name for name in ("plan", *PURE_BESIDE)))

@@ -222,8 +222,8 @@ def test_several_writers_and_one_that_is_killed(tmp_path: Path) -> None:
     doomed = writer(place, "doomed", 1000000)
     others = [writer(place, str(each), 15) for each in range(3)]
     assert doomed.stdout is not None
-    while doomed.stdout.readline().strip() != "5":
-        pass
+    while (said := doomed.stdout.readline().strip()) != "5":
+        assert said, "it ended by itself"
     doomed.send_signal(signal.SIGKILL)
     doomed.communicate()
     for other in others:
