@@ -157,6 +157,14 @@ def test_a_stopped_server_stays_stopped_and_starts_again(stack: Stack, writer: W
     assert procedure(stack, "start").returncode == 0
     assert stack.inspect()["HostConfig"]["RestartPolicy"]["Name"] == "always"
     healthy(stack)
+    given = {"work_mem": "6MB", "log_line_prefix": "it's %m "}
+    server(stack, "stopped")
+    done = module(stack, "server", state="started", settings=given)
+    assert [stack.sql("SHOW " + name).strip() for name in given] == ["6MB", "it's %m"]
+    assert done["undo"] == dict.fromkeys(given)
+    stack.sql("ALTER SYSTEM RESET ALL")
+    stack.sql("SELECT pg_reload_conf()")
+    healthy(stack)
 
 
 def test_a_client_that_did_not_run_before_is_not_started(stack: Stack, writer: Writer) -> None:

@@ -11,8 +11,8 @@ from ..._core.numbers import whole
 
 # A process is held to the limits of its cgroup and of all above it (a systemd slice, such as user.slice). A container
 # may see its own path in a hierarchy that is mounted from its own group on: what is missing there is climbed over.
-# Which files: the functions of_two ROOT GROUP, of_one_memory GROUP, of_one_cpu GROUP of the script with this part, which
-# has RUNS_IN_PART before it.
+# Which files: the functions of_two ROOT GROUP, of_one_memory GROUP, of_one_cpu GROUP of the script with this part. It
+# has RUNS_IN_PART before that.
 GROUPS_PART = r"""
 data=${1:-$PGDATA} pid=''
 say() { printf '%s\t' "$@"; echo; }
