@@ -19,8 +19,8 @@ check() { # check NAME COMMAND...: all of them are run, whatever one says
 
 check "ruff" ruff check --quiet
 check "ruff format" ruff format --check --quiet
-check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo scripts molecule/*/
-check "shellcheck" shellcheck -x -P SCRIPTDIR scripts/*.sh .ci/run
+check "mypy" mypy --no-error-summary "$tree/ansible_collections/oncall/postgresql/plugins" tests demo scripts molecule/*/*.py
+check "shellcheck" shellcheck -x -P SCRIPTDIR scripts/*.sh roles/*/files/*.sh .ci/run
 check "shell inside Python" python -m scripts.shell
 check "antsibull-changelog" antsibull-changelog lint
 check "antsibull-docs" env ANSIBLE_COLLECTIONS_PATH="$CHECKOUT/$tree" \

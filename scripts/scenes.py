@@ -140,6 +140,11 @@ def of_roles() -> dict[str, Any]:
         return play([task("role_settings", asked)])
 
 
+def watching() -> dict[str, Any]:
+    with shop() as server:
+        return play([task("monitoring_role", {**target(server), "password": PASSWORD})])
+
+
 def kept() -> dict[str, Any]:
     with shop() as server:
         asked = {**target(server), "directory": "baselines", "tables": ["prices"]}
@@ -322,6 +327,7 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("capacity_info",): having,
     ("pressure_info", "soak"): pressed,
     ("role_settings",): of_roles,
+    ("monitoring_role",): watching,
     ("baseline",): kept,
     ("sessions", "pool_reset"): sessions,
     ("cancel_queries", "prepared_transaction"): locks,

@@ -69,6 +69,7 @@ RESULTS: dict[str, Result] = {
     "client_pool": Result(
         repairs.ClientPool, sometimes={"when the change could not be verified": repairs.RolledBack, **FAILURE}
     ),
+    "monitoring_role": Result(repairs.MonitoringRole, sometimes=FAILURE),
     "procedure": Result(reports.Procedure, "always, unless nothing was run", {"failure": Refused}),
     "look": Result(reports.Look),
     "soak": Result(reports.Soak),

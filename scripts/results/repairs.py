@@ -221,3 +221,11 @@ class Reindex(TypedDict):
     refreshed: list[str]  # collations whose version was written down anew (in check mode, would be)
     not_refreshed: list[str]  # collations of which it was not, and why
     needed_bytes: int  # the room on the disk that the largest rebuild takes
+
+
+class MonitoringRole(TypedDict):
+    msg: str  # the outcome in one line
+    role: str  # the role
+    # what was changed of it (in check mode, would be): `create`, `attributes`, `powers`, `password`, `drop`, and the
+    # predefined roles that it became a member of
+    steps: list[str]

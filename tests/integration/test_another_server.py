@@ -43,6 +43,7 @@ VERBS: dict[str, tuple[str, dict[str, Any]]] = {
     "pool_reset": ("pool_reset", {}),
     "cancel_queries": ("cancel_queries", {"query_seconds": 0}),
     "reload": ("configuration", {"force": True}),
+    "monitoring_role": ("monitoring_role", {"password": "watching"}),
     "reindex": ("reindex", {}),
     "role_settings": ("role_settings", {"roles": ["dba"], "settings": {"jit": False}}),
     "settings": ("settings", {"settings": {"work_mem": "64MB"}}),

@@ -25,7 +25,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "image"
 SUITES = {"13": "bullseye", "15": "bookworm", "17": "trixie", "18": "forky"}
-NAMES = ("api", "postgres:17", "api-shellless", "postgres:13", "postgres:15", "postgres:18")
+NAMES = ("api", "postgres:17", "api-shellless", "host", "postgres:13", "postgres:15", "postgres:18")
 PYTHON_SUITE, PYTHON = "trixie", "3.13"  # what that suite's python3 is: the wheels must fit
 
 # Documentation and the JIT compiler are two thirds of the size. Translations stay: the lab has a German server.
@@ -65,6 +65,14 @@ cd "$1"
 find usr/bin usr/sbin -mindepth 1 ! -name 'python3*' -delete
 test ! -e bin/sh
 """
+
+# A host as Debian sets it up, its cluster made by the package.
+HOST_PACKAGES = "systemd-sysv,cron,logrotate,openssh-server,python3,procps,postgresql-17"
+HOST_CUSTOMIZE = """
+set -eu
+test -f "$1/var/lib/postgresql/17/main/PG_VERSION"
+"""
+RECIPES = {"postgres": (POSTGRES_ESSENTIAL, POSTGRES_CUSTOMIZE), "host": (HOST_PACKAGES, HOST_CUSTOMIZE)}
 
 
 class ImageError(Exception):
@@ -144,6 +152,11 @@ def _api(tag: str, base: str, shell: bool) -> None:
         _build(tag, context, base)
 
 
+def _host(tag: str) -> None:
+    options = ["--variant=minbase", "--include=" + HOST_PACKAGES, "--customize-hook=" + HOST_CUSTOMIZE]
+    _import_root(tag, SUITES["17"], options)
+
+
 def _present(tag: str) -> bool:
     try:
         return subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode == 0
@@ -157,7 +170,7 @@ def _digest(*parts: object) -> str:
 
 
 def _content(folder: str) -> list[bytes]:
-    return [file.read_bytes() for file in sorted((HERE / folder).iterdir()) if file.is_file()]
+    return [file.read_bytes() for file in sorted((HERE / folder).glob("*")) if file.is_file()]
 
 
 def image(name: str) -> str:
@@ -170,7 +183,7 @@ def image(name: str) -> str:
             return official
     if name not in NAMES:
         raise ImageError("there is no image %r; there are %s" % (name, ", ".join(NAMES)))
-    recipe = (POSTGRES_ESSENTIAL, POSTGRES_CUSTOMIZE) if kind == "postgres" else (SHELLLESS,)
+    recipe = RECIPES.get(kind, (SHELLLESS,))
     root = _digest(LEAN, version, *recipe)
     base = "oncall-lab-base:%s-%s" % (name.replace(":", ""), root)
     repository = "oncall-lab-" + kind
@@ -183,6 +196,8 @@ def image(name: str) -> str:
         if not _present(tag):
             if kind == "postgres":
                 _postgres(tag, base, version)
+            elif kind == "host":
+                _host(tag)
             else:
                 _api(tag, base, shell=kind == "api")
     return tag

@@ -74,6 +74,11 @@ ALLOWED = {
         "",
     ): "docker compose itself, at last",
     (
+        "_procedures/monitoring_role/sql.py",
+        "drops in SQL",
+        "DROP ROLE %(role)s",
+    ): "its own role, by its comment",
+    (
         "_procedures/reindex/sql.py",
         "drops in SQL",
         "DROP INDEX CONCURRENTLY %(schema)s.%(index)s",

@@ -35,10 +35,10 @@ def test_every_entry_point_has_its_tasks(role: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=NAMES)
 def test_every_option_is_of_the_role_and_used(role: Path) -> None:
-    tasks = "".join(path.read_text() for path in (role / "tasks").glob("*.yml"))
+    used = "".join(path.read_text() for part in ("tasks", "templates", "vars") for path in (role / part).glob("*"))
     for name in options(role):
         assert name.startswith(role.name + "_")
-        assert re.search(r"\b%s\b" % name, tasks), name
+        assert re.search(r"\b%s\b" % name, used), name
 
 
 def test_the_plan_of_tuning_takes_what_the_role_takes() -> None:

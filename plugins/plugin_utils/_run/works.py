@@ -37,6 +37,7 @@ CHANGING = (
     "configuration",
     "credentials",
     "graceful_restart",
+    "monitoring_role",
     "network",
     "pool_reset",
     "prepared_transaction",

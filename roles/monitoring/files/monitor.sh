@@ -1,0 +1,295 @@
+#!/bin/sh
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Counts the sessions of one PostgreSQL server: a line in a log, metrics for node_exporter, an alert.
+#
+#   sh monitor.sh          one run, as the timer starts it; prints nothing
+#   sh monitor.sh check    asks and prints the line; writes and sends nothing
+#   sh monitor.sh test     sends a message by each channel of the alert
+#
+# What it is to do stands in the file "config" beside it. Needs a POSIX shell, flock, timeout, date and sed (busybox has
+# them all), and psql or docker or podman. It logs in as a role of its own, takes one connection, and ends by itself.
+set -u
+umask 077
+export LC_ALL=C
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+server='' state='' log='' textfile='' user=oncall_monitor database=postgres threshold=80
+data='' bin='' host='' port=''             # psql on this host
+engine='' project='' service=''            # or in the container of a Compose service
+mail='' webhook=''
+BACK=5                                     # an alert is over that many percent below the threshold
+CONNECT_SECONDS=5 ASK_SECONDS=20 SEND_SECONDS=30
+
+# --- beside the server: on the host, or fed to the shell of its container
+
+# postmaster.pid says where the server listens: port (line 4), socket directory (5), address (6); postmaster.opts where
+# its programs are. The address comes first: on a socket the log-in lines often want another OS user than ours.
+ask() {
+    data=${1:-${PGDATA-}} bin=$2 host=$3 port=$4 user=$5 database=$6
+    unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGUSER PGDATABASE PGTARGETSESSIONATTRS PGREQUIREAUTH
+    if [ -z "$host" ] && [ -n "$data" ] && [ -x "$data" ]; then
+        if ! [ -r "$data/postmaster.pid" ]; then
+            echo "no server is running in $data" >&2
+            exit 1
+        fi
+        { read -r _; read -r _; read -r _; read -r listens; read -r socket; read -r address; } <"$data/postmaster.pid"
+        case $address in '*' | 0.0.0.0) address=127.0.0.1 ;; ::) address=::1 ;; esac
+        host=${address:-$socket} port=${port:-$listens}
+        if [ -z "$bin" ] && [ -r "$data/postmaster.opts" ]; then
+            read -r program _ <"$data/postmaster.opts"
+            bin=${program%/*}
+        fi
+    fi
+    if [ -x "$bin/psql" ]; then PATH=$bin:$PATH; fi
+    export PGCONNECT_TIMEOUT=$CONNECT_SECONDS PGAPPNAME=oncall
+    export PGOPTIONS="-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c search_path=pg_catalog"
+    set -- psql -X -q -A -t -w -F ' ' ${host:+-h "$host"} ${port:+-p "$port"} -U "$user" -d "$database"
+    # In a container, where our own timeout does not reach it.
+    if command -v timeout >/dev/null; then set -- timeout "$ASK_SECONDS" "$@"; fi
+    "$@" <<'SQL'
+SELECT 'oncall', pg_has_role('pg_read_all_stats', 'USAGE')::int, m.slots, m.usable, count(a.pid),
+       count(*) FILTER (WHERE a.state = 'active'),
+       count(*) FILTER (WHERE a.state = 'idle'),
+       count(*) FILTER (WHERE a.state LIKE 'idle in transaction%'),
+       count(*) FILTER (WHERE a.wait_event_type = 'Lock'),
+       coalesce(max(extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::int
+  FROM (SELECT s.slots, s.slots - current_setting('superuser_reserved_connections')::int
+                        - coalesce(current_setting('reserved_connections', true)::int, 0) AS usable
+          FROM (SELECT current_setting('max_connections')::int AS slots) s) m
+  LEFT JOIN pg_stat_activity a
+    ON a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND a.application_name <> 'oncall'
+   AND a.state IS DISTINCT FROM 'starting'
+ GROUP BY m.slots, m.usable;
+SQL
+}
+
+if [ "${1-}" = ask ]; then
+    shift
+    ask "$@"
+    exit
+fi
+
+# --- on the host
+
+here=$(cd "${0%/*}" && pwd) || exit 1
+# shellcheck source=/dev/null
+. "$here/config" || exit 1
+
+fail() {
+    printf '%s: %s\n' "$0" "$*" >&2
+    exit 1
+}
+
+for each in flock timeout date sed; do
+    command -v "$each" >/dev/null || fail "$each is missing: install util-linux and coreutils, or busybox"
+done
+
+# The id of the service's only container that runs. What "compose run" starts has the same labels, and one more.
+container() {
+    of() { timeout "$CONNECT_SECONDS" "$engine" ps -q --filter "label=com.docker.compose.project=$project" \
+        --filter "label=com.docker.compose.service=$service" "$@"; }
+    all=$(of) && aside=$(of --filter label=com.docker.compose.oneoff=True) || return 1
+    id=''
+    for each in $all; do
+        if printf '%s\n' "$aside" | grep -qx "$each"; then continue; fi
+        [ -z "$id" ] || { echo "service $service of project $project has several containers" >&2; return 1; }
+        id=$each
+    done
+    [ -n "$id" ] || { echo "no container of service $service in project $project is running" >&2; return 1; }
+    echo "$id"
+}
+
+# The answer and what was said on the way there. The password goes by a file or a pipe, never by an argument.
+ask_server() {
+    if [ -z "$project" ]; then
+        PGPASSFILE=$here/pgpass timeout "$ASK_SECONDS" sh "$here/monitor.sh" ask \
+            "$data" "$bin" "$host" "$port" "$user" "$database"
+        return
+    fi
+    if [ -z "$engine" ]; then engine=$(command -v docker || command -v podman) || fail "neither docker nor podman is here"; fi
+    id=$(container) || return 1
+    {
+        # Unescaped as libpq does, then quoted for the shell that reads it there.
+        sed -n "s/\\\\\\(.\\)/\\1/g; s/'/'\\\\''/g; s/^\\*:\\*:\\*:\\*:\\(.*\\)/export PGPASSWORD='\\1'/p" "$here/pgpass"
+        cat "$here/monitor.sh"
+    } | timeout "$ASK_SECONDS" "$engine" exec -i "$id" sh -s ask "$data" "$bin" "$host" "$port" "$user" "$database"
+}
+
+# Sets up (0 or 1), problem (none, connections or down), line, and the figures where there are any.
+look() {
+    up=0 full=0 problem=down slots='' usable='' used='' active='' idle='' in_transaction='' other='' blocked='' oldest=''
+    said=$(ask_server 2>&1)
+    row=$(printf '%s\n' "$said" | sed -n 's/^oncall //p')
+    if [ -z "$row" ]; then
+        said=$(printf '%s' "$said" | tr '\000-\037' ' ')
+        line="no answer: ${said:-within $ASK_SECONDS seconds}"
+        # Words of the server, which may speak another language: then it is just down.
+        case $said in *"too many clients already"* | *"remaining connection slots are reserved"*)
+            full=1 problem=connections line="no connection slot left: $said" ;;
+        esac
+        return
+    fi
+    read -r sees slots usable used active idle in_transaction blocked oldest <<ROW
+$row
+ROW
+    if [ "$sees" != 1 ]; then
+        slots='' usable='' used='' active='' idle='' in_transaction='' blocked='' oldest=''
+        line="role $user does not see the sessions of others: GRANT pg_monitor TO $user"
+        return
+    fi
+    up=1 problem=none
+    other=$((used - active - idle - in_transaction))
+    percent=$((used * 100 / (usable > 0 ? usable : 1)))
+    line="$used of $usable usable connection slots in use ($percent%): $active active, $idle idle"
+    line="$line, $in_transaction idle in transaction, $other other; $blocked blocked; oldest transaction $oldest s"
+    limit=$threshold
+    # Not an alert and its end by turns while the count goes up and down by one.
+    if [ "$(was log)" = connections ]; then limit=$((threshold > BACK ? threshold - BACK : 0)); fi
+    if [ $((used * 100)) -gt $((usable * limit)) ]; then problem=connections; fi
+}
+
+note() { printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$server" "$*" >>"$log"; }
+
+# --- metrics: written beside, then moved, so that nobody reads half of them
+
+gauge() { # NAME HELP VALUE [LABEL="VALUE"]: nothing where there is no value; HELP once for all its lines
+    [ -n "$3" ] || return 0
+    if [ -n "$2" ]; then printf '# HELP oncall_postgresql_%s %s\n# TYPE oncall_postgresql_%s gauge\n' "$1" "$2" "$1"; fi
+    printf 'oncall_postgresql_%s{server="%s"%s} %s\n' "$1" "$server" "${4:+,$4}" "$3"
+}
+
+metrics() {
+    gauge up "Whether the server answered the monitoring role." "$up"
+    gauge last_run_timestamp_seconds "When it was asked last." "$now"
+    gauge last_success_timestamp_seconds "When it answered last; 0 for never." "$success"
+    gauge slots_exhausted "Whether the login was refused because no connection slot was left." "$full"
+    gauge alert_active "Whether an alert is on: connections above the threshold, or no answer." "$on"
+    gauge max_connections "The setting max_connections." "$slots"
+    gauge usable_connections "Slots for ordinary roles: max_connections less the reserved ones." "$usable"
+    gauge connections_used "Client sessions, our own left out." "$used"
+    gauge connections "Client sessions by state." "$active" 'state="active"'
+    gauge connections "" "$idle" 'state="idle"'
+    gauge connections "" "$in_transaction" 'state="idle in transaction"'
+    gauge connections "" "$other" 'state="other"'
+    gauge blocked_sessions "Client sessions that wait for a lock." "$blocked"
+    gauge oldest_transaction_seconds "Age of the oldest transaction of a client." "$oldest"
+}
+
+write_metrics() {
+    if [ -z "$textfile" ] || ! [ -d "${textfile%/*}" ]; then return; fi
+    if metrics >"$textfile.tmp" && chmod 644 "$textfile.tmp" && mv -f "$textfile.tmp" "$textfile"; then return; fi
+    note "the metrics could not be written to $textfile"
+}
+
+# --- the alert: a message when it begins and one when it is over, by each channel
+
+was() { cat "$state/alert.$1" 2>/dev/null || echo none; }
+
+by_log() { note "$1: $2"; }
+
+# What is here to send it with.
+mailer() {
+    for each in sendmail mail; do
+        if command -v "$each" >/dev/null; then echo "$each"; return; fi
+    done
+    echo "alerts cannot be mailed: neither sendmail nor mail is here" >&2
+    return 1
+}
+
+poster() {
+    if command -v curl >/dev/null; then echo curl; return; fi
+    if wget --help 2>&1 | grep -q -e --input-file; then echo wget; return; fi
+    echo "alerts cannot be posted: neither curl nor GNU wget is here" >&2
+    return 1
+}
+
+by_mail() {
+    [ -n "$mail" ] || return 0
+    case $(mailer) in
+    sendmail) printf 'To: %s\nSubject: %s\n\n%s\n' "$mail" "$1" "$2" | timeout "$SEND_SECONDS" sendmail -t ;;
+    mail) printf '%s\n' "$2" | timeout "$SEND_SECONDS" mail -s "$1" "$mail" ;;
+    *) return 1 ;;
+    esac
+}
+
+# The address may hold a token: it goes by standard input.
+by_webhook() {
+    [ -n "$webhook" ] || return 0
+    json=$(printf '%s: %s' "$1" "$2" | sed 's/[\\"]/\\&/g')
+    json="{\"text\": \"$json\", \"host\": \"$server\", \"action\": \"$3\"}"
+    type='Content-Type: application/json'
+    case $(poster) in
+    curl)
+        printf 'url = "%s"\n' "$webhook" |
+            timeout "$SEND_SECONDS" curl -sSf -K - -o /dev/null -H "$type" --data-binary "$json"
+        ;;
+    wget)
+        printf '%s\n' "$webhook" |
+            timeout "$SEND_SECONDS" wget -nv -t 1 --max-redirect=0 -O /dev/null -i - --header "$type" --post-data "$json"
+        ;;
+    *) return 1 ;;
+    esac
+}
+
+send() { # CHANNEL SUBJECT TEXT ACTION; sets said where it fails
+    # Not with our lock: a mailer may leave a process behind.
+    if said=$("by_$1" "$2" "$3" "$4" 2>&1 9>&-); then return 0; fi
+    said="no alert by $1: $(printf '%s' "$said" | tr '\000-\037' ' ')"
+    return 1
+}
+
+alert() {
+    case $problem in
+    none) subject="OK: PostgreSQL $server" action=resolve ;;
+    down) subject="PostgreSQL $server does not answer" action=trigger ;;
+    *) subject="PostgreSQL $server: more than $threshold% of the connection slots in use" action=trigger ;;
+    esac
+    for channel in log mail webhook; do
+        if [ "$(was "$channel")" = "$problem" ]; then continue; fi
+        if send "$channel" "$subject" "$line" "$action"; then
+            printf '%s\n' "$problem" >"$state/alert.$channel"
+        else
+            note "$said" # and again in the next run
+        fi
+    done
+}
+
+# ---
+
+case ${1-run} in
+check)
+    look
+    echo "$line"
+    if [ -n "$textfile" ] && ! [ -d "${textfile%/*}" ]; then echo "no metrics: there is no directory ${textfile%/*}"; fi
+    if [ -n "$mail" ]; then mailer >/dev/null || up=0; fi
+    if [ -n "$webhook" ]; then poster >/dev/null || up=0; fi
+    [ "$up" = 1 ]
+    ;;
+test)
+    failed=0
+    for channel in mail webhook; do
+        send "$channel" "Test: PostgreSQL $server" "a test of the alert, nothing is wrong" test || { echo "$said"; failed=1; }
+    done
+    exit $failed
+    ;;
+run)
+    exec 9>"$state/lock" || exit 1
+    if ! flock -n 9; then
+        note "left out: the former run has not ended"
+        exit 0
+    fi
+    look
+    now=$(date +%s)
+    if [ "$up" = 1 ]; then echo "$now" >"$state/success"; fi
+    success=$(cat "$state/success" 2>/dev/null || echo 0)
+    on=1
+    if [ "$problem" = none ]; then on=0; fi
+    note "$line"
+    write_metrics
+    alert
+    ;;
+*) fail "there is no $1: run, check or test" ;;
+esac
