@@ -36,6 +36,7 @@ sanity: dev ## ansible-test sanity
 
 integration: dev ## The SQL and the wire against real servers
 	@scripts/install-postgresql.sh
+	@scripts/install-notified.sh
 	@scripts/with-docker.sh $(PYTEST) -n 2 --dist loadfile tests/integration
 
 playbooks: dev ## The playbooks as a user runs them

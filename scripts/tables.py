@@ -52,7 +52,7 @@ def _fixed_by(row: Row) -> str:
     return name + (" where it helps, else by hand" if row.otherwise else "")
 
 
-def _told(row: Row) -> str:
+def escalated(row: Row) -> str:
     if row.escalation.to == "none":
         return "-"
     who = {"dba": "DBA", "emergency": "emergency contacts"}[row.escalation.to]
@@ -81,7 +81,7 @@ def details() -> str:
             if key == code:
                 says = "; or: ".join(_prose(text) for text in (row.summary, row.otherwise) if text)
                 name = "`%s`" % cause if cause else "-"
-                parts.append("| %s | %s | %s | %s | %s |" % (name, row.severity, says, _fixed_by(row), _told(row)))
+                parts.append("| %s | %s | %s | %s | %s |" % (name, row.severity, says, _fixed_by(row), escalated(row)))
         parts.append("")
     return "\n".join(parts).strip()
 

@@ -205,6 +205,7 @@ class Server:
         self.log_file = self.directory / "server.log"
         self.host, self.port = "127.0.0.1", free_port()
         self.certificates: Optional[Certificates] = None
+        self.environment: Dict[str, str] = {}  # what it is started with, beside ours
         shutil.copytree(_template(self.bin, initdb), self.data, symlinks=True)
         self._own(self.data)
         self.conf(
@@ -239,9 +240,8 @@ class Server:
 
     def start(self, wait: bool = True) -> "Server":
         """With ``wait``: until it accepts connections, RuntimeError with the log's end when it does not."""
-        done = self.run(
-            "pg_ctl", "start", "-D", self.data, "-l", self.log_file, "-w" if wait else "-W", "-t", "60", check=False
-        )
+        how: List[Union[str, pathlib.Path]] = ["-l", self.log_file, "-w" if wait else "-W", "-t", "60"]
+        done = self.run("pg_ctl", "start", "-D", self.data, *how, check=False, environment=self.environment)
         if done.returncode:
             raise RuntimeError("the server did not start: %s" % self.log[-2000:])
         return self

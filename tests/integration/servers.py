@@ -71,6 +71,11 @@ class Client:
             self.start(sql).finish()
         return self._cursor.fetchall() if self._cursor.description else []
 
+    @property
+    def columns(self) -> list[str]:
+        """Of the last result."""
+        return [column[0] for column in self._cursor.description or ()]
+
     def close(self) -> None:
         self.connection.close()
 

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.oncall.postgresql.plugins.module_utils._gather.snapshot import take
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import Thresholds
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.facts import Snapshot
+from scripts.tables import CHECKOUT
 from tests.integration import servers
 from tests.integration.servers import PASSWORD, AnyServer, Client, until
+
+EXPORTER_QUERIES = CHECKOUT / "roles" / "monitoring" / "files" / "postgres_exporter_queries.yml"
 
 Connect = Callable[..., Client]
 Take = Callable[..., Snapshot]
@@ -481,3 +485,31 @@ def test_is_it_sound(server: AnyServer, snapshot: Take, admin: Client) -> None:
     ages = dict(admin.run("SELECT datname, age(datfrozenxid) FROM pg_database"))
     assert all(0 < ages[row["database"]] - row["xid_age"] + 100 < 200 for row in sound["transaction_age"])
     assert sound["autovacuum_freeze_max_age"] == 200_000_000
+
+
+def test_what_postgres_exporter_asks_for_us(connect: Connect, admin: Client) -> None:
+    """The queries file of the role monitoring, by a role with no more than pg_monitor."""
+    admin.run("ALTER ROLE app CONNECTION LIMIT 7", "ALTER DATABASE shop CONNECTION LIMIT 9")
+    holder, waiter, queue, first = connect(), connect(), connect(dbname="shop"), connect(dbname="shop")
+    first.run("SELECT pg_advisory_lock(1)")
+    queue.start("SELECT pg_advisory_lock(1)")
+    holder.run("BEGIN", "LOCK TABLE orders")
+    waiter.start("SELECT * FROM orders")
+    waits(admin, waiter, queue)
+    monitor = connect("monitor")
+    found = {}
+    for name, query in yaml.safe_load(EXPORTER_QUERIES.read_text(encoding="utf-8")).items():
+        rows = monitor.run(query["query"])
+        columns = monitor.columns
+        assert columns == [name for metric in query["metrics"] for name in metric], name
+        found[name] = [dict(zip(columns, row, strict=True)) for row in rows]
+    (sessions,) = found["pg_oncall_sessions"]
+    assert (sessions["blocked"], sessions["sync_rep"]) == (1, 0) and 0 < sessions["blocked_seconds"] < 60
+    assert found["pg_oncall_role"] == [{"rolname": "app", "connection_limit": 7, "connections": 4}]
+    assert found["pg_oncall_database"] == [{"datname": "shop", "connection_limit": 9, "connections": 2}]
+    assert {row["datname"] for row in found["pg_oncall_age"]} >= {"postgres", "shop", "template0"}
+    assert all(0 < row["transactions"] < 10**6 and 0 <= row["multixacts"] < 10**6 for row in found["pg_oncall_age"])
+    assert all(row["failures"] == 0 for row in found["pg_oncall_checksum"])
+    assert found["pg_oncall_standby"] == []
+    holder.run("ROLLBACK")
+    admin.run("ALTER ROLE app CONNECTION LIMIT -1", "ALTER DATABASE shop CONNECTION LIMIT -1")

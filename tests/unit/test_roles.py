@@ -35,7 +35,8 @@ def test_every_entry_point_has_its_tasks(role: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=NAMES)
 def test_every_option_is_of_the_role_and_used(role: Path) -> None:
-    used = "".join(path.read_text() for part in ("tasks", "templates", "vars") for path in (role / part).glob("*"))
+    parts = ("tasks", "handlers", "templates", "vars")
+    used = "".join(path.read_text() for part in parts for path in (role / part).glob("*"))
     for name in options(role):
         assert name.startswith(role.name + "_")
         assert re.search(r"\b%s\b" % name, used), name
