@@ -53,8 +53,7 @@ options:
     choices: [present, absent]
     default: present
 seealso:
-  - plugin: oncall.postgresql.monitoring
-    plugin_type: role
+  - module: oncall.postgresql.role_settings
 """
 
 EXAMPLES = r"""

@@ -38,8 +38,7 @@ options:
     type: dict
     required: true
 seealso:
-  - plugin: oncall.postgresql.tuning
-    plugin_type: role
+  - module: oncall.postgresql.settings
 """
 
 EXAMPLES = r"""
