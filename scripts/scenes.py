@@ -319,6 +319,20 @@ def reporting() -> dict[str, Any]:
         return play([looked, decided, task("evidence", {}), opened, told, shown])
 
 
+def rolled() -> dict[str, Any]:
+    with shop() as server:
+        asked, wanted = {**target(server), "host": "shop-db"}, {"work_mem": "8MB", "shared_buffers": "24MB"}
+        foreseen = {**task("settings", {**asked, "settings": wanted}, "oncall_foreseen"), "check_mode": True}
+        decided = {"ansible.builtin.set_fact": {"oncall_wanted": {"settings": wanted, "roles": {}}}}
+        planned = task("rollout", {"state": "planned", "verb": "tune", "directory": "kept"})
+        facts = {"oncall_rollout": "{{ rollout.hosts['shop-db'] }}", "oncall_planned": "{{ rollout }}"}
+        noted = {"ansible.builtin.set_fact": facts}
+        begun = task("rollout", {"state": "begun", "verb": "tune", "directory": "kept"}, "begun")
+        listed = task("snapshots", {"directory": "kept", "snapshot": "latest"})
+        looked = task("triage", asked, "oncall_triage")
+        return play([looked, foreseen, decided, planned, noted, begun, listed])
+
+
 SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     (*LOOKING, "triage"): no_slot_left,
     ("integrity_info", "look"): whole,
@@ -340,4 +354,5 @@ SCENES: dict[tuple[str, ...], Callable[[], dict[str, Any]]] = {
     ("network", "clients", "graceful_restart"): containers,
     ("client_pool",): pools,
     ("report", "evidence", "incident", "notification"): reporting,
+    ("rollout", "snapshots"): rolled,
 }

@@ -12,8 +12,9 @@ from typing import Any
 from ansible_collections.oncall.postgresql.plugins.module_utils._entry.looks import LOOKS
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.verb import Row, Variable
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures._registry import REGISTRY
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout.verbs import ROLLOUTS
 
-ROWS: dict[str, Row] = {**LOOKS, **REGISTRY}
+ROWS: dict[str, Row] = {**LOOKS, **ROLLOUTS, **REGISTRY}
 VERBS = ("triage", *ROWS, "respond")
 TRIAGE = "What is wrong, what proves it, what fixes it, who must be told. Changes nothing."
 RESPOND = "Triage; the verdict's remedy, if the operator allows it; triage again; still wrong: who must be told."
@@ -68,7 +69,9 @@ def playbook(verb: str) -> str:
 
 
 def _shared(verb: str) -> str:
-    return "close" if verb == "close_incident" else "check" if verb in LOOKS else "frame"
+    if verb == "close_incident":
+        return "close"
+    return "check" if verb in LOOKS else "rollout" if verb in ROLLOUTS else "frame"
 
 
 def playbooks() -> str:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
@@ -73,7 +75,7 @@ class ActionModule(ActionBase):
             problems += [(host, line) for line in unknown]
             key = repr(sorted((name, value) for name, value in values.items() if name != "oncall_target"))
             if key not in said:
-                said[key] = known.check_names(verb, raw, extra)
+                said[key] = known.check_names(verb, raw, extra, _role_options(verb))
                 said[key] += known.check_frame(values) + known.check_verb(verb, values)
                 said[key] += _remedies(values.get("oncall_auto_remedies")) if verb == known.RESPOND else []
                 said[key] += filter(None, (known.evaluated(name, extra[name], values.get(name)) for name in extra))
@@ -116,6 +118,15 @@ class ActionModule(ActionBase):
                 if name != "oncall_target":  # its own task says it, and the other hosts go on
                     problems.append("%s cannot be evaluated: %s" % (name, " ".join(str(error).split())))
         return values, problems
+
+
+@functools.lru_cache(maxsize=None)
+def _role_options(verb: str) -> Tuple[str, ...]:
+    """Of the role that a playbook takes its settings from."""
+    if verb != "tune":
+        return ()
+    specs = Path(__file__).resolve().parents[2] / "roles" / "tuning" / "meta" / "argument_specs.yml"
+    return tuple(yaml.safe_load(specs.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"])
 
 
 def _whole(value: Any) -> None:

@@ -49,6 +49,25 @@ def failure(decided: Any, done: Any, after: Any) -> str:
     return response.failure(decided, done, after)
 
 
+def going(pattern: Any, groups: Any, hostvars: Any) -> List[str]:
+    return _planned(pattern, groups, hostvars).get("order") or []
+
+
+def going_in(pattern: Any, groups: Any, hostvars: Any) -> List[int]:
+    return _planned(pattern, groups, hostvars).get("batches") or [1]
+
+
+def _planned(pattern: Any, groups: Any, hostvars: Any) -> Dict[str, Any]:
+    """What the rollout of these hosts has decided; nothing where it was only planned, or has not begun."""
+    if not hostvars:  # --syntax-check and --list-*
+        return {}
+    for host in hosts_of(pattern, groups):
+        mine = hostvars.raw_get(host)
+        if "oncall_planned" in mine:
+            return {} if mine.get("oncall_only_plan") else dict(mine["oncall_planned"])
+    return {}
+
+
 class FilterModule:
     def filters(self) -> Dict[str, Callable[..., Any]]:
         return {
@@ -57,4 +76,6 @@ class FilterModule:
             "respond": respond,
             "outcome": outcome,
             "failure": failure,
+            "going": going,
+            "going_in": going_in,
         }

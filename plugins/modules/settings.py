@@ -115,6 +115,9 @@ settings:
       description: 'Where that came from: a file and its line, V(default), V(command line), V(ALTER ROLE
         ALL).'
       type: str
+    in_use:
+      description: What the server used then.
+      type: str
     after:
       description: What they give afterwards (in check mode, would).
       type: str
@@ -137,9 +140,10 @@ settings:
   sample:
     - name: shared_buffers
       before: 16MB
-      before_source: /tmp/oncall-pg-4t2r8a_w/data/postgresql.conf line 820
+      before_source: /tmp/oncall-pg-kuoi7s1k/data/postgresql.conf line 820
+      in_use: 16MB
       after: 24MB
-      after_source: /tmp/oncall-pg-4t2r8a_w/data/postgresql.auto.conf
+      after_source: /tmp/oncall-pg-kuoi7s1k/data/postgresql.auto.conf
       changed: true
       takes_effect: restart
       waits_for_restart: true
@@ -163,7 +167,31 @@ load_time:
   description: When the server last loaded its configuration files; null when unknown.
   returned: success
   type: str
-  sample: '2026-11-29T09:00:53.106806+00:00'
+  sample: '2026-11-29T11:47:22.071767+00:00'
+cluster:
+  description: The cluster that it belongs to.
+  returned: success
+  type: dict
+  contains:
+    system_identifier:
+      description: The same for a primary and its standbys; null without the right to read it.
+      type: str
+    in_recovery:
+      description: Whether it is a standby.
+      type: bool
+    of_standbys:
+      description: Those that a standby must have at least as high as its primary, as the server uses
+        them now, by their names.
+      type: dict
+  sample:
+    system_identifier: '7713558698727520920'
+    in_recovery: false
+    of_standbys:
+      max_connections: 20
+      max_locks_per_transaction: 64
+      max_prepared_transactions: 2
+      max_wal_senders: 10
+      max_worker_processes: 8
 problems:
   description: All that is wrong.
   returned: when the task was refused
@@ -176,9 +204,13 @@ problems:
     problem:
       description: What is wrong.
       type: str
+    wins:
+      description: Whether it is set where that counts for more than V(ALTER SYSTEM).
+      type: bool
   sample:
     - name: work_memory
       problem: there is no such parameter. Did you mean work_mem?
+      wins: false
 grants:
   description: What a superuser would have to run; empty before PostgreSQL 15, where only a superuser
     can do it.

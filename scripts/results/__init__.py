@@ -77,4 +77,6 @@ RESULTS: dict[str, Result] = {
     "evidence": Result(reports.Evidence),
     "incident": Result(reports.Incident),
     "notification": Result(reports.Notification),
+    "rollout": Result(reports.Rollout),
+    "snapshots": Result(reports.Snapshots),
 }

@@ -47,12 +47,20 @@ class Setting(TypedDict):
     name: str  # its name
     before: str  # what the files, or the default, gave before, as SHOW prints it; a secret is masked
     before_source: str  # where that came from: a file and its line, `default`, `command line`, `ALTER ROLE ALL`
+    in_use: str  # what the server used then
     after: str  # what they give afterwards (in check mode, would)
     after_source: str  # where that comes from
     changed: bool  # whether it was changed (in check mode, would be)
     takes_effect: str  # when a change counts: `reload`, `new sessions` or `restart`
     waits_for_restart: bool  # whether the server runs with another value until it is restarted
     hidden_by: list[str]  # roles and databases that have a value of their own, with that value
+
+
+class SettingsCluster(TypedDict):
+    system_identifier: Optional[str]  # the same for a primary and its standbys; null without the right to read it
+    in_recovery: bool  # whether it is a standby
+    # those that a standby must have at least as high as its primary, as the server uses them now, by their names
+    of_standbys: dict[str, int]
 
 
 class Settings(TypedDict):
@@ -63,11 +71,13 @@ class Settings(TypedDict):
     # none; what may be a secret is masked there and has to be filled in
     undo: dict[str, Optional[str]]
     load_time: Optional[str]  # when the server last loaded its configuration files
+    cluster: SettingsCluster  # the cluster that it belongs to
 
 
 class SettingProblem(TypedDict):
     name: Optional[str]  # the setting; null for what concerns all of them
     problem: str  # what is wrong
+    wins: bool  # whether it is set where that counts for more than `ALTER SYSTEM`
 
 
 class SettingsRefused(TypedDict):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, TypedDict
+from typing import Any, Optional, TypedDict
 
 from . import looking
 
@@ -112,3 +112,20 @@ class Notification(TypedDict):
     msg: str  # what could not be sent or kept, one line each; empty when all went well
     # with `state=silenced`, what to hand to `state=lifted`; else empty
     silences: list[Silence]
+
+
+class Rollout(TypedDict):
+    # what becomes of each host, by its name: `outcome` and `why`, `rows` of settings, `notes` for the report,
+    # `failure` where the run is to fail for it
+    hosts: dict[str, Any]
+    order: list[str]  # with `planned`: the hosts that are changed, in this order
+    batches: list[int]  # with `planned`: how many of them each batch has
+    any: bool  # with `begun`: whether any host of the batch is changed
+    worse: dict[str, list[str]]  # with `judged`: why hosts are worse than before, by host
+    back: dict[str, Any]  # with `judged`: how each host would get its former values back
+
+
+class Snapshots(TypedDict):
+    msg: str  # all of the lines
+    lines: list[str]  # one for each that is kept: its time, what it was made before, how that ended, what was changed
+    wanted: dict[str, Any]  # of the one that was asked for: `settings` and `roles` to be put back; empty without

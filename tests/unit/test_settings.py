@@ -339,6 +339,7 @@ def state(*rows: Dict[str, Any], who: Any = (), files: Any = (), **now: Any) -> 
         "user": "postgres",
         "database": "postgres",
         "superuser": True,
+        "system_identifier": "7",
         "in_recovery": False,
         "version_num": 180000,
         "allow_alter_system": "on",
@@ -358,6 +359,7 @@ def state(*rows: Dict[str, Any], who: Any = (), files: Any = (), **now: Any) -> 
     found = {
         "known": sorted(replaced),
         "auto_file": AUTO,
+        "of_standbys": {"max_connections": 100},
         "rows": list(replaced.values()),
         "entries": [],
         "levels": [],

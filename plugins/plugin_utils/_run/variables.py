@@ -73,6 +73,33 @@ _OURS = frozenset(
         "notes",
         "failure",
         "report",
+        "wanted",
+        "foreseen",
+        "foreseen_then",
+        "roles_foreseen",
+        "left",
+        "refused",
+        "listed",
+        "kept_settings",
+        "planned",
+        "rollout",
+        "tuned",
+        "before",
+        "begun",
+        "again",
+        "pressure",
+        "applied",
+        "changed",
+        "roles_applied",
+        "shown",
+        "judged",
+        "soaked",
+        "back",
+        "back_started",
+        "back_roles",
+        "back_restarted",
+        "ended",
+        "settings",
     )
 )
 _NO_RECORD = "oncall_notify needs oncall_incident_dir: who has been told is kept there."
@@ -87,12 +114,24 @@ def registry() -> "Dict[str, Row]":
     return REGISTRY
 
 
+def rollouts() -> "Dict[str, Row]":
+    from .._rollout.verbs import ROLLOUTS
+
+    return ROLLOUTS
+
+
+def rollout_problems(verb: str, variables: Mapping[str, Any]) -> List[Problem]:
+    from .._rollout.verbs import problems
+
+    return problems(verb, variables)
+
+
 def verbs() -> List[str]:
-    return [TRIAGE, *LOOKS, *registry(), RESPOND]
+    return [TRIAGE, *LOOKS, *rollouts(), *registry(), RESPOND]
 
 
 def is_verb(name: str) -> bool:
-    return only_looks(name) or name == RESPOND or name in registry()
+    return only_looks(name) or name == RESPOND or name in registry() or name in rollouts()
 
 
 def only_looks(verb: str) -> bool:
@@ -100,7 +139,7 @@ def only_looks(verb: str) -> bool:
 
 
 def row_of(verb: str) -> "Row":
-    return LOOKS.get(verb) or registry()[verb]
+    return LOOKS.get(verb) or registry().get(verb) or rollouts()[verb]
 
 
 class Given(NamedTuple):
@@ -120,8 +159,11 @@ def names(verb: str) -> Set[str]:
     return found | {each.variable for row in _rows(verb) for each in row.variables}
 
 
-def check_names(verb: str, given: Collection[str], on_command_line: Collection[str]) -> List[Problem]:
-    """Misspelt ones. On the command line (-e) each must be meant for ``verb``.
+def check_names(
+    verb: str, given: Collection[str], on_command_line: Collection[str], of_role: Collection[str] = ()
+) -> List[Problem]:
+    """Misspelt ones. On the command line (-e) each must be meant for ``verb``. ``of_role``: variables of the role that
+    it takes its settings from.
 
     One of the inventory may belong to another verb, or to someone else's roles: it is only refused when it is all but
     the name of one of ours.
@@ -133,7 +175,13 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     ]
     # oncal_plan, oncall-plan, ONCALL_PLAN, plan: left alone, the run would act for real, or on everyone.
     for name in sorted(each for each in on_command_line if not each.startswith("oncall_")):
+        if name in of_role:
+            continue
         written = re.sub(r"\W", "_", name.lower())
+        close = nearest(written, of_role, 0.8)
+        if close is not None:
+            problems.append(Problem(name, "there is no variable %s. %s" % (name, did_you_mean(close, ""))))
+            continue
         close = nearest(written, names(RESPOND) | names(TRIAGE), 0.9)
         if not only_looks(verb) and "oncall_" + written in mine:
             text = (
@@ -145,9 +193,9 @@ def check_names(verb: str, given: Collection[str], on_command_line: Collection[s
     for name in sorted(each for each in given if each.startswith("oncall_") and each not in _OURS):
         if name in mine:
             continue
-        everything = names(RESPOND).union(*(names(each) for each in (TRIAGE, *LOOKS)))
+        everything = names(RESPOND).union(*(names(each) for each in (TRIAGE, *LOOKS, *rollouts())))
         if name in on_command_line:
-            others = sorted(each for each in (*LOOKS, *registry()) if name in names(each))
+            others = sorted(each for each in (*LOOKS, *registry(), *rollouts()) if name in names(each))
             listed = "Its variables: %s." % ", ".join(sorted(mine - {"oncall_target"}))
             hint = "%s has." % " and ".join(others) if others else did_you_mean(_nearest(name, mine), listed)
             problems.append(Problem(name, "%s has no variable %s. %s" % (verb, name, hint)))
@@ -201,7 +249,8 @@ def of_verb(verb: str, variables: Mapping[str, Any], required: bool = True) -> G
 def check_verb(verb: str, variables: Mapping[str, Any]) -> List[Problem]:
     """What is wrong before any server is checked. Of ``respond`` every row's, without what only a verdict can name."""
     if verb not in (RESPOND, TRIAGE):
-        return of_verb(verb, variables).problems
+        more = rollout_problems(verb, variables) if verb in rollouts() else []
+        return of_verb(verb, variables).problems + more
     return list(dict.fromkeys(one for each in _names_of(verb) for one in of_verb(each, variables, False).problems))
 
 

@@ -82,6 +82,10 @@ _NOBODY = {
 }
 
 
+# Hash tables are made as large as they may be, and a server that allows much to a query may have no room for ours.
+_MEMORY = {"work_mem": "4MB", "hash_mem_multiplier": "1", "max_parallel_workers_per_gather": "0"}
+
+
 def snapshot(without: Iterable[str], asked: bool) -> Query:
     """``without``: names of ``rights`` that we lack. ``asked``: whether any role or database is asked for."""
     return _compose(tuple(sorted(without)), asked)
@@ -108,4 +112,4 @@ def _compose(without: Tuple[str, ...], asked: bool) -> Query:
         texts[least] = text
         for part, sql in own.items():
             texts[least] = texts[least].replace("{%s}" % part, sql)
-    return Query("snapshot_limited" if without else "snapshot", texts, needs=tuple(read))
+    return Query("snapshot_limited" if without else "snapshot", texts, needs=tuple(read), settings=_MEMORY)

@@ -50,6 +50,10 @@ _LOGGED = (
 )
 
 
+class _WinsError(ValueError):
+    """What counts for more than postgresql.auto.conf sets it."""
+
+
 @dataclass(frozen=True)
 class State:
     """``who``, ``files``, ``now``: rows of ``sql``; the last two are empty where the login role may not read them.
@@ -103,6 +107,7 @@ class Plan:
     timeout_seconds: float
     database: str  # the session's own
     auto_file: str
+    cluster: Mapping[str, Any]  # as the result has it
 
     @property
     def empty(self) -> bool:
@@ -123,6 +128,7 @@ def change(plan: Plan, pending: Sequence[str], load_time: Optional[str]) -> Chan
             "name": step.name,
             "before": step.shown(step.before[0]),
             "before_source": step.before[1],
+            "in_use": step.shown(step.row["setting"]),
             "after": step.shown(step.after[0]),
             "after_source": step.after[1],
             "changed": step.changed,
@@ -139,6 +145,7 @@ def change(plan: Plan, pending: Sequence[str], load_time: Optional[str]) -> Chan
         "pending_restart": list(pending),
         "undo": undo,
         "load_time": load_time,
+        "cluster": dict(plan.cluster),
     }
     before = {step.name: step.shown(step.before[0]) for step in done}
     return Change(bool(done), before, {step.name: step.shown(step.after[0]) for step in done}, details)
@@ -167,7 +174,7 @@ def decide(state: State, asked: Mapping[str, Any], timeout_seconds: float) -> Pl
         try:
             steps.append(_step(state, name, value))
         except ValueError as error:
-            problems.append({"name": name, "problem": str(error)})
+            problems.append({"name": name, "problem": str(error), "wins": isinstance(error, _WinsError)})
     steps.sort(key=lambda step: step.name.lower())
     plan = Plan(
         tuple(steps),
@@ -176,17 +183,22 @@ def decide(state: State, asked: Mapping[str, Any], timeout_seconds: float) -> Pl
         timeout_seconds,
         state.who["database"],
         state.now["auto_file"],
+        {
+            "system_identifier": state.who["system_identifier"],
+            "in_recovery": state.who["in_recovery"],
+            "of_standbys": state.now["of_standbys"],
+        },
     )
     altered = [step for step in steps if step.alter]
-    problems += [{"name": each.name, "problem": _LOGGED} for each in steps if each.changed and each.secret]
-    problems += [{"name": None, "problem": why} for why in _keeps_down(state, altered)]
+    problems += [_problem(_LOGGED, each.name) for each in steps if each.changed and each.secret]
+    problems += [_problem(why) for why in _keeps_down(state, altered)]
     hints = ["Correct them: nothing was touched."] if problems else []
     if altered and state.who["allow_alter_system"] == "off":
-        problems.append({"name": None, "problem": "ALTER SYSTEM is not allowed here (allow_alter_system is off)"})
+        problems.append(_problem("ALTER SYSTEM is not allowed here (allow_alter_system is off)"))
         hints.append("Change them where this server's configuration is managed (Patroni, an operator).")
     if not plan.empty:
         why, hint = _not_ours(state, steps)
-        problems += [{"name": None, "problem": each} for each in why]
+        problems += [_problem(each) for each in why]
         hints += hint
     if problems:
         told = ["%s: %s" % (each["name"], each["problem"]) if each["name"] else each["problem"] for each in problems]
@@ -199,6 +211,10 @@ def decide(state: State, asked: Mapping[str, Any], timeout_seconds: float) -> Pl
     if denied:
         _refuse_rights(state.who, [], denied)
     return plan
+
+
+def _problem(why: str, name: Optional[str] = None) -> Dict[str, Any]:
+    return {"name": name, "problem": why, "wins": False}
 
 
 def _refuse_rights(who: Mapping[str, Any], missing: Sequence[str], denied: Sequence[str]) -> None:
@@ -246,11 +262,11 @@ def _step(state: State, name: str, value: Any) -> Step:
     if winner is not None:
         present, where, advice = winner
         if not values.same(row, present, text):
-            raise ValueError("%s sets it to %s, which wins: %s" % (where, _masked(row, present), advice))
+            raise _WinsError("%s sets it to %s, which wins: %s" % (where, _masked(row, present), advice))
         return Step(row, text, former, (present, where), (present, where), False, False, False, hidden)
     last = entries[-1] if entries else None
     if last is not None and auto and last["file"] != now["auto_file"]:
-        raise ValueError("%s sets it to %s, and is read last" % (_place(last), _masked(row, last["value"])))
+        raise _WinsError("%s sets it to %s, and is read last" % (_place(last), _masked(row, last["value"])))
     reached, loaded = _reached(row, text, last)
     alter = not reached
     if alter and row["context"] == "postmaster":

@@ -63,7 +63,7 @@ class Settings:
             return State(who)
         try:
             files = target.session.query(sql.FILES, deadline)[0]
-            now = target.session.query(sql.NOW, deadline, names=sorted({*asked, *TOGETHER}))[0]
+            now = sql.now(target.session, deadline, sorted({*asked, *TOGETHER}))
         except SessionError as error:
             if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
                 raise
@@ -182,7 +182,7 @@ class _Work:
         """By a new session: one that is open takes what is of a session's begin from there."""
         asked = [step.name.lower() for step in self.plan.steps]
         with self._session() as session:
-            return session.query(sql.NOW, Deadline(self.target.deadline_seconds), names=asked)[0]
+            return sql.now(session, Deadline(self.target.deadline_seconds), asked)
 
     def files(self) -> Mapping[str, Any]:
         with self._session() as session:

@@ -9,12 +9,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
 from ..._gather.session.bind import identifier
 from ..._gather.sql import rights
 from ..._gather.sql.query import OLDEST, Query
+from ..._model.standby import OF_STANDBYS
 from ..configuration import sql as configuration
+
+if TYPE_CHECKING:
+    from ..._core.deadline import Deadline
+    from ..._gather.session.base import Session
 
 NEEDED = (rights.ALL_SETTINGS, *rights.TO_RELOAD)
 
@@ -22,6 +27,8 @@ NEEDED = (rights.ALL_SETTINGS, *rights.TO_RELOAD)
 _WHO = """
 SELECT current_user::text AS user, current_database()::text AS database,
        current_setting('is_superuser') = 'on' AS superuser, pg_is_in_recovery() AS in_recovery,
+       CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
+            THEN (SELECT system_identifier::text FROM pg_control_system()) END AS system_identifier,
        current_setting('server_version_num')::int AS version_num,
        current_setting('allow_alter_system', true) AS allow_alter_system,
        string_to_array({missing}, ' ') AS missing,
@@ -68,7 +75,8 @@ SELECT
      LEFT JOIN pg_roles a ON a.oid = l.setrole LEFT JOIN pg_database d ON d.oid = l.setdatabase
     WHERE lower(split_part(c.entry, '=', 1)) = ANY (%(names)s)) AS levels,
   (SELECT coalesce(json_agg(p.path ORDER BY p.path), '[]') FROM paths p, pg_stat_file(p.path, true) f
-    WHERE greatest(f.change, f.modification) > pg_conf_load_time()) AS unloaded
+    WHERE greatest(f.change, f.modification) > pg_conf_load_time()) AS unloaded,
+  (SELECT json_object_agg(s.name, s.setting::int) FROM settings s WHERE s.name = ANY (%(of_standbys)s)) AS of_standbys
 """
     },
     bare=True,
@@ -85,6 +93,10 @@ SELECT l.name FROM pg_config c, (SELECT regexp_replace(n, '^\$libdir/|\.so$', ''
    AND (SELECT size FROM pg_stat_file(c.setting || '/' || l.name || '.so', true)) IS NULL"""
     },
 )
+
+
+def now(session: Session, deadline: Deadline, names: Sequence[str]) -> Dict[str, Any]:
+    return session.query(NOW, deadline, names=names, of_standbys=OF_STANDBYS)[0]
 
 
 def alter(name: str, value: Optional[Sequence[str]]) -> Tuple[Query, Dict[str, Any]]:

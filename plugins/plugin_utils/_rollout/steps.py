@@ -1,0 +1,408 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of each host of a rollout, step by step, from what its tasks have registered. Pure.
+
+A host's ``variables`` are what its tasks registered: oncall_triage, oncall_wanted, oncall_foreseen, ... A batch is
+judged as a whole: where one host is worse than before, all of its batch get their former values back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ...module_utils._core.text import count, names
+from ...module_utils._model.answers import OK
+from ...module_utils._model.standby import OF_STANDBYS
+from .._report.words import verdict_code
+from .._run.response import FAILED as RESTART_FAILED
+from .._run.response import REFUSED as RESTART_REFUSED
+from . import snapshots
+from .fleet import Member, Order, arrange
+
+Variables = Mapping[str, Any]
+# What became of a host.
+LISTED, TUNED, UNCHANGED, PLANNED, SKIPPED, REFUSED, PUT_BACK, FAILED, NOT_BEGUN = (
+    "listed",
+    "tuned",
+    "unchanged",
+    "planned",
+    "skipped",
+    "refused",
+    "put_back",
+    "failed",
+    "not_begun",
+)
+STOPS = (PUT_BACK, FAILED)
+# Findings that a setting can bring about. Others come and go with what the clients do.
+_OF_SETTINGS = (
+    "client_down",
+    "configuration_error",
+    "connection_limit_reached",
+    "memory_exhausted",
+    "no_wal_receiver",
+    "out_of_memory",
+    "pool_nearly_exhausted",
+    "storage_low",
+)
+_ANOTHER = "the snapshot %s is of another cluster (system identifier %s, here it is %s)"
+WOULD_NOT_START = "would not start again"  # as graceful_restart refuses
+
+
+def nothing(outcome: str, why: str = "") -> Dict[str, Any]:
+    """A host that is left alone."""
+    return {
+        "go": False,
+        "outcome": outcome,
+        "why": why,
+        "rows": [],
+        "settings": {},  # what is changed
+        "asked": {},  # what is wanted, changed or not
+        "roles": {},
+        "undo": {},
+        "undo_roles": {},
+        "waiting": [],
+        "is_down": False,
+        "resumed": False,
+    }
+
+
+def planned(
+    variables: Variables, kept: Sequence[Mapping[str, Any]], restarts: bool = False, down_too: bool = False
+) -> Dict[str, Any]:
+    """{go, outcome, why, rows, settings, roles, undo, undo_roles, waiting, resumed} of one host, before the fleet is
+    looked at as a whole. ``kept``: its snapshots. ``down_too``: a server that is down may have its former values back.
+    """
+    interrupted = snapshots.interrupted(kept)
+    found = {**nothing(SKIPPED), "resumed": bool(interrupted)}
+    why = _unfit(variables)
+    wanted = _mapping(variables, "oncall_wanted")
+    listed = variables.get("oncall_listed")
+    if listed and not wanted and not variables.get("oncall_refused"):
+        return {**found, "outcome": LISTED, "listed": list(listed)}
+    if why and not (down_too and wanted and _is_down(variables)):
+        return {**found, "why": why}
+    if why:
+        found.update(is_down=True, settings=wanted.get("settings") or {}, roles=wanted.get("roles") or {})
+        found["asked"] = dict(found["settings"])
+        rows = [_row(name, None, value, PLANNED) for name, value in sorted(found["settings"].items())]
+        return {**found, "go": True, "outcome": PLANNED, "rows": rows}
+    refused = variables.get("oncall_refused") or _failure(variables, "oncall_foreseen") or _roles_failure(variables)
+    if refused:
+        return {**found, "outcome": REFUSED, "why": _line(refused)}
+    foreseen = _mapping(variables, "oncall_foreseen")
+    here, there = _mapping(foreseen, "cluster").get("system_identifier"), wanted.get("system_identifier")
+    if here and there and here != there:
+        return {**found, "outcome": REFUSED, "why": _ANOTHER % (wanted["at"], there, here)}
+    rows = [each for each in foreseen.get("settings") or [] if each["changed"]]
+    waiting = [each["name"] for each in foreseen.get("settings") or [] if each["waits_for_restart"]]
+    roles = [row for each in _results(variables, "oncall_roles_foreseen") for row in each.get("settings") or []]
+    roles = [each for each in roles if each["changed"]]
+    asked = wanted.get("settings") or {}
+    if restarts:  # what an earlier one has written down counts from now on
+        rows += [
+            dict(each, before=each["in_use"])
+            for each in foreseen["settings"]
+            if each not in rows and each["name"] in waiting
+        ]
+    found.update(
+        settings={each["name"]: asked.get(each["name"]) for each in rows if each["changed"]},
+        roles=wanted.get("roles") or {} if roles else {},
+        undo=dict(foreseen.get("undo") or {}),
+        asked=dict(asked),
+        waiting=waiting,
+        rows=[_row(each["name"], each["before"], each["after"], PLANNED) for each in rows]
+        + [_row(each["name"], each["before"], each["after"], PLANNED, each["role"]) for each in roles]
+        + [_row(name, None, None, "left", why=text) for name, text in _mapping(variables, "oncall_left").items()],
+    )
+    for each in roles:
+        found["undo_roles"].setdefault(each["role"], {})[each["name"]] = each["before"]
+    for name in waiting:  # written down by an earlier one: it goes back to what that found
+        for each in reversed(kept):
+            if name in each["settings"] and name not in found["undo"]:
+                found["undo"][name] = each["settings"][name]
+    if interrupted:
+        found["undo"] = {**found["undo"], **interrupted["settings"]}
+        found["undo_roles"] = {**found["undo_roles"], **(interrupted.get("roles") or {})}
+    go = bool(rows or roles or interrupted or (waiting and restarts))
+    return {**found, "go": go, "outcome": PLANNED if go else UNCHANGED}
+
+
+def together(hosts: Mapping[str, Dict[str, Any]], variables: Mapping[str, Variables], ready: Sequence[str]) -> Order:
+    """The order of those that are to be changed; what has to be left for its sake is taken out of ``hosts``.
+    ``ready``: what streams from a server and needs no thought, by application_name."""
+    order = arrange(_members(hosts, variables, ready))
+    for host, left in order.left.items():
+        mine = hosts[host]
+        for name, why in left.items():
+            mine["settings"].pop(name, None)
+            mine["asked"].pop(name, None)
+            mine["undo"].pop(name, None)
+            mine["waiting"] = [each for each in mine["waiting"] if each != name]
+            mine["rows"] = [each for each in mine["rows"] if each["name"] != name]
+            mine["rows"].append(_row(name, None, None, "left", why=why))
+        if not (mine["settings"] or mine["roles"] or mine["resumed"] or mine["waiting"]):
+            mine.update(go=False, outcome=UNCHANGED)
+    return order
+
+
+def _members(
+    hosts: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Variables], ready: Sequence[str]
+) -> List[Member]:
+    clusters: Dict[str, Mapping[str, Any]] = {}
+    for host in hosts:
+        clusters[host] = _mapping(_mapping(variables[host], "oncall_foreseen"), "cluster")
+    found = []
+    for host, mine in hosts.items():
+        cluster = clusters[host]
+        if not cluster or cluster.get("of_standbys") is None:
+            continue
+        same = [
+            other
+            for other, each in clusters.items()
+            if each and each["in_recovery"] and each["system_identifier"] == cluster["system_identifier"]
+        ]
+        wanted = {
+            each["name"]: int(each["after"]) for each in mine["rows"] if each["name"] in OF_STANDBYS and each["after"]
+        }
+        found.append(
+            Member(
+                host,
+                cluster["system_identifier"],
+                cluster["in_recovery"],
+                cluster["of_standbys"],
+                wanted,
+                _strangers(_mapping(variables[host], "oncall_streams"), len(same), ready),
+            )
+        )
+    return found
+
+
+def _strangers(streams: Mapping[str, Any], known: int, ready: Sequence[str]) -> Sequence[str]:
+    """Of what streams from a server: all of it, where that is more than the standbys that are hosts of this run."""
+    found = [each for each in streams.get("names") or [] if each not in ready]
+    return found if len(found) - (streams.get("logical") or 0) > known else ()
+
+
+def may_begin(
+    host: str,
+    mine: Mapping[str, Any],
+    variables: Variables,
+    tuned: Mapping[str, Mapping[str, Any]],
+    after: Sequence[str],
+) -> Dict[str, Any]:
+    """{} to go on, or {outcome, why, rows, waiting}. ``tuned``: what became of all hosts so far."""
+
+    def left_out(outcome: str, why: str) -> Dict[str, Any]:
+        rows = [dict(each, state=SKIPPED) if each["state"] == PLANNED else each for each in mine["rows"]]
+        return {"outcome": outcome, "why": why, "rows": rows, "waiting": []}
+
+    bad = [other for other, each in tuned.items() if each.get("outcome") in STOPS]
+    if bad:
+        return left_out(NOT_BEGUN, "the rollout was stopped at %s" % names(bad))
+    waits = [other for other in after if tuned.get(other, {}).get("outcome") not in (TUNED, UNCHANGED)]
+    if waits:
+        return left_out(SKIPPED, "%s must come first, and was not changed" % names(waits))
+    why = _unfit(variables)
+    if why and not (mine["is_down"] and _is_down(variables)):
+        return left_out(SKIPPED, why)
+    return {}
+
+
+def restart(
+    asked: bool, approved: bool, open_now: bool, tuned: Mapping[str, Mapping[str, Any]], after: Sequence[str]
+) -> str:
+    """Why there is no restart now; empty: there may be one."""
+    if not asked:
+        return "-e oncall_restart=true restarts it"
+    if not approved and not open_now:
+        return "it is outside of oncall_window; run it again in there, or with -e oncall_approve=true"
+    waits = [other for other in after if set(tuned.get(other, {}).get("waiting") or ()) & set(OF_STANDBYS)]
+    return "%s must be restarted first" % names(waits) if waits else ""
+
+
+def judged(mine: Mapping[str, Any], before: Mapping[str, Any], variables: Variables) -> List[str]:
+    """Why the host is worse than before; empty: it is not. ``before``: its triage then."""
+    for register, what in (("oncall_applied", "settings not changed"), ("oncall_roles_applied", "roles not changed")):
+        failed = _failure(variables, register) or _roles_failure(variables, register)
+        if failed:
+            return ["%s: %s" % (what, _line(failed))]
+    done = _mapping(variables, "oncall_done")
+    if done.get("unreachable") or done.get("outcome") == RESTART_FAILED:
+        return ["restart failed: %s" % _line(done.get("msg"))]
+    if done.get("outcome") == RESTART_REFUSED and WOULD_NOT_START in str(done.get("msg")):
+        return [_line(done["msg"])]
+    why = _unfit(variables)
+    if why:
+        return [why]
+    found = [
+        _line(each["summary"])
+        for each in _findings(variables["oncall_triage"])
+        if each["code"] in _OF_SETTINGS
+        and each["severity"] != OK
+        and each["code"] not in {one["code"] for one in _findings(before)}
+    ]
+    shown = _mapping(variables, "oncall_shown")
+    if shown.get("failed") or shown.get("unreachable"):
+        found.append("its settings cannot be read: %s" % _line(shown.get("msg")))
+    else:
+        found += [
+            "SHOW %s is %s, not %s" % (each["name"], each["before"], each["after"])
+            for each in shown.get("settings") or []
+            if each["changed"]
+        ]
+    soaked = _mapping(variables, "oncall_soaked")
+    if soaked.get("failed") and _mapping(variables, "oncall_pressure").get("pressure"):  # before, it could be
+        found.append("it cannot be watched: %s" % _line(soaked.get("msg")))
+    return found + [_line(each) for each in soaked.get("worse") or []]
+
+
+def way_back(mine: Mapping[str, Any], variables: Variables) -> Dict[str, bool]:
+    """How a host gets its former values back: {start: into the stopped server, settings: by SQL, restart: again}."""
+    down = _is_down(variables)
+    restarted = _mapping(variables, "oncall_done").get("changed") is True
+    return {
+        "start": down,
+        "settings": not down and bool(mine["undo"]),
+        "restart": not down and restarted and bool(mine["undo"]),
+        "roles": bool(mine["undo_roles"]),
+    }
+
+
+def ended(host: str, mine: Mapping[str, Any], worse: Mapping[str, List[str]], variables: Variables) -> Dict[str, Any]:
+    """{outcome, why, rows, waiting} of a host whose batch is over. ``worse``: of the batch, by host."""
+    if not worse:
+        return _tuned(mine, variables)
+    why = "; ".join(
+        worse.get(host) or ["put back with %s: %s" % (names(list(worse)), "; ".join(next(iter(worse.values()))))]
+    )
+    failed = [
+        _line(text)
+        for register in ("oncall_back", "oncall_back_started", "oncall_back_roles")
+        for text in [_failure(variables, register) or _roles_failure(variables, register)]
+        if text
+    ]
+    again = _mapping(variables, "oncall_back_restarted")
+    if again.get("outcome") in (RESTART_FAILED, RESTART_REFUSED) or again.get("unreachable"):
+        failed.append("restart: %s" % _line(again.get("msg")))
+    if variables["oncall_triage"].get("unreachable"):
+        failed.append("it is not reached")
+    rows = [
+        dict(each, before=each["after"], after=each["before"], state=PUT_BACK) if each["state"] == PLANNED else each
+        for each in mine["rows"]
+    ]
+    if failed:
+        hint = "oncall.postgresql.tune_restore puts them back"
+        return {
+            "outcome": FAILED,
+            "why": "%s. NOT put back: %s; %s" % (why, "; ".join(failed), hint),
+            "rows": [dict(each, state=FAILED) for each in mine["rows"]],
+            "waiting": [],
+        }
+    return {"outcome": PUT_BACK, "why": why, "rows": rows, "waiting": []}
+
+
+def _tuned(mine: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
+    shown = _mapping(variables, "oncall_shown")
+    waiting = [each["name"] for each in shown.get("settings") or [] if each["waits_for_restart"]]
+    rows = [
+        dict(each, state="waits_for_restart" if each["name"] in waiting else TUNED)
+        if each["state"] == PLANNED
+        else each
+        for each in mine["rows"]
+    ]
+    done = _mapping(variables, "oncall_done")
+    refused = _line(done.get("msg")) if done.get("outcome") == RESTART_REFUSED else ""
+    why = refused or (mine.get("no_restart") or "") if waiting else ""
+    restarted = ", restarted (downtime %.1f s)" % done["downtime_seconds"] if done.get("downtime_seconds") else ""
+    return {"outcome": TUNED, "why": why, "rows": rows, "waiting": waiting, "refused": refused, "restarted": restarted}
+
+
+def notes(done: Mapping[str, Any]) -> List[str]:
+    """What the report says of a host."""
+    outcome, why = done["outcome"], done.get("why") or ""
+    if outcome == LISTED:
+        return list(done["listed"])
+    changed = [each for each in done["rows"] if each["state"] not in ("left",)]
+    told = {
+        TUNED: "tuned: %s changed%s" % (count(len(changed), "setting"), done.get("restarted") or ""),
+        UNCHANGED: "not changed: all settings are as asked",
+        PLANNED: "plan: %s would be changed" % count(len(changed), "setting"),
+        SKIPPED: "not tuned: %s" % why,
+        REFUSED: "refused: %s" % why,
+        PUT_BACK: "put back: %s" % why,
+        FAILED: "FAILED: %s" % why,
+        NOT_BEGUN: "not tuned: %s" % why,
+    }[outcome]
+    lines = [told]
+    if done.get("waiting"):
+        words = "would wait" if outcome == PLANNED else "waiting"
+        more = " (%s)" % why if why and outcome == TUNED else ""
+        lines.append("%s for a restart: %s%s" % (words, names(done["waiting"], 10), more))
+    lines += ["%s left as it is: %s" % (each["name"], each["why"]) for each in done["rows"] if each["state"] == "left"]
+    return lines
+
+
+def failure(done: Mapping[str, Any]) -> str:
+    """Why the run fails for this host; empty: it does not."""
+    if done["outcome"] in (REFUSED, PUT_BACK, FAILED):
+        return notes(done)[0]
+    return str(done.get("refused") or "")
+
+
+def _row(name: str, before: Any, after: Any, state: str, role: str = "", why: str = "") -> Dict[str, Any]:
+    return {
+        "name": "%s of role %s" % (name, role) if role else name,
+        "before": before,
+        "after": after,
+        "state": state,
+        "why": why,
+    }
+
+
+def _unfit(variables: Variables) -> str:
+    """Why a server is not to be touched; empty: it is healthy."""
+    triage = _mapping(variables, "oncall_triage")
+    verdict = triage.get("verdict")
+    if not isinstance(verdict, Mapping):
+        return "triage could not check it: %s" % _line(triage.get("msg") or "no result")
+    return "" if verdict["code"] == "healthy" else "%s: %s" % (verdict_code(verdict), _line(verdict["summary"]))
+
+
+def _is_down(variables: Variables) -> bool:
+    verdict = _mapping(variables, "oncall_triage").get("verdict")
+    return isinstance(verdict, Mapping) and verdict["code"] == "server_down"
+
+
+def _findings(triage: Variables) -> List[Mapping[str, Any]]:
+    return list(triage.get("findings") or [])
+
+
+def _mapping(variables: Variables, name: str) -> Mapping[str, Any]:
+    found = variables.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _failure(variables: Variables, register: str) -> str:
+    found = _mapping(variables, register)
+    return str(found.get("msg") or "no reason given") if found.get("failed") or found.get("unreachable") else ""
+
+
+def _results(variables: Variables, register: str) -> List[Mapping[str, Any]]:
+    """Of a loop."""
+    return [each for each in _mapping(variables, register).get("results") or [] if isinstance(each, Mapping)]
+
+
+def _roles_failure(variables: Variables, register: str = "oncall_roles_foreseen") -> str:
+    return next(
+        (
+            str(each.get("msg"))
+            for each in _results(variables, register)
+            if each.get("failed") or each.get("unreachable")
+        ),
+        "",
+    )
+
+
+def _line(text: Any) -> str:
+    return " ".join(str(text or "").split()).rstrip(".")

@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, the oncall.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rollout's decisions: windows, batches, what comes first, what is worse than before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ansible_collections.oncall.postgresql.plugins.module_utils._model.standby import OF_STANDBYS
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout import snapshots, steps, verbs
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout.fleet import Member, arrange, batches
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout.window import windows
+
+BERLIN = ZoneInfo("Europe/Berlin")
+RUNNING = dict.fromkeys(OF_STANDBYS, 100)
+
+
+@pytest.mark.parametrize(
+    ("window", "at", "open_"),
+    [
+        ("Sun 02:00-04:00", "2026-11-29T02:00", True),
+        ("Sun 02:00-04:00", "2026-11-29T03:59", True),
+        ("Sun 02:00-04:00", "2026-11-29T04:00", False),
+        ("Sun 02:00-04:00", "2026-11-30T03:00", False),
+        ("22:00-04:00", "2026-11-30T03:00", True),
+        ("22:00-04:00", "2026-11-30T21:59", False),
+        ("Sun 22:00-04:00", "2026-11-30T03:59", True),  # it began on Sunday
+        ("Sun 22:00-04:00", "2026-11-29T03:59", False),
+        ("Fri-Mon 00:00-24:00", "2026-11-30T12:00", True),
+        ("Fri-Mon 00:00-24:00", "2026-12-01T12:00", False),
+        ("Sat, sunday 1:00 - 3:00", "2026-11-29T01:30", True),
+        (["Mon 01:00-02:00", "Sun 02:00-04:00"], "2026-11-29T02:30", True),
+    ],
+)
+def test_a_window(window: Any, at: str, open_: bool) -> None:
+    given = [window] if isinstance(window, str) else window
+    here = datetime.fromisoformat(at).replace(tzinfo=BERLIN)
+    found = windows([each + " Europe/Berlin" for each in given])
+    assert any(each.holds(here.astimezone(UTC)) for each in found) is open_
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Sun", "02:00", "02:00-25:00", "Son 02:00-03:00", "Sun-Mon-Tue 1:00-2:00", "1:75-2:00", "1:00-2:00 Mars/Base", ""],
+)
+def test_no_window(text: str) -> None:
+    with pytest.raises(ValueError, match=r"window|time|day"):
+        windows(text)
+
+
+def member(
+    host: str, standby: bool = False, identifier: str | None = "7", strangers: Any = (), **wanted: int
+) -> Member:
+    return Member(host, identifier, standby, RUNNING, wanted, strangers)
+
+
+def test_raised_on_standbys_first() -> None:
+    order = arrange(
+        [
+            member("p", max_connections=200),
+            member("s1", True, max_connections=200),
+            member("s2", True, max_connections=300),
+        ]
+    )
+    assert order.hosts == ["s1", "s2", "p"] and order.after == {"p": ["s1", "s2"]} and not order.left
+
+
+def test_lowered_on_the_primary_first() -> None:
+    order = arrange([member("s", True, max_connections=50), member("p", max_connections=50)])
+    assert order.hosts == ["p", "s"] and order.after == {"s": ["p"]} and not order.left
+
+
+def test_up_and_down_at_once_takes_two_runs() -> None:
+    order = arrange(
+        [
+            member("p", max_connections=200, max_wal_senders=50),
+            member("s", True, max_connections=200, max_wal_senders=50),
+        ]
+    )
+    assert order.hosts == ["s", "p"] and set(order.left["s"]) == {"max_wal_senders"} and "p" not in order.left
+
+
+@pytest.mark.parametrize(
+    ("members", "left"),
+    [
+        ([member("p", max_connections=200), member("s", True)], {"p"}),  # the standby would have less
+        ([member("p"), member("s", True, max_connections=50)], {"s"}),
+        ([member("s", True, max_connections=50)], {"s"}),  # nobody knows what its primary has
+        ([member("s", True, max_connections=150)], set()),
+        ([member("p", strangers=["walreceiver"], max_connections=200)], {"p"}),
+        ([member("p", strangers=["walreceiver"], max_connections=50)], set()),
+        ([member("a", max_connections=200), member("b", max_connections=50)], set()),  # two copies, no standby
+        ([member("p", identifier=None, max_connections=200), member("s", True, identifier=None)], set()),
+    ],
+)
+def test_what_a_standby_could_not_replay_is_left(members: list[Member], left: set[str]) -> None:
+    assert set(arrange(members).left) == left
+
+
+def test_batches() -> None:
+    hosts = ["h%02d" % number for number in range(30)]
+    assert batches(hosts, {}, [1, "10%", "100%"]) == [1, 3, 26]
+    assert batches(hosts, {}, "1, 10%") == [1] + [3] * 9 + [2]
+    assert batches(hosts[:1], {}, "5") == [1] and batches([], {}, "5") == []
+    assert batches(["s", "p", "x"], {"p": ["s"]}, "100%") == [1, 2]
+    with pytest.raises(ValueError, match="oncall_serial"):
+        batches(hosts, {}, "0")
+
+
+HEALTHY = {"verdict": {"code": "healthy", "cause": None, "severity": "ok", "summary": "fine"}, "findings": []}
+DOWN = {
+    "verdict": {"code": "server_down", "cause": "unknown", "severity": "critical", "summary": "it is down"},
+    "findings": [],
+}
+CLUSTER = {"system_identifier": "7", "in_recovery": False, "of_standbys": RUNNING}
+
+
+def setting(name: str, before: str, after: str, waits: bool = False, changed: bool = True) -> dict[str, Any]:
+    row = {"name": name, "before": before, "after": after, "in_use": before}
+    return {**row, "changed": changed, "waits_for_restart": waits}
+
+
+def seen(*settings: dict[str, Any], **more: Any) -> dict[str, Any]:
+    undo = {each["name"]: None for each in settings if each["changed"]}
+    foreseen = {"settings": list(settings), "undo": undo, "cluster": CLUSTER}
+    wanted = {"settings": {each["name"]: each["after"] for each in settings}, "roles": {}}
+    return {"oncall_triage": HEALTHY, "oncall_wanted": wanted, "oncall_foreseen": foreseen, **more}
+
+
+def test_what_is_planned_of_a_host() -> None:
+    found = steps.planned(seen(setting("work_mem", "4MB", "8MB"), setting("wal_buffers", "4MB", "16MB", True)), [])
+    assert found["go"] and found["outcome"] == "planned" and found["waiting"] == ["wal_buffers"]
+    assert found["settings"] == {"work_mem": "8MB", "wal_buffers": "16MB"} == found["asked"]
+    assert found["undo"] == {"work_mem": None, "wal_buffers": None}
+
+
+def test_a_tuned_host_is_left_alone_until_it_may_restart() -> None:
+    variables = seen(setting("wal_buffers", "16MB", "16MB", True, changed=False))
+    assert steps.planned(variables, [])["outcome"] == "unchanged"
+    kept = [{"state": "done", "settings": {"wal_buffers": "4MB"}, "roles": {}}]
+    found = steps.planned(variables, kept, restarts=True)
+    assert found["go"] and found["undo"] == {"wal_buffers": "4MB"}
+
+
+def test_an_interrupted_one_goes_on_and_back_to_what_was_before_it() -> None:
+    kept = [{"state": "begun", "settings": {"work_mem": "1MB"}, "roles": {"shop": {"statement_timeout": None}}}]
+    found = steps.planned(seen(setting("work_mem", "8MB", "8MB", changed=False)), kept)
+    assert found["go"] and found["resumed"] and found["undo"] == {"work_mem": "1MB"}
+    assert found["undo_roles"] == {"shop": {"statement_timeout": None}}
+
+
+@pytest.mark.parametrize(
+    ("more", "outcome", "why"),
+    [
+        ({"oncall_triage": DOWN}, "skipped", "server_down"),
+        ({"oncall_triage": {"unreachable": True, "msg": "no route"}}, "skipped", "no route"),
+        ({"oncall_refused": "it does not fit"}, "refused", "it does not fit"),
+        ({"oncall_foreseen": {"failed": True, "msg": "Settings refused: x"}}, "refused", "Settings refused"),
+        ({"oncall_wanted": {"settings": {}, "system_identifier": "8", "at": "T"}}, "refused", "another cluster"),
+    ],
+)
+def test_what_is_not_touched(more: dict[str, Any], outcome: str, why: str) -> None:
+    found = steps.planned(seen(setting("work_mem", "4MB", "8MB"), **more), [])
+    assert not found["go"] and found["outcome"] == outcome and why in found["why"]
+
+
+def planned(**more: Any) -> dict[str, Any]:
+    return {**steps.planned(seen(setting("work_mem", "4MB", "8MB")), []), "no_restart": "", **more}
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, []),
+        ({"oncall_applied": {"failed": True, "msg": "no"}}, ["settings not changed: no"]),
+        ({"oncall_applied": {"unreachable": True, "msg": "gone"}}, ["settings not changed: gone"]),
+        ({"oncall_roles_applied": {"results": [{"failed": True, "msg": "no"}]}}, ["roles not changed: no"]),
+        ({"oncall_done": {"outcome": "failed", "msg": "it stays down"}}, ["restart failed: it stays down"]),
+        (
+            {"oncall_done": {"outcome": "refused", "msg": "Restart refused: it would not start again: x"}},
+            ["Restart refused: it would not start again: x"],
+        ),
+        ({"oncall_done": {"outcome": "refused", "msg": "Restart refused: a backup runs"}}, []),
+        ({"oncall_triage": DOWN}, ["server_down / unknown: it is down"]),
+        ({"oncall_shown": {"settings": [setting("work_mem", "4MB", "8MB")]}}, ["SHOW work_mem is 4MB, not 8MB"]),
+        ({"oncall_soaked": {"worse": ["memory at 95 %"]}}, ["memory at 95 %"]),
+        (
+            {
+                "oncall_triage": {
+                    **HEALTHY,
+                    "findings": [{"code": "pool_nearly_exhausted", "severity": "warning", "summary": "97 of 97"}],
+                }
+            },
+            ["97 of 97"],
+        ),
+        (
+            {
+                "oncall_triage": {
+                    **HEALTHY,
+                    "findings": [{"code": "long_running", "severity": "warning", "summary": "x"}],
+                }
+            },
+            [],
+        ),
+    ],
+)
+def test_what_is_worse_than_before(more: dict[str, Any], why: list[str]) -> None:
+    assert steps.judged(planned(), HEALTHY, {"oncall_triage": HEALTHY, **more}) == why
+
+
+def test_a_batch_goes_back_as_a_whole() -> None:
+    variables = {"oncall_triage": HEALTHY}
+    worse = {"db1": ["it is down"]}
+    one, other = (steps.ended(host, planned(), worse, variables) for host in ("db1", "db2"))
+    assert one["outcome"] == other["outcome"] == "put_back" and one["why"] == "it is down" and "db1" in other["why"]
+    assert one["rows"] == [{"name": "work_mem", "before": "8MB", "after": "4MB", "state": "put_back", "why": ""}]
+    bad = steps.ended("db1", planned(), worse, {**variables, "oncall_back": {"failed": True, "msg": "no way"}})
+    assert bad["outcome"] == "failed" and "NOT put back: no way" in steps.failure(bad)
+
+
+def test_who_may_begin() -> None:
+    fine, stopped = {"outcome": "tuned", "waiting": []}, {"outcome": "put_back"}
+    assert steps.may_begin("p", planned(), {"oncall_triage": HEALTHY}, {"s": fine}, ["s"]) == {}
+    for tuned, triage, outcome in (
+        ({"x": stopped}, HEALTHY, "not_begun"),
+        ({"s": {"outcome": "skipped"}}, HEALTHY, "skipped"),
+        ({"s": fine}, DOWN, "skipped"),
+    ):
+        assert steps.may_begin("p", planned(), {"oncall_triage": triage}, tuned, ["s"])["outcome"] == outcome
+
+
+def test_when_there_is_a_restart() -> None:
+    waits = {"s": {"outcome": "tuned", "waiting": ["max_connections"]}}
+    assert steps.restart(True, False, True, {}, []) == "" == steps.restart(True, True, False, {}, [])
+    assert "oncall_restart" in steps.restart(False, True, True, {}, [])
+    assert "oncall_window" in steps.restart(True, False, False, {}, [])
+    assert "s must be restarted first" in steps.restart(True, True, False, waits, ["s"])
+
+
+def test_a_snapshot_is_a_point_in_time() -> None:
+    def kept(at: str, **settings: Any) -> dict[str, Any]:
+        return {"at": at, "system_identifier": "7", "settings": settings, "roles": {}}
+
+    every = [kept("1", work_mem=None), kept("2", work_mem="8MB", jit="on"), kept("3", geqo="on")]
+    found = snapshots.before(every, every[0])
+    assert found["settings"] == {"work_mem": None, "jit": "on", "geqo": "on"} and found["at"] == "1"
+    assert snapshots.before(every, every[2])["settings"] == {"geqo": "on"}
+
+
+def test_snapshots_are_kept(tmp_path: Path) -> None:
+    snapshot = {
+        "at": "20261129T020000.000Z",
+        "state": "begun",
+        "settings": {"work_mem": None},
+        "roles": {},
+        "verb": "tune",
+        "rows": [],
+    }
+    path = Path(snapshots.write(str(tmp_path / "a b"), "shop db/1", snapshot))
+    assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+    kept = snapshots.read(str(tmp_path / "a b"), "shop db/1")
+    assert snapshots.interrupted(kept) == {**snapshot, "schema": 1} and snapshots.read(str(tmp_path), "other") == []
+    path.write_text("{")
+    with pytest.raises(snapshots.UnreadableError, match="move it away"):
+        snapshots.read(str(tmp_path / "a b"), "shop db/1")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"oncall_restart": "true"}, "oncall_window"),
+        ({"oncall_restart": True, "oncall_approve": True}, ""),
+        ({"oncall_restart": True, "oncall_window": "Sun 02:00-04:00"}, ""),
+        ({"oncall_window": "tonight"}, "no maintenance window"),
+        ({"oncall_serial": "half"}, "oncall_serial"),
+    ],
+)
+def test_wrong_variables(variables: dict[str, Any], said: str) -> None:
+    found = verbs.problems("tune", variables)
+    assert (said in found[0].text) if said else not found
