@@ -77,7 +77,7 @@ class Used(Rows):
 
     def swap(self) -> Optional[SwapUse]:
         own = [(path, whole(text)) for path, text in self.files("memory.swap.current")]
-        own += [(path, value) for path, value in self._rows_of("memory.stat", "total_swap")]
+        own += self._rows_of("memory.stat", "total_swap")
         found = next(((path, value) for path, value in own if value is not None), None)
         if found is not None:
             return {"used_bytes": found[1], "source": found[0]}
