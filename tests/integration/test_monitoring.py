@@ -36,7 +36,7 @@ from tests.integration.servers import Client, until
 from tests.receivers import Http, Mailbox
 
 SCRIPT = Path(__file__).parents[2] / "roles" / "monitoring" / "files" / "monitor.sh"
-SHELLS = (["dash"], ["busybox", "sh"])
+SHELLS = (("dash",), ("busybox", "sh"))
 PASSWORD = "watch'd:by\\night"  # what a shell and a password file have to quote
 SLOTS = {"max_connections": 10, "superuser_reserved_connections": 3}
 USABLE = 7
