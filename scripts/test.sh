@@ -93,10 +93,11 @@ begin images .venv/bin/python -m tests.lab.images # mostly downloading and unpac
 stage lint scripts/lint.sh || true
 stage unit "${pytest[@]}" -n 2 tests/unit || true
 stage demo "${pytest[@]}" tests/test_demo.py || true
-stage molecule scripts/molecule.sh || true
 end images || true
+begin molecule scripts/molecule.sh                               # waits
 begin integration "${pytest[@]}" "${three[@]}" tests/integration # waits
 stage sanity scripts/sanity.sh || true                           # computes, one thing at a time
+end molecule || true
 end integration || true
 # What depends on Ansible runs on each one; the procedures over SSH on one, and on the middle one in the lab.
 stage playbooks "${pytest[@]}" "${three[@]}" tests/playbooks || true
