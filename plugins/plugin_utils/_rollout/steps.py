@@ -214,7 +214,7 @@ def restart(
 ) -> str:
     """Why there is no restart now; empty: there may be one."""
     if not asked:
-        return "-e oncall_restart=true restarts it"
+        return "run it again with -e oncall_restart=true to restart it"
     if not approved and not open_now:
         return "it is outside of oncall_window; run it again in there, or with -e oncall_approve=true"
     waits = [other for other in after if set(tuned.get(other, {}).get("waiting") or ()) & set(OF_STANDBYS)]
