@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 import pytest
@@ -65,7 +66,7 @@ TRANSACTION = {
 BACKUP = {"pid": 4712, "application": "pg_basebackup", "phase": "streaming database files"}
 
 
-ALTERED = {"Shared_Buffers": "500GB", "work_mem": "8MB", "primary_conninfo": "host=db1"}
+ALTERED = MappingProxyType({"Shared_Buffers": "500GB", "work_mem": "8MB", "primary_conninfo": "host=db1"})
 
 
 def reading(
