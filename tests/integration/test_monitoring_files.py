@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scripts.rules import FILES, RULES
 from tests.integration.servers import until
 from tests.prometheus import prometheus
@@ -90,3 +92,24 @@ def test_installed_reloaded_and_removed(tmp_path: Path) -> None:
         run(tmp_path, **given, state="absent")
         assert [path for path in files.values() if path.exists()] == []
         until(lambda: found.rules() == [])
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "db1\n"])
+def test_a_name_that_is_none_removes_nothing(tmp_path: Path, name: str) -> None:
+    """Its directories are removed with all that is in them: of "" and ".." that is everybody's."""
+    role = Path(__file__).parents[2] / "roles" / "monitoring"
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "roles": [str(role)]}
+    (tmp_path / "play.json").write_text(json.dumps([play]))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            *("--check", "-i", "localhost,", str(tmp_path / "play.json")),
+            *("-e", json.dumps({"monitoring_state": "absent", "monitoring_name": name, "oncall_target": {}})),
+        ],
+        check=False,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"},
+    )
+    assert done.returncode != 0 and "it must begin with a letter or digit" in done.stdout + done.stderr
+    assert "Remove" not in done.stdout
