@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -406,6 +407,14 @@ def test_sight_is_checked_and_no_figure_is_made_up(site: Site, watch: Watch) -> 
         assert "does not see the sessions of others: GRANT pg_monitor TO oncall_monitor" in watch.lines[-1]
     finally:
         role(site, password=PASSWORD)
+    site.sql("ALTER ROLE oncall_monitor NOLOGIN")
+    try:
+        (watch.directory / "alert.log").write_text("none\n")
+        assert watch.silent()["up"] == 0
+        assert " PostgreSQL db1 refuses the monitoring login: login refused: " in watch.lines[-1]
+        assert watch.lines[-1].endswith(". Run: ansible-playbook oncall.postgresql.triage --limit db1")
+    finally:
+        role(site, password=PASSWORD)
 
 
 def test_a_reserved_slot_answers_when_the_others_are_gone(tmp_path: Path) -> None:
@@ -424,6 +433,83 @@ def test_a_reserved_slot_answers_when_the_others_are_gone(tmp_path: Path) -> Non
         made.remove()
 
 
+def nobody(directory: Path, **config: Any) -> Watch:
+    """A host on which no PostgreSQL is running."""
+    site: Any = type("Nobody", (), {"config": {"data": str(directory)}})
+    return Watch(directory, site, **config)
+
+
+def test_another_server_is_never_asked_in_its_place(tmp_path: Path) -> None:
+    """Without a data directory psql would take the socket and port that it was built with."""
+    gone = tmp_path / "not-mounted"
+    watch = nobody(tmp_path, data=gone)
+    assert watch.silent()["up"] == 0
+    assert " db1 cannot be watched: cannot ask: %s cannot be entered" % gone in watch.lines[-1]
+    assert watch.lines[-1].endswith(". Run: ansible-playbook oncall.postgresql.triage --limit db1")
+    tried = watch.run("test")
+    assert (tried.returncode, tried.stdout.partition(" only: ")[2]) == (
+        1,
+        "set monitoring_mail or monitoring_webhook\n",
+    )
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=["dash", "busybox"])
+@pytest.mark.parametrize("answer", ["1 10 7 0 0", "1 10 7 x 0 0 0 0 0", "1 10 7 0 0 0 0 0 -1", "1 10 7 0 0 0 0 0 0 0"])
+def test_what_is_no_row_of_figures_is_no_answer(tmp_path: Path, shell: list[str], answer: str) -> None:
+    (tmp_path / "psql").write_text("#!/bin/sh\necho oncall %s\n" % answer)
+    (tmp_path / "psql").chmod(0o755)
+    watch = nobody(tmp_path, host="127.0.0.1", bin=tmp_path)
+    found = watch.silent(shell=shell)
+    assert found["up"] == 0 and "connections_used" not in found
+    assert " db1 no answer: oncall %s" % answer in watch.lines[0]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=["dash", "busybox"])
+def test_metrics_are_whole_or_those_of_before(tmp_path: Path, shell: list[str]) -> None:
+    """On a full disk, with damaged state, and with a symlink where root is to write."""
+    watch = nobody(tmp_path)
+    (tmp_path / "success").write_text('2"x\n')
+    assert watch.silent(shell=shell)["last_success_timestamp_seconds"] == 0
+    before = watch.textfile.read_text()
+    for each in ("log", "alert.log"):
+        (tmp_path / each).unlink()
+
+    def little() -> None:  # no file grows over so many bytes: the log has its lines, the metrics have no room
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+
+    subprocess.run([*shell, str(tmp_path / "monitor.sh")], check=True, timeout=60, preexec_fn=little)
+    assert watch.textfile.read_text() == before and not (tmp_path / "metrics.prom.tmp").exists()
+    assert any("the metrics could not be written to %s" % watch.textfile in line for line in watch.lines)
+    precious = tmp_path / "precious"
+    precious.write_text("of somebody else")
+    precious.chmod(0o600)
+    (tmp_path / "metrics.prom.tmp").symlink_to(precious)
+    assert watch.silent(shell=shell)["up"] == 0
+    assert precious.read_text() == "of somebody else" and precious.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=["dash", "busybox"])
+@pytest.mark.parametrize("body", ["trap '' TERM; while :; do sleep 1; done", "sleep 60 &"], ids=["hangs", "child"])
+def test_a_mailer_does_not_hold_it(tmp_path: Path, shell: list[str], body: str) -> None:
+    sendmail = tmp_path / "sendmail"
+    sendmail.write_text("#!/bin/sh\n%s\n" % body)
+    sendmail.chmod(0o755)
+    watch = nobody(tmp_path, mail="oncall@example.org", SEND_SECONDS=1)
+    begun = time.monotonic()
+    with (tmp_path / "out").open("w") as out:  # no pipe of ours either
+        subprocess.run(
+            [*shell, str(tmp_path / "monitor.sh")],
+            check=True,
+            timeout=50,
+            stdout=out,
+            stderr=out,
+            env={"PATH": "%s:%s" % (tmp_path, os.environ["PATH"])},
+        )
+    assert time.monotonic() - begun < 20 and (tmp_path / "out").read_text() == ""
+    assert ("no alert by mail" in watch.lines[-1]) == ("trap" in body)
+
+
 def test_mail(tmp_path: Path) -> None:
     """By SMTP to a real server; there is no PostgreSQL to ask."""
     with Mailbox() as mailbox:
@@ -431,8 +517,7 @@ def test_mail(tmp_path: Path) -> None:
         sendmail = tmp_path / "bin" / "sendmail"
         sendmail.write_text(SENDMAIL.format(python=sys.executable, port=mailbox.port))
         sendmail.chmod(0o755)
-        nobody: Any = type("Nobody", (), {"config": {"data": str(tmp_path)}})
-        watch = Watch(tmp_path, nobody, mail="oncall@example.org, dba@example.org")
+        watch = nobody(tmp_path, mail="oncall@example.org, dba@example.org")
         for _unused in range(2):
             assert watch.silent(path="%s:" % sendmail.parent)["up"] == 0
         done = watch.run("test", path="%s:" % sendmail.parent)

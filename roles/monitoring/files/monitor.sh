@@ -17,6 +17,7 @@ export LC_ALL=C
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 server='' state='' log='' textfile='' user=oncall_monitor database=postgres threshold=80
+inventory_name=''                          # what ansible-playbook --limit takes, where it is not the server's name here
 data='' bin='' host='' port=''             # psql on this host
 engine='' project='' service=''            # or in the container of a Compose service
 mail='' webhook=''
@@ -30,6 +31,10 @@ CONNECT_SECONDS=5 ASK_SECONDS=20 SEND_SECONDS=30
 ask() {
     data=${1:-${PGDATA-}} bin=$2 host=$3 port=$4 user=$5 database=$6
     unset PGHOST PGHOSTADDR PGPORT PGSERVICE PGSERVICEFILE PGUSER PGDATABASE PGTARGETSESSIONATTRS PGREQUIREAUTH
+    if [ -z "$host" ] && [ -n "${1-}" ] && ! [ -x "$data" ]; then
+        echo "cannot ask: $data cannot be entered; without it another server might answer" >&2
+        exit 1
+    fi
     if [ -z "$host" ] && [ -n "$data" ] && [ -x "$data" ]; then
         if ! [ -r "$data/postmaster.pid" ]; then
             echo "no server is running in $data" >&2
@@ -44,6 +49,10 @@ ask() {
         fi
     fi
     if [ -x "$bin/psql" ]; then PATH=$bin:$PATH; fi
+    if ! command -v psql >/dev/null; then
+        echo "cannot ask: psql is missing: install PostgreSQL's client, or set bin_directory in oncall_target" >&2
+        exit 1
+    fi
     export PGCONNECT_TIMEOUT=$CONNECT_SECONDS PGAPPNAME=oncall
     export PGOPTIONS="-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c search_path=pg_catalog"
     set -- psql -X -q -A -t -w -F ' ' ${host:+-h "$host"} ${port:+-p "$port"} -U "$user" -d "$database"
@@ -55,7 +64,7 @@ SELECT 'oncall', pg_has_role('pg_read_all_stats', 'USAGE')::int, m.slots, m.usab
        count(*) FILTER (WHERE a.state = 'idle'),
        count(*) FILTER (WHERE a.state LIKE 'idle in transaction%'),
        count(*) FILTER (WHERE a.wait_event_type = 'Lock'),
-       coalesce(max(extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::int
+       greatest(coalesce(max(extract(epoch FROM clock_timestamp() - a.xact_start)), 0), 0)::int
   FROM (SELECT s.slots, s.slots - current_setting('superuser_reserved_connections')::int
                         - coalesce(current_setting('reserved_connections', true)::int, 0) AS usable
           FROM (SELECT current_setting('max_connections')::int AS slots) s) m
@@ -74,7 +83,8 @@ fi
 
 # --- on the host
 
-here=$(cd "${0%/*}" && pwd) || exit 1
+case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
+here=$(CDPATH='' cd -- "$here" && pwd) || exit 1
 # shellcheck source=/dev/null
 . "$here/config" || exit 1
 
@@ -95,7 +105,7 @@ container() {
     id=''
     for each in $all; do
         if printf '%s\n' "$aside" | grep -qx "$each"; then continue; fi
-        [ -z "$id" ] || { echo "service $service of project $project has several containers" >&2; return 1; }
+        [ -z "$id" ] || { echo "cannot ask: service $service of project $project has several containers" >&2; return 1; }
         id=$each
     done
     [ -n "$id" ] || { echo "no container of service $service in project $project is running" >&2; return 1; }
@@ -109,7 +119,7 @@ ask_server() {
             "$data" "$bin" "$host" "$port" "$user" "$database"
         return
     fi
-    if [ -z "$engine" ]; then engine=$(command -v docker || command -v podman) || fail "neither docker nor podman is here"; fi
+    if [ -z "$engine" ]; then engine=$(command -v docker || command -v podman) || fail "cannot ask: neither docker nor podman is here"; fi
     id=$(container) || return 1
     {
         # Unescaped as libpq does, then quoted for the shell that reads it there.
@@ -118,17 +128,19 @@ ask_server() {
     } | timeout "$ASK_SECONDS" "$engine" exec -i "$id" sh -s ask "$data" "$bin" "$host" "$port" "$user" "$database"
 }
 
-# Sets up (0 or 1), problem (none, connections or down), line, and the figures where there are any.
+# Sets up (0 or 1), problem (none, connections or down), is (its subject), line, and the figures where there are any.
 look() {
-    up=0 full=0 problem=down slots='' usable='' used='' active='' idle='' in_transaction='' other='' blocked='' oldest=''
+    up=0 full=0 problem=down is='does not answer' slots='' usable='' used='' active='' idle='' in_transaction='' other='' blocked='' oldest=''
     said=$(ask_server 2>&1)
-    row=$(printf '%s\n' "$said" | sed -n 's/^oncall //p')
+    row=$(printf '%s\n' "$said" | sed -n 's/^oncall\(\( [0-9]\{1,18\}\)\{9\}\)$/\1/p')
     if [ -z "$row" ]; then
         said=$(printf '%s' "$said" | tr '\000-\037' ' ')
         line="no answer: ${said:-within $ASK_SECONDS seconds}"
         # Words of the server, which may speak another language: then it is just down.
         case $said in *"too many clients already"* | *"remaining connection slots are reserved"*)
             full=1 problem=connections line="no connection slot left: $said" ;;
+        *FATAL:*) is='refuses the monitoring login' line="login refused: $said" ;;
+        *"cannot ask: "*) is='cannot be watched' line=$said ;;
         esac
         return
     fi
@@ -136,7 +148,7 @@ look() {
 $row
 ROW
     if [ "$sees" != 1 ]; then
-        slots='' usable='' used='' active='' idle='' in_transaction='' blocked='' oldest=''
+        slots='' usable='' used='' active='' idle='' in_transaction='' blocked='' oldest='' is='cannot be watched'
         line="role $user does not see the sessions of others: GRANT pg_monitor TO $user"
         return
     fi
@@ -180,8 +192,14 @@ metrics() {
 
 write_metrics() {
     if [ -z "$textfile" ] || ! [ -d "${textfile%/*}" ]; then return; fi
-    if metrics >"$textfile.tmp" && chmod 644 "$textfile.tmp" && mv -f "$textfile.tmp" "$textfile"; then return; fi
-    note "the metrics could not be written to $textfile"
+    text=$(metrics)
+    # The directory may belong to somebody else, whose symlink root must not follow: a new file, or none (set -C).
+    rm -f "$textfile.tmp"
+    if said=$( (umask 022; set -C; printf '%s\n' "$text" >"$textfile.tmp") 2>&1 && mv -f "$textfile.tmp" "$textfile" 2>&1); then
+        return
+    fi
+    rm -f "$textfile.tmp"
+    note "the metrics could not be written to $textfile: $said"
 }
 
 # --- the alert: a message when it begins and one when it is over, by each channel
@@ -209,8 +227,8 @@ poster() {
 by_mail() {
     [ -n "$mail" ] || return 0
     case $(mailer) in
-    sendmail) printf 'To: %s\nSubject: %s\n\n%s\n' "$mail" "$1" "$2" | timeout "$SEND_SECONDS" sendmail -t ;;
-    mail) printf '%s\n' "$2" | timeout "$SEND_SECONDS" mail -s "$1" "$mail" ;;
+    sendmail) printf 'To: %s\nSubject: %s\n\n%s\n' "$mail" "$1" "$2" | timeout -k 5 "$SEND_SECONDS" sendmail -t ;;
+    mail) printf '%s\n' "$2" | timeout -k 5 "$SEND_SECONDS" mail -s "$1" "$mail" ;;
     *) return 1 ;;
     esac
 }
@@ -224,32 +242,34 @@ by_webhook() {
     case $(poster) in
     curl)
         printf 'url = "%s"\n' "$webhook" |
-            timeout "$SEND_SECONDS" curl -sSf -K - -o /dev/null -H "$type" --data-binary "$json"
+            timeout -k 5 "$SEND_SECONDS" curl -sSf -K - -o /dev/null -H "$type" --data-binary "$json"
         ;;
     wget)
         printf '%s\n' "$webhook" |
-            timeout "$SEND_SECONDS" wget -nv -t 1 --max-redirect=0 -O /dev/null -i - --header "$type" --post-data "$json"
+            timeout -k 5 "$SEND_SECONDS" wget -nv -t 1 --max-redirect=0 -O /dev/null -i - --header "$type" --post-data "$json"
         ;;
     *) return 1 ;;
     esac
 }
 
 send() { # CHANNEL SUBJECT TEXT ACTION; sets said where it fails
-    # Not with our lock: a mailer may leave a process behind.
-    if said=$("by_$1" "$2" "$3" "$4" 2>&1 9>&-); then return 0; fi
-    said="no alert by $1: $(printf '%s' "$said" | tr '\000-\037' ' ')"
-    return 1
+    # Neither with our lock nor with a pipe to us: a mailer may leave a process behind, which would not let us end.
+    if "by_$1" "$2" "$3" "$4" >"$state/said" 2>&1 9>&-; then sent=0; else sent=1; fi
+    said="no alert by $1: $(tr '\000-\037' ' ' <"$state/said")"
+    rm -f "$state/said"
+    return $sent
 }
 
 alert() {
+    text="$line. Run: ansible-playbook oncall.postgresql.triage --limit ${inventory_name:-$server}"
     case $problem in
-    none) subject="OK: PostgreSQL $server" action=resolve ;;
-    down) subject="PostgreSQL $server does not answer" action=trigger ;;
+    none) subject="OK: PostgreSQL $server" action=resolve text=$line ;;
+    down) subject="PostgreSQL $server $is" action=trigger ;;
     *) subject="PostgreSQL $server: more than $threshold% of the connection slots in use" action=trigger ;;
     esac
     for channel in log mail webhook; do
         if [ "$(was "$channel")" = "$problem" ]; then continue; fi
-        if send "$channel" "$subject" "$line" "$action"; then
+        if send "$channel" "$subject" "$text" "$action"; then
             printf '%s\n' "$problem" >"$state/alert.$channel"
         else
             note "$said" # and again in the next run
@@ -270,6 +290,10 @@ check)
     ;;
 test)
     failed=0
+    if [ -z "$mail$webhook" ]; then
+        echo "alerts go to $log only: set monitoring_mail or monitoring_webhook"
+        exit 1
+    fi
     for channel in mail webhook; do
         send "$channel" "Test: PostgreSQL $server" "a test of the alert, nothing is wrong" test || { echo "$said"; failed=1; }
     done
@@ -284,7 +308,8 @@ run)
     look
     now=$(date +%s)
     if [ "$up" = 1 ]; then echo "$now" >"$state/success"; fi
-    success=$(cat "$state/success" 2>/dev/null || echo 0)
+    success=$(cat "$state/success" 2>/dev/null)
+    case $success in '' | *[!0-9]*) success=0 ;; esac # damaged: one line that is none takes the whole file with it
     on=1
     if [ "$problem" = none ]; then on=0; fi
     note "$line"
