@@ -19,7 +19,8 @@ description:
   - The pools of the other clients are those that O(clients) declares, else those in the environment of their
     containers (E(DATABASE_POOL_SIZE) and E(DATABASE_MAX_OVERFLOW), E(DB_POOL_SIZE) and E(DB_MAX_OVERFLOW),
     E(SQLALCHEMY_POOL_SIZE) and E(SQLALCHEMY_MAX_OVERFLOW)). It refuses where a running one has neither. Replicas are
-    the running containers, unless declared.
+    the running containers, unless declared. A client whose login leads to no address of the server, such as to
+    PgBouncer, is not counted.
   - A container that runs with the values already is not recreated, whatever the file says.
   - O(env_file) is replaced atomically, so that no reader ever sees half of it. Its mode, owner, SELinux context,
     comments, order, line ends and quotes are kept. Of a key that is there twice the last one is changed, as Compose

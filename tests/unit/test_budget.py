@@ -147,6 +147,26 @@ def test_behind_a_pooler_nothing_is_said() -> None:
     assert summaries(facts) == []
 
 
+@pytest.mark.parametrize(
+    ("host", "addresses", "counts"),
+    [
+        ("pgbouncer", ["172.18.0.9"], False),
+        ("172.18.0.9", ["172.18.0.9"], False),
+        ("postgres", ["172.18.0.9"], True),  # the server's own name, which leads astray
+        ("db", ["172.18.0.2"], True),
+        ("gone", [], True),  # not known
+    ],
+)
+def test_pools_that_lead_to_a_pooler_do_not_count(host: str, addresses: List[str], counts: bool) -> None:
+    facts = shop(pooled("api", 90, 0), pooled("worker", 88, 0))
+    (api, _worker) = facts["clients"]
+    change(api["login"], host=host)
+    change(api["resolution"], addresses=addresses)
+    (found,) = findings(facts, sql(facts), Thresholds())
+    said = "not counted: api logs in to %s:5432, which is no address of the server" % host
+    assert (found.evidence[0].startswith("api 1 x (90 + 0) = 90"), said in found.evidence) == (counts, not counts)
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(1, 4)), min_size=1, max_size=6),
     st.integers(0, 120),

@@ -160,12 +160,30 @@ def test_the_pools_that_are_to_be() -> None:
     change(clients[1], state="exited")
     change(clients[2], state="exited")
     facts = healthy(lambda facts: change(facts, clients=clients))
-    rooms, unknown = shared(planned(facts["clients"], request(), {}), sql(facts), 10)
+    rooms, unknown, _others = shared(planned(facts["clients"], request(), {}), None, sql(facts), 10)
     assert str(rooms[0]).startswith("api 1 x (10 + 20) = 30, worker 1 x (10 + 20) = 30: 60 of 87 ") and not unknown
-    rooms, unknown = shared(planned(facts["clients"], api(), {"api": 3}), sql(facts), 10)
+    rooms, unknown, _others = shared(planned(facts["clients"], api(), {"api": 3}), None, sql(facts), 10)
     assert rooms[0].most == 90 and not unknown
     change(clients[2], state="running")
-    assert shared(planned(facts["clients"], api(), {}), sql(facts), 10)[1] == ["worker"]
+    assert shared(planned(facts["clients"], api(), {}), None, sql(facts), 10)[1] == ["worker"]
     change(sql(facts), pooled=True)
-    assert shared(planned(facts["clients"], api(), {}), sql(facts), 10) == ((), ())
+    assert shared(planned(facts["clients"], api(), {}), None, sql(facts), 10) == ((), (), ())
     assert "pooler" in plan(rooms=[]).warnings[0]
+
+
+def test_who_logs_in_to_a_pooler_is_not_in_the_budget() -> None:
+    facts = healthy(lambda facts: change(facts, clients=[client("api"), client("worker")]))
+    for one in facts["clients"]:
+        change(one["login"], host="pgbouncer", port=6432)
+        change(one["resolution"], addresses=["172.18.0.9"])
+    rooms, unknown, others = shared(planned(facts["clients"], api(pool_size=500), {}), facts["server"], sql(facts), 10)
+    assert rooms[0].most == 0 and not unknown  # nor is the pool of worker, which is not known
+    found = plan(rooms=rooms, unknown=unknown, others=others)
+    assert found.text == DONE and next(iter(found.warnings)) == (
+        "not in the budget: api logs in to pgbouncer:6432, which is no address of the server, so a pooler's size counts"
+    )
+
+
+def test_a_room_of_others_alone_is_no_reason_to_refuse() -> None:
+    job = Room(5, "CONNECTION LIMIT of role job", (Pool("worker", 10, 0, 1, "job"),))
+    assert plan(rooms=[ROOM, job]).text == DONE

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from .._model.answers import WARNING, Finding, Thresholds
+from .checks.network import elsewhere
 from .checks.readings import usable_slots
 
 if TYPE_CHECKING:
-    from .._model.facts import ClientFacts, Facts, Snapshot
+    from .._model.facts import ClientFacts, Facts, ServerFacts, Snapshot
 
 LIVE = ("running", "paused", "restarting")
 
@@ -61,6 +62,18 @@ class Room:
         """The sum written out."""
         parts = ", ".join(str(pool) for pool in self.pools)
         return "%s: %d of %d connections (%s)" % (parts, self.most, self.slots, self.why)
+
+
+def straight(server: Optional[ServerFacts], clients: Sequence[ClientFacts]) -> Tuple[List[ClientFacts], List[str]]:
+    """(the clients that log in to the server itself, what is said of the others: a pooler's size bounds those)."""
+    others = [client for client in clients if elsewhere(server, client)]
+    said = [
+        "%s logs in to %s:%d, which is no address of the server"
+        % (one["service"], one["login"]["host"], one["login"]["port"])
+        for one in others
+        if one["login"]
+    ]
+    return [client for client in clients if client not in others], list(dict.fromkeys(said))
 
 
 def pools(clients: Sequence[ClientFacts]) -> Tuple[List[Pool], List[str]]:
@@ -114,13 +127,15 @@ def split(most: int, size: int, overflow: int) -> Tuple[int, int]:
 
 
 def findings(facts: Facts, snapshot: Snapshot, thresholds: Thresholds) -> List[Finding]:
-    """Nothing where sessions come by way of a pooler: then it is the pooler's size that counts."""
+    """Nothing of those who come by way of a pooler: there it is the pooler's size that counts."""
     if snapshot["pooled"]:
         return []
-    known, unknown = pools(facts["clients"])
+    clients, others = straight(facts["server"], facts["clients"])
+    known, unknown = pools(clients)
     over = [room for room in rooms(snapshot, known, thresholds.pool_reserve) if not room.fits]
     if not over:
         return []
-    more = ("not counted, since their pools are not known: %s" % ", ".join(unknown),) if unknown else ()
+    more = ["not counted, since their pools are not known: %s" % ", ".join(unknown)] if unknown else []
+    more += ["not counted: %s" % one for one in others]
     text = "Client pools may open %d connections; there is room for %d" % (over[0].most, over[0].slots)
     return [Finding("pool_budget_exceeded", WARNING, text, (*map(str, over), *more))]

@@ -155,6 +155,15 @@ def _astray(server: Optional[ServerFacts], client: ClientFacts) -> List[str]:
     ]
 
 
+def elsewhere(server: Optional[ServerFacts], client: ClientFacts) -> bool:
+    """Its login leads to no address of the server's, as far as these are known: to a pooler, or to another server."""
+    login, resolution = client["login"], client["resolution"]
+    own = {network["address"] for network in server["networks"] if network["address"]} if server else set()
+    if not own or login is None or resolution is None or not resolution["addresses"]:
+        return False
+    return not _ours(server, login["host"]) and not own & set(resolution["addresses"])
+
+
 def _numbers(client: ClientFacts, reach: Reach) -> str:
     median = ", median %s" % milliseconds(reach["latency_ms"]) if reach["latency_ms"] is not None else ""
     where = reach["address"] or "the server"

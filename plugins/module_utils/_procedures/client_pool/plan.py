@@ -18,7 +18,7 @@ from ..clients.plan import chosen
 from ..recreation.env_file import VARIABLE, entries, with_values
 
 if TYPE_CHECKING:
-    from ..._model.facts import ClientFacts, Snapshot
+    from ..._model.facts import ClientFacts, ServerFacts, Snapshot
 
 # An option's name and the least that it may be -> what its variable is called where ``names`` does not say.
 VARIABLES: Dict[str, Tuple[Optional[int], str]] = {
@@ -61,6 +61,7 @@ class Seen:
     containers: Sequence[Held] = ()
     rooms: Sequence[budget.Room] = ()
     unknown: Sequence[str] = ()
+    others: Sequence[str] = ()  # what is said of clients that log in elsewhere
     given: Optional[Mapping[str, Mapping[str, str]]] = None
     direct: Sequence[str] = ()
     engine: str = "docker"
@@ -131,11 +132,15 @@ def planned(
 
 
 def shared(
-    clients: Sequence[ClientFacts], snapshot: Snapshot, reserve: int
-) -> Tuple[Sequence[budget.Room], Sequence[str]]:
-    """(the rooms that the pools share, the services whose pool is not known); no rooms behind a pooler."""
-    known, unknown = budget.pools(clients)
-    return ((), ()) if snapshot["pooled"] else (budget.rooms(snapshot, known, reserve), unknown)
+    clients: Sequence[ClientFacts], server: Optional[ServerFacts], snapshot: Snapshot, reserve: int
+) -> Tuple[Sequence[budget.Room], Sequence[str], Sequence[str]]:
+    """(the rooms that the pools share, the services whose pool is not known, who logs in elsewhere).
+
+    No rooms where our own session comes by way of a pooler.
+    """
+    mine, others = budget.straight(server, clients)
+    known, unknown = budget.pools(mine)
+    return ((), (), ()) if snapshot["pooled"] else (budget.rooms(snapshot, known, reserve), unknown, others)
 
 
 def stale(request: Request, containers: Sequence[Held]) -> List[str]:
@@ -181,7 +186,9 @@ def decide(request: Request, seen: Seen) -> Plan:
         [(name, _shown(found[name].value) if name in found else None, value) for name, value in request.values.items()],
         recreate,
         seen.rooms,
-        () if seen.rooms else ("the budget was not checked: sessions come by way of a pooler, whose size counts",),
+        ["not in the budget: %s, so a pooler's size counts" % one for one in seen.others]
+        if seen.rooms
+        else ["the budget was not checked: sessions come by way of a pooler, whose size counts"],
     )
 
 
@@ -224,7 +231,10 @@ def _refuse_unknown(seen: Seen) -> None:
 
 
 def _refuse_over(request: Request, seen: Seen) -> None:
-    over = [room for room in seen.rooms if not room.fits]
+    # A room that none of them shares is too small whatever they get.
+    over = [
+        room for room in seen.rooms if not room.fits and any(pool.service in request.services for pool in room.pools)
+    ]
     if not over:
         return
     most = budget.largest(seen.rooms, request.services)

@@ -155,10 +155,10 @@ class Resize:
         files.refuse_elsewhere(target, options["docker_host"], request.env_file, services, hint)
         note = unfinished(target)
         file = files.read(target, request.env_file)
-        rooms, unknown = _budget(target, request)
+        rooms, unknown, others = _budget(target, request)
         held = _held(target, request)
         if not needed(request, file.text, held):
-            seen = Seen(file.text, held, rooms, unknown, engine=engine_of(target))
+            seen = Seen(file.text, held, rooms, unknown, others, engine=engine_of(target))
             return _Scene(request, options, seen, started, target.place, file)
         recreation = prepared(target, options, request.services, note, lambda *_unused: but_variables(request.values))
         seen = Seen(
@@ -166,6 +166,7 @@ class Resize:
             held,
             rooms,
             unknown,
+            others,
             _given(request, recreation),
             _direct(request, recreation, file.text),
             engine_of(target),
@@ -203,7 +204,7 @@ class Resize:
 
 
 def _budget(target: Target, request: Request) -> Any:
-    facts, _elapsed = gather.gather(target, (gather.SNAPSHOT, gather.CLIENTS))
+    facts, _elapsed = gather.gather(target, (gather.SERVER, gather.SNAPSHOT, gather.CLIENTS))
     snapshot, refused = facts["snapshot"], facts["snapshot_error"]
     if snapshot is None:
         raise RefusedError(
@@ -211,7 +212,8 @@ def _budget(target: Target, request: Request) -> Any:
             "Run triage first.",
         )
     replicas = {option.service: option.pool.get("replicas") for option in target.clients}
-    return shared(planned(facts["clients"], request, replicas), snapshot, target.thresholds.pool_reserve)
+    clients = planned(facts["clients"], request, replicas)
+    return shared(clients, facts["server"], snapshot, target.thresholds.pool_reserve)
 
 
 def _held(target: Target, request: Request) -> List[Held]:
