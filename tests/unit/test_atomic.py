@@ -46,6 +46,20 @@ def test_exchanges_content_and_keeps_the_rest(file: Path) -> None:
     assert [one.name for one in file.parent.iterdir()] == [".env"]
 
 
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    pipe, loop = tmp_path / "pipe", tmp_path / "loop"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    for path, says in (
+        (pipe, "is not a regular file. Give the path of the file itself."),
+        (tmp_path, "cannot be read: Is a directory. Correct the path."),
+        (loop, "cannot be read: Too many levels of symbolic links. Correct the path."),
+    ):
+        with pytest.raises(RefusedError) as refused:
+            read(str(path))
+        assert str(refused.value) == "%s %s" % (path, says)
+
+
 def test_follows_a_symbolic_link(file: Path) -> None:
     link = file.parent / "sub"
     link.mkdir()

@@ -46,11 +46,16 @@ class Found:
         return (self.data or b"").decode("utf-8", "surrogateescape")
 
 
+def _at_once(path: str, flags: int) -> int:
+    """A pipe would be waited for until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read(path: str, must_exist: bool = True) -> Found:
     """Raises RefusedError for what cannot be read, or could not be restored as it is."""
     real = os.path.realpath(path)
     try:
-        with open(real, "rb") as file:
+        with open(real, "rb", opener=_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise RefusedError("%s is not a regular file" % path, "Give the path of the file itself.")
@@ -60,7 +65,8 @@ def read(path: str, must_exist: bool = True) -> Found:
             raise RefusedError("%s does not exist" % path, "Correct the path.") from None
         return Found(real, None)
     except OSError as error:
-        raise RefusedError("%s cannot be read: %s" % (path, error.strerror), "Use become: true.") from None
+        hint = "Use become: true." if isinstance(error, PermissionError) else "Correct the path."
+        raise RefusedError("%s cannot be read: %s" % (path, error.strerror), hint) from None
     if len(data) > _LONGEST_BYTES:
         raise RefusedError("%s is larger than 1 MiB" % path, "That is not an .env file: correct the path.")
     if status.st_nlink > 1:
