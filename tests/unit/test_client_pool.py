@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import OptionsError, RefusedError
+from ansible_collections.oncall.postgresql.plugins.module_utils._entry.options import TARGET
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.budget import Pool, Room
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.client_pool.plan import (
     Held,
@@ -22,6 +23,10 @@ from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.clie
     requested,
     shared,
 )
+from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.client_pool.run import (
+    OPTIONS as CLIENT_POOL,
+)
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.checking import check
 
 from .facts import change, client, healthy, sql
 
@@ -187,3 +192,12 @@ def test_who_logs_in_to_a_pooler_is_not_in_the_budget() -> None:
 def test_a_room_of_others_alone_is_no_reason_to_refuse() -> None:
     job = Room(5, "CONNECTION LIMIT of role job", (Pool("worker", 10, 0, 1, "job"),))
     assert plan(rooms=[ROOM, job]).text == DONE
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [(-1, []), ("-1", []), (-2, ["pool_recycle_seconds is -2. It must be at least -1."])]
+)
+def test_never_is_a_time_after_which_to_replace_a_connection(value: Any, says: List[str]) -> None:
+    """-1, which the task's check on the controller lets through."""
+    found = check(TARGET + CLIENT_POOL, {"project": "shop", "env_file": "/srv/.env", "pool_recycle_seconds": value})
+    assert [one.text for one in found.problems] == says

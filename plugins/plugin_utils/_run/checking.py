@@ -59,6 +59,9 @@ def validator(spec: Spec) -> ArgumentSpecValidator:
     return ArgumentSpecValidator(**spec.arguments())
 
 
+_LEAST = {"pool_recycle_seconds": -1}  # which is never; of all others it is 0
+
+
 def _unfit(options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> Iterable[Problem]:
     """What an argument spec says in too many words, or not at all: unknown names, numbers that are none."""
     for name, value in given.items():
@@ -67,7 +70,7 @@ def _unfit(options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> 
             hint = did_you_mean(nearest(str(name), options), "Known: %s." % ", ".join(sorted(options)))
             yield Problem(name, "there is no option %s%s. %s" % (where, name, hint))
         elif rule.get("type") in ("float", "int") and value is not None:
-            yield from _not_a_number(where + name, value)
+            yield from _not_a_number(where + name, value, _LEAST.get(name, 0))
         elif rule.get("elements") == "int" and isinstance(value, (list, str)):
             if not all(_is_whole(each) for each in (value.split(",") if isinstance(value, str) else value)):
                 yield Problem(name, "%s%s is %r. Give a whole number." % (where, name, value))
@@ -87,7 +90,7 @@ def _is_whole(value: Any) -> bool:
     return not isinstance(value, bool) and whole(str(value).strip()) is not None
 
 
-def _not_a_number(name: str, value: Any) -> Iterable[Problem]:
+def _not_a_number(name: str, value: Any, least: int) -> Iterable[Problem]:
     try:
         # float takes digits of all alphabets, 1_0 for 10 and 1e-400 for 0, which would be "at once" of a time
         if isinstance(value, bool) or (isinstance(value, str) and decimal(value.strip().lstrip("-")) is None):
@@ -97,8 +100,8 @@ def _not_a_number(name: str, value: Any) -> Iterable[Problem]:
     except (TypeError, ValueError):
         yield Problem(name, "%s is %r. Give a number." % (name, value))
         return
-    if float(value) < 0:
-        yield Problem(name, "%s is %s. It must be at least 0." % (name, value))
+    if float(value) < least:
+        yield Problem(name, "%s is %s. It must be at least %d." % (name, value, least))
 
 
 def _worded(message: str, given: Mapping[str, Any]) -> List[Problem]:
