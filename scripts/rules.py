@@ -70,6 +70,8 @@ class Rule:
     says: str
     values: Values | None = None
     only: str = ""  # and this holds, too
+    remedy: str = ""  # where it is not for triage to say
+    escalate: str = ""  # where the verdict's is more than it is worth
     legend: str = "{{instance}}"
 
     @property
@@ -112,6 +114,7 @@ RULES = (
         "bool",
         (Level(CRITICAL, 0),),
         "postgres_exporter does not answer: nobody watches this server",
+        remedy="if triage finds the server healthy, start postgres_exporter (systemctl status, its log)",
     ),
     Rule(
         "PostgresqlQueriesMissing",
@@ -122,6 +125,8 @@ RULES = (
         "bool",
         (Level(WARNING, 0, 5),),
         "postgres_exporter runs without our queries (--extend.query-path), or they fail: some alerts cannot fire",
+        remedy="start postgres_exporter with the queries file, give its role pg_monitor, and read its log",
+        escalate="DBA, in working hours",
     ),
     Rule(
         "PostgresqlConnections",
@@ -285,6 +290,8 @@ def _url() -> str:
 
 def _remedy(rule: Rule) -> str:
     """The playbooks of its rows. Their variables are for triage to say, which has looked."""
+    if rule.remedy:
+        return rule.remedy
     names = dict.fromkeys(row.remedy.playbook for row in rule.rows if row.remedy)
     if not names:
         return "by hand, as triage says"
@@ -305,7 +312,7 @@ def alert(rule: Rule, level: Level, hold: str | None, window: str) -> dict[str, 
     annotations.update(
         command="ansible-playbook oncall.postgresql.triage --limit %s" % HOST,
         remedy=_remedy(rule),
-        escalate=escalated(rule.rows[0]),
+        escalate=rule.escalate or escalated(rule.rows[0]),
         runbook_url=RUNBOOK_URL % (_url(), rule.code),
     )
     return {

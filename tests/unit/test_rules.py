@@ -15,7 +15,7 @@ import yaml
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import EMERGENCY, WARNING
-from scripts.rules import CHECKOUT, FILES, RULES, WRITTEN, Rule
+from scripts.rules import CHECKOUT, FILES, RULES, WRITTEN, Rule, alert
 
 QUERIES = FILES / "postgres_exporter_queries.yml"
 
@@ -42,6 +42,14 @@ def test_a_verdict_that_comes_slowly_has_a_rule() -> None:
     assert {verdict for verdict in VERDICTS if verdict[0] in codes} <= told
 
 
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.code == "unknown"], ids=lambda rule: rule.alert)
+def test_what_triage_does_not_look_at_has_a_remedy_of_its_own(rule: Rule) -> None:
+    """Triage asks the server, and finds nothing wrong with it where only its exporter is."""
+    made = alert(rule, rule.levels[0], None, "15m")["annotations"]
+    assert "postgres_exporter" in made["remedy"] and "as triage says" not in made["remedy"]
+    assert (made["escalate"] == "DBA, immediately") == (rule.levels[0].severity != WARNING)
+
+
 def test_what_the_rules_ask_for_is_in_the_queries_file() -> None:
     queries = yaml.safe_load(QUERIES.read_text(encoding="utf-8"))
     has = {
@@ -59,8 +67,8 @@ def test_what_the_rules_ask_for_is_in_the_queries_file() -> None:
 def test_a_runbook_link_leads_to_a_heading() -> None:
     text = (CHECKOUT / "docs" / "verdicts.md").read_text(encoding="utf-8")
     for group in yaml.safe_load((FILES / "oncall_postgresql.rules.yml").read_text(encoding="utf-8"))["groups"]:
-        for alert in group["rules"]:
-            assert "\n## `%s`\n" % alert["annotations"]["runbook_url"].partition("#")[2] in text
+        for each in group["rules"]:
+            assert "\n## `%s`\n" % each["annotations"]["runbook_url"].partition("#")[2] in text
 
 
 def test_the_dashboard_has_a_place_for_each_panel_and_a_panel_for_each_rule() -> None:
