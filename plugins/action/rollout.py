@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from ansible.plugins.action import ActionBase
 
@@ -19,6 +19,7 @@ from ..plugin_utils._rollout.fleet import batches
 from ..plugin_utils._rollout.window import windows
 
 _NOT_KEPT = "its former settings cannot be kept (%s): give another directory with oncall_rollout_dir"
+_STATES = ("planned", "begun", "applied", "judged", "ended")
 
 _NOTHING: Dict[str, Any] = {"hosts": {}, "order": [], "batches": [], "any": False, "worse": {}, "back": {}}
 
@@ -33,20 +34,15 @@ class ActionModule(ActionBase):
         result: Dict[str, Any] = super().run(tmp, task_vars)
         options = self.validate_argument_spec(
             argument_spec={
-                "state": {"type": "str", "choices": ["planned", "begun", "judged", "ended"], "required": True},
+                "state": {"type": "str", "choices": list(_STATES), "required": True},
                 "verb": {"type": "str", "required": True},
-                "directory": {"type": "path", "default": snapshots.KEPT},
                 "serial": {"type": "raw", "default": "1,10%,100%"},
-                "ready": {"type": "list", "elements": "str", "default": []},
-                "restart": {"type": "bool", "default": False},
-                "approve": {"type": "bool", "default": False},
-                "window": {"type": "raw"},
             }
         )[1]
         variables = task_vars or {}
         names = variables["ansible_play_hosts_all" if options["state"] == "planned" else "ansible_play_batch"]
         found = raw_variables(variables["hostvars"], names)
-        work = {"planned": self._planned, "begun": self._begun, "judged": self._judged, "ended": self._ended}
+        work = dict(zip(_STATES, (self._planned, self._begun, self._judged, self._judged, self._ended)))
         result.update(work[options["state"]](options, found, variables))
         for each in (result.get("hosts") or {}).values():
             each.update(notes=steps.notes(each), failure=steps.failure(each))
@@ -57,15 +53,16 @@ class ActionModule(ActionBase):
     ) -> Dict[str, Any]:
         hosts: Dict[str, Dict[str, Any]] = {}
         seen: Dict[str, Mapping[str, Any]] = {}
-        restarts = options["restart"] and (options["approve"] or _open(options["window"]))
         for host, mine in found.items():
+            allowed = mine["oncall_allowed"]
+            restarts = allowed["restart"] and (allowed["approve"] or _until(allowed["window"]) is not None)
             seen[host] = {**mine, "oncall_streams": _streams(mine.get("oncall_triage") or {})}
             try:
-                kept = snapshots.read(options["directory"], host)
+                kept = snapshots.read(_directory(mine), host)
                 hosts[host] = steps.planned(seen[host], kept, restarts, options["verb"] == "tune_restore")
             except snapshots.UnreadableError as error:
                 hosts[host] = steps.nothing(steps.REFUSED, str(error))
-        order = steps.together(hosts, seen, options["ready"])
+        order = steps.together(hosts, seen)
         going = [host for host in order.hosts if hosts[host]["go"]]
         return {
             "hosts": {host: {**mine, "after": list(order.after.get(host, ()))} for host, mine in hosts.items()},
@@ -84,11 +81,14 @@ class ActionModule(ActionBase):
             planned = mine["oncall_rollout"]
             done: Dict[str, Any] = steps.may_begin(host, planned, mine, tuned, planned["after"])
             if not done:
-                why = steps.restart(
-                    options["restart"], options["approve"], _open(options["window"]), tuned, planned["after"]
-                )
-                done = {"no_restart": why, **self._keep(options, host, planned, mine)}
-            hosts[host] = {**planned, "go": "outcome" not in done, **done}
+                allowed = mine["oncall_allowed"]
+                until = _until(allowed["window"])
+                planned = steps.not_yet(planned, tuned)
+                why = steps.restart(planned, allowed["restart"], allowed["approve"], until is not None, tuned)
+                done = {"no_restart": why, "until": None if allowed["approve"] else until}
+                if planned["go"]:
+                    done.update(self._keep(options, host, planned, mine))
+            hosts[host] = {**planned, "go": planned["go"] and "outcome" not in done, **done}
         return {"hosts": hosts, "any": any(each["go"] for each in hosts.values())}
 
     def _keep(
@@ -109,16 +109,18 @@ class ActionModule(ActionBase):
             "rows": planned["rows"],
         }
         try:
-            return {"kept": snapshots.write(options["directory"], host, snapshot), "snapshot": snapshot}
+            return {"kept": snapshots.write(_directory(mine), host, snapshot), "snapshot": snapshot}
         except OSError as error:
             return {"outcome": steps.REFUSED, "why": _NOT_KEPT % (error.strerror or error)}
 
     def _judged(
-        self, _options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], _variables: Mapping[str, Any]
+        self, options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], _variables: Mapping[str, Any]
     ) -> Dict[str, Any]:
         going = {host: mine for host, mine in found.items() if mine["oncall_rollout"]["go"]}
         told = {
-            host: steps.judged(mine["oncall_rollout"], mine.get("oncall_before") or {}, mine)
+            host: steps.applied(mine)
+            if options["state"] == "applied"
+            else steps.judged(mine["oncall_rollout"], mine.get("oncall_before") or {}, mine)
             for host, mine in going.items()
         }
         worse = {host: why for host, why in told.items() if why}
@@ -128,7 +130,7 @@ class ActionModule(ActionBase):
         }
 
     def _ended(
-        self, options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]
+        self, _options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]
     ) -> Dict[str, Any]:
         worse = (variables.get("oncall_judged") or {}).get("worse") or {}
         hosts = {}
@@ -138,15 +140,21 @@ class ActionModule(ActionBase):
             if planned["go"] and done["outcome"] in (steps.TUNED, steps.PUT_BACK):
                 state = snapshots.DONE if done["outcome"] == steps.TUNED else snapshots.PUT_BACK
                 try:
-                    snapshots.write(options["directory"], host, {**planned["snapshot"], "state": state})
+                    snapshots.write(_directory(mine), host, {**planned["snapshot"], "state": state})
                 except OSError as error:  # the next run takes it for interrupted, and looks again
                     self._display.warning("%s: %s cannot be written: %s" % (host, planned["kept"], error.strerror))
             hosts[host] = done
         return {"hosts": hosts}
 
 
-def _open(given: Any) -> bool:
-    return bool(given) and any(each.holds(_now()) for each in windows(given))
+def _directory(variables: Mapping[str, Any]) -> str:
+    return str(variables["oncall_allowed"]["directory"] or snapshots.KEPT)
+
+
+def _until(given: Any) -> Optional[float]:
+    """When the maintenance window that is open now closes; None where none is."""
+    ends = [found for each in windows(given) for found in [each.ends(_now())] if found] if given else []
+    return max(ends).timestamp() if ends else None
 
 
 def _now() -> datetime:
@@ -154,13 +162,20 @@ def _now() -> datetime:
 
 
 def _streams(triage: Mapping[str, Any]) -> Dict[str, Any]:
-    """Who streams from it, by application_name, and how many of them are logical."""
+    """Who streams from it, by application_name; how many of them are logical; whether it receives itself; the
+    physical slots that nobody uses now, whose standbys may be away."""
     facts = json.loads(triage["facts_json"]) if triage.get("facts_json") else triage.get("facts") or {}
     soundness = ((facts or {}).get("snapshot") or {}).get("soundness") or {}
-    names: List[str] = [
-        each["application"] or str(each["client_address"])
-        for each in soundness.get("standbys") or []
-        if each["state"] != "backup"
-    ]
-    logical = [each for each in soundness.get("slots") or [] if each["type"] == "logical" and each["active"]]
-    return {"names": names, "logical": len(logical)}
+    slots = soundness.get("slots") or []
+    return {
+        "names": [
+            each["application"] or str(each["client_address"])
+            for each in soundness.get("standbys") or []
+            if each["state"] != "backup"
+        ],
+        "logical": len([each for each in slots if each["type"] == "logical" and each["active"]]),
+        "away": [
+            each["name"] for each in slots if each["type"] == "physical" and not each["active"] and each["wal_status"]
+        ],
+        "receives": bool((soundness.get("receiver") or {}).get("status")),
+    }

@@ -17,47 +17,27 @@ description:
     tasks of that playbook have registered, and touches no host.
   - With O(state=planned), which hosts are changed, in which order and in which batches. A primary comes after its
     standbys where it gets more of C(max_connections) and its like, before them where it gets less.
-  - With O(state=begun), which hosts of the batch are changed now; what they have is written below O(directory) first.
+  - With O(state=begun), which hosts of the batch are changed now; what they have is written down first.
+  - With O(state=applied), which hosts of the batch could not be changed; then none of it is restarted.
   - With O(state=judged), which hosts of the batch are worse than before, and how they get their former values back.
   - With O(state=ended), what became of each host.
+  - What each host allows (a restart, its window) is a fact of that host, C(oncall_allowed).
   - Runs once for the whole play or batch, on the controller, without any connection.
 options:
   state:
     description: Which step it is.
     type: str
-    choices: [planned, begun, judged, ended]
+    choices: [planned, begun, applied, judged, ended]
     required: true
   verb:
     description: The run's playbook, V(tune) or V(tune_restore).
     type: str
     required: true
-  directory:
-    description: Directory on the controller where the former settings of each host are kept, and never deleted.
-    type: path
-    default: ~/.oncall/rollouts
   serial:
     description:
       - How many hosts a batch has, numbers or percentages, as a list or with commas. The last goes for all that follow.
     type: raw
     default: 1,10%,100%
-  ready:
-    description: C(application_name) of what streams from a server and is no standby that has to be raised first.
-    type: list
-    elements: str
-    default: []
-  restart:
-    description: Whether servers that need it may be restarted.
-    type: bool
-    default: false
-  approve:
-    description: Whether they may be restarted outside of the O(window), too.
-    type: bool
-    default: false
-  window:
-    description:
-      - When they may be restarted, such as V(Sun 02:00-04:00), or a list of such. Without a time zone it is the
-        controller's.
-    type: raw
 attributes:
   action:
     description: There is an action plugin of the same name, and it does all the work, on the controller.

@@ -42,7 +42,7 @@ def test_a_window(window: Any, at: str, open_: bool) -> None:
     given = [window] if isinstance(window, str) else window
     here = datetime.fromisoformat(at).replace(tzinfo=BERLIN)
     found = windows([each + " Europe/Berlin" for each in given])
-    assert any(each.holds(here.astimezone(UTC)) for each in found) is open_
+    assert any(each.ends(here.astimezone(UTC)) for each in found) is open_
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,21 @@ def planned(**more: Any) -> dict[str, Any]:
         ({"oncall_applied": {"failed": True, "msg": "no"}}, ["settings not changed: no"]),
         ({"oncall_applied": {"unreachable": True, "msg": "gone"}}, ["settings not changed: gone"]),
         ({"oncall_roles_applied": {"results": [{"failed": True, "msg": "no"}]}}, ["roles not changed: no"]),
-        ({"oncall_done": {"outcome": "failed", "msg": "it stays down"}}, ["restart failed: it stays down"]),
         (
-            {"oncall_done": {"outcome": "refused", "msg": "Restart refused: it would not start again: x"}},
+            {"oncall_done": {"failed": True, "outcome": "failed", "msg": "it stays down"}},
+            ["restart failed: it stays down"],
+        ),
+        (
+            {
+                "oncall_done": {
+                    "failed": True,
+                    "outcome": "refused",
+                    "msg": "Restart refused: it would not start again: x",
+                }
+            },
             ["Restart refused: it would not start again: x"],
         ),
-        ({"oncall_done": {"outcome": "refused", "msg": "Restart refused: a backup runs"}}, []),
+        ({"oncall_done": {"failed": True, "outcome": "refused", "msg": "Restart refused: a backup runs"}}, []),
         ({"oncall_triage": DOWN}, ["server_down / unknown: it is down"]),
         ({"oncall_shown": {"settings": [setting("work_mem", "4MB", "8MB")]}}, ["SHOW work_mem is 4MB, not 8MB"]),
         ({"oncall_soaked": {"worse": ["memory at 95 %"]}}, ["memory at 95 %"]),
@@ -235,12 +244,116 @@ def test_who_may_begin() -> None:
         assert steps.may_begin("p", planned(), {"oncall_triage": triage}, tuned, ["s"])["outcome"] == outcome
 
 
+def test_a_window_closes() -> None:
+    (found,) = windows("Sun 22:00-04:00 Europe/Berlin")
+    assert found.ends(datetime(2026, 11, 30, 3, 59, tzinfo=BERLIN)) == datetime(2026, 11, 30, 4, tzinfo=BERLIN)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"msg": "it broke"},
+        {"msg": "it broke", "sqlstate": None, "refused": True},
+        {"msg": "it broke", "sqlstate": None, "refused": False, "undo": {}, "pending_restart": []},
+        {"msg": "it broke", "unreachable": True},
+        {"msg": "All items completed", "results": [{"settings": []}, {"msg": "it broke", "sqlstate": None}]},
+    ],
+)
+def test_a_failure_is_one_whatever_ansible_says(found: dict[str, Any]) -> None:
+    """failed_when: false makes Ansible say that it is none."""
+    told = {"changed": False, "failed": False, "failed_when_result": False, **found}
+    for each in told.get("results", []):
+        each.update(failed=False, failed_when_result=False)
+    assert steps.applied({"oncall_applied": told}) == ["settings not changed: it broke"]
+    assert steps.planned(seen(MORE, oncall_roles_foreseen=told), [])["outcome"] == "refused"
+    bad = {"oncall_triage": HEALTHY, "oncall_back": told}
+    assert "NOT put back: it broke" in steps.ended("db1", planned(), {"db1": ["x"]}, bad)["why"]
+
+
+@pytest.mark.parametrize("found", [{"skipped": True}, {"undo": {}}, {"results": []}, {"results": [{"settings": []}]}])
+def test_what_is_no_failure(found: dict[str, Any]) -> None:
+    assert steps.applied({"oncall_applied": {"changed": False, "failed": False, **found}}) == []
+
+
+def test_what_is_not_written_down_before_others_run_with_it() -> None:
+    """A crash is a restart, too."""
+    mine = {**steps.planned(seen(setting("max_connections", "100", "200", True), setting("jit", "on", "off")), [])}
+    waits = {"s": {"outcome": "tuned", "waiting": ["max_connections"]}}
+    found = steps.not_yet({**mine, "after": ["s"]}, waits)
+    assert found["settings"] == {"jit": "off"} and found["waiting"] == [] and found["go"]
+    assert "s must be restarted first" in str(steps.notes(found))
+    fast = {"s": {"outcome": "tuned", "waiting": []}}
+    assert steps.not_yet({**mine, "after": ["s"]}, fast)["settings"] == mine["settings"]
+
+
+def fleet(primary: dict[str, Any], **standbys: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """One cluster; together() as after its plan."""
+    variables = {"p": primary, **standbys}
+    for name in standbys:
+        variables[name] = {**variables[name]}
+        variables[name]["oncall_foreseen"] = {
+            **variables[name]["oncall_foreseen"],
+            "cluster": {**CLUSTER, "in_recovery": True},
+        }
+    hosts = {name: steps.planned(mine, []) for name, mine in variables.items()}
+    steps.together(hosts, variables)
+    return hosts
+
+
+MORE = setting("max_connections", "100", "200", True)
+
+
+@pytest.mark.parametrize(
+    ("primary", "standby", "left"),
+    [
+        ({"names": ["a"]}, {"receives": True}, False),
+        ({"names": ["a", "b"]}, {"receives": True}, True),
+        ({"names": ["x"]}, {"receives": False}, True),  # it replays from an archive: x is somebody else
+        ({"names": ["a"]}, {"receives": True, "names": ["x"]}, True),  # x follows the standby
+        ({"names": [], "away": ["gone"]}, {"receives": True}, True),
+        ({"names": ["a", "sub"], "logical": 1}, {"receives": True}, False),
+    ],
+)
+def test_who_else_follows(primary: dict[str, Any], standby: dict[str, Any], left: bool) -> None:
+    hosts = fleet(seen(MORE, oncall_streams=primary), s=seen(MORE, oncall_streams=standby))
+    assert ("max_connections" not in hosts["p"]["settings"]) is left and "max_connections" in hosts["s"]["settings"]
+
+
+def test_a_restart_does_not_bring_into_force_what_was_left() -> None:
+    """max_connections, written down by somebody, waits on the primary; a standby is not ready for it."""
+    primary = seen(setting("shared_buffers", "16MB", "1GB", True), oncall_streams={"names": ["x"]})
+    primary["oncall_foreseen"]["pending_restart"] = ["max_connections", "shared_buffers"]
+    held = fleet(primary)["p"]
+    assert held["held"] == ["max_connections"]
+    assert "max_connections into force" in steps.restart({**held, "after": []}, True, True, True, {})
+    alone = {**primary, "oncall_streams": {}}
+    assert fleet(alone)["p"]["held"] == []
+
+
+def test_back_means_that_the_server_uses_it() -> None:
+    """Where there was no restart, it goes on with the new value, and the report says so."""
+    mine, worse = planned(undo={"wal_buffers": None}), {"db1": ["it is slow"]}
+    variables = {"oncall_triage": HEALTHY, "oncall_back": {"pending_restart": ["wal_buffers", "port"]}}
+    found = steps.ended("db1", mine, worse, variables)
+    assert found["waiting"] == ["wal_buffers"] and "in use with the new value" in steps.notes(found)[1]
+    again = {**variables, "oncall_back_restarted": {"changed": True, "outcome": "done"}}
+    assert steps.ended("db1", mine, worse, again)["waiting"] == []
+    crashed = {**variables, "oncall_back_restarted": {"failed": True, "msg": "it stays down"}}
+    assert "NOT put back: restart: it stays down" in steps.ended("db1", mine, worse, crashed)["why"]
+    # One that an interrupted run has restarted, or whose connection was lost meanwhile, is restarted again.
+    for done, resumed in (({"unreachable": True}, False), ({}, True)):
+        way = steps.way_back({**mine, "resumed": resumed}, {"oncall_triage": HEALTHY, "oncall_done": done})
+        assert way["restart"] is True
+    assert not steps.way_back({**mine, "resumed": True, "no_restart": "no"}, {"oncall_triage": HEALTHY})["restart"]
+
+
 def test_when_there_is_a_restart() -> None:
     waits = {"s": {"outcome": "tuned", "waiting": ["max_connections"]}}
-    assert steps.restart(True, False, True, {}, []) == "" == steps.restart(True, True, False, {}, [])
-    assert "oncall_restart" in steps.restart(False, True, True, {}, [])
-    assert "oncall_window" in steps.restart(True, False, False, {}, [])
-    assert "s must be restarted first" in steps.restart(True, True, False, waits, ["s"])
+    alone, primary = planned(after=[]), planned(after=["s"])
+    assert steps.restart(alone, True, False, True, {}) == "" == steps.restart(alone, True, True, False, {})
+    assert "oncall_restart" in steps.restart(alone, False, True, True, {})
+    assert "oncall_window" in steps.restart(alone, True, False, False, {})
+    assert "s must be restarted first" in steps.restart(primary, True, True, False, waits)
 
 
 def test_a_snapshot_is_a_point_in_time() -> None:

@@ -9,13 +9,13 @@ judged as a whole: where one host is worse than before, all of its batch get the
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ...module_utils._core.text import count, names
 from ...module_utils._model.answers import OK
 from ...module_utils._model.standby import OF_STANDBYS
 from .._report.words import verdict_code
-from .._run.response import FAILED as RESTART_FAILED
 from .._run.response import REFUSED as RESTART_REFUSED
 from . import snapshots
 from .fleet import Member, Order, arrange
@@ -34,6 +34,9 @@ LISTED, TUNED, UNCHANGED, PLANNED, SKIPPED, REFUSED, PUT_BACK, FAILED, NOT_BEGUN
     "not_begun",
 )
 STOPS = (PUT_BACK, FAILED)
+# What the modules return where they succeed, and no refusal has; of the procedures, how it ended.
+_PROOFS = frozenset(("settings", "undo", "pending_restart", "worse"))
+_DONE = ("done", "unchanged")
 # Findings that a setting can bring about. Others come and go with what the clients do.
 _OF_SETTINGS = (
     "client_down",
@@ -46,6 +49,7 @@ _OF_SETTINGS = (
     "storage_low",
 )
 _ANOTHER = "the snapshot %s is of another cluster (system identifier %s, here it is %s)"
+_CLOSED = "it is outside of oncall_window; run it again in there, or with -e oncall_approve=true"
 WOULD_NOT_START = "would not start again"  # as graceful_restart refuses
 
 
@@ -64,6 +68,7 @@ def nothing(outcome: str, why: str = "") -> Dict[str, Any]:
         "waiting": [],
         "is_down": False,
         "resumed": False,
+        "held": [],
     }
 
 
@@ -87,7 +92,11 @@ def planned(
         found["asked"] = dict(found["settings"])
         rows = [_row(name, None, value, PLANNED) for name, value in sorted(found["settings"].items())]
         return {**found, "go": True, "outcome": PLANNED, "rows": rows}
-    refused = variables.get("oncall_refused") or _failure(variables, "oncall_foreseen") or _roles_failure(variables)
+    refused = (
+        variables.get("oncall_refused")
+        or _failure(variables, "oncall_foreseen")
+        or _failure(variables, "oncall_roles_foreseen")
+    )
     if refused:
         return {**found, "outcome": REFUSED, "why": _line(refused)}
     foreseen = _mapping(variables, "oncall_foreseen")
@@ -128,60 +137,103 @@ def planned(
     return {**found, "go": go, "outcome": PLANNED if go else UNCHANGED}
 
 
-def together(hosts: Mapping[str, Dict[str, Any]], variables: Mapping[str, Variables], ready: Sequence[str]) -> Order:
-    """The order of those that are to be changed; what has to be left for its sake is taken out of ``hosts``.
-    ``ready``: what streams from a server and needs no thought, by application_name."""
-    order = arrange(_members(hosts, variables, ready))
+def together(hosts: Mapping[str, Dict[str, Any]], variables: Mapping[str, Variables]) -> Order:
+    """The order of those that are to be changed; what has to be left for its sake is taken out of ``hosts``."""
+    members = _members(hosts, variables)
+    order = arrange(members)
     for host, left in order.left.items():
-        mine = hosts[host]
-        for name, why in left.items():
-            mine["settings"].pop(name, None)
-            mine["asked"].pop(name, None)
-            mine["undo"].pop(name, None)
-            mine["waiting"] = [each for each in mine["waiting"] if each != name]
-            mine["rows"] = [each for each in mine["rows"] if each["name"] != name]
-            mine["rows"].append(_row(name, None, None, "left", why=why))
-        if not (mine["settings"] or mine["roles"] or mine["resumed"] or mine["waiting"]):
-            mine.update(go=False, outcome=UNCHANGED)
+        hosts[host].update(_leave(hosts[host], left))
+    sizes = Counter(each.identifier for each in members)
+    for each in members:
+        if each.in_recovery or each.strangers or (each.identifier and sizes[each.identifier] > 1):
+            hosts[each.host]["held"] = _held(_mapping(variables[each.host], "oncall_foreseen"), hosts[each.host])
     return order
 
 
-def _members(
-    hosts: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Variables], ready: Sequence[str]
-) -> List[Member]:
-    clusters: Dict[str, Mapping[str, Any]] = {}
-    for host in hosts:
-        clusters[host] = _mapping(_mapping(variables[host], "oncall_foreseen"), "cluster")
-    found = []
-    for host, mine in hosts.items():
-        cluster = clusters[host]
-        if not cluster or cluster.get("of_standbys") is None:
-            continue
-        same = [
-            other
-            for other, each in clusters.items()
-            if each and each["in_recovery"] and each["system_identifier"] == cluster["system_identifier"]
-        ]
-        wanted = {
-            each["name"]: int(each["after"]) for each in mine["rows"] if each["name"] in OF_STANDBYS and each["after"]
-        }
-        found.append(
-            Member(
-                host,
-                cluster["system_identifier"],
-                cluster["in_recovery"],
-                cluster["of_standbys"],
-                wanted,
-                _strangers(_mapping(variables[host], "oncall_streams"), len(same), ready),
-            )
-        )
+def _held(foreseen: Mapping[str, Any], mine: Mapping[str, Any]) -> List[str]:
+    """Of the settings of standbys, those that somebody has written down and a restart would bring into force, whatever
+    the other servers of its cluster have."""
+    rows = {each["name"]: each for each in foreseen.get("settings") or []}
+    return [
+        name
+        for name in foreseen.get("pending_restart") or []
+        if name in OF_STANDBYS
+        and name not in mine["waiting"]
+        and (name not in rows or rows[name]["before"] != rows[name]["in_use"])
+    ]
+
+
+def _leave(mine: Mapping[str, Any], left: Mapping[str, str]) -> Dict[str, Any]:
+    """``mine`` without the settings of ``left``: name -> why."""
+
+    def rest(name: str) -> Dict[str, Any]:
+        return {key: value for key, value in mine[name].items() if key not in left}
+
+    rows = [each for each in mine["rows"] if each["name"] not in left]
+    rows += [_row(name, None, None, "left", why=why) for name, why in left.items()]
+    found = {
+        **mine,
+        "settings": rest("settings"),
+        "asked": rest("asked"),
+        "undo": mine["undo"] if mine["resumed"] else rest("undo"),  # an interrupted run may have written it
+        "waiting": [each for each in mine["waiting"] if each not in left],
+        "rows": rows,
+    }
+    if not (found["settings"] or found["roles"] or found["resumed"] or found["waiting"]):
+        found.update(go=False, outcome=UNCHANGED)
     return found
 
 
-def _strangers(streams: Mapping[str, Any], known: int, ready: Sequence[str]) -> Sequence[str]:
-    """Of what streams from a server: all of it, where that is more than the standbys that are hosts of this run."""
-    found = [each for each in streams.get("names") or [] if each not in ready]
-    return found if len(found) - (streams.get("logical") or 0) > known else ()
+def not_yet(mine: Mapping[str, Any], tuned: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
+    """``mine`` without what must not be written down yet: a crash is a restart, too, and may come before the one of
+    the servers that have to run with it first."""
+    slow: Dict[str, List[str]] = {}
+    for host in mine["after"]:
+        for name in tuned.get(host, {}).get("waiting") or ():
+            if name in OF_STANDBYS and name in mine["settings"]:
+                slow.setdefault(name, []).append(host)
+    return _leave(mine, {name: "%s must be restarted first: run it again then" % names(h) for name, h in slow.items()})
+
+
+def _members(hosts: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Variables]) -> List[Member]:
+    clusters: Dict[str, List[str]] = {}
+    for host in hosts:
+        cluster = _mapping(_mapping(variables[host], "oncall_foreseen"), "cluster")
+        if cluster.get("of_standbys") is not None:
+            clusters.setdefault(cluster["system_identifier"] or " " + host, []).append(host)
+    strangers = {host: found for same in clusters.values() for found in [_strangers(same, variables)] for host in same}
+    found: Dict[str, Member] = {}
+    for host, theirs in strangers.items():
+        cluster = variables[host]["oncall_foreseen"]["cluster"]
+        wanted = {
+            each["name"]: int(each["after"])
+            for each in hosts[host]["rows"]
+            if each["name"] in OF_STANDBYS and each["after"]
+        }
+        found[host] = Member(
+            host, cluster["system_identifier"], cluster["in_recovery"], cluster["of_standbys"], wanted, theirs
+        )
+    return [found[host] for host in hosts if host in found]
+
+
+def _strangers(hosts: Sequence[str], variables: Mapping[str, Variables]) -> Sequence[str]:
+    """What may be a standby of this cluster and is no host of this run: all that streams from one of ``hosts``, where
+    that is more than those of them that receive; and the slots of what is away."""
+    names_: List[str] = []
+    away: List[str] = []
+    known = 0
+    for host in hosts:
+        streams = _mapping(variables[host], "oncall_streams")
+        ready = _ready(variables[host])
+        names_ += [each for each in streams.get("names") or [] if each not in ready]
+        away += ["the slot %s" % each for each in streams.get("away") or [] if each not in ready]
+        known += int(bool(streams.get("receives"))) + int(streams.get("logical") or 0)
+    return (names_ if len(names_) > known else []) + away
+
+
+def _ready(variables: Variables) -> Sequence[str]:
+    given = _mapping(variables, "oncall_allowed").get("ready") or []
+    return [each.strip() for each in given.split(",")] if isinstance(given, str) else [str(each) for each in given]
 
 
 def may_begin(
@@ -210,26 +262,41 @@ def may_begin(
 
 
 def restart(
-    asked: bool, approved: bool, open_now: bool, tuned: Mapping[str, Mapping[str, Any]], after: Sequence[str]
+    mine: Mapping[str, Any], asked: bool, approved: bool, open_now: bool, tuned: Mapping[str, Mapping[str, Any]]
 ) -> str:
     """Why there is no restart now; empty: there may be one."""
     if not asked:
         return "run it again with -e oncall_restart=true to restart it"
     if not approved and not open_now:
-        return "it is outside of oncall_window; run it again in there, or with -e oncall_approve=true"
-    waits = [other for other in after if set(tuned.get(other, {}).get("waiting") or ()) & set(OF_STANDBYS)]
-    return "%s must be restarted first" % names(waits) if waits else ""
+        return _CLOSED
+    waits = [other for other in mine["after"] if set(tuned.get(other, {}).get("waiting") or ()) & set(OF_STANDBYS)]
+    if waits:
+        return "%s must be restarted first" % names(waits)
+    if mine["held"]:
+        return "a restart would also bring %s into force, and its standbys or its primary may not be ready" % names(
+            mine["held"]
+        )
+    return ""
+
+
+def applied(variables: Variables) -> List[str]:
+    """Why the host was not changed; empty: it was."""
+    for register, what in (("oncall_applied", "settings not changed"), ("oncall_roles_applied", "roles not changed")):
+        failed = _failure(variables, register)
+        if failed:
+            return ["%s: %s" % (what, _line(failed))]
+    return []
 
 
 def judged(mine: Mapping[str, Any], before: Mapping[str, Any], variables: Variables) -> List[str]:
     """Why the host is worse than before; empty: it is not. ``before``: its triage then."""
-    for register, what in (("oncall_applied", "settings not changed"), ("oncall_roles_applied", "roles not changed")):
-        failed = _failure(variables, register) or _roles_failure(variables, register)
-        if failed:
-            return ["%s: %s" % (what, _line(failed))]
+    missing = applied(variables)
+    if missing:
+        return missing
     done = _mapping(variables, "oncall_done")
-    if done.get("unreachable") or done.get("outcome") == RESTART_FAILED:
-        return ["restart failed: %s" % _line(done.get("msg"))]
+    failed = _failure(variables, "oncall_done")
+    if failed and done.get("outcome") != RESTART_REFUSED:
+        return ["restart failed: %s" % _line(failed)]
     if done.get("outcome") == RESTART_REFUSED and WOULD_NOT_START in str(done.get("msg")):
         return [_line(done["msg"])]
     why = _unfit(variables)
@@ -243,8 +310,9 @@ def judged(mine: Mapping[str, Any], before: Mapping[str, Any], variables: Variab
         and each["code"] not in {one["code"] for one in _findings(before)}
     ]
     shown = _mapping(variables, "oncall_shown")
-    if shown.get("failed") or shown.get("unreachable"):
-        found.append("its settings cannot be read: %s" % _line(shown.get("msg")))
+    unread = _failure(variables, "oncall_shown")
+    if unread:
+        found.append("its settings cannot be read: %s" % _line(unread))
     else:
         found += [
             "SHOW %s is %s, not %s" % (each["name"], each["before"], each["after"])
@@ -252,19 +320,22 @@ def judged(mine: Mapping[str, Any], before: Mapping[str, Any], variables: Variab
             if each["changed"]
         ]
     soaked = _mapping(variables, "oncall_soaked")
-    if soaked.get("failed") and _mapping(variables, "oncall_pressure").get("pressure"):  # before, it could be
-        found.append("it cannot be watched: %s" % _line(soaked.get("msg")))
+    unwatched = _failure(variables, "oncall_soaked")
+    if unwatched and _mapping(variables, "oncall_pressure").get("pressure"):  # before, it could be
+        found.append("it cannot be watched: %s" % _line(unwatched))
     return found + [_line(each) for each in soaked.get("worse") or []]
 
 
 def way_back(mine: Mapping[str, Any], variables: Variables) -> Dict[str, bool]:
     """How a host gets its former values back: {start: into the stopped server, settings: by SQL, restart: again}."""
     down = _is_down(variables)
-    restarted = _mapping(variables, "oncall_done").get("changed") is True
+    done = _mapping(variables, "oncall_done")
+    # It may have been, where it was lost in the middle, or the run before this one was interrupted after its restart.
+    restarted = done.get("changed") is True or done.get("unreachable") or (mine["resumed"] and not mine["no_restart"])
     return {
         "start": down,
         "settings": not down and bool(mine["undo"]),
-        "restart": not down and restarted and bool(mine["undo"]),
+        "restart": bool(not down and restarted and mine["undo"]),
         "roles": bool(mine["undo_roles"]),
     }
 
@@ -279,11 +350,11 @@ def ended(host: str, mine: Mapping[str, Any], worse: Mapping[str, List[str]], va
     failed = [
         _line(text)
         for register in ("oncall_back", "oncall_back_started", "oncall_back_roles")
-        for text in [_failure(variables, register) or _roles_failure(variables, register)]
+        for text in [_failure(variables, register)]
         if text
     ]
     again = _mapping(variables, "oncall_back_restarted")
-    if again.get("outcome") in (RESTART_FAILED, RESTART_REFUSED) or again.get("unreachable"):
+    if _failure(variables, "oncall_back_restarted"):
         failed.append("restart: %s" % _line(again.get("msg")))
     if variables["oncall_triage"].get("unreachable"):
         failed.append("it is not reached")
@@ -296,10 +367,14 @@ def ended(host: str, mine: Mapping[str, Any], worse: Mapping[str, List[str]], va
         return {
             "outcome": FAILED,
             "why": "%s. NOT put back: %s; %s" % (why, "; ".join(failed), hint),
-            "rows": [dict(each, state=FAILED) for each in mine["rows"]],
+            "rows": [dict(each, state=FAILED) if each["state"] == PLANNED else each for each in mine["rows"]],
             "waiting": [],
         }
-    return {"outcome": PUT_BACK, "why": why, "rows": rows, "waiting": []}
+    back = _mapping(variables, "oncall_back")
+    waiting = (
+        [] if again.get("changed") else [each for each in back.get("pending_restart") or [] if each in mine["undo"]]
+    )
+    return {"outcome": PUT_BACK, "why": why, "rows": rows, "waiting": waiting}
 
 
 def _tuned(mine: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
@@ -313,9 +388,17 @@ def _tuned(mine: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
     ]
     done = _mapping(variables, "oncall_done")
     refused = _line(done.get("msg")) if done.get("outcome") == RESTART_REFUSED else ""
-    why = refused or (mine.get("no_restart") or "") if waiting else ""
+    why = refused or mine.get("no_restart") or _CLOSED if waiting else ""
     restarted = ", restarted (downtime %.1f s)" % done["downtime_seconds"] if done.get("downtime_seconds") else ""
-    return {"outcome": TUNED, "why": why, "rows": rows, "waiting": waiting, "refused": refused, "restarted": restarted}
+    return {
+        "outcome": TUNED,
+        "why": why,
+        "rows": rows,
+        "waiting": waiting,
+        "refused": refused,
+        "restarted": restarted,
+        "resumed": mine["resumed"],
+    }
 
 
 def notes(done: Mapping[str, Any]) -> List[str]:
@@ -325,7 +408,9 @@ def notes(done: Mapping[str, Any]) -> List[str]:
         return list(done["listed"])
     changed = [each for each in done["rows"] if each["state"] not in ("left",)]
     told = {
-        TUNED: "tuned: %s changed%s" % (count(len(changed), "setting"), done.get("restarted") or ""),
+        TUNED: "tuned: %s changed%s" % (count(len(changed), "setting"), done.get("restarted") or "")
+        if changed or not done.get("resumed")
+        else "tuned: nothing was left to change; a run that came to no end had begun it",
         UNCHANGED: "not changed: all settings are as asked",
         PLANNED: "plan: %s would be changed" % count(len(changed), "setting"),
         SKIPPED: "not tuned: %s" % why,
@@ -336,9 +421,9 @@ def notes(done: Mapping[str, Any]) -> List[str]:
     }[outcome]
     lines = [told]
     if done.get("waiting"):
-        words = "would wait" if outcome == PLANNED else "waiting"
+        words = {PLANNED: "would wait for a restart", PUT_BACK: "in use with the new value until it is restarted"}
         more = " (%s)" % why if why and outcome == TUNED else ""
-        lines.append("%s for a restart: %s%s" % (words, names(done["waiting"], 10), more))
+        lines.append("%s: %s%s" % (words.get(outcome, "waiting for a restart"), names(done["waiting"], 10), more))
     lines += ["%s left as it is: %s" % (each["name"], each["why"]) for each in done["rows"] if each["state"] == "left"]
     return lines
 
@@ -383,25 +468,27 @@ def _mapping(variables: Variables, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def _why_failed(found: Mapping[str, Any]) -> str:
+    """Of what a task returned; empty: it did what it was to do, or did not run. The tasks have failed_when: false, so
+    Ansible's own ``failed`` says nothing: only what success alone returns is a proof of it."""
+    if not found or found.get("skipped"):
+        return ""
+    bad = found.get("failed") or found.get("unreachable") or "sqlstate" in found
+    proven = found["outcome"] in _DONE if "outcome" in found else not _PROOFS.isdisjoint(found)
+    return "" if proven and not bad else str(found.get("msg") or "no reason given")
+
+
 def _failure(variables: Variables, register: str) -> str:
+    """Of a task, or of a loop."""
     found = _mapping(variables, register)
-    return str(found.get("msg") or "no reason given") if found.get("failed") or found.get("unreachable") else ""
+    if "results" not in found:
+        return _why_failed(found)
+    return next(filter(None, map(_why_failed, _results(variables, register))), "")
 
 
 def _results(variables: Variables, register: str) -> List[Mapping[str, Any]]:
     """Of a loop."""
     return [each for each in _mapping(variables, register).get("results") or [] if isinstance(each, Mapping)]
-
-
-def _roles_failure(variables: Variables, register: str = "oncall_roles_foreseen") -> str:
-    return next(
-        (
-            str(each.get("msg"))
-            for each in _results(variables, register)
-            if each.get("failed") or each.get("unreachable")
-        ),
-        "",
-    )
 
 
 def _line(text: Any) -> str:

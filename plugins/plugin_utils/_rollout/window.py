@@ -29,18 +29,18 @@ class Window:
     until: timedelta
     zone: Optional[tzinfo]
 
-    def holds(self, at: datetime) -> bool:
-        """``at``: with its zone."""
+    def ends(self, at: datetime) -> Optional[datetime]:
+        """When it closes, where it is open; ``at``: with its zone."""
         here = at.astimezone(self.zone)
         midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
         length = self.until - self.since
         if length <= timedelta(0):
             length += timedelta(days=1)
-        return any(
-            (midnight - timedelta(days=back)).weekday() in self.days
-            and timedelta(0) <= here - (midnight - timedelta(days=back) + self.since) < length
-            for back in (0, 1)
-        )
+        for back in (0, 1):
+            day = midnight - timedelta(days=back)
+            if day.weekday() in self.days and timedelta(0) <= here - (day + self.since) < length:
+                return day + self.since + length
+        return None
 
 
 def windows(given: Any) -> List[Window]:

@@ -82,6 +82,7 @@ _OURS = frozenset(
         "listed",
         "kept_settings",
         "planned",
+        "allowed",
         "rollout",
         "tuned",
         "before",
