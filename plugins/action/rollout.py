@@ -12,13 +12,14 @@ from typing import Any, Dict, Mapping, Optional
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._core.times import now
-from ..plugin_utils._incident.store import this_run
+from ..plugin_utils._incident.store import goes_on, this_run
 from ..plugin_utils._report.model import raw_variables
 from ..plugin_utils._rollout import snapshots, steps
 from ..plugin_utils._rollout.fleet import batches
 from ..plugin_utils._rollout.window import windows
 
 _NOT_KEPT = "its former settings cannot be kept (%s): give another directory with oncall_rollout_dir"
+_ANOTHER_RUN = "another rollout, which began with it at %s, still goes on: wait for its end, and run this again"
 _STATES = ("planned", "begun", "applied", "judged", "ended")
 
 _NOTHING: Dict[str, Any] = {"hosts": {}, "order": [], "batches": [], "any": False, "worse": {}, "back": {}}
@@ -59,15 +60,19 @@ class ActionModule(ActionBase):
             seen[host] = {**mine, "oncall_streams": _streams(mine.get("oncall_triage") or {})}
             try:
                 kept = snapshots.read(_directory(mine), host)
+                last = snapshots.interrupted(kept)
+                if last and goes_on(str(last.get("run"))):
+                    hosts[host] = steps.nothing(steps.REFUSED, _ANOTHER_RUN % last["at"])
+                    continue
                 hosts[host] = steps.planned(seen[host], kept, restarts, options["verb"] == "tune_restore")
             except snapshots.UnreadableError as error:
                 hosts[host] = steps.nothing(steps.REFUSED, str(error))
         order = steps.together(hosts, seen)
-        going = [host for host in order.hosts if hosts[host]["go"]]
+        going = batches([host for host in order.hosts if hosts[host]["go"]], order.after, options["serial"])
         return {
             "hosts": {host: {**mine, "after": list(order.after.get(host, ()))} for host, mine in hosts.items()},
-            "order": going,
-            "batches": batches(going, order.after, options["serial"]) or [1],
+            "order": [host for each in going for host in each],
+            "batches": [len(each) for each in going] or [1],
         }
 
     def _begun(

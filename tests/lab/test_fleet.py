@@ -147,7 +147,7 @@ def test_a_fleet_is_tuned_and_what_gets_worse_goes_back(fleet: Fleet) -> None:
     assert done.returncode == 0 and "shared_buffers" in done.stdout, done.stdout + done.stderr
     assert fleet.state() == tuned
 
-    done = fleet.play("tune", "-e", "oncall_serial=1,2", *NOW)
+    done = fleet.play("tune", "-e", "oncall_serial=1,2,1,2", *NOW)
     out = done.stdout + done.stderr
     print(out)
     state = fleet.state()

@@ -105,12 +105,26 @@ def test_what_a_standby_could_not_replay_is_left(members: list[Member], left: se
 
 def test_batches() -> None:
     hosts = ["h%02d" % number for number in range(30)]
-    assert batches(hosts, {}, [1, "10%", "100%"]) == [1, 3, 26]
-    assert batches(hosts, {}, "1, 10%") == [1] + [3] * 9 + [2]
-    assert batches(hosts[:1], {}, "5") == [1] and batches([], {}, "5") == []
-    assert batches(["s", "p", "x"], {"p": ["s"]}, "100%") == [1, 2]
+
+    def sizes(*given: Any) -> list[int]:
+        return [len(each) for each in batches(*given)]
+
+    assert sizes(hosts, {}, [1, "10%", "100%"]) == [1, 3, 26]
+    assert sizes(hosts, {}, "1, 10%") == [1] + [3] * 9 + [2]
+    assert sizes(hosts[:1], {}, "5") == [1] and batches([], {}, "5") == []
+    assert batches(["s", "p", "x"], {"p": ["s"]}, "100%") == [["s", "x"], ["p"]]
     with pytest.raises(ValueError, match="oncall_serial"):
         batches(hosts, {}, "0")
+
+
+def test_a_fleet_of_pairs_is_not_batches_of_two() -> None:
+    pairs = range(500)
+    members = [member("%s%d" % (kind, n), kind == "s", str(n), max_connections=200) for n in pairs for kind in "ps"]
+    order = arrange(members)
+    found = batches(order.hosts, order.after, "1,10%,100%")
+    assert [len(each) for each in found] == [1, 100, 499, 400]
+    place = {host: number for number, each in enumerate(found) for host in each}
+    assert all(place["s%d" % n] < place["p%d" % n] for n in pairs)
 
 
 HEALTHY = {"verdict": {"code": "healthy", "cause": None, "severity": "ok", "summary": "fine"}, "findings": []}
@@ -366,6 +380,23 @@ def test_a_snapshot_is_a_point_in_time() -> None:
     assert snapshots.before(every, every[2])["settings"] == {"geqo": "on"}
 
 
+def test_a_snapshot_of_another_cluster_is_none_of_this_one() -> None:
+    """The host was set up anew under its old name."""
+    old = {"at": "1", "state": "begun", "system_identifier": "6", "settings": {"work_mem": "1MB"}, "roles": {}}
+    found = steps.planned(seen(setting("jit", "on", "off")), [old])
+    assert not found["resumed"] and found["undo"] == {"jit": None}
+    new = {**old, "at": "2", "system_identifier": "7", "settings": {"jit": None}}
+    assert snapshots.before([old, new], old)["settings"] == {"work_mem": "1MB"}
+
+
+def test_what_could_not_be_put_back_is_left() -> None:
+    variables = seen(setting("ssl_passphrase_command", "echo ********", "echo ********"), setting("jit", "on", "off"))
+    variables["oncall_foreseen"]["undo"]["ssl_passphrase_command"] = "echo ********"
+    found = steps.planned(variables, [])
+    assert found["settings"] == {"jit": "off"} and found["undo"] == {"jit": None}
+    assert "ssl_passphrase_command left as it is" in steps.notes(found)[1]
+
+
 def test_snapshots_are_kept(tmp_path: Path) -> None:
     snapshot = {
         "at": "20261129T020000.000Z",
@@ -374,14 +405,16 @@ def test_snapshots_are_kept(tmp_path: Path) -> None:
         "roles": {},
         "verb": "tune",
         "rows": [],
+        "system_identifier": "7",
     }
     path = Path(snapshots.write(str(tmp_path / "a b"), "shop db/1", snapshot))
     assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
     kept = snapshots.read(str(tmp_path / "a b"), "shop db/1")
     assert snapshots.interrupted(kept) == {**snapshot, "schema": 1} and snapshots.read(str(tmp_path), "other") == []
-    path.write_text("{")
-    with pytest.raises(snapshots.UnreadableError, match="move it away"):
-        snapshots.read(str(tmp_path / "a b"), "shop db/1")
+    for text in ("{", "[]", '{"schema": 1, "settings": {}}', "\0"):
+        path.write_text(text)
+        with pytest.raises(snapshots.UnreadableError, match="move it away"):
+            snapshots.read(str(tmp_path / "a b"), "shop db/1")
 
 
 @pytest.mark.parametrize(

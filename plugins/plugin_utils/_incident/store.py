@@ -49,6 +49,12 @@ def is_over(run: str) -> bool:
     return known is not None and known.group(1) == socket.gethostname() and run != _run(int(known.group(2)))
 
 
+def goes_on(run: str) -> bool:
+    """Whether a run of this machine, and not this one, is still going on."""
+    known = _RUN.match(run)
+    return known is not None and run == _run(int(known.group(2))) and run != this_run()
+
+
 def _run(pid: int) -> str:
     """Without the moment where no such process is alive, and where the kernel does not tell."""
     try:

@@ -109,17 +109,18 @@ def _leave(left: Dict[str, Dict[str, str]], member: Member, settings: Collection
 
 
 def _sorted(hosts: Sequence[str], after: Mapping[str, Collection[str]]) -> List[str]:
-    found: List[str] = []
+    place = {host: number for number, host in enumerate(hosts)}
+    found: Dict[str, None] = {}
 
     def add(host: str) -> None:
         if host not in found:
-            for first in (each for each in hosts if each in after.get(host, ())):
+            for first in sorted(after.get(host, ()), key=place.__getitem__):
                 add(first)
-            found.append(host)
+            found[host] = None
 
     for host in hosts:
         add(host)
-    return found
+    return list(found)
 
 
 def serial(given: Any) -> List[str]:
@@ -132,16 +133,22 @@ def serial(given: Any) -> List[str]:
     return found
 
 
-def batches(hosts: Sequence[str], after: Mapping[str, Collection[str]], given: Any) -> List[int]:
-    """How many of ``hosts`` each batch has: as ``given``, of which the last goes on; none has a host and one that must
-    be done before it."""
-    sizes: List[int] = []
+def batches(hosts: Sequence[str], after: Mapping[str, Collection[str]], given: Any) -> List[List[str]]:
+    """``hosts``, in their order: as many in each batch as ``given``, of which the last goes on. None has a host and one
+    that must be done before it: that one's place is filled by the next, or a fleet of pairs would be batches of two.
+    """
+    found: List[List[str]] = []
     rest = list(hosts)
     steps = [max(1, len(rest) * int(each[:-1]) // 100) if each.endswith("%") else int(each) for each in serial(given)]
     while rest:
-        most = steps[min(len(sizes), len(steps) - 1)]
+        most, waiting = steps[min(len(found), len(steps) - 1)], set(rest)
         taken: List[str] = []
-        while rest and len(taken) < most and not set(after.get(rest[0], ())) & set(taken):
-            taken.append(rest.pop(0))
-        sizes.append(len(taken))
-    return sizes
+        for host in rest:
+            if len(taken) == most:
+                break
+            if waiting.isdisjoint(after.get(host, ())):  # none of them is in this batch or a later one
+                taken.append(host)
+        chosen = set(taken)
+        rest = [host for host in rest if host not in chosen]
+        found.append(taken)
+    return found

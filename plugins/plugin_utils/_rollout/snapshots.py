@@ -55,10 +55,15 @@ def interrupted(found: Sequence[Mapping[str, Any]]) -> Optional[Mapping[str, Any
     return found[-1] if found and found[-1]["state"] == BEGUN else None
 
 
+def of_cluster(kept: Sequence[Mapping[str, Any]], identifier: Optional[str]) -> List[Mapping[str, Any]]:
+    """Without those of another cluster that had the same host's name."""
+    return [each for each in kept if not identifier or each.get("system_identifier") in (None, identifier)]
+
+
 def before(kept: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> Dict[str, Any]:
     """What there was before ``chosen``: what later ones have changed goes back as well."""
     found: Dict[str, Any] = {"settings": {}, "roles": {}, **{key: chosen[key] for key in ("system_identifier", "at")}}
-    for each in reversed(kept[kept.index(chosen) :]):
+    for each in reversed(of_cluster(kept[kept.index(chosen) :], chosen["system_identifier"])):
         found["settings"].update(each["settings"])
         for role, values in each["roles"].items():
             found["roles"].setdefault(role, {}).update(values)
@@ -77,10 +82,22 @@ def _place(directory: str, host: str) -> Path:
     return Path(directory).expanduser().absolute() / file_names([host])[host]
 
 
+def _whole(found: Mapping[str, Any]) -> bool:
+    rows = found.get("rows") or []
+    return (
+        all(isinstance(found.get(name), dict) for name in ("settings", "roles"))
+        and all(isinstance(each, dict) for each in found["roles"].values())
+        and all(isinstance(each, dict) and {"name", "before", "after", "state"} <= set(each) for each in rows)
+        and all(isinstance(found.get(name), str) for name in ("at", "verb"))
+        and found.get("state") in (BEGUN, DONE, PUT_BACK)
+        and "system_identifier" in found
+    )
+
+
 def _read(path: Path) -> Dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA or not isinstance(found.get("settings"), dict):
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA or not _whole(found):
             raise ValueError("it is no snapshot of a rollout")
     except (ValueError, RecursionError) as error:
         raise UnreadableError("%s cannot be read (%s): move it away, and run again" % (path, error)) from None

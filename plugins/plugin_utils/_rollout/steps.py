@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ...module_utils._core.mask import MASK
 from ...module_utils._core.text import count, names
 from ...module_utils._model.answers import OK
 from ...module_utils._model.standby import OF_STANDBYS
@@ -49,6 +50,7 @@ _OF_SETTINGS = (
     "storage_low",
 )
 _ANOTHER = "the snapshot %s is of another cluster (system identifier %s, here it is %s)"
+_SECRET = "what it has now may be a secret, which is not kept, so it could not be put back: set it by hand"
 _CLOSED = "it is outside of oncall_window; run it again in there, or with -e oncall_approve=true"
 WOULD_NOT_START = "would not start again"  # as graceful_restart refuses
 
@@ -78,6 +80,9 @@ def planned(
     """{go, outcome, why, rows, settings, roles, undo, undo_roles, waiting, resumed} of one host, before the fleet is
     looked at as a whole. ``kept``: its snapshots. ``down_too``: a server that is down may have its former values back.
     """
+    foreseen = _mapping(variables, "oncall_foreseen")
+    here = _mapping(foreseen, "cluster").get("system_identifier")
+    kept = snapshots.of_cluster(kept, here)
     interrupted = snapshots.interrupted(kept)
     found = {**nothing(SKIPPED), "resumed": bool(interrupted)}
     why = _unfit(variables)
@@ -99,8 +104,7 @@ def planned(
     )
     if refused:
         return {**found, "outcome": REFUSED, "why": _line(refused)}
-    foreseen = _mapping(variables, "oncall_foreseen")
-    here, there = _mapping(foreseen, "cluster").get("system_identifier"), wanted.get("system_identifier")
+    there = wanted.get("system_identifier")
     if here and there and here != there:
         return {**found, "outcome": REFUSED, "why": _ANOTHER % (wanted["at"], there, here)}
     rows = [each for each in foreseen.get("settings") or [] if each["changed"]]
@@ -134,7 +138,9 @@ def planned(
         found["undo"] = {**found["undo"], **interrupted["settings"]}
         found["undo_roles"] = {**found["undo_roles"], **(interrupted.get("roles") or {})}
     go = bool(rows or roles or interrupted or (waiting and restarts))
-    return {**found, "go": go, "outcome": PLANNED if go else UNCHANGED}
+    found.update(go=go, outcome=PLANNED if go else UNCHANGED)
+    secret = [name for name in found["settings"] if MASK in str(found["undo"].get(name))]
+    return _leave(found, dict.fromkeys(secret, _SECRET)) if secret else found
 
 
 def together(hosts: Mapping[str, Dict[str, Any]], variables: Mapping[str, Variables]) -> Order:
