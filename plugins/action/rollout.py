@@ -18,7 +18,7 @@ from ..plugin_utils._rollout import snapshots, steps
 from ..plugin_utils._rollout.fleet import batches
 from ..plugin_utils._rollout.window import windows
 
-_NOT_KEPT = "its former settings cannot be kept (%s): give another directory with oncall_rollout_dir"
+_NOT_KEPT = "its former settings cannot be kept in %s (%s): give another directory with oncall_rollout_dir"
 _ANOTHER_RUN = "another rollout, which began with it at %s, still goes on: wait for its end, and run this again"
 _STATES = ("planned", "begun", "applied", "judged", "ended")
 
@@ -116,7 +116,7 @@ class ActionModule(ActionBase):
         try:
             return {"kept": snapshots.write(_directory(mine), host, snapshot), "snapshot": snapshot}
         except OSError as error:
-            return {"outcome": steps.REFUSED, "why": _NOT_KEPT % (error.strerror or error)}
+            return steps.left_out(planned, steps.REFUSED, _NOT_KEPT % (_directory(mine), error.strerror or error))
 
     def _judged(
         self, options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], _variables: Mapping[str, Any]

@@ -397,6 +397,16 @@ def test_what_could_not_be_put_back_is_left() -> None:
     assert "ssl_passphrase_command left as it is" in steps.notes(found)[1]
 
 
+def test_what_a_server_had_that_is_down_is_kept_as_well() -> None:
+    wanted = {"settings": {"shared_buffers": None}, "roles": {}, "system_identifier": "7", "at": "T"}
+    down = {"oncall_triage": DOWN, "oncall_wanted": wanted, "oncall_foreseen_then": {"undo": {"shared_buffers": "9GB"}}}
+    found = steps.planned(down, [], down_too=True)
+    assert found["go"] and found["is_down"] and found["undo"] == {"shared_buffers": "9GB"}
+    refusal = {"msg": "Start refused: its cause is unknown", "refused": True, "sqlstate": None}
+    refused = steps.planned({**down, "oncall_foreseen_then": refusal}, [], down_too=True)
+    assert refused["outcome"] == "refused" and "cause is unknown" in refused["why"]
+
+
 def test_snapshots_are_kept(tmp_path: Path) -> None:
     snapshot = {
         "at": "20261129T020000.000Z",

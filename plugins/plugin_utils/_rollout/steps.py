@@ -71,6 +71,7 @@ def nothing(outcome: str, why: str = "") -> Dict[str, Any]:
         "is_down": False,
         "resumed": False,
         "held": [],
+        "restarts": False,
     }
 
 
@@ -84,7 +85,7 @@ def planned(
     here = _mapping(foreseen, "cluster").get("system_identifier")
     kept = snapshots.of_cluster(kept, here)
     interrupted = snapshots.interrupted(kept)
-    found = {**nothing(SKIPPED), "resumed": bool(interrupted)}
+    found = {**nothing(SKIPPED), "resumed": bool(interrupted), "restarts": restarts}
     why = _unfit(variables)
     wanted = _mapping(variables, "oncall_wanted")
     listed = variables.get("oncall_listed")
@@ -93,6 +94,10 @@ def planned(
     if why and not (down_too and wanted and _is_down(variables)):
         return {**found, "why": why}
     if why:
+        refused = _failure(variables, "oncall_foreseen_then")
+        if refused:
+            return {**found, "outcome": REFUSED, "why": _line(refused)}
+        found["undo"] = dict(_mapping(variables, "oncall_foreseen_then").get("undo") or {})
         found.update(is_down=True, settings=wanted.get("settings") or {}, roles=wanted.get("roles") or {})
         found["asked"] = dict(found["settings"])
         rows = [_row(name, None, value, PLANNED) for name, value in sorted(found["settings"].items())]
@@ -242,6 +247,12 @@ def _ready(variables: Variables) -> Sequence[str]:
     return [each.strip() for each in given.split(",")] if isinstance(given, str) else [str(each) for each in given]
 
 
+def left_out(mine: Mapping[str, Any], outcome: str, why: str) -> Dict[str, Any]:
+    """What becomes of a host that was planned, and is not touched."""
+    rows = [dict(each, state=SKIPPED) if each["state"] == PLANNED else each for each in mine["rows"]]
+    return {"outcome": outcome, "why": why, "rows": rows, "waiting": []}
+
+
 def may_begin(
     host: str,
     mine: Mapping[str, Any],
@@ -250,20 +261,15 @@ def may_begin(
     after: Sequence[str],
 ) -> Dict[str, Any]:
     """{} to go on, or {outcome, why, rows, waiting}. ``tuned``: what became of all hosts so far."""
-
-    def left_out(outcome: str, why: str) -> Dict[str, Any]:
-        rows = [dict(each, state=SKIPPED) if each["state"] == PLANNED else each for each in mine["rows"]]
-        return {"outcome": outcome, "why": why, "rows": rows, "waiting": []}
-
     bad = [other for other, each in tuned.items() if each.get("outcome") in STOPS]
     if bad:
-        return left_out(NOT_BEGUN, "the rollout was stopped at %s" % names(bad))
+        return left_out(mine, NOT_BEGUN, "the rollout was stopped at %s" % names(bad))
     waits = [other for other in after if tuned.get(other, {}).get("outcome") not in (TUNED, UNCHANGED)]
     if waits:
-        return left_out(SKIPPED, "%s must come first, and was not changed" % names(waits))
+        return left_out(mine, SKIPPED, "%s must come first, and was not changed" % names(waits))
     why = _unfit(variables)
     if why and not (mine["is_down"] and _is_down(variables)):
-        return left_out(SKIPPED, why)
+        return left_out(mine, SKIPPED, why)
     return {}
 
 
@@ -427,7 +433,8 @@ def notes(done: Mapping[str, Any]) -> List[str]:
     }[outcome]
     lines = [told]
     if done.get("waiting"):
-        words = {PLANNED: "would wait for a restart", PUT_BACK: "in use with the new value until it is restarted"}
+        plan = "would be restarted for" if done.get("restarts") else "would wait for a restart"
+        words = {PLANNED: plan, PUT_BACK: "in use with the new value until it is restarted"}
         more = " (%s)" % why if why and outcome == TUNED else ""
         lines.append("%s: %s%s" % (words.get(outcome, "waiting for a restart"), names(done["waiting"], 10), more))
     lines += ["%s left as it is: %s" % (each["name"], each["why"]) for each in done["rows"] if each["state"] == "left"]
