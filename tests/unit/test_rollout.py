@@ -402,6 +402,10 @@ def test_what_a_server_had_that_is_down_is_kept_as_well() -> None:
     down = {"oncall_triage": DOWN, "oncall_wanted": wanted, "oncall_foreseen_then": {"undo": {"shared_buffers": "9GB"}}}
     found = steps.planned(down, [], down_too=True)
     assert found["go"] and found["is_down"] and found["undo"] == {"shared_buffers": "9GB"}
+    begun = [{"state": "begun", "settings": {"shared_buffers": "1GB"}, "roles": {}}]
+    assert steps.planned(down, begun, down_too=True)["undo"] == {"shared_buffers": "1GB"}
+    hosts = {"db1": found}
+    assert list(steps.together(hosts, {"db1": down}).hosts) == ["db1"] and hosts["db1"]["go"]
     refusal = {"msg": "Start refused: its cause is unknown", "refused": True, "sqlstate": None}
     refused = steps.planned({**down, "oncall_foreseen_then": refusal}, [], down_too=True)
     assert refused["outcome"] == "refused" and "cause is unknown" in refused["why"]

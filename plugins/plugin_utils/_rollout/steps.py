@@ -10,6 +10,7 @@ judged as a whole: where one host is worse than before, all of its batch get the
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ...module_utils._core.mask import MASK
@@ -97,7 +98,8 @@ def planned(
         refused = _failure(variables, "oncall_foreseen_then")
         if refused:
             return {**found, "outcome": REFUSED, "why": _line(refused)}
-        found["undo"] = dict(_mapping(variables, "oncall_foreseen_then").get("undo") or {})
+        undo = _mapping(variables, "oncall_foreseen_then").get("undo") or {}
+        found["undo"] = {**undo, **(interrupted["settings"] if interrupted else {})}
         found.update(is_down=True, settings=wanted.get("settings") or {}, roles=wanted.get("roles") or {})
         found["asked"] = dict(found["settings"])
         rows = [_row(name, None, value, PLANNED) for name, value in sorted(found["settings"].items())]
@@ -158,7 +160,8 @@ def together(hosts: Mapping[str, Dict[str, Any]], variables: Mapping[str, Variab
     for each in members:
         if each.in_recovery or each.strangers or (each.identifier and sizes[each.identifier] > 1):
             hosts[each.host]["held"] = _held(_mapping(variables[each.host], "oncall_foreseen"), hosts[each.host])
-    return order
+    placed = set(order.hosts)  # of the others, such as one that is down, nobody knows the cluster
+    return replace(order, hosts=[*(host for host in hosts if host not in placed), *order.hosts])
 
 
 def _held(foreseen: Mapping[str, Any], mine: Mapping[str, Any]) -> List[str]:
