@@ -167,12 +167,16 @@ def _now() -> datetime:
 
 
 def _streams(triage: Mapping[str, Any]) -> Dict[str, Any]:
-    """Who streams from it, by application_name; how many of them are logical; whether it receives itself; the
-    physical slots that nobody uses now, whose standbys may be away."""
+    """Its clients, and the slots that are not for them; who streams from it, by application_name, and how many of them
+    are logical; whether it receives itself; the physical slots that nobody uses now, whose standbys may be away."""
     facts = json.loads(triage["facts_json"]) if triage.get("facts_json") else triage.get("facts") or {}
-    soundness = ((facts or {}).get("snapshot") or {}).get("soundness") or {}
+    snapshot = (facts or {}).get("snapshot") or {}
+    soundness = snapshot.get("soundness") or {}
+    connections = snapshot.get("connections") or {}
     slots = soundness.get("slots") or []
     return {
+        "clients": connections.get("used") or 0,
+        "reserved": (connections.get("superuser_reserved") or 0) + (connections.get("reserved") or 0),
         "names": [
             each["application"] or str(each["client_address"])
             for each in soundness.get("standbys") or []

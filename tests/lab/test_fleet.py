@@ -235,3 +235,29 @@ def test_a_killed_rollout_goes_on_and_can_be_taken_back(tmp_path: Path, pair: di
         assert again.returncode == 0, again.stdout + again.stderr
     assert [altered(server) for server in pair.values()] == ["0", "0"]
     assert [server.sql("SHOW shared_buffers") for server in pair.values()] == ["16MB", "16MB"]
+
+
+def test_what_fails_is_told_and_each_host_says_itself_whether_it_may_be_restarted(
+    tmp_path: Path, pair: dict[str, Server]
+) -> None:
+    words = tune(tmp_path, pair, "tune")[: -len(NOW)]
+    words += ["-e", "oncall_soak_minutes=0.01", "-e", "oncall_serial=2"]
+    inventory = tmp_path / "inventory.json"
+    given = json.loads(inventory.read_text())
+    given["postgresql"]["hosts"]["one"].update(oncall_restart=True, oncall_approve=True)
+    inventory.write_text(json.dumps(given))
+    started = {name: server.sql("SELECT pg_postmaster_start_time()") for name, server in pair.items()}
+    done = playbook(*words, timeout=400)
+    assert done.returncode == 0 and "oncall_restart=true restarts it" in notes(done.stdout, "two"), done.stdout
+    assert [started[name] == server.sql("SELECT pg_postmaster_start_time()") for name, server in pair.items()] == [
+        False,
+        True,
+    ]
+    restore = [words[0] + "_restore", *words[1:]]
+    done = playbook(*restore, "-e", "oncall_snapshot=yesterday", timeout=400)
+    assert done.returncode == 2 and "There is no snapshot yesterday" in notes(done.stdout, "one"), done.stdout
+    given["postgresql"]["hosts"]["one"]["tuning_overrides"]["no_such_setting"] = 1
+    inventory.write_text(json.dumps(given))
+    done = playbook(*words, timeout=400)
+    assert done.returncode == 2 and "no such parameter" in notes(done.stdout, "one"), done.stdout
+    assert "refused" not in notes(done.stdout, "two")

@@ -411,6 +411,14 @@ def test_what_a_server_had_that_is_down_is_kept_as_well() -> None:
     assert refused["outcome"] == "refused" and "cause is unknown" in refused["why"]
 
 
+@pytest.mark.parametrize(("clients", "left"), [(22, False), (23, True)])
+def test_clients_that_are_there_keep_their_slots(clients: int, left: bool) -> None:
+    fewer = setting("max_connections", "100", "25", True)
+    found = steps.planned(seen(fewer, oncall_streams={"clients": clients, "reserved": 3}), [])
+    assert ("max_connections" not in found["settings"]) is left
+    assert ("with 25 only 22 could be" in str(steps.notes(found))) is left
+
+
 def test_snapshots_are_kept(tmp_path: Path) -> None:
     snapshot = {
         "at": "20261129T020000.000Z",

@@ -146,8 +146,19 @@ def planned(
         found["undo_roles"] = {**found["undo_roles"], **(interrupted.get("roles") or {})}
     go = bool(rows or roles or interrupted or (waiting and restarts))
     found.update(go=go, outcome=PLANNED if go else UNCHANGED)
-    secret = [name for name in found["settings"] if MASK in str(found["undo"].get(name))]
-    return _leave(found, dict.fromkeys(secret, _SECRET)) if secret else found
+    left = {name: _SECRET for name in found["settings"] if MASK in str(found["undo"].get(name))}
+    left.update(_crowded(_mapping(variables, "oncall_streams"), found["rows"]))
+    return _leave(found, left) if left else found
+
+
+def _crowded(streams: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    """Where the clients that are there now would not find a slot any more."""
+    clients, reserved = streams.get("clients") or 0, streams.get("reserved") or 0
+    after = [int(each["after"]) for each in rows if each["name"] == "max_connections" and each["after"]]
+    if not after or clients <= after[0] - reserved:
+        return {}
+    told = "%s are connected, and with %d only %d could be: have them use fewer, or set it higher"
+    return {"max_connections": told % (count(clients, "client"), after[0], after[0] - reserved)}
 
 
 def together(hosts: Mapping[str, Dict[str, Any]], variables: Mapping[str, Variables]) -> Order:
