@@ -300,6 +300,14 @@ def test_what_is_not_written_down_before_others_run_with_it() -> None:
     assert steps.not_yet({**mine, "after": ["s"]}, fast)["settings"] == mine["settings"]
 
 
+def test_a_host_of_which_all_is_left_is_not_watched_for_nothing() -> None:
+    """It goes on waiting for its restart, which nobody allows now."""
+    waiting = setting("wal_buffers", "16MB", "16MB", True, changed=False)
+    hosts = {"p": steps.planned(seen(MORE, waiting, oncall_streams={"names": ["x"]}), [])}
+    steps.together(hosts, {"p": seen(MORE, waiting, oncall_streams={"names": ["x"]})})
+    assert hosts["p"]["outcome"] == "unchanged" and not hosts["p"]["go"] and hosts["p"]["waiting"] == ["wal_buffers"]
+
+
 def fleet(primary: dict[str, Any], **standbys: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """One cluster; together() as after its plan."""
     variables = {"p": primary, **standbys}

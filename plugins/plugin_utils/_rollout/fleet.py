@@ -83,7 +83,7 @@ def _pair(
     for name in primary.raised() - set(left.get(primary.host, ())):
         low = [each.host for each in standbys if each.then(name) < primary.then(name)]
         if low:
-            _leave(left, primary, {name}, "%s would have less: raise it there, too" % names(low))
+            _leave(left, primary, {name}, "%s would run with less: raise it there, and restart that first" % names(low))
     rising = primary.raised() - set(left.get(primary.host, ()))
     for each in standbys:
         floor = {

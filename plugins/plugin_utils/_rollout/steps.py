@@ -204,7 +204,7 @@ def _leave(mine: Mapping[str, Any], left: Mapping[str, str]) -> Dict[str, Any]:
         "waiting": [each for each in mine["waiting"] if each not in left],
         "rows": rows,
     }
-    if not (found["settings"] or found["roles"] or found["resumed"] or found["waiting"]):
+    if not (found["settings"] or found["roles"] or found["resumed"] or (found["waiting"] and found["restarts"])):
         found.update(go=False, outcome=UNCHANGED)
     return found
 
