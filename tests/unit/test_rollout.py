@@ -47,7 +47,17 @@ def test_a_window(window: Any, at: str, open_: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Sun", "02:00", "02:00-25:00", "Son 02:00-03:00", "Sun-Mon-Tue 1:00-2:00", "1:75-2:00", "1:00-2:00 Mars/Base", ""],
+    [
+        "Sun",
+        "02:00",
+        "02:00-25:00",
+        "Son 02:00-03:00",
+        "Sun-Mon-Tue 1:00-2:00",
+        "1:75-2:00",
+        "1:00-2:00 Mars/Base",
+        "2:00-02:00",
+        "",
+    ],
 )
 def test_no_window(text: str) -> None:
     with pytest.raises(ValueError, match=r"window|time|day"):

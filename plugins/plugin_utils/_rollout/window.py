@@ -54,12 +54,10 @@ def _window(text: str) -> Window:
     if match is None:
         raise ValueError("%r is no maintenance window. %s" % (text, _EXAMPLES))
     days, since_hour, since_minute, until_hour, until_minute, zone = match.groups()
-    return Window(
-        _days(text, days),
-        _time(text, since_hour, since_minute),
-        _time(text, until_hour, until_minute),
-        _zone(text, zone),
-    )
+    since, until = _time(text, since_hour, since_minute), _time(text, until_hour, until_minute)
+    if since == until:
+        raise ValueError("%r is no maintenance window: it ends when it begins. A whole day is 00:00-24:00." % text)
+    return Window(_days(text, days), since, until, _zone(text, zone))
 
 
 def _days(text: str, given: Optional[str]) -> FrozenSet[int]:
