@@ -248,7 +248,7 @@ def test_what_fails_is_told_and_each_host_says_itself_whether_it_may_be_restarte
     inventory.write_text(json.dumps(given))
     started = {name: server.sql("SELECT pg_postmaster_start_time()") for name, server in pair.items()}
     done = playbook(*words, timeout=400)
-    assert done.returncode == 0 and "oncall_restart=true restarts it" in notes(done.stdout, "two"), done.stdout
+    assert done.returncode == 0 and "oncall_restart=true to restart it" in notes(done.stdout, "two"), done.stdout
     assert [started[name] == server.sql("SELECT pg_postmaster_start_time()") for name, server in pair.items()] == [
         False,
         True,
