@@ -211,6 +211,14 @@ def test_what_was_not_looked_at_is_never_a_go(alterations: Any) -> None:
     assert found["grade"] == "caution" and found["not_covered"], found
 
 
+def test_a_log_that_was_not_read_is_no_go_ahead() -> None:
+    for what in ("server", "log"):
+        told = next(
+            each for each in judged(whole(errors={what: "no answer in time"}))["checks"] if each["check"] == "log"
+        )
+        assert (told["grade"], told["not_covered"]) == (None, ["log: no answer in time"])
+
+
 def test_a_database_that_could_not_be_opened_is_said() -> None:
     found = judged(whole(errors={"database hr": "the login role may not connect"}))
     assert "database hr: the login role may not connect" in found["not_covered"]

@@ -75,6 +75,9 @@ def damaged_files(facts: IntegrityFacts) -> Item:
     """No proof by itself: a role may write such a line (RAISE), and what was damaged may have been restored since. What
     is damaged now amcheck says."""
     found = facts["damaged_files"]
+    unread = next((facts["errors"][each] for each in ("server", "log") if each in facts["errors"]), None)
+    if not found and unread is not None:
+        return Item("log", None, "the server's log was not read", (), ("log: %s" % unread,))
     if not found:
         return Item("log", GO, "the server's log names no file that it could not read")
     evidence = tuple(
