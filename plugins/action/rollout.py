@@ -15,7 +15,7 @@ from ..module_utils._core.times import now
 from ..plugin_utils._incident.store import goes_on, this_run
 from ..plugin_utils._report.model import raw_variables
 from ..plugin_utils._rollout import snapshots, steps
-from ..plugin_utils._rollout.fleet import batches
+from ..plugin_utils._rollout.fleet import SERIAL, batches
 from ..plugin_utils._rollout.window import windows
 
 _NOT_KEPT = "its former settings cannot be kept in %s (%s): give another directory with oncall_rollout_dir"
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "state": {"type": "str", "choices": list(_STATES), "required": True},
                 "verb": {"type": "str", "required": True},
-                "serial": {"type": "raw", "default": "1,10%,100%"},
+                "serial": {"type": "raw", "default": SERIAL},
             }
         )[1]
         variables = task_vars or {}

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.embedded import Server
+from tests.playbooks.test_real_servers import beside
 
 from .stack import Stack, playbook, wait_for, write_inventory
 
@@ -72,7 +73,7 @@ class Fleet:
             name: {"oncall_target": stack.target()} for name, stack in self.stacks.items() if name != "wrong"
         }
         for name, server in self.servers.items():
-            hosts[name] = {"oncall_target": _beside(server), "tuning_memory": "1GB"}
+            hosts[name] = {"oncall_target": beside(server, clients=[]), "tuning_memory": "1GB"}
         hosts["primary"]["tuning_overrides"] = hosts["standby"]["tuning_overrides"] = {
             "max_connections": 150,
             "work_mem": "1MB",
@@ -105,17 +106,6 @@ class Fleet:
     def state(self) -> dict[str, Any]:
         running = [*self.stacks, "tuned", "primary", "standby"]
         return {each: (self.stands(each), self.sql(each, "SELECT pg_postmaster_start_time()")) for each in running}
-
-
-def _beside(server: Server) -> dict[str, Any]:
-    return {
-        "runtime": "pg_ctl",
-        "data_directory": str(server.data),
-        "bin_directory": str(server.bin),
-        "log_file": str(server.log_file),
-        "login_user": "postgres",
-        "clients": [],
-    }
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +181,9 @@ def pair(tmp_path: Path) -> Iterator[dict[str, Server]]:
 
 def tune(work: Path, pair: dict[str, Server], verb: str, *words: str, **overrides: Any) -> list[str]:
     """The command line; ``overrides`` are the first one's."""
-    hosts = {name: {"oncall_target": _beside(server), "tuning_memory": "1GB"} for name, server in pair.items()}
+    hosts = {
+        name: {"oncall_target": beside(server, clients=[]), "tuning_memory": "1GB"} for name, server in pair.items()
+    }
     for name, mine in hosts.items():
         mine.update(
             tuning_storage="ssd", tuning_overrides={"max_connections": 25, **(overrides if name == "one" else {})}

@@ -15,6 +15,8 @@ from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Set
 
 from ...module_utils._core.text import names
 
+SERIAL = "1,10%,100%"
+
 
 @dataclass(frozen=True)
 class Member:

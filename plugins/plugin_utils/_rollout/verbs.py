@@ -13,19 +13,20 @@ from ...module_utils._model.verb import Row, Variable
 from ...module_utils._procedures.clients.run import PATIENCE
 from ...module_utils._procedures.server.run import RESTART
 from .._run.checking import Problem
-from .fleet import serial
+from .fleet import SERIAL, serial
+from .snapshots import KEPT
 from .window import windows
 
 TUNE, RESTORE = "tune", "tune_restore"
 _ROLLOUT = Spec(
     {
-        "serial": {"type": "raw", "default": "1,10%,100%"},
+        "serial": {"type": "raw", "default": SERIAL},
         "restart": {"type": "bool", "default": False},
         "approve": {"type": "bool", "default": False},
         "window": {"type": "raw"},
         "soak_minutes": {"type": "float", "default": 5},
         "ready_standbys": {"type": "list", "elements": "str", "default": []},
-        "rollout_dir": {"type": "str", "default": "~/.oncall/rollouts"},
+        "rollout_dir": {"type": "str", "default": KEPT},
     }
 )
 _VARIABLES = (

@@ -91,8 +91,6 @@ def _zone(text: str, given: Optional[str]) -> Optional[tzinfo]:
         return None
     try:
         return ZoneInfo(given)
-    except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError
-        pass
-    except KeyError:
-        pass
-    raise ValueError("%r: the controller knows no time zone %r (is its package tzdata installed?)" % (text, given))
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        told = "%r: the controller knows no time zone %r (is its package tzdata installed?)" % (text, given)
+        raise ValueError(told) from None
