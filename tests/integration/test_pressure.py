@@ -130,7 +130,7 @@ EATS = "DO $$ DECLARE a text := repeat('x', %d000000); BEGIN PERFORM pg_sleep(%d
 
 def test_a_container_that_runs_out_of_memory() -> None:
     with project() as made:
-        # PL/pgSQL holds the value twice while it assigns it: 80 MB are 160 at their peak, and have to fit by a wide margin.
+        # PL/pgSQL holds the value twice while it assigns it: 160 MB at the peak, which have to fit by a wide margin.
         name = made.postgres("--memory", "320m", "--memory-swap", "320m")
 
         def sample(since: str | None = None) -> dict[str, Any]:
