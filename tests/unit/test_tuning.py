@@ -302,6 +302,17 @@ def test_unknown_storage_leaves_alone_what_depends_on_it() -> None:
     assert tuning(info(data=None), storage="san")["settings"]["effective_io_concurrency"] == "300"
 
 
+def test_a_virtual_disk_is_no_hard_disk_because_its_kernel_says_so() -> None:
+    disk = {"path": "/data", "device": "vda", "rotational": True, "size_bytes": 1000 * GB}
+    plan = tuning(info(data=disk))
+    assert not {"random_page_cost", "effective_io_concurrency"} & set(plan["settings"])
+    assert "vda is a virtual disk" in plan["notes"][0] and "Give tuning_storage" in plan["notes"][0]
+    turning = tuning(info(data={**disk, "device": "sda"}))
+    assert turning["settings"]["effective_io_concurrency"] == "2" and turning["settings"]["random_page_cost"] == "4.0"
+    known = tuning(info(data={**disk, "rotational": False}))
+    assert known["settings"]["effective_io_concurrency"] == "200"
+
+
 def test_unknown_memory_is_asked_for_and_never_guessed() -> None:
     with pytest.raises(AnsibleFilterError, match="give tuning_memory, such as 8GB"):
         tuning(info(memory=None))

@@ -13,6 +13,9 @@ from ...module_utils._core.text import count, size
 from .pgtune import CONCURRENCY
 from .units import kilobytes
 
+# Disks of QEMU's virtio and of Xen: a kernel says of most of them that they turn, whatever is behind them.
+_VIRTUAL = ("vd", "xvd")
+
 PROFILES = ("runbook", "sized")
 SCOPES = ("server", "roles")
 STATES = ("present", "absent")
@@ -132,6 +135,12 @@ def _storage(data: Optional[Mapping[str, Any]], wished: str, notes: List[str]) -
             % ", ".join(sorted(CONCURRENCY))
         )
         return None
-    if data["rotational"]:  # the default of many a virtual disk, too
-        notes.append("The kernel takes %s for a hard disk: if it is virtual, give tuning_storage." % data["device"])
+    if data["rotational"] and data["device"].startswith(_VIRTUAL):
+        notes.append(
+            "%s is a virtual disk, of which the kernel does not know the kind: what depends on it is left as it is. "
+            "Give tuning_storage (%s)." % (data["device"], ", ".join(sorted(CONCURRENCY)))
+        )
+        return None
+    if data["rotational"]:
+        notes.append("The kernel takes %s for a hard disk: if it is none, give tuning_storage." % data["device"])
     return "hdd" if data["rotational"] else "ssd"
