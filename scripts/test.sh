@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything CI runs, in the order of what fails soonest. Goes on after a stage that fails, and ends with a summary:
+# Everything CI runs, first what fails soonest. Goes on after a stage that fails, and ends with a summary:
 # what failed, how each log ends, and an exit code that says so. The output of each stage is in build/logs/STAGE.log.
 #     test.sh                 all stages
 #     test.sh lint unit       only these
@@ -9,6 +9,16 @@ logs=$CHECKOUT/build/logs
 wanted=("$@") known=() summary=() failed=()
 declare -A running=() # the session of each stage that is not over
 
+# Since the machine was started: the processors' time that was used, and that there was.
+processors() { awk '{ for (at = 2; at <= 9; at++) all += $at; print all - $5 - $6, all; exit }' /proc/stat; }
+# busy USED ALL: the share of it since then, in percent.
+busy() {
+    local now
+    read -ra now < <(processors)
+    echo $((100 * (now[0] - $1) / (now[1] - $2 + 1)))
+}
+read -ra begun < <(processors)
+
 finish() {
     local code=$? each
     trap - EXIT INT TERM HUP
@@ -17,7 +27,7 @@ finish() {
         printf '\n== %s failed; build/logs/%s.log ends:\n' "$each" "$each"
         tail -n 40 "$logs/$each.log"
     done
-    printf '\n== summary (%d min %d s)\n' $((SECONDS / 60)) $((SECONDS % 60))
+    printf '\n== summary (%d min %d s, processors %d %% busy)\n' $((SECONDS / 60)) $((SECONDS % 60)) "$(busy "${begun[@]}")"
     printf '%s\n' ${summary[@]+"${summary[@]}"}
     if [ ${#failed[@]} -gt 0 ]; then
         say "FAILED: ${failed[*]}"
@@ -83,6 +93,7 @@ oldest=(.venv-2.18/bin/python -m pytest)
 newest=(.venv-2.21/bin/python -m pytest)
 # Three at a time: they wait for servers and for Ansible more than they compute. A file's tests share its servers.
 three=(-n 3 --dist loadfile)
+two=(-n 2 --dist loadfile) # beside the lab
 
 stage virtualenvs bash -c 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.18 ansible-2.18 &&
     { LEAST=12 PYTHON= scripts/venv.sh .venv-2.21 ansible-2.21 || [ $? -eq 3 ]; }' || exit 1
@@ -94,21 +105,22 @@ stage lint scripts/lint.sh || true
 stage unit "${pytest[@]}" -n 2 tests/unit || true
 stage demo "${pytest[@]}" tests/test_demo.py || true
 end images || true
-begin molecule scripts/molecule.sh                               # waits
-begin integration "${pytest[@]}" "${three[@]}" tests/integration # waits
-stage sanity scripts/sanity.sh || true                           # computes, one thing at a time
-end molecule || true
-end integration || true
+begin sanity nice scripts/sanity.sh # computes, and measures no time: it gets what the others leave
+stage integration "${pytest[@]}" "${three[@]}" tests/integration || true
+# The lab mostly waits (for time-outs, for containers that stop), what is beside it computes: Ansible.
+begin lab "${pytest[@]}" -n 2 --dist worksteal --durations=15 tests/lab
 # What depends on Ansible runs on each one; the procedures over SSH on one, and on the middle one in the lab.
-stage playbooks "${pytest[@]}" "${three[@]}" tests/playbooks || true
-stage playbooks-2.18 "${oldest[@]}" "${three[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
+stage playbooks "${pytest[@]}" "${two[@]}" tests/playbooks || true
+stage playbooks-2.18 "${oldest[@]}" "${two[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
 if [ -d .venv-2.21 ]; then
-    stage playbooks-2.21 "${newest[@]}" "${three[@]}" tests/playbooks || true
+    stage playbooks-2.21 "${newest[@]}" "${two[@]}" tests/playbooks || true
 else
     summary+=("  playbooks-2.21  not run: there is no Python 3.12 or later here")
 fi
-stage procedures "${oldest[@]}" "${three[@]}" tests/procedures || true
-stage lab "${pytest[@]}" -n 2 --durations=15 tests/lab || true
+stage procedures "${oldest[@]}" "${two[@]}" tests/procedures || true
+stage molecule scripts/molecule.sh || true
+end sanity || true
+end lab || true
 
 for each in ${wanted[@]+"${wanted[@]}"}; do
     [[ " ${known[*]} " == *" $each "* ]] || fail "there is no stage $each; there are: ${known[*]}"

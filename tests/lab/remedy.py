@@ -76,10 +76,10 @@ def rows(stack: Stack) -> str:
 
 
 def sessions(stack: Stack) -> set[str]:
-    """Which client sessions there are, where that can be asked at once."""
+    """Which client sessions there are, where that can be asked at once; not those of the health check."""
     query = (
         "SELECT pid, backend_start, usename, application_name FROM pg_stat_activity"
-        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name <> 'pg_isready'"
     )
     if not stack.names(stack.server):
         return set()
