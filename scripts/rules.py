@@ -39,6 +39,8 @@ RUNBOOK_URL = "%s/blob/main/docs/verdicts.md#%s"
 HOST = "{{ $labels.instance | reReplaceAll `:\\d+$` `` }}"  # the name in the inventory: docs/alert-rules.md
 MIB = 1024**2
 TRIAGE = Thresholds()
+# What goes up and down around its threshold is one alert. Not a yes or no, whose end is news, nor a count of 5 minutes.
+KEPT = {"percent": "5m", "s": "5m", "bytes": "5m"}
 
 
 @dataclass(frozen=True)
@@ -319,6 +321,7 @@ def alert(rule: Rule, level: Level, hold: str | None, window: str) -> dict[str, 
         "alert": rule.alert,
         "expr": "(%s) and (%s)" % (condition, rule.only) if rule.only else condition,
         "for": hold or "%dm" % level.minutes,
+        **({"keep_firing_for": KEPT[rule.unit]} if rule.unit in KEPT else {}),
         "labels": labels,
         "annotations": annotations,
     }

@@ -157,6 +157,7 @@ class Watch:
             "state": directory,
             "log": directory / "log",
             "textfile": self.textfile,
+            "AGAIN_SECONDS": 0,
             **site.config,
             **config,
         }
@@ -404,7 +405,7 @@ def test_sight_is_checked_and_no_figure_is_made_up(site: Site, watch: Watch) -> 
     try:
         found = watch.silent()
         assert found["up"] == 0 and "connections_used" not in found
-        assert "does not see the sessions of others: GRANT pg_monitor TO oncall_monitor" in watch.lines[-1]
+        assert 'does not see the sessions of others: GRANT pg_monitor TO "oncall_monitor"' in watch.lines[-1]
     finally:
         role(site, password=PASSWORD)
     site.sql("ALTER ROLE oncall_monitor NOLOGIN")
@@ -415,6 +416,31 @@ def test_sight_is_checked_and_no_figure_is_made_up(site: Site, watch: Watch) -> 
         assert watch.lines[-1].endswith(". Run: ansible-playbook oncall.postgresql.triage --limit db1")
     finally:
         role(site, password=PASSWORD)
+
+
+def test_one_missed_answer_wakes_nobody(tmp_path: Path, site: Site) -> None:
+    """It is asked for again first; that it is missed once stands in the log."""
+    watch = Watch(tmp_path, site, AGAIN_SECONDS=3)
+    site.sql("ALTER ROLE oncall_monitor NOLOGIN")
+    try:
+        with subprocess.Popen(["sh", str(watch.directory / "monitor.sh")]) as run:
+            until((tmp_path / "log").exists)
+            site.sql("ALTER ROLE oncall_monitor LOGIN")
+        assert run.returncode == 0
+    finally:
+        role(site, password=PASSWORD)
+    first, second = watch.lines
+    assert " login refused: " in first and first.endswith("; asking again") and " 0 of 7 usable " in second
+    assert (watch.metrics()["up"], watch.metrics()["alert_active"]) == (1, 0)
+
+
+def test_a_name_is_a_name_whatever_is_in_it(tmp_path: Path, site: Site) -> None:
+    name = 'o\'ne=1 "x" $HOME'
+    site.sql('CREATE DATABASE "%s"' % name.replace('"', '""'))
+    try:
+        assert Watch(tmp_path, site, database=name).silent()["up"] == 1
+    finally:
+        site.sql('DROP DATABASE "%s"' % name.replace('"', '""'))
 
 
 def test_a_reserved_slot_answers_when_the_others_are_gone(tmp_path: Path) -> None:
@@ -451,6 +477,97 @@ def test_another_server_is_never_asked_in_its_place(tmp_path: Path) -> None:
         1,
         "set monitoring_mail or monitoring_webhook\n",
     )
+
+
+def test_a_stale_postmaster_pid_leads_to_no_other_server(tmp_path: Path, site: Site) -> None:
+    """Its server crashed, and its port is another one's by now, where the password may be the same."""
+    lines = [str(exited()), "-", "0", str(site.port), "", site.host]
+    (tmp_path / "postmaster.pid").write_text("".join(line + "\n" for line in lines))
+    watch = nobody(tmp_path)
+    assert watch.silent()["up"] == 0
+    assert "no answer: no server is running in %s: its postmaster.pid is stale" % tmp_path in watch.lines[0]
+
+
+def exited() -> int:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=["dash", "busybox"])
+def test_runs_that_are_left_out_are_an_alert(tmp_path: Path, shell: list[str]) -> None:
+    with Http() as receiver:
+        watch = nobody(tmp_path, webhook=receiver.url + "/alert")
+        with (tmp_path / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for number in range(4):
+                assert bool(receiver.bodies("/alert")) == (number == 3)
+                assert watch.run(shell=shell).returncode == 0
+        (begun,) = receiver.bodies("/alert")
+    assert "db1 cannot be watched: 3 runs were left out: a former run of %s" % tmp_path in begun["text"]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=["dash", "busybox"])
+@pytest.mark.parametrize("how", ["full", "ro"])
+def test_a_disk_that_takes_nothing_more_repeats_no_alert(tmp_path: Path, shell: list[str], how: str) -> None:
+    """An alert that is on since before; the next one still gets out, on a full disk once."""
+    state = tmp_path / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(state)], check=True)
+    try:
+        with Http() as receiver:
+            watch = nobody(tmp_path, state=state, log=state / "log", webhook=receiver.url + "/alert")
+            (state / "success").write_text("1790000000\n")
+            watch.silent(shell=shell)
+            assert len(receiver.bodies("/alert")) == 1
+            if how == "ro":
+                subprocess.run(["mount", "-o", "remount,ro", str(state)], check=True)
+            else:
+                with contextlib.suppress(OSError), (state / "fills").open("wb", buffering=0) as file:
+                    while True:
+                        file.write(bytes(4096))
+            for _unused in range(2):
+                watch.run(shell=shell)
+                assert watch.metrics()["last_success_timestamp_seconds"] == 1790000000
+            assert len(receiver.bodies("/alert")) == 1
+            (tmp_path / "psql").write_text("#!/bin/sh\necho oncall 1 10 7 7 7 0 0 0 0\n")
+            (tmp_path / "psql").chmod(0o755)
+            with (tmp_path / "config").open("a") as config:
+                config.write("host=127.0.0.1 bin=%s\n" % tmp_path)
+            for _unused in range(2):
+                watch.run(shell=shell)
+            said = [body["text"] for body in receiver.bodies("/alert")[1:]]
+        assert len(said) == (1 if how == "full" else 2)
+        assert {"more than 80% of the connection slots in use" in text for text in said} == {True}
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=["dash", "busybox"])
+def test_a_message_in_another_encoding_is_json(tmp_path: Path, shell: list[str]) -> None:
+    (tmp_path / "psql").write_bytes("#!/bin/sh\necho 'psql: FATAL:  Rôle \"x\" inconnu' >&2\n".encode("latin-1"))
+    (tmp_path / "psql").chmod(0o755)
+    with Http() as receiver:
+        nobody(tmp_path, host="127.0.0.1", bin=tmp_path, webhook=receiver.url + "/alert").silent(shell=shell)
+        (begun,) = receiver.bodies("/alert")
+    assert 'login refused: psql: FATAL:  Rle "x" inconnu. Run: ' in begun["text"]
+
+
+@pytest.mark.parametrize("poster", ["curl", "wget"])
+def test_a_webhook_that_has_moved_has_got_nothing(tmp_path: Path, poster: str) -> None:
+    (tmp_path / "bin").mkdir()
+    for each in ("sh", "flock", "timeout", "date", "sed", "tr", "rm", "mv", "iconv", "sleep", "grep", "cat", poster):
+        (tmp_path / "bin" / each).symlink_to(str(shutil.which(each)))
+    with Http() as receiver:
+        receiver.status = 301
+        watch = nobody(tmp_path, webhook=receiver.url + "/alert")
+        script = (watch.directory / "monitor.sh").read_text()
+        (watch.directory / "monitor.sh").write_text(re.sub(r"(?m)^PATH=.*", "PATH=%s/bin" % tmp_path, script))
+        watch.silent()
+        assert re.search("no alert by webhook: (HTTP status 301|0 redirections)", watch.lines[-1])
+        receiver.status = 200
+        watch.silent()
+        assert [path for path, _headers, _body in receiver.got] == ["/alert"] * 2
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=["dash", "busybox"])

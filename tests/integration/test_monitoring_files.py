@@ -89,6 +89,11 @@ def test_installed_reloaded_and_removed(tmp_path: Path) -> None:
         ):
             assert files[installed].read_bytes() == (FILES / ours).read_bytes()
         assert changed(run(tmp_path, **given)) == 0
+        own = "https://wiki.example.org/postgresql"
+        run(tmp_path, **given, runbook_url=own)
+        links = json.loads(files["dashboard.json"].read_text())["links"]
+        assert [link["url"] for link in links] == [own]
+        until(lambda: {rule["annotations"]["runbook_url"].partition("#")[0] for rule in found.rules()} == {own})
         run(tmp_path, **given, state="absent")
         assert [path for path in files.values() if path.exists()] == []
         until(lambda: found.rules() == [])

@@ -81,6 +81,7 @@ def test_the_diff_says_what_changes() -> None:
     ("found", "given", "said"),
     [
         ({"role": {**OURS, "mark": None}}, {}, "exists and is not marked"),
+        ({"role": {**OURS, "mark": None}}, {}, 'COMMENT ON ROLE "watch" IS '),
         ({"role": {**OURS, "mark": None}}, {"absent": True}, "exists and is not marked"),
         ({"role": None, "may": False}, {}, "oncall may not change roles"),
     ],

@@ -15,6 +15,7 @@ import yaml
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._judge.verdicts import VERDICTS
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.answers import EMERGENCY, WARNING
+from scripts.roles import options
 from scripts.rules import CHECKOUT, FILES, RULES, WRITTEN, Rule, alert
 
 QUERIES = FILES / "postgres_exporter_queries.yml"
@@ -68,7 +69,9 @@ def test_a_runbook_link_leads_to_a_heading() -> None:
     text = (CHECKOUT / "docs" / "verdicts.md").read_text(encoding="utf-8")
     for group in yaml.safe_load((FILES / "oncall_postgresql.rules.yml").read_text(encoding="utf-8"))["groups"]:
         for each in group["rules"]:
-            assert "\n## `%s`\n" % each["annotations"]["runbook_url"].partition("#")[2] in text
+            url, _hash, code = each["annotations"]["runbook_url"].partition("#")
+            assert "\n## `%s`\n" % code in text
+            assert url == options(FILES.parent)["monitoring_runbook_url"]["default"]
 
 
 def test_the_dashboard_has_a_place_for_each_panel_and_a_panel_for_each_rule() -> None:

@@ -22,7 +22,9 @@ data='' bin='' host='' port=''             # psql on this host
 engine='' project='' service=''            # or in the container of a Compose service
 mail='' webhook=''
 BACK=5                                     # an alert is over that many percent below the threshold
+LEFT_OUT=3                                 # so many runs, since the former one has not ended, are an alert
 CONNECT_SECONDS=5 ASK_SECONDS=20 SEND_SECONDS=30
+AGAIN_SECONDS=15                           # then no answer is asked for again, before anybody is woken
 
 # --- beside the server: on the host, or fed to the shell of its container
 
@@ -40,7 +42,11 @@ ask() {
             echo "no server is running in $data" >&2
             exit 1
         fi
-        { read -r _; read -r _; read -r _; read -r listens; read -r socket; read -r address; } <"$data/postmaster.pid"
+        { read -r pid; read -r _; read -r _; read -r listens; read -r socket; read -r address; } <"$data/postmaster.pid"
+        if [ -d /proc/self ] && ! [ -d "/proc/${pid#-}" ]; then # its port may be another server's by now
+            echo "no server is running in $data: its postmaster.pid is stale" >&2
+            exit 1
+        fi
         case $address in '*' | 0.0.0.0) address=127.0.0.1 ;; ::) address=::1 ;; esac
         host=${address:-$socket} port=${port:-$listens}
         if [ -z "$bin" ] && [ -r "$data/postmaster.opts" ]; then
@@ -54,8 +60,9 @@ ask() {
         exit 1
     fi
     export PGCONNECT_TIMEOUT=$CONNECT_SECONDS PGAPPNAME=oncall
+    export PGDATABASE="$database" # as an argument a name with = would be a connection string
     export PGOPTIONS="-c statement_timeout=10s -c lock_timeout=500ms -c default_transaction_read_only=on -c search_path=pg_catalog"
-    set -- psql -X -q -A -t -w -F ' ' ${host:+-h "$host"} ${port:+-p "$port"} -U "$user" -d "$database"
+    set -- psql -X -q -A -t -w -F ' ' ${host:+-h "$host"} ${port:+-p "$port"} -U "$user"
     # In a container, where our own timeout does not reach it.
     if command -v timeout >/dev/null; then set -- timeout "$ASK_SECONDS" "$@"; fi
     "$@" <<'SQL'
@@ -101,7 +108,10 @@ done
 container() {
     of() { timeout "$CONNECT_SECONDS" "$engine" ps -q --filter "label=com.docker.compose.project=$project" \
         --filter "label=com.docker.compose.service=$service" "$@"; }
-    all=$(of) && aside=$(of --filter label=com.docker.compose.oneoff=True) || return 1
+    if ! { all=$(of) && aside=$(of --filter label=com.docker.compose.oneoff=True); }; then
+        echo "cannot ask: $engine does not say which containers run" >&2
+        return 1
+    fi
     id=''
     for each in $all; do
         if printf '%s\n' "$aside" | grep -qx "$each"; then continue; fi
@@ -128,17 +138,24 @@ ask_server() {
     } | timeout "$ASK_SECONDS" "$engine" exec -i "$id" sh -s ask "$data" "$bin" "$host" "$port" "$user" "$database"
 }
 
+# One line of UTF-8, without which JSON is none: a server may speak in another encoding.
+one_line() {
+    tr '\000-\037\177' ' ' | if command -v iconv >/dev/null; then iconv -c -f UTF-8 -t UTF-8; else tr '\200-\377' '?'; fi
+}
+
 # Sets up (0 or 1), problem (none, connections or down), is (its subject), line, and the figures where there are any.
 look() {
     up=0 full=0 problem=down is='does not answer' slots='' usable='' used='' active='' idle='' in_transaction='' other='' blocked='' oldest=''
     said=$(ask_server 2>&1)
     row=$(printf '%s\n' "$said" | sed -n 's/^oncall\(\( [0-9]\{1,18\}\)\{9\}\)$/\1/p')
     if [ -z "$row" ]; then
-        said=$(printf '%s' "$said" | tr '\000-\037' ' ')
+        said=$(printf '%s' "$said" | one_line)
         line="no answer: ${said:-within $ASK_SECONDS seconds}"
         # Words of the server, which may speak another language: then it is just down.
         case $said in *"too many clients already"* | *"remaining connection slots are reserved"*)
             full=1 problem=connections line="no connection slot left: $said" ;;
+        *"FATAL:  the database system is "*) ;; # starting up, shutting down
+        *"FATAL:  too many connections for role"*) is='cannot be watched' ;;
         *FATAL:*) is='refuses the monitoring login' line="login refused: $said" ;;
         *"cannot ask: "*) is='cannot be watched' line=$said ;;
         esac
@@ -149,7 +166,7 @@ $row
 ROW
     if [ "$sees" != 1 ]; then
         slots='' usable='' used='' active='' idle='' in_transaction='' blocked='' oldest='' is='cannot be watched'
-        line="role $user does not see the sessions of others: GRANT pg_monitor TO $user"
+        line="role $user does not see the sessions of others: GRANT pg_monitor TO $(printf '%s' "$user" | sed 's/"/""/g; s/.*/"&"/')"
         return
     fi
     up=1 problem=none
@@ -159,9 +176,25 @@ ROW
     line="$line, $in_transaction idle in transaction, $other other; $blocked blocked; oldest transaction $oldest s"
     limit=$threshold
     # Not an alert and its end by turns while the count goes up and down by one.
-    if [ "$(was log)" = connections ]; then limit=$((threshold > BACK ? threshold - BACK : 0)); fi
+    if [ "$(kept alert.log none)" = connections ]; then limit=$((threshold > BACK ? threshold - BACK : 0)); fi
     if [ $((used * 100)) -gt $((usable * limit)) ]; then problem=connections; fi
 }
+
+# --- what is remembered from run to run: a word, written over the former one, which takes no space on a full disk
+
+kept() { # NAME OTHERWISE
+    word=''
+    { read -r word _ <"$state/$1"; } 2>/dev/null
+    echo "${word:-$2}"
+}
+
+number() { # NAME: 0 where it is none
+    word=$(kept "$1" 0)
+    case $word in *[!0-9]*) word=0 ;; esac
+    echo "$word"
+}
+
+keep() { { printf '%-15s\n' "$2" 1<>"$state/$1"; } 2>/dev/null; } # NAME WORD
 
 note() { printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$server" "$*" >>"$log"; }
 
@@ -204,9 +237,7 @@ write_metrics() {
 
 # --- the alert: a message when it begins and one when it is over, by each channel
 
-was() { cat "$state/alert.$1" 2>/dev/null || echo none; }
-
-by_log() { note "$1: $2"; }
+by_log() { note "$1: $2" || true; } # where it cannot be written, the other channels are
 
 # What is here to send it with.
 mailer() {
@@ -241,8 +272,9 @@ by_webhook() {
     type='Content-Type: application/json'
     case $(poster) in
     curl)
-        printf 'url = "%s"\n' "$webhook" |
-            timeout -k 5 "$SEND_SECONDS" curl -sSf -K - -o /dev/null -H "$type" --data-binary "$json"
+        status=$(printf '%s\n' "$webhook" | sed 's/[\\"]/\\&/g; s/.*/url = "&"/' |
+            timeout -k 5 "$SEND_SECONDS" curl -sSf -K - -o /dev/null -w '%{http_code}' -H "$type" --data-binary "$json") || return 1
+        case $status in 2*) ;; *) echo "HTTP status $status"; return 1 ;; esac # such as "moved": it went nowhere
         ;;
     wget)
         printf '%s\n' "$webhook" |
@@ -254,8 +286,10 @@ by_webhook() {
 
 send() { # CHANNEL SUBJECT TEXT ACTION; sets said where it fails
     # Neither with our lock nor with a pipe to us: a mailer may leave a process behind, which would not let us end.
-    if "by_$1" "$2" "$3" "$4" >"$state/said" 2>&1 9>&-; then sent=0; else sent=1; fi
-    said="no alert by $1: $(tr '\000-\037' ' ' <"$state/said")"
+    out=$state/said
+    (true >"$out") 2>/dev/null || out=/dev/null # a disk that is full or read-only stops no alert
+    if "by_$1" "$2" "$3" "$4" >"$out" 2>&1 9>&-; then sent=0; else sent=1; fi
+    said="no alert by $1: $(one_line <"$out")"
     rm -f "$state/said"
     return $sent
 }
@@ -268,16 +302,44 @@ alert() {
     *) subject="PostgreSQL $server: more than $threshold% of the connection slots in use" action=trigger ;;
     esac
     for channel in log mail webhook; do
-        if [ "$(was "$channel")" = "$problem" ]; then continue; fi
-        if send "$channel" "$subject" "$text" "$action"; then
-            printf '%s\n' "$problem" >"$state/alert.$channel"
-        else
+        if [ "$(kept "alert.$channel" none)" = "$problem" ]; then continue; fi
+        if ! send "$channel" "$subject" "$text" "$action"; then
             note "$said" # and again in the next run
+        elif ! keep "alert.$channel" "$problem"; then
+            note "$state cannot be written: the message by $channel will be repeated"
         fi
     done
 }
 
-# ---
+# --- a run
+
+run() {
+    look
+    if [ "$problem" = down ] && [ "$(kept alert.log none)" != down ]; then
+        note "$line; asking again"
+        sleep "$AGAIN_SECONDS"
+        look
+    fi
+    now=$(date +%s)
+    if [ "$up" = 1 ]; then keep success "$now"; fi
+    keep left_out 0
+    success=$(number success)
+    on=1
+    if [ "$problem" = none ]; then on=0; fi
+    note "$line"
+    write_metrics
+    alert
+}
+
+# Another run has the lock. It may hang for good, such as on a network file system, and then nobody watches.
+left_out() {
+    left=$(($(number left_out) + 1))
+    keep left_out "$left"
+    note "left out: the former run has not ended"
+    if [ "$left" -lt "$LEFT_OUT" ]; then return; fi
+    problem=down is='cannot be watched' line="$left runs were left out: a former run of $0 has not ended"
+    alert
+}
 
 case ${1-run} in
 check)
@@ -300,21 +362,8 @@ test)
     exit $failed
     ;;
 run)
-    exec 9>"$state/lock" || exit 1
-    if ! flock -n 9; then
-        note "left out: the former run has not ended"
-        exit 0
-    fi
-    look
-    now=$(date +%s)
-    if [ "$up" = 1 ]; then echo "$now" >"$state/success"; fi
-    success=$(cat "$state/success" 2>/dev/null)
-    case $success in '' | *[!0-9]*) success=0 ;; esac # damaged: one line that is none takes the whole file with it
-    on=1
-    if [ "$problem" = none ]; then on=0; fi
-    note "$line"
-    write_metrics
-    alert
+    if (true >>"$state/lock") 2>/dev/null; then exec 9>>"$state/lock"; else exec 9<"$state/lock"; fi
+    if flock -n 9; then run; else left_out; fi
     ;;
 *) fail "there is no $1: run, check or test" ;;
 esac

@@ -59,7 +59,8 @@ def decide(
     if stands is not None and stands["mark"] != MARK:
         raise RefusedError(
             "Role %s exists and is not marked as the monitoring's own" % role,
-            "Choose another name; or, if it may be taken over: COMMENT ON ROLE %s IS '%s'." % (role, MARK),
+            "Choose another name; or, if it may be taken over: COMMENT ON ROLE \"%s\" IS '%s'."
+            % (role.replace('"', '""'), MARK),
         )
     same = matches(password, verifier, role) is True if password and found["reads_verifiers"] else True
     steps = ([] if stands is None else [DROP]) if absent else _missing(found, same, bool(password), limit)
