@@ -161,8 +161,8 @@ options:
             default: 0
           replicas:
             description:
-              - How many such pools there are, such as one for each worker process. One for each running container if
-                not given.
+              - How many such pools there are, such as one for each worker process. They count while no container runs,
+                too. One for each running container if not given.
             type: int
   connection_percent:
     description: Warn that connections are nearly exhausted from this percentage of usable slots on.

@@ -15,12 +15,13 @@ description:
   - Before anything is touched it adds up what all pools of O(clients) may open when they are full. The sum of
     replicas x (pool_size + max_overflow) must fit into C(max_connections) less the reserved slots and
     O(pool_reserve), and those of one role or database into its C(CONNECTION LIMIT). Otherwise it refuses with the sum
-    written out, and the largest pool that would fit.
+    written out, and the largest pool that would fit. It says so where the present pools are larger still; with
+    O(allow_over_budget) it takes what is no worse, with a warning.
   - The pools of the other clients are those that O(clients) declares, else those in the environment of their
     containers (E(DATABASE_POOL_SIZE) and E(DATABASE_MAX_OVERFLOW), E(DB_POOL_SIZE) and E(DB_MAX_OVERFLOW),
     E(SQLALCHEMY_POOL_SIZE) and E(SQLALCHEMY_MAX_OVERFLOW)). It refuses where a running one has neither. Replicas are
-    the running containers, unless declared. A client whose login leads to no address of the server, such as to
-    PgBouncer, is not counted.
+    the running containers, of O(services) the stopped ones, too, since Compose starts them as well; unless declared.
+    A client whose login leads to no address of the server or to another port, such as to PgBouncer, is not counted.
   - A container that runs with the values already is not recreated, whatever the file says.
   - O(env_file) is replaced atomically, so that no reader ever sees half of it. Its mode, owner, SELinux context,
     comments, order, line ends and quotes are kept. Of a key that is there twice the last one is changed, as Compose
@@ -94,6 +95,11 @@ options:
       pool_pre_ping:
         description: Instead of V(DATABASE_POOL_PRE_PING), whose value is V(True) or V(False).
         type: str
+  allow_over_budget:
+    description:
+      - Take pools that do not fit, as long as they may open no more connections than the present ones.
+    type: bool
+    default: false
   grace_seconds:
     description:
       - How long a client's container may take to stop before it is recreated. It is never killed. When it has not

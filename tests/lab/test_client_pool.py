@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.containers import docker
+
 from .driving import module
 from .looks import containers
 from .pooled import MOST, Pooled
@@ -81,6 +83,40 @@ def test_what_does_not_fit_is_refused_with_the_sum(project: Pooled) -> None:
     finally:
         project.sql("ALTER ROLE app CONNECTION LIMIT -1")
     assert state(project) == before
+
+
+def test_what_is_no_worse_than_now_is_taken_where_that_is_asked_for(project: Pooled) -> None:
+    """With a limit that came later: 14 of 8."""
+    project.sql("ALTER ROLE app CONNECTION LIMIT 8")
+    try:
+        refused = resize(project, True, max_overflow=3)
+        assert (
+            refused["failed"] and "Now it is 14, which is no better: allow_over_budget takes it." in refused["msg"]
+        ), refused
+        taken = resize(project, True, max_overflow=3, allow_over_budget=True)
+        assert not taken["failed"] and taken["recreated"] == ["api"], taken
+        assert any(
+            "the pools still do not fit: api 2 x (3 + 3) = 12: 12 of 8" in one for one in taken["warnings_found"]
+        )
+        assert resize(project, True, max_overflow=5, allow_over_budget=True)["failed"]
+    finally:
+        project.sql("ALTER ROLE app CONNECTION LIMIT -1")
+
+
+def test_a_stopped_replica_counts_since_compose_starts_it(project: Pooled) -> None:
+    name = project.names("api")[-1]
+    docker("stop", name)
+    try:
+        refused = resize(project, pool_size=6)
+        assert refused["failed"] and "api 2 x (6 + 4) = 20: 20 of 17 connections" in refused["msg"], refused
+        done = resize(project, pool_size=4)
+        assert not done["failed"] and [row["sum"].split(":")[0] for row in done["budget"]] == [
+            "api 2 x (4 + 4) = 16"
+        ], done
+        assert all(project.inspect(one)["State"]["Running"] for one in project.names("api"))
+        assert not resize(project)["failed"]
+    finally:
+        docker("start", project.names("api")[-1])
 
 
 def test_the_finding_is_the_same_arithmetic(project: Pooled) -> None:

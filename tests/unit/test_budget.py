@@ -86,6 +86,21 @@ def test_replicas_are_running_containers_unless_declared() -> None:
     assert unknown == ["report"]
 
 
+def test_declared_replicas_count_once() -> None:
+    """Those of the service: containers differ while the pools are changed, and one that is stopped has no login."""
+    clients = [pooled("api", 10, 20, 4), pooled("api", 5, 5, 4), pooled("api", 5, 5, 4, state="exited", login=None)]
+    assert [str(one) for one in pools(clients)[0]] == ["api 4 x (10 + 20) = 120"]
+    assert [str(one) for one in pools(clients[2:])[0]] == ["api 4 x (5 + 5) = 40"]
+
+
+def test_a_pooler_in_the_servers_own_network_namespace() -> None:
+    facts = shop(pooled("api", 500, 0), pooled("worker", 88, 0))
+    change(facts["clients"][0]["login"], port=6432)
+    (found,) = findings(facts, sql(facts), Thresholds())
+    assert found.summary == "Client pools may open 88 connections; there is room for 87"
+    assert "not counted: api logs in to postgres:6432, while the server listens on port 5432" in found.evidence
+
+
 @pytest.mark.parametrize(
     ("clients", "thresholds", "says"),
     [

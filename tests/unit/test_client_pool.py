@@ -40,6 +40,7 @@ OPTIONS: Dict[str, Any] = {
     "pool_recycle_seconds": 3600,
     "pool_pre_ping": True,
     "names": None,
+    "allow_over_budget": False,
 }
 VALUES = {
     "DATABASE_POOL_SIZE": "10",
@@ -160,13 +161,13 @@ def test_a_default_is_not_shown() -> None:
 
 
 def test_the_pools_that_are_to_be() -> None:
-    """Of a service that is down whoever can be started counts; the others are as they are."""
+    """Containers that are made anew are started, stopped ones too; the other services are as they are."""
     clients = [client("api"), client("api"), client("worker")]
     change(clients[1], state="exited")
     change(clients[2], state="exited")
     facts = healthy(lambda facts: change(facts, clients=clients))
     rooms, unknown, _others = shared(planned(facts["clients"], request(), {}), None, sql(facts), 10)
-    assert str(rooms[0]).startswith("api 1 x (10 + 20) = 30, worker 1 x (10 + 20) = 30: 60 of 87 ") and not unknown
+    assert str(rooms[0]).startswith("api 2 x (10 + 20) = 60, worker 1 x (10 + 20) = 30: 90 of 87 ") and not unknown
     rooms, unknown, _others = shared(planned(facts["clients"], api(), {"api": 3}), None, sql(facts), 10)
     assert rooms[0].most == 90 and not unknown
     change(clients[2], state="running")
@@ -187,6 +188,25 @@ def test_who_logs_in_to_a_pooler_is_not_in_the_budget() -> None:
     assert found.text == DONE and next(iter(found.warnings)) == (
         "not in the budget: api logs in to pgbouncer:6432, which is no address of the server, so a pooler's size counts"
     )
+
+
+def test_pools_that_are_better_than_those_of_now_and_still_do_not_fit() -> None:
+    """Refused with the way out, and taken where that is asked for: two services get there one after the other."""
+
+    def room(most: int) -> Room:
+        return Room(50, "max_connections 63", (Pool("api", most // 2, 0, 2), Pool("worker", 40, 0, 1)))
+
+    with pytest.raises(RefusedError, match="Now it is 100, which is no better: allow_over_budget takes it"):
+        plan(rooms=[room(40)], now=[room(60)])
+    allowed = api(allow_over_budget=True)
+    for now in (60, 40):  # and the second run finds it as it is to be
+        found = decide(allowed, seen(rooms=[room(40)], now=[room(now)]))
+        assert found.text == DONE and "the pools still do not fit: api 2 x (20 + 0) = 40, worker" in found.warnings[0]
+        assert found.warnings[0].endswith("80 of 50 connections (max_connections 63); before: %d" % (now + 40))
+    for known in ([room(38)], []):  # worse than now, or not known
+        with pytest.raises(RefusedError) as refused:
+            decide(allowed, seen(rooms=[room(40)], now=known))
+        assert "allow_over_budget" not in str(refused.value)
 
 
 def test_a_room_of_others_alone_is_no_reason_to_refuse() -> None:

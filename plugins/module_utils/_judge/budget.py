@@ -11,7 +11,7 @@ and into the CONNECTION LIMIT of each role and database, as far as it is known w
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
 
 from .._model.answers import WARNING, Finding, Thresholds
 from .checks.network import elsewhere
@@ -64,21 +64,39 @@ class Room:
         return "%s: %d of %d connections (%s)" % (parts, self.most, self.slots, self.why)
 
 
-def straight(server: Optional[ServerFacts], clients: Sequence[ClientFacts]) -> Tuple[List[ClientFacts], List[str]]:
+def straight(
+    server: Optional[ServerFacts], snapshot: Snapshot, clients: Sequence[ClientFacts]
+) -> Tuple[List[ClientFacts], List[str]]:
     """(the clients that log in to the server itself, what is said of the others: a pooler's size bounds those)."""
-    others = [client for client in clients if elsewhere(server, client)]
-    said = [
-        "%s logs in to %s:%d, which is no address of the server"
-        % (one["service"], one["login"]["host"], one["login"]["port"])
-        for one in others
-        if one["login"]
-    ]
-    return [client for client in clients if client not in others], list(dict.fromkeys(said))
+    mine: List[ClientFacts] = []
+    said: List[str] = []
+    for client in clients:
+        why = _not_itself(server, snapshot["configured"]["port"], client)
+        if why is None or client["login"] is None:
+            mine.append(client)
+        else:
+            said.append(
+                "%s logs in to %s:%d, %s" % (client["service"], client["login"]["host"], client["login"]["port"], why)
+            )
+    return mine, list(dict.fromkeys(said))
+
+
+def _not_itself(server: Optional[ServerFacts], port: int, client: ClientFacts) -> Optional[str]:
+    if elsewhere(server, client):
+        return "which is no address of the server"
+    # A pooler in the server's own network namespace has its address. Between containers no port is translated.
+    ports = [port, *(one["host_port"] for one in server["published"])] if server and server["networks"] else []
+    if ports and client["login"] is not None and client["login"]["port"] not in ports:
+        return "while the server listens on port %d" % port
+    return None
 
 
 def pools(clients: Sequence[ClientFacts]) -> Tuple[List[Pool], List[str]]:
-    """(the known pools, the services whose pool is not known). Only running containers have one."""
-    found: Dict[Pool, int] = {}
+    """(the known pools, the services whose pool is not known). Only running containers have one.
+
+    Declared replicas are those of the service: once, whatever its containers differ in, and also while none runs.
+    """
+    found: Dict[Union[Pool, str], Pool] = {}
     unknown: List[str] = []
     for client in clients:
         pool, login = client["pool"], client["login"]
@@ -90,8 +108,12 @@ def pools(clients: Sequence[ClientFacts]) -> Tuple[List[Pool], List[str]]:
             continue
         role, database = (login["user"], login["database"]) if login else (None, None)
         alike = Pool(client["service"], pool["size"], pool["overflow"], 0, role, database)
-        found[alike] = found.get(alike, 0) + 1 if declared is None else declared
-    return [replace(pool, replicas=number) for pool, number in found.items()], list(dict.fromkeys(unknown))
+        if declared is not None:
+            whole = replace(alike, replicas=declared)
+            found[whole.service] = max(found.get(whole.service, whole), whole, key=lambda pool: pool.most)
+        else:
+            found[alike] = replace(alike, replicas=found.get(alike, alike).replicas + 1)
+    return list(found.values()), list(dict.fromkeys(unknown))
 
 
 def rooms(snapshot: Snapshot, known: Sequence[Pool], reserve: int) -> List[Room]:
@@ -130,7 +152,7 @@ def findings(facts: Facts, snapshot: Snapshot, thresholds: Thresholds) -> List[F
     """Nothing of those who come by way of a pooler: there it is the pooler's size that counts."""
     if snapshot["pooled"]:
         return []
-    clients, others = straight(facts["server"], facts["clients"])
+    clients, others = straight(facts["server"], snapshot, facts["clients"])
     known, unknown = pools(clients)
     over = [room for room in rooms(snapshot, known, thresholds.pool_reserve) if not room.fits]
     if not over:

@@ -41,6 +41,7 @@ class Request:
     size: int
     overflow: int
     services: Sequence[str]
+    allow_over_budget: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Seen:
 
     text: str = field(repr=False)
     containers: Sequence[Held] = ()
-    rooms: Sequence[budget.Room] = ()
+    rooms: Sequence[budget.Room] = ()  # with the pools that are to be
+    now: Sequence[budget.Room] = ()  # with those of now
     unknown: Sequence[str] = ()
     others: Sequence[str] = ()  # what is said of clients that log in elsewhere
     given: Optional[Mapping[str, Mapping[str, str]]] = None
@@ -106,14 +108,20 @@ def requested(options: Mapping[str, Any], declared: Sequence[str]) -> Request:
         problems.append("services is empty")
     if problems:
         raise OptionsError("; ".join(problems), "Correct the task or oncall_target.")
-    return Request(options["env_file"], values, options["pool_size"], options["max_overflow"], services)
+    return Request(
+        options["env_file"],
+        values,
+        options["pool_size"],
+        options["max_overflow"],
+        services,
+        options["allow_over_budget"],
+    )
 
 
 def planned(
     clients: Sequence[ClientFacts], request: Request, replicas: Mapping[str, Optional[int]]
 ) -> List[ClientFacts]:
-    """The clients with the pools that they are to have. Of a service that is down whoever can be started counts."""
-    live = {client["service"] for client in clients if client["state"] in budget.LIVE}
+    """The clients with the pools that they are to have. All containers of a service count: made anew they all run."""
     changed: List[ClientFacts] = []
     for client in clients:
         service = client["service"]
@@ -125,7 +133,7 @@ def planned(
                 "replicas": replicas.get(service),
                 "source": "options",
             }
-            if service not in live and client["state"] != "missing":
+            if client["state"] != "missing":
                 client["state"] = "running"
         changed.append(client)
     return changed
@@ -138,7 +146,7 @@ def shared(
 
     No rooms where our own session comes by way of a pooler.
     """
-    mine, others = budget.straight(server, clients)
+    mine, others = budget.straight(server, snapshot, clients)
     known, unknown = budget.pools(mine)
     return ((), (), ()) if snapshot["pooled"] else (budget.rooms(snapshot, known, reserve), unknown, others)
 
@@ -164,7 +172,7 @@ def decide(request: Request, seen: Seen) -> Plan:
             "Create it from its Compose file: %s compose up -d %s." % (seen.engine, " ".join(missing)),
         )
     _refuse_unknown(seen)
-    _refuse_over(request, seen)
+    still = _refuse_over(request, seen)
     found = entries(seen.text)
     strange = [
         name
@@ -186,7 +194,7 @@ def decide(request: Request, seen: Seen) -> Plan:
         [(name, _shown(found[name].value) if name in found else None, value) for name, value in request.values.items()],
         recreate,
         seen.rooms,
-        ["not in the budget: %s, so a pooler's size counts" % one for one in seen.others]
+        [*still, *("not in the budget: %s, so a pooler's size counts" % one for one in seen.others)]
         if seen.rooms
         else ["the budget was not checked: sessions come by way of a pooler, whose size counts"],
     )
@@ -230,22 +238,31 @@ def _refuse_unknown(seen: Seen) -> None:
         )
 
 
-def _refuse_over(request: Request, seen: Seen) -> None:
+def _refuse_over(request: Request, seen: Seen) -> List[str]:
+    """What is said of pools that do not fit and are taken all the same, since they are no larger than those of now."""
     # A room that none of them shares is too small whatever they get.
     over = [
         room for room in seen.rooms if not room.fits and any(pool.service in request.services for pool in room.pools)
     ]
     if not over:
-        return
+        return []
+    now = {room.why: room.most for room in seen.now}
+    better = all(room.most <= now.get(room.why, -1) for room in over)
+    if better and request.allow_over_budget:
+        return ["the pools still do not fit: %s; before: %d" % (room, now[room.why]) for room in over]
     most = budget.largest(seen.rooms, request.services)
     size, overflow = budget.split(most, request.size, request.overflow)
     who = " and ".join(request.services)
-    raise RefusedError(
-        "The pools do not fit. %s" % "; ".join(str(room) for room in over),
+    hint = (
         "The largest pool that fits for %s: pool_size %d, max_overflow %d." % (who, size, overflow)
         if most
-        else "No pool fits for %s: make the others smaller, or max_connections larger." % who,
+        else "No pool fits for %s: make the others smaller, or max_connections larger." % who
     )
+    if better:
+        hint += " Now it is %s, which is no better: allow_over_budget takes it." % " and ".join(
+            str(now[room.why]) for room in over
+        )
+    raise RefusedError("The pools do not fit. %s" % "; ".join(str(room) for room in over), hint)
 
 
 def row(room: budget.Room) -> Dict[str, Any]:

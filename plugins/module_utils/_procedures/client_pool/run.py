@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import os
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, NoReturn, Optional, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Dict, List, NoReturn, Optional, Sequence, Tuple
 
 from ..._core.deadline import Deadline
 from ..._core.errors import RefusedError, UnprovenError
@@ -51,6 +51,7 @@ from .plan import (
 if TYPE_CHECKING:
     from ..._core import atomic
     from ..._gather.target import Target
+    from ..._judge.budget import Room
     from ..recreation.recreate import Recreation
 
 _CLIENTS = Clients("client_pool", "change of the pools")
@@ -78,6 +79,7 @@ OPTIONS = Spec(
         },
         "grace_seconds": {"type": "int", "default": 30},
         "timeout_seconds": {"type": "float", "default": 60},
+        "allow_over_budget": {"type": "bool", "default": False},
     }
 )
 
@@ -155,22 +157,13 @@ class Resize:
         files.refuse_elsewhere(target, options["docker_host"], request.env_file, services, hint)
         note = unfinished(target)
         file = files.read(target, request.env_file)
-        rooms, unknown, others = _budget(target, request)
         held = _held(target, request)
+        seen = Seen(file.text, held, *_budget(target, request), engine=engine_of(target))
         if not needed(request, file.text, held):
-            seen = Seen(file.text, held, rooms, unknown, others, engine=engine_of(target))
             return _Scene(request, options, seen, started, target.place, file)
         recreation = prepared(target, options, request.services, note, lambda *_unused: but_variables(request.values))
-        seen = Seen(
-            file.text,
-            held,
-            rooms,
-            unknown,
-            others,
-            _given(request, recreation),
-            _direct(request, recreation, file.text),
-            engine_of(target),
-        )
+        given, direct = _given(request, recreation), _direct(request, recreation, file.text)
+        seen = replace(seen, given=given, direct=direct)
         why = files.unwritable(target, file)
         return _Scene(request, options, seen, started, target.place, file, recreation, why)
 
@@ -203,7 +196,8 @@ class Resize:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-def _budget(target: Target, request: Request) -> Any:
+def _budget(target: Target, request: Request) -> Tuple[Sequence[Room], Sequence[Room], Sequence[str], Sequence[str]]:
+    """(the rooms with the pools that are to be, with those of now, whose pool is not known, who logs in elsewhere)."""
     facts, _elapsed = gather.gather(target, (gather.SERVER, gather.SNAPSHOT, gather.CLIENTS))
     snapshot, refused = facts["snapshot"], facts["snapshot_error"]
     if snapshot is None:
@@ -213,7 +207,10 @@ def _budget(target: Target, request: Request) -> Any:
         )
     replicas = {option.service: option.pool.get("replicas") for option in target.clients}
     clients = planned(facts["clients"], request, replicas)
-    return shared(clients, facts["server"], snapshot, target.thresholds.pool_reserve)
+    reserve = target.thresholds.pool_reserve
+    rooms, unknown, others = shared(clients, facts["server"], snapshot, reserve)
+    now, _unknown, _others = shared(facts["clients"], facts["server"], snapshot, reserve)
+    return rooms, now, unknown, others
 
 
 def _held(target: Target, request: Request) -> List[Held]:
