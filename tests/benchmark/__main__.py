@@ -12,13 +12,14 @@ import argparse
 import os
 import sys
 
-from . import diagnosis, fleet, integrity, mending
+from . import diagnosis, fleet, integrity, mending, rollout
 from .series import CHECKOUT
 
 PARTS = {
     "healthy": ("Time to verdict: a healthy Compose target", diagnosis.healthy),
     "faults": ("Time to verdict: faults", diagnosis.faults),
     "fleet": ("Time to verdict: 100 and 1,000 servers", fleet.fleet),
+    "rollout": ("Rolling out settings to 8 servers", rollout.rollout),
     "pool": ("Ending 1,000 idle sessions", mending.pool),
     "slot": ("From the verdict to the first free slot, when none is left", mending.slot),
     "integrity": ("Checking integrity beside the server's work", integrity.integrity),
