@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +101,8 @@ def test_installed_reloaded_and_removed(tmp_path: Path) -> None:
         until(lambda: found.rules() == [])
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "db1\n"])
-def test_a_name_that_is_none_removes_nothing(tmp_path: Path, name: str) -> None:
-    """Its directories are removed with all that is in them: of "" and ".." that is everybody's."""
+def refused(tmp_path: Path, **variables: Any) -> str:
+    """What the role says that refuses to be run here."""
     role = Path(__file__).parents[2] / "roles" / "monitoring"
     play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "roles": [str(role)]}
     (tmp_path / "play.json").write_text(json.dumps([play]))
@@ -109,12 +110,33 @@ def test_a_name_that_is_none_removes_nothing(tmp_path: Path, name: str) -> None:
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
             *("--check", "-i", "localhost,", str(tmp_path / "play.json")),
-            *("-e", json.dumps({"monitoring_state": "absent", "monitoring_name": name, "oncall_target": {}})),
+            *("-e", json.dumps({"oncall_target": {}, **variables})),
         ],
         check=False,
         text=True,
         capture_output=True,
-        env={**os.environ, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1"},
     )
-    assert done.returncode != 0 and "it must begin with a letter or digit" in done.stdout + done.stderr
-    assert "Remove" not in done.stdout
+    assert done.returncode != 0 and not re.search("TASK.*(Remove|Make|Write)", done.stdout)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "db1\n"])
+def test_a_name_that_is_none_removes_nothing(tmp_path: Path, name: str) -> None:
+    """Its directories are removed with all that is in them: of "" and ".." that is everybody's."""
+    said = refused(tmp_path, monitoring_state="absent", monitoring_name=name)
+    assert "it must begin with a letter or digit" in said
+
+
+def test_without_root_nothing_is_begun(tmp_path: Path) -> None:
+    su = {"become": True, "become_user": "nobody", "become_method": "su", "become_flags": "-s /bin/sh"}
+    user = {"ansible_%s" % name: value for name, value in su.items()}
+    with tempfile.TemporaryDirectory() as home:
+        shutil.chown(home, "nobody")
+        said = refused(tmp_path, **user, ansible_remote_tmp=home, ansible_python_interpreter="/usr/bin/python3")
+    assert "Root is needed on this host, and this is user 65534. Set become: true in the play." in said
+
+
+def test_a_password_that_no_password_file_can_hold(tmp_path: Path) -> None:
+    said = refused(tmp_path, monitoring_password="a\nb", ansible_python_interpreter=sys.executable)
+    assert "monitoring_password has a line end or another control character" in said
