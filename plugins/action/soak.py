@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 
@@ -28,6 +28,7 @@ _OWN = Spec(
 )
 _NO_SUCH = "there is no option %s. %s"
 _LEAST_SECONDS = 1.0  # between two samples
+_MOST_MINUTES = 24 * 60
 _LINES = 60  # on the screen, however long it takes
 
 
@@ -45,13 +46,16 @@ class ActionModule(TargetAction):
         problems += [each.text for each in checked.problems]
         options = checked.options
         before = (options.get("before") or {}).get("pressure", options.get("before"))
-        if not problems and options["interval_seconds"] < _LEAST_SECONDS:
+        if not problems and not options["interval_seconds"] >= _LEAST_SECONDS:  # nor what is no number
             problems.append("interval_seconds is %s: it must be at least 1" % options["interval_seconds"])
+        if not problems and not 0 <= options["minutes"] <= _MOST_MINUTES:
+            problems.append("minutes is %s: it must be from 0 to %d" % (options["minutes"], _MOST_MINUTES))
         if before is not None and not {"at", "probe", "log"} <= set(before):
             problems.append("before is no result of oncall.postgresql.pressure_info")
         if problems:
             return dict(result, **failed("Wrong options: %s" % "; ".join(problems).strip()))
-        result.update(changed=False, worse=[], samples=None, seconds=0.0, msg="Nothing is waited for in check mode")
+        result.update(changed=False, worse=[], samples=None, seconds=0.0, not_covered=[])
+        result["msg"] = "Nothing is waited for in check mode"
         if self._task.check_mode:
             return result
         seconds = options["minutes"] * 60
@@ -71,13 +75,17 @@ class ActionModule(TargetAction):
         """Without ``before`` the first sample is that; one that cannot be taken is then a failure."""
         begun = time.monotonic()
         samples: List[Mapping[str, Any]] = []
-        since, first = before["at"] if before else None, True
+        missing: Dict[str, None] = {}  # in the order in which it was first missed
+        since = before["at"] if before else None
         while True:
-            sample, why = self._sample(arguments, since, variables)
-            if sample is None and first:
+            found = self._sample(arguments, since, variables)
+            sample: Optional[Dict[str, Any]] = found.get("pressure")
+            why = str(found.get("msg") or "it returned nothing")
+            if sample is None and before is None:
                 return failed("The server cannot be watched: %s" % why)
             taken = sample or lost(why)
-            since, first = taken["at"] or since, False
+            missing.update(dict.fromkeys(found.get("not_covered") or []))
+            since = taken["at"] or since
             if before is None:
                 before = taken
             else:
@@ -87,21 +95,25 @@ class ActionModule(TargetAction):
                 break
             say(_told(taken))
             time.sleep(min(interval, seconds - passed))
-        found = summary(before, samples)
+        if not reasons and samples and not any(each["at"] for each in samples):
+            return failed("The server cannot be watched: %s" % why)
         how = "Worse than before: %s" % "; ".join(reasons) if reasons else "No worse than before"
         told = "%s (%s in %s)" % (how, count(len(samples), "sample"), duration(passed))
-        return {"worse": reasons, "samples": found, "seconds": round(passed, 1), "msg": told}
+        told += "; not looked at: %s" % "; ".join(missing) if missing else ""
+        return {
+            "worse": reasons,
+            "samples": summary(before, samples),
+            "not_covered": list(missing),
+            "seconds": round(passed, 1),
+            "msg": told,
+        }
 
-    def _sample(
-        self, arguments: Mapping[str, Any], since: Optional[str], variables: Dict[str, Any]
-    ) -> Tuple[Optional[Dict[str, Any]], str]:
-        """(the sample, why there is none)"""
+    def _sample(self, arguments: Mapping[str, Any], since: Optional[str], variables: Dict[str, Any]) -> Dict[str, Any]:
+        """What pressure_info returned; why it could not."""
         try:
-            found = self.carry_out("pressure_info", {**arguments, "since": since}, variables)
+            return self.carry_out("pressure_info", {**arguments, "since": since}, variables)
         except AnsibleConnectionFailure as error:
-            return None, str(error)
-        sample: Optional[Dict[str, Any]] = found.get("pressure")
-        return sample, str(found.get("msg") or "it returned nothing")
+            return {"msg": str(error)}
 
 
 def _told(sample: Mapping[str, Any]) -> str:

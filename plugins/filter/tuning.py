@@ -17,7 +17,7 @@ def tuning(capacity: Any, **wishes: Any) -> Dict[str, Any]:
     try:
         return plan(capacity, Wishes(**wishes))
     except (TypeError, ValueError) as error:
-        raise AnsibleFilterError("No tuning plan: %s." % str(error).rstrip(".")) from error
+        raise AnsibleFilterError("No tuning plan: %s." % str(error).rstrip(".")) from None
 
 
 class FilterModule:

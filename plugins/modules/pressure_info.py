@@ -153,6 +153,9 @@ pressure:
     connections:
       description: Client connections beside ours; null when there was no answer.
       type: int
+    started:
+      description: When the server was started; null when there was no answer.
+      type: str
   sample:
     at: '2026-11-29T11:16:12.000Z'
     memory:

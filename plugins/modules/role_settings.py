@@ -11,7 +11,9 @@ version_added: 0.2.0
 description:
   - Makes sure that roles have settings of their own (C(ALTER ROLE ... SET)), such as a C(statement_timeout) that counts
     for an application and not for maintenance. Values are read back.
-  - They count from the next login of the role on. What a role has set in one database is not touched, and wins there.
+  - They count from the next login of the role on. What a role has set in one database is not touched, and wins there;
+    RV(settings[].hidden_by) names it.
+  - Values are compared by what they mean - C(30s) is C(30000) of V(statement_timeout).
   - Refused before anything is touched, with all reasons at once, are roles and settings that do not exist, and those
     that the login role may not change. When a change fails, all former values are put back.
   - On a standby nothing is changed, since it has the roles of its primary.
@@ -34,7 +36,8 @@ options:
     elements: str
     required: true
   settings:
-    description: The settings, by name, with a single value each. Null resets one.
+    description: The settings, by name. A value is a text with or without a unit, a number, a truth value or a list, as
+      C(postgresql.conf) would have it. Null resets one.
     type: dict
     required: true
 seealso:
@@ -78,6 +81,10 @@ settings:
     changed:
       description: Whether it was changed (in check mode, would be).
       type: bool
+    hidden_by:
+      description: Databases in which the role has a value of its own, with that value; it wins there.
+      type: list
+      elements: str
   sample:
     - role: shop
       name: statement_timeout

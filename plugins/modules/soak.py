@@ -17,17 +17,20 @@ description:
     O(before). It ends as soon as the server is worse.
   - Worse is memory above 90 % of what the server may use (unless it was before), swap space that has grown by more than
     64 MiB and 10 %, a process that the kernel killed for want of memory, a PANIC, want of memory, a process that
-    could not be started or a full disk in the log, more than one error a second and ten times as many as before (over
-    three samples), five new connections that took more than 250 ms and ten times as long as before (their median),
-    and three in a row that got no answer.
+    could not be started or a full disk in the log, more than one error a second in each of three samples in a row and
+    ten times as many as before, five new connections that took more than 250 ms and ten times as long as before
+    (their median), three in a row that got no answer, and a restart meanwhile, whoever it was.
+  - One burst of errors or one slow answer is not. What cannot be read, such as a log, is in RV(not_covered), and is
+    neither better nor worse.
   - Errors that are logged between O(before) and the first sample do not count, unless they are of the grave kinds.
     Sessions that ended with a restart are among them.
-  - What is worse fails nothing; RV(worse) says it. A server that cannot even be looked at at first fails the task.
+  - What is worse fails nothing; RV(worse) says it. The task fails where no sample at all could be taken, or not the
+    first one when there is no O(before).
   - How far it is stands on the screen, on standard error. In check mode nothing is waited for.
   - Takes all options of the target, too.
 options:
   minutes:
-    description: For how long the server is watched.
+    description: For how long the server is watched, a day at most. With V(0) one sample is taken.
     type: float
     required: true
   interval_seconds:
@@ -142,6 +145,11 @@ samples:
     connections_before: 1
     connections_most: 1
     errors: 0
+not_covered:
+  description: What was not looked at, each with the reason; empty when nothing is missing.
+  returned: success
+  type: list
+  elements: str
 seconds:
   description: How long it was watched.
   returned: success

@@ -36,6 +36,7 @@ class RoleSetting(TypedDict):
     before: Optional[str]  # its value before, as the role has it; null when it had none
     after: Optional[str]  # its value afterwards (in check mode, it would be); null when it has none
     changed: bool  # whether it was changed (in check mode, would be)
+    hidden_by: list[str]  # databases in which the role has a value of its own, with that value; it wins there
 
 
 class RoleSettings(TypedDict):

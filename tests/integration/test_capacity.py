@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.oncall.postgresql.plugins.filter.tuning import tuning
@@ -106,6 +107,18 @@ def test_a_container_without_a_limit_has_the_memory_of_its_host() -> None:
         assert found["memory"]["limit_bytes"] is None and found["cpus"]["quota"] is None
         assert found["memory"]["usable_bytes"] == found["memory"]["host_bytes"]
         assert found["shared_memory"]["size_bytes"] == 64 * MB
+
+
+def test_a_container_that_hides_its_limit_is_not_taken_for_one_without() -> None:
+    with project() as made:
+        made.postgres("--memory", "768m", "--tmpfs", "/sys/fs/cgroup")
+        found = run(project=made.name)
+        assert found["capacity"]["memory"]["usable_bytes"] is None and found["capacity"]["memory"]["host_bytes"]
+        assert [line for line in found["not_covered"] if line.startswith("memory: the server's cgroup cannot be read")]
+        with pytest.raises(
+            AnsibleFilterError, match="the memory that the server may use is unknown: give tuning_memory"
+        ):
+            tuning(found)
 
 
 @pytest.fixture(scope="module", params=[13, 15, 16, 17, 18])

@@ -72,11 +72,29 @@ def test_set_and_reset(server: AnyServer) -> None:
     assert stands(server) == before
 
 
+def test_values_are_compared_by_what_they_mean_and_a_list_is_one(server: AnyServer) -> None:
+    before = stands(server)
+    asked: dict[str, Any] = {"statement_timeout": 30000, "search_path": ["shop", "Public"], "random_page_cost": 1.10}
+    admin = client(server)
+    admin.run('ALTER ROLE "we""ird" SET statement_timeout = \'30s\'')
+    admin.run('ALTER ROLE "we""ird" IN DATABASE postgres SET search_path = other')
+    done = run(server, roles=NAMES[:1], settings=asked)
+    assert sorted(done["diff"]["after"][NAMES[0]]) == ["random_page_cost", "search_path"]
+    assert [each["hidden_by"] for each in done["settings"]] == [[], ["database postgres: other"], []]
+    assert 'search_path=shop, "Public"' in stands(server)[NAMES[0]]
+    asked = {"statement_timeout": "0.5min", "search_path": 'shop,"Public"', "random_page_cost": "1.1"}
+    assert not run(server, roles=NAMES[:1], settings=asked)["changed"]
+    run(server, roles=NAMES[:1], settings=dict.fromkeys(asked))
+    admin.run('ALTER ROLE "we""ird" IN DATABASE postgres RESET ALL')
+    admin.close()
+    assert stands(server) == before
+
+
 def test_a_value_that_the_server_refuses_leaves_all_as_it_was(server: AnyServer) -> None:
     before = stands(server)
-    with pytest.raises(UnprovenError, match=r"statement_timeout of role .* could not be changed") as raised:
-        run(server, roles=NAMES, settings={"jit": True, "statement_timeout": "soon"})
-    assert raised.value.hint == "All former values were put back." and raised.value.details["changed"] is False
+    with pytest.raises(UnprovenError, match=r"timezone of role .* All former values were put back") as raised:
+        run(server, roles=NAMES, settings={"jit": True, "timezone": "Nowhere/Land"})
+    assert raised.value.details["changed"] is False and raised.value.sqlstate == "22023"
     assert stands(server) == before
 
 

@@ -234,6 +234,11 @@ def test_what_the_command_line_or_everyone_has_wins_and_is_named(newest: Server)
     assert "command line sets it to 8MB" in str(raised.value) and "ALTER ROLE ALL sets it to 2" in str(raised.value)
     assert auto(newest) == before
     assert beside(newest, {"work_mem": "8192kB", "random_page_cost": 2})["changed"] is False
+    newest.sql("ALTER ROLE postgres SET work_mem = '3MB'")
+    for way in (beside, by_wire):
+        with pytest.raises(RefusedError, match="command line sets it to 8MB, which wins"):
+            way(newest, {"work_mem": "64MB"})
+        assert way(newest, {"work_mem": "8192kB"})["changed"] is False
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -245,6 +250,7 @@ def test_what_our_own_role_has_set_does_not_hide_the_servers(newest: Server, way
         "statement_timeout": ["role postgres: 5s"],
         "work_mem": ["database postgres: 5MB"],
     }
+    assert {each["name"]: each["in_use"] for each in done["settings"]} == {"statement_timeout": "0", "work_mem": "4MB"}
     assert newest.sql("SHOW statement_timeout", user="plain", database="template1") == "30s"
     assert newest.sql("SHOW work_mem", user="plain", database="template1") == "64MB"
     assert WAYS[way](newest, asked)["changed"] is False
@@ -278,6 +284,31 @@ def test_a_setting_that_was_taken_out_and_waits_for_a_restart_is_no_error_in_the
     assert beside(newest, {"work_mem": "64MB"})["changed"]
     looked = run(module=triage, runtime="pg_ctl", data_directory=str(newest.data), login_user="postgres")
     assert "configuration_error" not in [each["code"] for each in looked["findings"]]
+
+
+def test_what_is_taken_back_before_a_restart_does_not_wait_for_one(newest: Server) -> None:
+    """PostgreSQL goes on calling it pending, and a restart would change nothing."""
+    asked = {"cluster_name": "shop", "huge_pages": "off", "wal_buffers": "1MB"}
+    done = beside(newest, asked)
+    assert done["pending_restart"] == list(asked)
+    foreseen = beside(newest, done["undo"], check_mode=True)
+    assert beside(newest, done["undo"])["pending_restart"] == foreseen["pending_restart"] == []
+    assert newest.sql("SELECT count(*) FROM pg_file_settings, pg_settings WHERE pending_restart") != "0"
+    assert beside(newest, {"work_mem": "64MB"})["pending_restart"] == []
+
+
+def test_a_file_that_cannot_be_replaced_is_left_as_it_was_and_said_so(newest: Server) -> None:
+    """As where a container has it mounted by itself."""
+    path = newest.data / "postgresql.auto.conf"
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    before = auto(newest)
+    try:
+        with pytest.raises(UnprovenError, match=r"could not rename file .* All former values .* put back") as raised:
+            beside(newest, {"work_mem": "64MB"})
+    finally:
+        subprocess.run(["umount", path], check=True)
+    assert raised.value.details["changed"] is False and raised.value.details["not_put_back"] == []
+    assert auto(newest) == before
 
 
 def test_what_others_changed_is_not_loaded_in_passing(newest: Server) -> None:

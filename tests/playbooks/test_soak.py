@@ -49,9 +49,12 @@ def test_a_quiet_server_is_watched_to_the_end_and_in_check_mode_not_at_all(tmp_p
         found = result(tmp_path)
         assert found["worse"] == [] and found["seconds"] >= 3 and found["samples"]["count"] >= 2, found
         assert found["msg"].startswith("No worse than before (") and not found["changed"]
+        assert found["not_covered"] == []
         long = {"oncall.postgresql.soak": {**WATCH, "minutes": 600}, "register": "watched"}
         slip = {"oncall.postgresql.soak": {"minutes": 1, "interval_second": 2}, "ignore_errors": True}
-        code, out = play(tmp_path, server, slip, look, long, arguments=("--check",))
+        never = {"oncall.postgresql.soak": {"minutes": -1}, "ignore_errors": True}
+        code, out = play(tmp_path, server, slip, never, look, long, arguments=("--check",))
+        assert "minutes is -1.0: it must be from 0 to 1440" in out, out
         assert (
             code == 0 and "Wrong options: there is no option interval_second. Did you mean interval_seconds?" in out
         ), out

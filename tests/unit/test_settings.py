@@ -332,7 +332,7 @@ def entry(name: str, value: str, file: str = AUTO, line: int = 3) -> Dict[str, A
     return {"name": name, "value": value, "file": file, "line": line}
 
 
-def state(*rows: Dict[str, Any], who: Any = (), files: Any = (), **now: Any) -> State:
+def state(*rows: Dict[str, Any], who: Any = (), files: Any = (), command_line: str = "", **now: Any) -> State:
     """``rows``: instead of those of the same name."""
     replaced = {each["name"]: each for each in [*ROWS, *rows]}
     us = {
@@ -366,7 +366,7 @@ def state(*rows: Dict[str, Any], who: Any = (), files: Any = (), **now: Any) -> 
         "unloaded": [],
         **now,
     }
-    return State(us, loaded, found)
+    return State(us, loaded, found, command_line=command_line)
 
 
 def planned(found: State, **asked: Any) -> Plan:
@@ -502,7 +502,7 @@ def test_a_setting_of_an_extension_that_is_gone_can_be_reset() -> None:
     ("name", "value", "why"),
     [
         ("work_memm", "64MB", r"no such parameter. Did you mean work_mem\?$"),
-        ("foo.bar", "1", "shared_preload_libraries, and loaded by a restart"),
+        ("foo.bar", "1", "shared_preload_libraries, loaded by a restart"),
         ("nonsense_at_all", "1", "This server's version may not have it"),
         ("nonsense_at_all", None, "no such parameter"),
         ("work_mem", "1kB", "1kB is out of range: 64kB to 2147483647kB"),
@@ -558,6 +558,23 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 )
 def test_what_would_win_is_named(row: Dict[str, Any], now: Dict[str, Any], why: str) -> None:
     assert why in str(refused(state({**WORK_MEM, **row}, **now), work_mem="64MB"))
+
+
+STARTED = '/usr/bin/postgres "-D" "/data" "-c" "%s"\n'
+
+
+@pytest.mark.parametrize(
+    ("option", "sets"),
+    [("work_mem=8MB", "8MB"), ("WORK-MEM=9MB", "9MB"), ("work_mem_else=8MB", None), ("other=1 work_mem=8MB", None)],
+)
+def test_what_our_own_role_hides_of_the_command_line_wins_all_the_same(option: str, sets: Optional[str]) -> None:
+    found = state({**WORK_MEM, "source": "user", "setting": "3072"}, command_line=STARTED % option)
+    if sets is None:
+        (step,) = planned(found, work_mem="64MB").steps
+        assert step.changed and step.shown(step.row["setting"]) == "4MB"  # the default, and not our own 3 MB
+    else:
+        assert "the server's command line sets it to %s, which wins" % sets in refused(found, work_mem="64MB").msg
+        assert planned(found, work_mem=sets).empty
 
 
 def test_what_a_role_or_a_database_has_for_itself_is_no_reason_to_refuse() -> None:

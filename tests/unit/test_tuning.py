@@ -291,6 +291,10 @@ def test_overrides() -> None:
     plan = tuning(info(), overrides={"jit": False, "shared_buffers": "2GB", "random_page_cost": None})
     assert plan["settings"]["jit"] == "off" and plan["settings"]["shared_buffers"] == "2GB"
     assert "random_page_cost" not in plan["settings"]
+    listed = tuning(info(), overrides={"shared_preload_libraries": ["pg_stat_statements", "My.Lib"]})
+    assert listed["settings"]["shared_preload_libraries"] == 'pg_stat_statements, "My.Lib"'
+    large = tuning(info(), overrides={"Work_Mem": "1GB"})
+    assert large["settings"]["work_mem"] == "1GB" and "does not fit" in large["refused"][0]
     kept = tuning(info(live={"max_connections": "300"}), overrides={"max_connections": None})
     assert "max_connections" not in kept["settings"] and "max_connections 300" in kept["memory"]["parts"][1]["how"]
 
@@ -317,6 +321,8 @@ def test_unknown_memory_is_asked_for_and_never_guessed() -> None:
     with pytest.raises(AnsibleFilterError, match="give tuning_memory, such as 8GB"):
         tuning(info(memory=None))
     assert tuning(info(memory=None), memory="8GB")["settings"]["shared_buffers"] == "2GB"
+    more = tuning(info(limit=GB), memory="8GB")["notes"][0]
+    assert more == "tuning_memory is 8 GiB, but the server may use 1 GiB: the plan counts on memory that is not there."
     assert "Not checked: memory" in tuning(info(memory=None), profile="runbook")["notes"][0]
 
 
@@ -330,6 +336,11 @@ def test_unknown_memory_is_asked_for_and_never_guessed() -> None:
         ({"timeout_scope": "role"}, "tuning_timeout_scope is 'role'"),
         ({"memory_percent": 0}, "must be at least 1"),
         ({"memory": "8 gigs"}, "give a size such as 512MB"),
+        ({"memory": "8192"}, "tuning_memory is '8192': give a size with its unit"),
+        ({"memory": "0GB"}, "tuning_memory is '0GB'"),
+        ({"overrides": {"work_mem": "8MB", "WORK_MEM": "9MB"}}, "tuning_overrides names work_mem twice"),
+        ({"overrides": {"search_path": {"a": 1}}}, "tuning_overrides, search_path: a value is a text"),
+        ({"overrides": {"hash_mem_multiplier": "x"}}, "hash_mem_multiplier is 'x': give a number"),
         ({"overrides": {"shared_buffers": "lots"}}, "shared_buffers is 'lots'"),
         ({"overrides": {"max_connections": "many"}}, "give a whole number"),
         ({"wishes": 1}, "wishes"),

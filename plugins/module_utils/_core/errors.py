@@ -30,7 +30,8 @@ class OncallError(Exception):
     def __str__(self) -> str:
         code = " (SQLSTATE %s)" % self.sqlstate if self.sqlstate else ""
         hint = " %s" % self.hint if self.hint else ""
-        return "%s%s.%s" % (self.msg.rstrip("."), code, hint)
+        end = "" if not code and self.msg.endswith("?") else "."
+        return "%s%s%s%s" % (self.msg.rstrip("."), code, end, hint)
 
 
 class OptionsError(OncallError):

@@ -60,3 +60,4 @@ class Sample(TypedDict):
     log: Optional[LogCounts]  # what it has logged; null when its log cannot be read, or has no times
     probe: Probe  # a new connection and one small query
     connections: Optional[int]  # client connections beside ours; null when there was no answer
+    started: Optional[str]  # when the server was started; null when there was no answer

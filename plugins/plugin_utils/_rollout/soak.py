@@ -18,7 +18,7 @@ TIMES = 10  # more than so many times as before is worse
 ERRORS_PER_SECOND = 1.0
 LEAST_MILLISECONDS = 250.0
 PROBES, FAILURES = 5, 3
-_RECENT = 3  # samples, of whose time errors are counted: one burst is none
+_RECENT = 3  # samples, each of which has to have many errors: one burst is none
 _GRAVE = {
     "panic": "PANIC",
     "out_of_memory": "out of memory",
@@ -29,7 +29,7 @@ _GRAVE = {
 
 def lost(why: str) -> Dict[str, Any]:
     """In place of a sample that could not be taken."""
-    nothing = dict.fromkeys(("at", "memory", "swap", "oom_kills", "log", "connections"))
+    nothing = dict.fromkeys(("at", "memory", "swap", "oom_kills", "log", "connections", "started"))
     return {**nothing, "probe": {"milliseconds": None, "error": why}}
 
 
@@ -43,7 +43,7 @@ def worse(before: Sample, samples: Sequence[Sample]) -> List[str]:
         return []
     found = [_memory(before, samples), _swap(before, samples), _killed(before, samples)]
     found += [_grave(before, samples, kind, words) for kind, words in _GRAVE.items()]
-    found += [_errors(before, samples), _slower(before, samples), _silent(samples)]
+    found += [_errors(before, samples), _slower(before, samples), _silent(samples), _restarted(samples)]
     return [each for each in found if each]
 
 
@@ -97,9 +97,10 @@ def _grave(before: Sample, samples: Sequence[Sample], kind: str, words: str) -> 
 
 
 def _errors(before: Sample, samples: Sequence[Sample]) -> str:
-    now = _per_second(samples[1:][-_RECENT:], "fatal", "error") or 0
-    then = _per_second([before], "fatal", "error") or 0
-    if now <= ERRORS_PER_SECOND or now <= TIMES * then:
+    recent = [each for each in samples[1:] if each["log"]][-_RECENT:]
+    rates = [_per_second([each], "fatal", "error") or 0 for each in recent]
+    now, then = _per_second(recent, "fatal", "error") or 0, _per_second([before], "fatal", "error") or 0
+    if len(rates) < _RECENT or min(rates) <= ERRORS_PER_SECOND or now <= TIMES * then:
         return ""
     return "its log has %.1f errors a second (before: %.2g)" % (now, then)
 
@@ -107,10 +108,12 @@ def _errors(before: Sample, samples: Sequence[Sample]) -> str:
 def _slower(before: Sample, samples: Sequence[Sample]) -> str:
     answered = [each["probe"]["milliseconds"] for each in samples if each["probe"]["milliseconds"] is not None]
     then = before["probe"]["milliseconds"]
-    if len(answered) < PROBES or median(answered[-PROBES:]) <= max(TIMES * (then or 0), LEAST_MILLISECONDS):
+    if then is None or len(answered) < PROBES:
         return ""
-    was = "no answer" if then is None else milliseconds(then)
-    return "a new connection takes %s (before: %s)" % (milliseconds(median(answered[-PROBES:])), was)
+    now = median(answered[-PROBES:])
+    if now <= max(TIMES * then, LEAST_MILLISECONDS):
+        return ""
+    return "a new connection takes %s (before: %s)" % (milliseconds(now), milliseconds(then))
 
 
 def _silent(samples: Sequence[Sample]) -> str:
@@ -118,6 +121,13 @@ def _silent(samples: Sequence[Sample]) -> str:
     if len(last) < FAILURES or not all(last):
         return ""
     return "it did not answer %d times in a row: %s" % (FAILURES, line(last[-1]))
+
+
+def _restarted(samples: Sequence[Sample]) -> str:
+    """After the change and its own restart, which is over when the first sample is taken."""
+    starts = [each["started"] for each in samples if each["started"]]
+    later = [each for each in starts if each != starts[0]]
+    return "it was restarted while it was watched, at %s" % later[-1] if later else ""
 
 
 def summary(before: Sample, samples: Sequence[Sample]) -> Dict[str, Any]:

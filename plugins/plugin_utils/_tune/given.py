@@ -78,7 +78,7 @@ def given(info: Mapping[str, Any], wishes: Wishes) -> Given:
     shares = capacity["clients"] > 0 and memory["limit_bytes"] is None and wishes.memory is None
     kb: Optional[int]
     if wishes.memory is not None:
-        kb, told = kilobytes("tuning_memory", wishes.memory), "as told"
+        kb, told = _told(wishes.memory, memory["usable_bytes"], notes), "as told"
     elif memory["usable_bytes"] is None:
         kb, told = None, "unknown"
     elif memory["limit_bytes"] is not None:
@@ -101,6 +101,19 @@ def given(info: Mapping[str, Any], wishes: Wishes) -> Given:
         live=dict(capacity["settings"]),
         notes=notes,
     )
+
+
+def _told(memory: str, usable_bytes: Optional[int], notes: List[str]) -> int:
+    """In kB. Raises ValueError for what is no size, or has no unit: 8192 is MB to one, and kB to another."""
+    kb = kilobytes("tuning_memory", memory)
+    if str(memory).strip().isdigit() or not kb:
+        raise ValueError("tuning_memory is %r: give a size with its unit, such as 8GB" % memory)
+    if usable_bytes is not None and kb > usable_bytes // 1024:
+        notes.append(
+            "tuning_memory is %s, but the server may use %s: the plan counts on memory that is not there."
+            % (size(kb * 1024), size(usable_bytes))
+        )
+    return kb
 
 
 def in_huge_pages_kb(shared_buffers_kb: int) -> int:

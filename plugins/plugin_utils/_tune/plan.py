@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ...module_utils._core.text import size
+from ...module_utils._procedures.configuration import values
 from .given import PROFILES, SCOPES, STATES, Given, Wishes, given
 from .pgtune import CONCURRENCY, WORKLOADS
 from .profiles import NAMES, Value, budget_kb, runbook, sized
@@ -22,7 +23,7 @@ TIMEOUT = "statement_timeout"
 def plan(info: Mapping[str, Any], wishes: Wishes) -> Dict[str, Any]:
     """``info``: what capacity_info returned. Raises ValueError for wishes that are none, and for unknown memory."""
     _check(wishes)
-    overrides = {name: None if value is None else _text(value) for name, value in wishes.overrides.items()}
+    overrides = _overrides(wishes.overrides)
     wishes = replace(wishes, overrides=overrides)
     here = given(info, wishes)
     if wishes.state == "absent":
@@ -30,16 +31,16 @@ def plan(info: Mapping[str, Any], wishes: Wishes) -> Dict[str, Any]:
         rows = [{"name": name, "before": here.live.get(name), "after": None, "source": "reset"} for name in names]
         return _shown(wishes, dict.fromkeys(names), {TIMEOUT: None}, rows)
     notes = list(here.notes)
-    values = runbook() if wishes.profile == "runbook" else sized(here, wishes, notes)
+    chosen = runbook() if wishes.profile == "runbook" else sized(here, wishes, notes)
     for name, value in overrides.items():
-        values.pop(name, None)
+        chosen.pop(name, None)
         if value is not None:
-            values[name] = Value(value, "override")
+            chosen[name] = Value(value, "override")
     rows = [
         {"name": name, "before": here.live.get(name), "after": each.value, "source": each.source}
-        for name, each in sorted(values.items())
+        for name, each in sorted(chosen.items())
     ]
-    planned: Dict[str, Optional[str]] = {name: each.value for name, each in sorted(values.items())}
+    planned: Dict[str, Optional[str]] = {name: each.value for name, each in sorted(chosen.items())}
     then, now = Settings(here.version, here.live, planned), Settings(here.version, here.live, {})
     refused: List[str] = []
     budget = budget_kb(here, wishes)
@@ -91,9 +92,18 @@ def _check(wishes: Wishes) -> None:
         raise ValueError("tuning_memory_percent is %r: it must be at least 1" % wishes.memory_percent)
 
 
-def _text(value: Any) -> str:
-    """YAML makes a truth of ``on``."""
-    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+def _overrides(given: Mapping[str, Any]) -> Dict[str, Optional[str]]:
+    """By names as the server has them, as it takes them. Raises ValueError."""
+    found: Dict[str, Optional[str]] = {}
+    for spelled, value in given.items():
+        name = spelled.lower()
+        if name in found:
+            raise ValueError("tuning_overrides names %s twice" % name)
+        try:
+            found[name] = None if value is None else values.given({"name": name, "type": ""}, value)
+        except ValueError as error:
+            raise ValueError("tuning_overrides, %s: %s" % (name, error)) from None
+    return found
 
 
 def _sum(parts: Sequence[Part], has_kb: Optional[int]) -> Dict[str, Any]:

@@ -77,7 +77,11 @@ class Settings:
     @property
     def hash_times(self) -> float:
         """How many times work_mem one hash may take."""
-        return max(1.0, float(self.text("hash_mem_multiplier")))
+        name = "hash_mem_multiplier"
+        try:
+            return max(1.0, float(self.text(name)))
+        except ValueError:
+            raise ValueError("%s is %r: give a number" % (name, self.text(name))) from None
 
     @property
     def hash_kb(self) -> int:

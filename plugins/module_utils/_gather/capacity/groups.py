@@ -42,11 +42,19 @@ above() { # the files $3... of group $2 in the hierarchy $1, and of those above 
 }
 groups() {
   { runs_in "$pid" "$data" && [ -r "/proc/$pid/cgroup" ]; } || return 0
-  say cgroup
+  old=''
   while IFS=: read -r _ controllers path; do
     case ,$controllers, in
-      ,,) for each in /sys/fs/cgroup /sys/fs/cgroup/unified; do of_two "$each" "$path"; done ;;
-      *,memory,*) of_one_memory "$path" ;;
+      ,,)
+        for each in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+          [ -r "$each/cgroup.controllers" ] || continue
+          [ -n "$old" ] || say cgroup
+          of_two "$each" "$path"
+        done ;;
+      *,memory,*)
+        old=1
+        if [ -r /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then say cgroup; fi
+        of_one_memory "$path" ;;
       *,cpu,*) of_one_cpu "$path" "$controllers" ;;
     esac
   done <"/proc/$pid/cgroup"
@@ -74,7 +82,7 @@ class Rows:
 
     @property
     def knows_limits(self) -> bool:
-        """Whether the limits of the server could be read at all, be there any or not."""
+        """Whether the limits of the server could be read at all, be there any or not. A container may hide them."""
         return "cgroup" in self._rows
 
     def of(self, kind: str, words: int) -> List[List[str]]:

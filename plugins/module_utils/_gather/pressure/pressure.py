@@ -49,6 +49,7 @@ def sample(
         "log": _logged(target, used, now - SINCE_SECONDS if since is None else since, now, deadline, missing),
         "probe": {"milliseconds": None if answer is None else took, "error": error},
         "connections": None if answer is None else answer["connections"],
+        "started": None if answer is None else answer["started"],
     }
     return found, answer, missing
 

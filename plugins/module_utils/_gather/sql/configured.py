@@ -22,6 +22,11 @@ SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, source, pend
 # out of the files only the text says which it is.
 NO_ERROR = """EXISTS (SELECT FROM settings s WHERE s.pending_restart AND (s.name = lower(f.name)
                          OR f.name IS NULL AND f.sourcefile IS NULL AND strpos(f.error, '"' || s.name || '"') > 0))"""
+# What PostgreSQL calls pending, and a restart would change. What was changed and taken out of the files again stays
+# pending for it, without an "error".
+PENDING = """(s.pending_restart AND s.source <> 'command line' AND EXISTS (
+      SELECT FROM files f WHERE f.error IS NOT NULL AND (s.name = lower(f.name)
+             OR f.name IS NULL AND f.sourcefile IS NULL AND strpos(f.error, '"' || s.name || '"') > 0)))"""
 FILE_ERRORS = """(
     SELECT coalesce(json_agg(json_build_object(
              'file', f.sourcefile, 'line', f.sourceline, 'name', f.name, 'error', f.error) ORDER BY f.seqno), '[]')

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from typing import Dict, Optional, Sequence, Tuple
+
 from ..._gather.sql import rights
-from ..._gather.sql.configured import NO_ERROR
+from ..._gather.sql.configured import NO_ERROR, PENDING
 from ..._gather.sql.query import OLDEST, Query
 
 # As in ``configured``: to read pg_file_settings marks, in our backend, what a restart would change, so it comes first.
@@ -43,10 +45,10 @@ SELECT
      FROM settings s LEFT JOIN entries e ON e.name = lower(s.name)
     WHERE e.name IS NOT NULL OR s.source = 'configuration file') AS settings,
   (SELECT coalesce(json_agg(s.name ORDER BY s.name), '[]') FROM settings s
-    WHERE s.pending_restart AND s.source <> 'command line') AS pending_restart,
+    WHERE {pending}) AS pending_restart,
   (SELECT coalesce(json_agg(p.path ORDER BY p.path), '[]') FROM paths p, pg_stat_file(p.path, true) f
     WHERE greatest(f.change, f.modification) >= date_trunc('second', pg_conf_load_time())) AS changed_files
-""".replace("{no_error}", NO_ERROR)
+""".replace("{no_error}", NO_ERROR).replace("{pending}", PENDING)
     },
     needs=rights.TO_RELOAD,
 )
@@ -58,3 +60,11 @@ NEXT_SECOND = Query(
 )
 RELOAD = Query("reload", {OLDEST: "SELECT pg_reload_conf() AS sent"})
 LOADED = Query("loaded", {OLDEST: "SELECT pg_conf_load_time() AS load_time"})
+
+
+def assigned(statement: str, value: Optional[Sequence[str]]) -> Tuple[str, Dict[str, str]]:
+    """``statement`` SET %(name)s to the elements of ``value``, one by one, or RESET it where that is None."""
+    if value is None:
+        return statement + " RESET %(name)s", {}
+    params = {"value%d" % number: each for number, each in enumerate(value)}
+    return "%s SET %%(name)s = %s" % (statement, ", ".join("%%(%s)s" % each for each in params)), params

@@ -219,6 +219,16 @@ def elements(name: str, text: str) -> List[str]:
     return found
 
 
+def parts(row: Mapping[str, Any], text: Optional[str]) -> Optional[Sequence[str]]:
+    """``text`` as SET takes it: the elements of a list of names, else itself alone; None for None."""
+    if text is None or row["name"].lower() not in QUOTED_LISTS:
+        return None if text is None else [text]
+    try:
+        return elements(row["name"].lower(), text)
+    except ValueError:  # what somebody else has written
+        return [text]
+
+
 def listed(words: Sequence[str]) -> str:
     """A list of names as one text, from which ``elements`` makes the same."""
     plain = re.compile(r"[a-z_/.\-][a-z0-9_/$.\-]*\Z")

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
 
 from ..._core.deadline import Deadline
 from ..._core.errors import OncallError, OptionsError, UnprovenError
+from ..._core.interrupt import Interrupted, interruptible, undisturbed
 from ..._core.spec import Spec
 from ..._core.text import names
-from ..._gather.session.bind import identifier
+from ..configuration import values
 from ..procedure import Change, Options
 from .plan import Plan, Step, decide
-from .sql import RESET, ROLES, SET
+from .sql import ROLES, alter
 
 if TYPE_CHECKING:
     from ..._gather.target import Target
@@ -45,42 +46,56 @@ class RoleSettings:
 
     def apply(self, target: Target, plan: Plan) -> None:
         done: List[Step] = []
-        try:
+        with _or_as_it_was(target, done):
             for step in plan.due:
                 done.append(step)
                 _alter(target, step, step.after)
-        except OncallError as error:
-            left = [step for step in done if not _put_back(target, step)]
-            raise UnprovenError(
-                "%s of role %s could not be changed: %s" % (done[-1].name, done[-1].role, error),
-                "Not put back: %s." % names(["%s of %s" % (step.name, step.role) for step in left])
-                if left
-                else "All former values were put back.",
-                details={"changed": bool(left)},
-            ) from error
 
     def prove(self, target: Target, plan: Plan, done: None) -> Change:
         roles = list(dict.fromkeys(step.role for step in plan.steps))
-        settings = {step.name: None for step in plan.steps}
-        now = decide(self._read(target, roles, list(settings)), roles, settings)
-        stands = {(step.role, step.name): step.before for step in now.steps}
-        wrong = [step for step in plan.due if stands.get((step.role, step.name)) != step.after]
-        if wrong:
-            raise UnprovenError(
-                "Not as asked after the change: %s" % names(["%s of %s" % (step.name, step.role) for step in wrong]),
-                "Somebody else may be changing the same roles; run this again.",
-                details={"changed": True},
-            )
+        with _or_as_it_was(target, plan.due):
+            now = self._read(target, roles, [step.name for step in plan.due])
+            stands = {(step.role, step.name): step.before for step in decide(now, roles, _nothing(plan)).steps}
+            wrong = [step for step in plan.due if not step.stands(stands.get((step.role, step.name)))]
+            if wrong:
+                raise UnprovenError("Not as asked after the change: %s" % names([_of(step) for step in wrong]))
         return plan.foreseen()
 
 
+def _nothing(plan: Plan) -> Dict[str, None]:
+    return dict.fromkeys(step.name for step in plan.due)
+
+
+@contextlib.contextmanager
+def _or_as_it_was(target: Target, done: Sequence[Step]) -> Iterator[None]:
+    """What fails or is interrupted within is taken back: ``done``, the last of which is the one that fails."""
+    try:
+        with interruptible():
+            yield
+    except (OncallError, Interrupted) as error:
+        with undisturbed():
+            left = [step for step in reversed(done) if not _put_back(target, step)]
+        why = "interrupted (%s)" % error
+        if isinstance(error, OncallError):
+            why = error.msg
+        what = "Settings of roles not changed: %s" % ("%s: %s" % (_of(done[-1]), why) if done else why)
+        back = (
+            "NOT put back: %s" % names([_of(step) for step in left], 20) if left else "All former values were put back"
+        )
+        raise UnprovenError(
+            "%s. %s" % (what.rstrip("."), back),
+            sqlstate=getattr(error, "sqlstate", None),
+            details={"changed": bool(left)},
+        ) from None
+
+
+def _of(step: Step) -> str:
+    return "%s of role %s" % (step.name, step.role)
+
+
 def _alter(target: Target, step: Step, value: Optional[str]) -> None:
-    of = {"role": identifier(step.role), "name": identifier(step.name)}
-    deadline = Deadline(target.deadline_seconds)
-    if value is None:
-        target.session.execute(RESET, deadline, **of)
-    else:
-        target.session.execute(SET, deadline, value=value, **of)
+    query, params = alter(step.role, step.name, values.parts(step.row, value))
+    target.session.execute(query, Deadline(target.deadline_seconds), **params)
 
 
 def _put_back(target: Target, step: Step) -> bool:

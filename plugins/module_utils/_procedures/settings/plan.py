@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -57,12 +58,14 @@ class _WinsError(ValueError):
 @dataclass(frozen=True)
 class State:
     """``who``, ``files``, ``now``: rows of ``sql``; the last two are empty where the login role may not read them.
-    ``missing_libraries``: those asked for of which there is no file."""
+    ``missing_libraries``: those asked for of which there is no file. ``command_line``: as postmaster.opts has it, empty
+    where it was not read."""
 
     who: Mapping[str, Any]
     files: Mapping[str, Any] = field(default_factory=dict)
     now: Mapping[str, Any] = field(default_factory=dict)
     missing_libraries: Sequence[str] = ()
+    command_line: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,23 +242,25 @@ def _step(state: State, name: str, value: Any) -> Step:
     auto = [each for each in entries if each["file"] == now["auto_file"]]
     others = [each for each in entries if each["file"] != now["auto_file"]]
     row = next((each for each in now["rows"] if each["name"].lower() == name.lower()), None)
+    row = row and _servers_own(row, entries, state.command_line)
     if row is None and value is None and auto:  # of an extension that is gone
         row = _unknown(name.lower(), auto[-1]["value"])
     if row is None:
         raise ValueError(_no_such(name, now["known"]))
     former = auto[-1]["value"] if auto else None
     levels = [each for each in now["levels"] if each["name"] == name.lower()]
-    hidden = tuple(_level(row, each) for each in levels)
+    others_have = tuple(_level(row, each) for each in levels)
     before = _before(row, entries)
     waits = bool(row["pending_restart"]) and row["source"] != _COMMAND_LINE
     if value is None:
         last = others[-1] if others else None
         after = (last["value"], _place(last)) if last else (row["default"] or "", "default")
         if former is None:
-            return Step(row, None, None, before, before, False, False, waits, hidden)
+            return Step(row, None, None, before, before, False, False, waits, others_have)
         if row["context"] == "postmaster" and row["source"] != _COMMAND_LINE:
-            waits = not values.in_use(row, after[0])
-        return Step(row, None, former, before, after, True, True, waits, hidden)
+            # What is in no file any more waits, whatever its default is, if the server was started with it.
+            waits = not values.in_use(row, after[0]) if last else row["source"] == _FILE
+        return Step(row, None, former, before, after, True, True, waits, others_have)
     text = values.given(row, value)
     _may_be(row, text)
     winner = _winner(row, levels)
@@ -263,7 +268,7 @@ def _step(state: State, name: str, value: Any) -> Step:
         present, where, advice = winner
         if not values.same(row, present, text):
             raise _WinsError("%s sets it to %s, which wins: %s" % (where, _masked(row, present), advice))
-        return Step(row, text, former, (present, where), (present, where), False, False, False, hidden)
+        return Step(row, text, former, (present, where), (present, where), False, False, False, others_have)
     last = entries[-1] if entries else None
     if last is not None and auto and last["file"] != now["auto_file"]:
         raise _WinsError("%s sets it to %s, and is read last" % (_place(last), _masked(row, last["value"])))
@@ -272,12 +277,39 @@ def _step(state: State, name: str, value: Any) -> Step:
     if alter and row["context"] == "postmaster":
         waits = not values.in_use(row, text)
     after = (text, now["auto_file"]) if alter else (text, before[1] if last is None else _place(last))
-    return Step(row, text, former, before, after, alter, alter or not loaded, waits, hidden)
+    return Step(row, text, former, before, after, alter, alter or not loaded, waits, others_have)
+
+
+def _servers_own(row: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], command_line: str) -> Mapping[str, Any]:
+    """``row`` as it would be without what our own session has of its role, its database or its client."""
+    if not hidden([row]):
+        return row
+    given = _given_at_start(row["name"], command_line)
+    if given is not None:
+        return dict(row, setting=given, source=_COMMAND_LINE)
+    if entries:
+        last = entries[-1]
+        return dict(row, setting=last["value"], source=_FILE, file=last["file"], line=last["line"])
+    return dict(row, setting=row["default"] or "", source="default")
+
+
+def hidden(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether our own session has one of them for itself."""
+    return any(row["source"] not in (*_VISIBLE, "global") for row in rows)
+
+
+def _given_at_start(name: str, command_line: str) -> Optional[str]:
+    """What ``"-c" "NAME=VALUE"`` or ``"--NAME=VALUE"`` of postmaster.opts says last; a dash is as good as ``_``."""
+    found = None
+    for match in re.finditer(r'"(?:-c" "|-c|--)([\w.-]+)=([^"]*)"', command_line):
+        if match.group(1).replace("-", "_").lower() == name.lower():
+            found = match.group(2)
+    return found
 
 
 def _reached(row: Mapping[str, Any], text: str, last: Optional[Mapping[str, Any]]) -> Tuple[bool, bool]:
     """(whether the files, or what goes for them, say so; whether the server has loaded it)"""
-    visible = row["source"] in _VISIBLE and row["name"].lower() not in values.REWRITTEN
+    visible = row["name"].lower() not in values.REWRITTEN
     loads = row["context"] != "postmaster" and visible  # a reload changes it, and that can be seen
     if last is not None:
         return values.same(row, last["value"], text), not loads or values.in_use(row, text)
@@ -307,11 +339,7 @@ def _before(row: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Tup
         return entries[-1]["value"], _place(entries[-1])
     if row["source"] == _FILE and row["file"]:
         return row["setting"], "%s line %s" % (row["file"], row["line"])
-    if row["source"] in _VISIBLE:
-        return row["setting"], "default" if row["source"] == "override" else row["source"]
-    if entries:
-        return entries[-1]["value"], _place(entries[-1])
-    return row["default"] or "", "default"
+    return row["setting"], "default" if row["source"] == "override" else row["source"]
 
 
 def _may_be(row: Mapping[str, Any], text: str) -> None:
@@ -369,7 +397,7 @@ def _no_such(name: str, known: Sequence[str]) -> str:
     meant = nearest(name.lower(), [each.lower() for each in known])
     exact = next((each for each in known if each.lower() == meant), meant)
     if "." in name and not exact:
-        return "there is no such parameter: is its extension in shared_preload_libraries, and loaded by a restart?"
+        return "there is no such parameter: its extension must be in shared_preload_libraries, loaded by a restart"
     return "there is no such parameter. %s" % did_you_mean(exact, "This server's version may not have it.").rstrip(".")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 from ..._core import mask
 from ..._core.deadline import Deadline
@@ -24,7 +24,7 @@ from ..configuration.run import Reload
 from ..pooler import refuse_pooled
 from ..procedure import Change, Options
 from . import sql
-from .plan import TOGETHER, Plan, State, Step, change, decide, libraries, unproven, written
+from .plan import TOGETHER, Plan, State, Step, change, decide, hidden, libraries, unproven, written
 
 if TYPE_CHECKING:
     from ..._gather.session.base import Session
@@ -68,9 +68,12 @@ class Settings:
             if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
                 raise
             return State({**who, "missing": [rights.SERVER_FILES]})
-        wanted = libraries(_asked(options)) if who["superuser"] else []
+        if not who["superuser"]:
+            return State(who, files, now)
+        wanted = libraries(_asked(options))
         missing = target.session.query(sql.MISSING_LIBRARIES, deadline, libraries=wanted) if wanted else []
-        return State(who, files, now, [each["name"] for each in missing])
+        started = target.session.query(sql.COMMAND_LINE, deadline)[0]["text"] if hidden(now["rows"]) else None
+        return State(who, files, now, [each["name"] for each in missing], started or "")
 
     def plan(self, state: State, options: Options) -> Plan:
         return decide(state, _asked(options), options["timeout_seconds"])
@@ -146,7 +149,8 @@ class _Work:
                     failed[step.name] = line(str(another))
         try:
             wrong = written(self.plan, self.now(), former=True)
-            failed.update((name, failed.get(name, "it is not as it was")) for name in wrong)
+            # Where the statement failed to begin with, so does the one that would take it back, and has nothing to.
+            failed = {name: failed.get(name, "it is not as it was") for name in wrong}
             found = self.files()
             # Somebody else may have had it loaded meanwhile.
             if self.done.altered and (self.done.reloaded or not _errors(found)):
@@ -175,7 +179,7 @@ class _Work:
         ) from None
 
     def _alter(self, session: Session, step: Step, text: Optional[str]) -> None:
-        query, params = sql.alter(step.name, _elements(step.row, text))
+        query, params = sql.alter(step.name, values.parts(step.row, text))
         session.execute(query, Deadline(self.target.deadline_seconds), **params)
 
     def now(self) -> Mapping[str, Any]:
@@ -204,22 +208,10 @@ def _errors(found: Mapping[str, Any]) -> List[str]:
     ]
 
 
-def _elements(row: Mapping[str, Any], text: Optional[str]) -> Optional[Sequence[str]]:
-    if text is None:
-        return None
-    name = row["name"].lower()
-    if name not in values.QUOTED_LISTS:
-        return [text]
-    try:
-        return values.elements(name, text)
-    except ValueError:  # what somebody else has written
-        return [text]
-
-
 def _by_hand(step: Step) -> str:
     if step.former is None:
         return "ALTER SYSTEM RESET %s;" % step.name
-    words = _elements(step.row, mask.setting(step.name, step.former)) or []
+    words = values.parts(step.row, mask.setting(step.name, step.former)) or []
     return "ALTER SYSTEM SET %s = %s;" % (step.name, ", ".join(map(literal, words)))
 
 

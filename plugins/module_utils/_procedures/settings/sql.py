@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence, Tuple
 
 from ..._gather.session.bind import identifier
 from ..._gather.sql import rights
+from ..._gather.sql.configured import PENDING
 from ..._gather.sql.query import OLDEST, Query
 from ..._model.standby import OF_STANDBYS
 from ..configuration import sql as configuration
@@ -62,7 +63,7 @@ SELECT
   (SELECT coalesce(json_agg(json_build_object(
             'name', s.name, 'setting', s.setting, 'unit', s.unit, 'type', s.vartype, 'context', s.context,
             'min', s.min_val, 'max', s.max_val, 'enum', s.enumvals, 'default', s.boot_val, 'source', s.source,
-            'file', s.sourcefile, 'line', s.sourceline, 'pending_restart', s.pending_restart)), '[]')
+            'file', s.sourcefile, 'line', s.sourceline, 'pending_restart', {pending})), '[]')
      FROM settings s WHERE lower(s.name) = ANY (%(names)s)) AS rows,
   (SELECT coalesce(json_agg(json_build_object(
             'name', lower(f.name), 'value', f.setting, 'file', f.sourcefile, 'line', f.sourceline)
@@ -77,10 +78,13 @@ SELECT
   (SELECT coalesce(json_agg(p.path ORDER BY p.path), '[]') FROM paths p, pg_stat_file(p.path, true) f
     WHERE greatest(f.change, f.modification) > pg_conf_load_time()) AS unloaded,
   (SELECT json_object_agg(s.name, s.setting::int) FROM settings s WHERE s.name = ANY (%(of_standbys)s)) AS of_standbys
-"""
+""".replace("{pending}", PENDING)
     },
     bare=True,
 )
+
+# A superuser's alone, too. For what our own role or database hides of it.
+COMMAND_LINE = Query("command line", {OLDEST: "SELECT pg_read_file('postmaster.opts', 0, 100000, true) AS text"})
 
 # Only a superuser may ask where libraries are; and names that lead elsewhere are not looked for.
 MISSING_LIBRARIES = Query(
@@ -101,10 +105,6 @@ def now(session: Session, deadline: Deadline, names: Sequence[str]) -> Dict[str,
 
 def alter(name: str, value: Optional[Sequence[str]]) -> Tuple[Query, Dict[str, Any]]:
     """``value``: its elements, one where it is no list of names; None: reset."""
-    if value is None:
-        text, params = "ALTER SYSTEM RESET %(name)s", {}
-    else:
-        params = {"value%d" % number: each for number, each in enumerate(value)}
-        text = "ALTER SYSTEM SET %%(name)s = %s" % ", ".join("%%(%s)s" % each for each in params)
+    text, params = configuration.assigned("ALTER SYSTEM", value)
     query = Query("alter system: %s" % name, {OLDEST: text}, alone=True)
     return query, {"name": identifier(name), **params}
