@@ -81,9 +81,21 @@ def test_errors_that_are_logged_since_then(collector: bool) -> None:
         second = of(server, first["at"])
         assert (second["log"]["since"], second["log"]["error"]) == (first["at"], 40)
         assert second["log"]["fatal"] == 1  # nowhere
-        (why,) = worse(before, [first, second])
+        assert worse(before, [first, second]) == []  # one burst
+        (why,) = worse(before, [first, second, second, second])
         assert why.startswith("its log has ") and "errors a second (before: 0)" in why
         assert of(server, second["at"])["log"]["error"] == 0
+
+
+def test_a_log_that_is_sent_elsewhere_is_not_looked_at(here: Server) -> None:
+    here.sql("ALTER SYSTEM SET log_destination = 'syslog'")
+    here.reload()
+    until(lambda: here.sql("SHOW log_destination") == "syslog")
+    found = run(runtime="pg_ctl", data_directory=str(here.data), login_user="postgres")
+    assert found["pressure"]["log"] is None
+    assert found["not_covered"] == ["log: log_destination is syslog, which is not read: add stderr to it"]
+    here.sql("ALTER SYSTEM RESET log_destination")
+    here.reload()
 
 
 def test_a_postmaster_that_is_stopped_answers_late_or_not(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,14 @@ def test_messages_by_kind_and_time() -> None:
     assert [part and part["error"] for part in parts] == [1, 2, 0, 1]
 
 
+def test_whole_seconds_belong_to_the_moment_itself() -> None:
+    """As with %t in log_line_prefix."""
+    text = "2026-11-24 01:00:00 UTC [7] ERROR:  one\n2026-11-24 01:00:10 UTC [7] ERROR:  two\n"
+    at = _seconds("2026-11-24T01:00:00.000Z") or 0
+    found = [counts([text], since, since + 10) for since in (at - 10, at, at + 10)]
+    assert [each and each["error"] for each in found] == [0, 1, 1]
+
+
 def test_a_log_without_times_counts_for_nothing() -> None:
     assert counts(["[1] ERROR:  x\n"], BEGIN, BEGIN + 10) is None
     empty = counts([""], BEGIN, BEGIN + 10)

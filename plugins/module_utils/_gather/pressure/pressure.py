@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..target import Target
 
 PROBE_SECONDS = 5.0  # whoever waits longer for a connection has none
+_READ = {"stderr", "csvlog", "jsonlog"}
 SINCE_SECONDS = 300.0  # how far back the log is read, where nobody says
 
 
@@ -46,7 +48,7 @@ def sample(
         "memory": used.memory(),
         "swap": used.swap(),
         "oom_kills": used.oom_kills(),
-        "log": _logged(target, used, now - SINCE_SECONDS if since is None else since, now, deadline, missing),
+        "log": _logged(target, used, answer, now - SINCE_SECONDS if since is None else since, now, deadline, missing),
         "probe": {"milliseconds": None if answer is None else took, "error": error},
         "connections": None if answer is None else answer["connections"],
         "started": None if answer is None else answer["started"],
@@ -73,13 +75,26 @@ def _beside(target: Target, deadline: Deadline, missing: List[str]) -> Used:
 
 
 def _logged(
-    target: Target, used: Used, since: float, now: float, deadline: Deadline, missing: List[str]
+    target: Target,
+    used: Used,
+    answer: Optional[Dict[str, Any]],
+    since: float,
+    now: float,
+    deadline: Deadline,
+    missing: List[str],
 ) -> Optional[LogCounts]:
+    # A server that writes nowhere else still has a log, with a few lines of its start.
+    if answer and not _READ & set(re.findall(r"\w+", answer["log_destination"].lower())):
+        missing.append("log: log_destination is %s, which is not read: add stderr to it" % answer["log_destination"])
+        return None
     try:
         found = logged(target, used.collected, since, now, deadline)
     except (TargetError, DeadlineError) as error:
         missing.append("log: %s" % error)
         return None
     if found is None:
-        missing.append("log: its lines have no time that can be read: have %m in log_line_prefix")
+        missing.append(
+            "log: its lines have no time that can be read: have %m in log_line_prefix, and log_timezone UTC (the "
+            "abbreviation of some zones has several meanings)"
+        )
     return found

@@ -128,11 +128,16 @@ def counts(texts: Collection[str], since: float, until: float) -> Optional[LogCo
         for record in _records(text.replace("\r\n", "\n").rstrip("\n").split("\n")):
             at = record.at or at
             timed = timed or at is not None
-            if at is not None and begin[:-1] <= at[:-1] < end[:-1]:
+            if at is not None and begin[:-1] <= _to_milliseconds(at) < end[:-1]:
                 for kind in _kinds(record):
                     found[kind] += 1
     whole: Dict[str, Any] = {"since": begin, "seconds": round(until - since, 3), **found}
     return cast("LogCounts", whole) if timed else None
+
+
+def _to_milliseconds(at: str) -> str:
+    """%t in log_line_prefix has whole seconds, and would be sorted before the moment itself."""
+    return at[:-1] if "." in at else at[:-1] + ".000"
 
 
 def _kinds(record: _Record) -> Iterator[str]:

@@ -13,7 +13,7 @@ PROBE = Query(
     {
         OLDEST: """
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS in_recovery,
-       pg_postmaster_start_time() AS started,
+       pg_postmaster_start_time() AS started, current_setting('log_destination') AS log_destination,
        (SELECT count(*) FROM pg_stat_activity
          WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
            AND pid <> pg_backend_pid()) AS connections"""
