@@ -75,7 +75,7 @@ class ActionModule(TargetAction):
         """Without ``before`` the first sample is that; one that cannot be taken is then a failure."""
         begun = time.monotonic()
         samples: List[Mapping[str, Any]] = []
-        missing: Dict[str, None] = {}  # in the order in which it was first missed
+        missed: List[List[str]] = []  # by samples of a server that answered
         since = before["at"] if before else None
         while True:
             found = self._sample(arguments, since, variables)
@@ -84,7 +84,8 @@ class ActionModule(TargetAction):
             if sample is None and before is None:
                 return failed("The server cannot be watched: %s" % why)
             taken = sample or lost(why)
-            missing.update(dict.fromkeys(found.get("not_covered") or []))
+            if taken["probe"]["error"] is None:
+                missed.append(found.get("not_covered") or [])
             since = taken["at"] or since
             if before is None:
                 before = taken
@@ -99,11 +100,12 @@ class ActionModule(TargetAction):
             return failed("The server cannot be watched: %s" % why)
         how = "Worse than before: %s" % "; ".join(reasons) if reasons else "No worse than before"
         told = "%s (%s in %s)" % (how, count(len(samples), "sample"), duration(passed))
+        missing = [each for each in missed[0] if all(each in others for others in missed)] if missed else []
         told += "; not looked at: %s" % "; ".join(missing) if missing else ""
         return {
             "worse": reasons,
             "samples": summary(before, samples),
-            "not_covered": list(missing),
+            "not_covered": missing,
             "seconds": round(passed, 1),
             "msg": told,
         }

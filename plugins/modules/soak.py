@@ -146,7 +146,7 @@ samples:
     connections_most: 1
     errors: 0
 not_covered:
-  description: What was not looked at, each with the reason; empty when nothing is missing.
+  description: What no sample could read, each with the reason; empty when nothing is missing.
   returned: success
   type: list
   elements: str

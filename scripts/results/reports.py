@@ -43,7 +43,7 @@ class Soak(TypedDict):
     msg: str  # the outcome in one line
     worse: list[str]  # why the server is worse than before, a line each; empty when it is not
     samples: Optional[Soaked]  # what was seen; null in check mode
-    not_covered: list[str]  # what was not looked at, each with the reason; empty when nothing is missing
+    not_covered: list[str]  # what no sample could read, each with the reason; empty when nothing is missing
     seconds: float  # how long it was watched
 
 

@@ -67,6 +67,7 @@ def test_what_is_as_before_is_not_worse() -> None:
         (SAME, [SAME, memory(901)], "memory is at 90 % of its limit (before: 40 %)"),
         (SAME, [memory(900)], ""),
         (memory(910), [memory(990)], ""),
+        (SAME, [sample(memory={"used_bytes": 15, "limit_bytes": 16, "source": "host"})], ""),  # while it was down
         (sample(memory=None), [memory(990)], "memory is at 99 % of its limit (before: unknown)"),
         (SAME, [memory(950), SAME], "memory is at 95 %"),
         (SAME, [swap(164)], ""),

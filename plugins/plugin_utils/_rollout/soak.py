@@ -54,11 +54,20 @@ def percent(each: Sample) -> Optional[float]:
 
 
 def _memory(before: Sample, samples: Sequence[Sample]) -> str:
-    then, now = percent(before), [found for each in samples for found in [percent(each)] if found is not None]
+    then, now = percent(before), []
+    for each in samples:
+        used = percent(each)
+        # While the server is down, its cgroup is not known, and what is told is its host's: another whole.
+        if used is not None and (then is None or _of_host(each) == _of_host(before)):
+            now.append(used)
     if not now or max(now) <= MEMORY_PERCENT or (then is not None and then > MEMORY_PERCENT):
         return ""
     was = "unknown" if then is None else "%d %%" % then
     return "memory is at %d %% of its limit (before: %s)" % (max(now), was)
+
+
+def _of_host(each: Sample) -> bool:
+    return bool(each["memory"]["source"] == "host")
 
 
 def _swap(before: Sample, samples: Sequence[Sample]) -> str:
