@@ -17,6 +17,7 @@ description:
     C(postgresql.auto.conf) are put back and loaded again.
   - Refused before anything is touched, with all reasons at once - names that the server does not know, values that it
     would not take, what the command line or C(ALTER ROLE ALL) sets otherwise, what cannot be set by C(ALTER SYSTEM),
+    what would keep the server from starting again (a library or a certificate that is not there, too few connections),
     values that give data away (V(fsync=off), V(full_page_writes=off), V(zero_damaged_pages=on),
     V(ignore_checksum_failure=on)), and secrets, which the server would write into its log.
   - Also refused are changes while the configuration files contain errors, or hold changes by others that are not

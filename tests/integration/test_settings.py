@@ -346,6 +346,24 @@ def test_libraries_are_names_and_the_server_starts_with_them(newest: Server) -> 
     assert beside(newest, {"shared_preload_libraries": ",".join(known)})["changed"] is False
 
 
+def test_ssl_is_not_switched_on_without_its_files() -> None:
+    """The server would take it, answer nobody who asks for TLS, and not start again."""
+    server = started(15)
+    try:
+        before = auto(server)
+        with pytest.raises(RefusedError, match=r"no file of ssl_cert_file: .* would not start again") as raised:
+            beside(server, {"ssl": True})
+        assert "no file of ssl_key_file" in str(raised.value) and auto(server) == before
+        assert beside(server, {"ssl": "off", "ssl_cert_file": "elsewhere.crt"})["changed"]
+        for name in ("elsewhere.crt", "server.key"):
+            (server.data / name).write_text("")
+        assert beside(server, {"ssl": "off", "work_mem": "9MB"})["changed"]
+        with pytest.raises(RefusedError, match="no file of ssl_ca_file"):
+            beside(server, {"ssl": "yes", "ssl_ca_file": "/nowhere/ca.crt"})
+    finally:
+        server.remove()
+
+
 def test_one_value_that_is_not_taken_undoes_all(db: Server) -> None:
     beside(db, {"log_checkpoints": "on"})
     before, was = auto(db), loaded(db)

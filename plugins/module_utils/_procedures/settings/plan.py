@@ -29,6 +29,7 @@ TOGETHER = (
     "wal_level",
 )
 LIBRARIES = "shared_preload_libraries"
+SSL_FILES = ("ssl_ca_file", "ssl_cert_file", "ssl_crl_file", "ssl_key_file")  # read with ssl itself
 _TAKES_EFFECT = {"postmaster": "restart", "backend": "new sessions", "superuser-backend": "new sessions"}
 _GRANTS = {
     "pg_read_all_settings": ("GRANT pg_read_all_settings TO %s",),
@@ -58,7 +59,8 @@ class _WinsError(ValueError):
 @dataclass(frozen=True)
 class State:
     """``who``, ``files``, ``now``: rows of ``sql``; the last two are empty where the login role may not read them.
-    ``missing_libraries``: those asked for of which there is no file. ``command_line``: as postmaster.opts has it, empty
+    ``missing_libraries``: those asked for of which there is no file. ``missing_files``: settings whose file is not
+    there, and which the server would have to read (``ssl_files``). ``command_line``: as postmaster.opts has it, empty
     where it was not read."""
 
     who: Mapping[str, Any]
@@ -66,6 +68,7 @@ class State:
     now: Mapping[str, Any] = field(default_factory=dict)
     missing_libraries: Sequence[str] = ()
     command_line: str = ""
+    missing_files: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -356,6 +359,10 @@ def _keeps_down(state: State, altered: Sequence[Step]) -> List[str]:
     """Why the server would not start again with these: each is valid, and together they are not."""
     new = {step.name.lower(): step.after[0] for step in altered}
     found = ["there is no library %s: the server would not start again" % each for each in state.missing_libraries]
+    found += [
+        "there is no file of %s: encrypted connections would fail, and the server would not start again" % each
+        for each in (state.missing_files if altered else ())
+    ]
     if not set(new) & set(TOGETHER):
         return found
     then: Dict[str, Any] = {}
@@ -385,6 +392,18 @@ def libraries(asked: Mapping[str, Any]) -> List[str]:
         return values.elements(LIBRARIES, values.given({"name": LIBRARIES, "type": "string"}, value)) if value else []
     except ValueError:
         return []
+
+
+def ssl_files(asked: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    """The files that the server would have to read, by the setting that names them; none where ssl is off then, or
+    nothing of it is asked for."""
+    new = {name.lower(): value for name, value in asked.items() if value is not None}
+    if not {"ssl", *SSL_FILES} & set(new):
+        return {}
+    then = {row["name"]: new.get(row["name"], row["setting"]) for row in rows if row["name"] in ("ssl", *SSL_FILES)}
+    if then.get("ssl") is not True and values.boolean(str(then.get("ssl") or "off")) != "on":
+        return {}
+    return {name: str(then[name]) for name in SSL_FILES if then.get(name)}
 
 
 def _secret(name: str, text: str) -> bool:

@@ -24,7 +24,20 @@ from ..configuration.run import Reload
 from ..pooler import refuse_pooled
 from ..procedure import Change, Options
 from . import sql
-from .plan import TOGETHER, Plan, State, Step, change, decide, hidden, libraries, unproven, written
+from .plan import (
+    SSL_FILES,
+    TOGETHER,
+    Plan,
+    State,
+    Step,
+    change,
+    decide,
+    hidden,
+    libraries,
+    ssl_files,
+    unproven,
+    written,
+)
 
 if TYPE_CHECKING:
     from ..._gather.session.base import Session
@@ -63,7 +76,7 @@ class Settings:
             return State(who)
         try:
             files = target.session.query(sql.FILES, deadline)[0]
-            now = sql.now(target.session, deadline, sorted({*asked, *TOGETHER}))
+            now = sql.now(target.session, deadline, sorted({*asked, *TOGETHER, "ssl", *SSL_FILES}))
         except SessionError as error:
             if error.sqlstate != _INSUFFICIENT_PRIVILEGE:
                 raise
@@ -73,7 +86,12 @@ class Settings:
         wanted = libraries(_asked(options))
         missing = target.session.query(sql.MISSING_LIBRARIES, deadline, libraries=wanted) if wanted else []
         started = target.session.query(sql.COMMAND_LINE, deadline)[0]["text"] if hidden(now["rows"]) else None
-        return State(who, files, now, [each["name"] for each in missing], started or "")
+        paths = ssl_files(_asked(options), now["rows"])
+        given = {"names": list(paths), "paths": list(paths.values())}
+        gone = target.session.query(sql.MISSING_FILES, deadline, **given) if paths else []
+        return State(
+            who, files, now, [each["name"] for each in missing], started or "", [each["name"] for each in gone]
+        )
 
     def plan(self, state: State, options: Options) -> Plan:
         return decide(state, _asked(options), options["timeout_seconds"])

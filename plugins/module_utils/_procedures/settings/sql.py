@@ -98,6 +98,16 @@ SELECT l.name FROM pg_config c, (SELECT regexp_replace(n, '^\$libdir/|\.so$', ''
     },
 )
 
+# A path that leads nowhere, or is of the data directory, as the server takes it.
+MISSING_FILES = Query(
+    "missing files",
+    {
+        OLDEST: """
+SELECT f.name FROM unnest(%(names)s, %(paths)s) f (name, path)
+ WHERE (SELECT size FROM pg_stat_file(f.path, true)) IS NULL"""
+    },
+)
+
 
 def now(session: Session, deadline: Deadline, names: Sequence[str]) -> Dict[str, Any]:
     return session.query(NOW, deadline, names=names, of_standbys=OF_STANDBYS)[0]
