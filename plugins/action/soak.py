@@ -28,7 +28,6 @@ _OWN = Spec(
 )
 _NO_SUCH = "there is no option %s. %s"
 _LEAST_SECONDS = 1.0  # between two samples
-_MOST_MINUTES = 24 * 60
 _LINES = 60  # on the screen, however long it takes
 
 
@@ -46,10 +45,8 @@ class ActionModule(TargetAction):
         problems += [each.text for each in checked.problems]
         options = checked.options
         before = (options.get("before") or {}).get("pressure", options.get("before"))
-        if not problems and not options["interval_seconds"] >= _LEAST_SECONDS:  # nor what is no number
+        if not problems and options["interval_seconds"] < _LEAST_SECONDS:
             problems.append("interval_seconds is %s: it must be at least 1" % options["interval_seconds"])
-        if not problems and not 0 <= options["minutes"] <= _MOST_MINUTES:
-            problems.append("minutes is %s: it must be from 0 to %d" % (options["minutes"], _MOST_MINUTES))
         if before is not None and not {"at", "probe", "log"} <= set(before):
             problems.append("before is no result of oncall.postgresql.pressure_info")
         if problems:

@@ -30,7 +30,7 @@ description:
   - Takes all options of the target, too.
 options:
   minutes:
-    description: For how long the server is watched, a day at most. With V(0) one sample is taken.
+    description: For how long the server is watched. With V(0) one sample is taken.
     type: float
     required: true
   interval_seconds:
