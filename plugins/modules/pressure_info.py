@@ -157,19 +157,19 @@ pressure:
       description: When the server was started; null when there was no answer.
       type: str
   sample:
-    at: '2026-11-29T11:16:12.000Z'
+    at: '2026-11-29T15:28:17.000Z'
     memory:
-      used_bytes: 3206565888
+      used_bytes: 1353441280
       limit_bytes: 25276063744
       source: host
     swap:
       used_bytes: 0
-      source: /sys/fs/cgroup/memory/process_api/9fcf0f0310ae305c847d7d35e1547957/memory.stat
+      source: /sys/fs/cgroup/memory/process_api/79a1caa720b3f2a04274a37ef7cbc37e/memory.stat
     oom_kills:
       count: 0
-      source: /sys/fs/cgroup/memory/process_api/9fcf0f0310ae305c847d7d35e1547957/memory.oom_control
+      source: /sys/fs/cgroup/memory/process_api/79a1caa720b3f2a04274a37ef7cbc37e/memory.oom_control
     log:
-      since: '2026-11-29T11:11:12.000Z'
+      since: '2026-11-29T15:23:17.000Z'
       seconds: 300.0
       panic: 0
       fatal: 0
@@ -178,9 +178,10 @@ pressure:
       could_not_fork: 0
       no_space: 0
     probe:
-      milliseconds: 262.9
+      milliseconds: 84.2
       error: null
     connections: 1
+    started: '2026-11-29T15:28:15.107985+00:00'
 not_covered:
   description: What could not be seen, and why.
   returned: success
@@ -192,7 +193,7 @@ elapsed_ms:
   returned: success
   type: dict
   sample:
-    total: 578.3
+    total: 173.2
 """
 
 from ..module_utils._entry.module import run

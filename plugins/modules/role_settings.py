@@ -91,6 +91,7 @@ settings:
       before: null
       after: 30s
       changed: true
+      hidden_by: []
 refused:
   description: Whether the task was refused before anything was changed.
   returned: failure

@@ -88,7 +88,7 @@ msg:
   description: The outcome in one line.
   returned: success
   type: str
-  sample: No worse than before (6 samples in 6.6 s)
+  sample: No worse than before (6 samples in 6.1 s)
 worse:
   description: Why the server is worse than before, a line each; empty when it is not.
   returned: success
@@ -136,12 +136,12 @@ samples:
   sample:
     count: 6
     failed_probes: 0
-    memory_percent_before: 12.7
-    memory_percent_most: 13.0
+    memory_percent_before: 5.4
+    memory_percent_most: 5.8
     swap_bytes_before: 0
     swap_bytes_most: 0
-    probe_ms_before: 262.9
-    probe_ms_median: 152.3
+    probe_ms_before: 84.2
+    probe_ms_median: 116.7
     connections_before: 1
     connections_most: 1
     errors: 0
@@ -150,9 +150,10 @@ not_covered:
   returned: success
   type: list
   elements: str
+  sample: []
 seconds:
   description: How long it was watched.
   returned: success
   type: float
-  sample: 6.6
+  sample: 6.1
 """

@@ -20,7 +20,11 @@ import psycopg2.extras
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import RefusedError, UnprovenError
+from ansible_collections.oncall.postgresql.plugins.module_utils._core.errors import (
+    RefusedError,
+    SessionError,
+    UnprovenError,
+)
 from ansible_collections.oncall.postgresql.plugins.module_utils._procedures.sessions.signal import AT_WORK_AGAIN
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._run.works import WORKS
 from tests.embedded import Server, free_port
@@ -383,3 +387,13 @@ def test_who_is_behind_it_is_proved(db: Server, tmp_path: Path, mode: str) -> No
         assert found["facts"]["another_server"] is None
         found = run("triage", port, user="postgres", runtime="pg_ctl", data_directory=str(other.data))
         assert found["facts"]["another_server"]["answers"]["data_directory"] == str(db.data)
+
+
+def test_its_console_is_no_database(db: Server, tmp_path: Path) -> None:
+    with bouncer(db, tmp_path, TRANSACTION) as port:
+        login = {"login_host": "127.0.0.1", "login_port": port, "login_user": "postgres", "login_password": PASSWORD}
+        options = {"runtime": "remote", "login_db": "pgbouncer", **login, "roles": ["app"], "settings": {"jit": False}}
+        work = WORKS["role_settings"]
+        checked = ArgumentSpecValidator(**work.spec.arguments()).validate(options)
+        with pytest.raises(SessionError, match="login_db pgbouncer is the console of PgBouncer, and no database"):
+            work.do(checked.validated_parameters, False)

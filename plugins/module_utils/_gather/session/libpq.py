@@ -111,6 +111,11 @@ class LibpqSession:
         driver = _driver()
         connection = self._connected(driver, deadline)
         version_num = connection.server_version
+        if "bouncer" in (connection.get_parameter_status("server_version") or ""):
+            raise SessionError(
+                "login_db %s is the console of PgBouncer, and no database" % self._parameters["dbname"],
+                "Set login_db to a database, and login_host and login_port to the server's own.",
+            )
         if version_num < OLDEST:
             raise too_old(
                 "%d.%d" % divmod(version_num, 10000)
