@@ -190,6 +190,9 @@ integrity:
         crc_ok:
           description: Whether its checksum is right; null when unknown.
           type: bool
+        system_identifier:
+          description: Of the cluster; a standby and a copy have that of their primary; null when unknown.
+          type: str
         state:
           description: The cluster's state, such as "in production", "shut down" or "in crash recovery";
             null when unknown.
@@ -669,6 +672,7 @@ integrity:
     control:
       readable: true
       crc_ok: true
+      system_identifier: '7577000000000000001'
       state: in production
       written_at: '2026-11-29T04:28:27.000Z'
       checkpoint_lsn: 0/1500708

@@ -540,6 +540,7 @@ def control(state: Optional[str], **values: Any) -> Any:
         {
             "readable": True,
             "crc_ok": True,
+            "system_identifier": "7577000000000000001",
             "state": state,
             "written_at": None,
             "checkpoint_lsn": "0/1957A80",

@@ -125,6 +125,7 @@ def test_a_running_server() -> None:
         "control": {
             "readable": True,
             "crc_ok": True,
+            "system_identifier": None,
             "state": "in production",
             "written_at": "2026-11-24T05:58:35.000Z",
             "checkpoint_lsn": "0/1715968",

@@ -108,6 +108,7 @@ class ControlData(TypedDict):
 
     readable: bool  # whether `pg_controldata` could read the control file
     crc_ok: Optional[bool]  # whether its checksum is right
+    system_identifier: Optional[str]  # of the cluster; a standby and a copy have that of their primary
     state: Optional[str]  # the cluster's state, such as "in production", "shut down" or "in crash recovery"
     written_at: Optional[str]  # when the control file was last written
     checkpoint_lsn: Optional[str]  # where the last checkpoint's record starts

@@ -595,6 +595,7 @@ def _control(
     return {
         "readable": readable,
         "crc_ok": not bad_crc if readable else None,
+        "system_identifier": values.get("Database system identifier") if readable and not bad_crc else None,
         "state": values.get("Database cluster state"),
         "written_at": utc(written["written"]) if written is not None else None,
         "checkpoint_lsn": lsn,
