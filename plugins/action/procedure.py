@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, Optional
 
 from ..module_utils._procedures._registry import REGISTRY
-from ..plugin_utils._run import response
+from ..plugin_utils._run import response, turn
 from ..plugin_utils._run.action import ActionModule as TargetAction
 from ..plugin_utils._run.action import failed
 from ..plugin_utils._run.verb import VerbAction
@@ -28,7 +28,12 @@ class ActionModule(VerbAction):
             if stop:
                 return dict(result, skipped=True, msg=stop)
         begun = time.monotonic()
-        result.update(self.of_row(verb, row, arguments, remedy, variables))
+        try:
+            result.update(self.of_row(verb, row, arguments, remedy, variables))
+        finally:
+            # Without a result its host was lost in the middle.
+            if "changed" not in result or self._outcome(result) == response.FAILED:
+                turn.failed(self._task._uuid, str(variables["inventory_hostname"]))
         result["seconds"] = round(time.monotonic() - begun, 3)
         result["outcome"] = self._outcome(result)
         return result
@@ -48,4 +53,7 @@ class ActionModule(VerbAction):
             done = hostvars.raw_get(host).get("oncall_done") if host != me else None
             if isinstance(done, dict):
                 found[host] = done
+        last = turn.failed_before(self._task._uuid)
+        if last:
+            found[last] = {"outcome": response.FAILED}
         return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from ansible.plugins.action import ActionBase
 
@@ -20,9 +20,18 @@ from ..plugin_utils._rollout.window import windows
 
 _NOT_KEPT = "its former settings cannot be kept in %s (%s): give another directory with oncall_rollout_dir"
 _ANOTHER_RUN = "another rollout, which began with it at %s, still goes on: wait for its end, and run this again"
-_STATES = ("planned", "begun", "applied", "judged", "ended")
+_STANDBYS = ("shut down in recovery", "in archive recovery")  # as pg_controldata says
+_STATES = ("planned", "begun", "applied", "judged", "back", "ended")
 
-_NOTHING: Dict[str, Any] = {"hosts": {}, "order": [], "batches": [], "any": False, "worse": {}, "back": {}}
+_NOTHING: Dict[str, Any] = {
+    "hosts": {},
+    "order": [],
+    "batches": [],
+    "any": False,
+    "restarts": 0,
+    "fine": False,
+    "back": {},
+}
 
 
 class ActionModule(ActionBase):
@@ -43,7 +52,8 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         names = variables["ansible_play_hosts_all" if options["state"] == "planned" else "ansible_play_batch"]
         found = raw_variables(variables["hostvars"], names)
-        work = dict(zip(_STATES, (self._planned, self._begun, self._judged, self._judged, self._ended)))
+        states = (self._planned, self._begun, self._judged, self._judged, self._back, self._ended)
+        work = dict(zip(_STATES, states))
         result.update(work[options["state"]](options, found, variables))
         for each in (result.get("hosts") or {}).values():
             each.update(notes=steps.notes(each), failure=steps.failure(each))
@@ -60,13 +70,14 @@ class ActionModule(ActionBase):
             seen[host] = {**mine, "oncall_streams": _streams(mine.get("oncall_triage") or {})}
             try:
                 kept = snapshots.read(_directory(mine), host)
-                last = snapshots.interrupted(kept)
-                if last and goes_on(str(last.get("run"))):
-                    hosts[host] = steps.nothing(steps.REFUSED, _ANOTHER_RUN % last["at"])
-                    continue
-                hosts[host] = steps.planned(seen[host], kept, restarts, options["verb"] == "tune_restore")
+                another = _another_run(kept)
+                hosts[host] = (
+                    steps.nothing(steps.REFUSED, another, options["verb"])
+                    if another
+                    else steps.planned(seen[host], kept, restarts, options["verb"])
+                )
             except snapshots.UnreadableError as error:
-                hosts[host] = steps.nothing(steps.REFUSED, str(error))
+                hosts[host] = steps.nothing(steps.REFUSED, str(error), options["verb"])
         order = steps.together(hosts, seen)
         going = batches([host for host in order.hosts if hosts[host]["go"]], order.after, options["serial"])
         return {
@@ -88,19 +99,22 @@ class ActionModule(ActionBase):
             if not done:
                 allowed = mine["oncall_allowed"]
                 until = _until(allowed["window"])
-                planned = steps.not_yet(planned, tuned)
+                planned = steps.as_now(steps.not_yet(planned, tuned), mine)
                 why = steps.restart(planned, allowed["restart"], allowed["approve"], until is not None, tuned)
                 done = {"no_restart": why, "until": None if allowed["approve"] else until}
                 if planned["go"]:
                     done.update(self._keep(options, host, planned, mine))
             hosts[host] = {**planned, "go": planned["go"] and "outcome" not in done, **done}
-        return {"hosts": hosts, "any": any(each["go"] for each in hosts.values())}
+        going = [each for each in hosts.values() if each["go"]]
+        restarts = [each for each in going if each["waiting"] and not each["no_restart"]]
+        return {"hosts": hosts, "any": bool(going), "restarts": len(restarts)}
 
     def _keep(
         self, options: Mapping[str, Any], host: str, planned: Mapping[str, Any], mine: Mapping[str, Any]
     ) -> Dict[str, Any]:
         at = now().strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-        target = (mine.get("oncall_triage") or {}).get("target") or {}
+        triage = mine.get("oncall_triage") or {}
+        target = triage.get("target") or {}
         snapshot = {
             "at": at,
             "host": host,
@@ -108,19 +122,26 @@ class ActionModule(ActionBase):
             "verb": options["verb"],
             "state": snapshots.BEGUN,
             "version": target.get("version"),
-            "system_identifier": ((mine.get("oncall_foreseen") or {}).get("cluster") or {}).get("system_identifier"),
+            "system_identifier": steps.identifier({**mine, "oncall_streams": _streams(triage)}),
             "settings": planned["undo"],
             "roles": planned["undo_roles"],
             "rows": planned["rows"],
         }
         try:
-            return {"kept": snapshots.write(_directory(mine), host, snapshot), "snapshot": snapshot}
+            with snapshots.locked(_directory(mine), host):
+                another = _another_run(snapshots.read(_directory(mine), host))
+                if another:
+                    return steps.left_out(planned, steps.REFUSED, another)
+                return {"kept": snapshots.write(_directory(mine), host, snapshot), "snapshot": snapshot}
+        except snapshots.UnreadableError as error:
+            return steps.left_out(planned, steps.REFUSED, str(error))
         except OSError as error:
             return steps.left_out(planned, steps.REFUSED, _NOT_KEPT % (_directory(mine), error.strerror or error))
 
     def _judged(
-        self, options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], _variables: Mapping[str, Any]
+        self, options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]
     ) -> Dict[str, Any]:
+        judged = variables.get("oncall_judged") or {}
         going = {host: mine for host, mine in found.items() if mine["oncall_rollout"]["go"]}
         told = {
             host: steps.applied(mine)
@@ -129,15 +150,21 @@ class ActionModule(ActionBase):
             for host, mine in going.items()
         }
         worse = {host: why for host, why in told.items() if why}
-        return {
-            "worse": worse,
-            "back": {host: steps.way_back(mine["oncall_rollout"], mine) for host, mine in going.items()},
-        }
+        if options["state"] == "judged" and "worse" not in judged:  # what came before was left out by that
+            worse = {**_broken(found, judged), **worse}
+        return {"worse": worse, "fine": not worse}
+
+    def _back(
+        self, _options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], _variables: Mapping[str, Any]
+    ) -> Dict[str, Any]:
+        going = {host: mine["oncall_rollout"] for host, mine in found.items() if mine["oncall_rollout"]["go"]}
+        return {"back": {host: steps.way_back(mine, found[host]) for host, mine in going.items()}}
 
     def _ended(
         self, _options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]
     ) -> Dict[str, Any]:
-        worse = (variables.get("oncall_judged") or {}).get("worse") or {}
+        judged = variables.get("oncall_judged") or {}
+        worse = judged.get("worse", _broken(found, judged))
         hosts = {}
         for host, mine in found.items():
             planned = mine["oncall_rollout"]
@@ -150,6 +177,17 @@ class ActionModule(ActionBase):
                     self._display.warning("%s: %s cannot be written: %s" % (host, planned["kept"], error.strerror))
             hosts[host] = done
         return {"hosts": hosts}
+
+
+def _broken(found: Mapping[str, Mapping[str, Any]], judged: Mapping[str, Any]) -> Dict[str, Any]:
+    """Why a batch goes back though nobody knows whether a host is worse: that decision has failed."""
+    return {host: [steps.BROKEN % judged.get("msg")] for host, mine in found.items() if mine["oncall_rollout"]["go"]}
+
+
+def _another_run(kept: Sequence[Mapping[str, Any]]) -> str:
+    """Why the host is left to a run that has begun with it; empty: there is none."""
+    last = snapshots.interrupted(kept)
+    return _ANOTHER_RUN % last["at"] if last and goes_on(str(last.get("run"))) else ""
 
 
 def _directory(variables: Mapping[str, Any]) -> str:
@@ -168,9 +206,11 @@ def _now() -> datetime:
 
 def _streams(triage: Mapping[str, Any]) -> Dict[str, Any]:
     """Its clients, and the slots that are not for them; who streams from it, by application_name, and how many of them
-    are logical; whether it receives itself; the physical slots that nobody uses now, whose standbys may be away."""
+    are logical; whether it receives itself; its cluster by its control file, and whether that is a standby's; the
+    physical slots that nobody uses now, whose standbys may be away."""
     facts = json.loads(triage["facts_json"]) if triage.get("facts_json") else triage.get("facts") or {}
     snapshot = (facts or {}).get("snapshot") or {}
+    control = ((facts or {}).get("server") or {}).get("control") or {}
     soundness = snapshot.get("soundness") or {}
     connections = snapshot.get("connections") or {}
     slots = soundness.get("slots") or []
@@ -186,5 +226,7 @@ def _streams(triage: Mapping[str, Any]) -> Dict[str, Any]:
         "away": [
             each["name"] for each in slots if each["type"] == "physical" and not each["active"] and each["wal_status"]
         ],
+        "identifier": control.get("system_identifier"),
+        "was_standby": control.get("state") in _STANDBYS,
         "receives": bool((soundness.get("receiver") or {}).get("status")),
     }

@@ -39,8 +39,8 @@ options:
     description:
       - Name of the variable that holds, for each host, what became of its settings. It is a list of dictionaries with
         C(name), C(before) and C(after) (null where postgresql.auto.conf does not have the setting), C(state)
-        (C(planned), C(tuned), C(waits_for_restart), C(unchanged), C(left), C(put_back), C(skipped) or C(failed)) and
-        C(why).
+        (C(planned), C(tuned), C(restored), C(waits_for_restart), C(unchanged), C(left), C(put_back), C(skipped) or
+        C(failed)) and C(why).
       - They are shown as a table. Hosts whose rows say the same stand together, and rows that are C(unchanged) are left
         out. The JSON file of a host has all of its rows, as C(settings).
       - The value of a setting that holds a secret, such as C(primary_conninfo), is masked.

@@ -19,7 +19,8 @@ description:
     standbys where it gets more of C(max_connections) and its like, before them where it gets less.
   - With O(state=begun), which hosts of the batch are changed now; what they have is written down first.
   - With O(state=applied), which hosts of the batch could not be changed; then none of it is restarted.
-  - With O(state=judged), which hosts of the batch are worse than before, and how they get their former values back.
+  - With O(state=judged), which hosts of the batch are worse than before.
+  - With O(state=back), how each host of the batch gets its former values back.
   - With O(state=ended), what became of each host.
   - What each host allows (a restart, its window) is a fact of that host, C(oncall_allowed).
   - Runs once for the whole play or batch, on the controller, without any connection.
@@ -27,7 +28,7 @@ options:
   state:
     description: Which step it is.
     type: str
-    choices: [planned, begun, applied, judged, ended]
+    choices: [planned, begun, applied, judged, back, ended]
     required: true
   verb:
     description: The run's playbook, V(tune) or V(tune_restore).

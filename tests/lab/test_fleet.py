@@ -20,6 +20,7 @@ import pytest
 
 from tests.embedded import Server
 from tests.playbooks.test_real_servers import beside
+from tests.sshd import Sshd
 
 from .stack import Stack, playbook, wait_for, write_inventory
 
@@ -197,13 +198,72 @@ def altered(server: Server) -> str:
 
 
 def test_a_server_that_does_not_start_gets_its_former_values_back(tmp_path: Path, pair: dict[str, Server]) -> None:
-    """The server's own program, which is asked before, is asked without its log files: it does not find this."""
-    done = playbook(*tune(tmp_path, pair, "tune", logging_collector="on", log_directory="/proc/none"), timeout=400)
+    """The server's own program, which is asked before, is asked without its log files: it does not find this. The next
+    one of the batch is not restarted then, and not said to use what it never had."""
+    started = pair["two"].sql("SELECT pg_postmaster_start_time()")
+    words = tune(tmp_path, pair, "tune", "-e", "oncall_serial=2", logging_collector="on", log_directory="/proc/none")
+    done = playbook(*words, timeout=400)
     out = done.stdout + done.stderr
     assert done.returncode == 2 and "put back: restart failed" in notes(out, "one"), out
-    assert "not tuned: the rollout was stopped at one" in notes(out, "two")
+    assert notes(out, "two") == "put back: all of a batch go back, and one got worse", out
     assert pair["one"].sql("SHOW logging_collector") == "off"
     assert altered(pair["one"]) == altered(pair["two"]) == "0"
+    assert pair["two"].sql("SELECT pg_postmaster_start_time()") == started
+
+
+# A decision of the rollout fails, and with it whatever says how one server is reached, such as a vault.
+BREAKS = """
+import os
+from ansible.plugins.callback import CallbackBase
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION, CALLBACK_TYPE, CALLBACK_NAME = 2.0, "aggregate", "breaks"
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        if task.name == "Compare with before":
+            task.args["state"] = "no such state"
+            if os.path.exists(%r):
+                os.unlink(%r)
+"""
+
+
+def test_what_fails_in_the_rollout_itself_leaves_no_server_half_tuned(tmp_path: Path, pair: dict[str, Server]) -> None:
+    vault = tmp_path / "vault"
+    vault.write_text("postgres")
+    (tmp_path / "breaks.py").write_text(BREAKS % (str(vault), str(vault)))
+    pair["three"] = Server(18).start()
+    words = tune(tmp_path, pair, "tune", "-e", "oncall_serial=2,1")
+    inventory = tmp_path / "inventory.json"
+    given = json.loads(inventory.read_text())
+    given["postgresql"]["hosts"]["one"]["oncall_target"]["login_user"] = (
+        "{{ lookup('ansible.builtin.file', '%s') }}" % vault
+    )
+    inventory.write_text(json.dumps(given))
+    done = playbook(*words, timeout=400, ANSIBLE_CALLBACK_PLUGINS=str(tmp_path))
+    out = done.stdout + done.stderr
+    assert done.returncode == 2 and "put back: the rollout itself failed" in notes(out, "two"), out
+    assert "NOT put back: " in notes(out, "one") and "run this again to go on" in notes(out, "one"), out
+    assert "not tuned: the rollout was stopped at one, two" in notes(out, "three"), out
+    assert altered(pair["two"]) == altered(pair["three"]) == "0" != altered(pair["one"])
+
+
+def test_a_host_that_is_lost_in_the_middle_takes_none_with_it(tmp_path: Path, pair: dict[str, Server]) -> None:
+    words = tune(tmp_path, pair, "tune", "-e", "oncall_serial=2")
+    inventory = tmp_path / "inventory.json"
+    given = json.loads(inventory.read_text())
+    with Sshd() as sshd:
+        given["postgresql"]["hosts"]["two"].update(sshd.over_ssh())
+        inventory.write_text(json.dumps(given))
+        program = [sys.executable, str(Path(sys.executable).parent / "ansible-playbook"), *words]
+        with open(tmp_path / "out", "w") as out:
+            plain = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+            running = subprocess.Popen(program, stdout=out, stderr=subprocess.STDOUT, env=plain)
+        wait_for(lambda: altered(pair["two"]) != "0")
+    code = running.wait()
+    told = (tmp_path / "out").read_text()
+    assert code == 4, told
+    assert "NOT put back: it is not reached. Once that is corrected, run this again" in notes(told, "two"), told
+    assert "put back: " in notes(told, "one") and altered(pair["one"]) == "0", told
 
 
 def test_a_killed_rollout_goes_on_and_can_be_taken_back(tmp_path: Path, pair: dict[str, Server]) -> None:

@@ -173,10 +173,18 @@ def test_a_tuned_host_is_left_alone_until_it_may_restart() -> None:
 
 
 def test_an_interrupted_one_goes_on_and_back_to_what_was_before_it() -> None:
-    kept = [{"state": "begun", "settings": {"work_mem": "1MB"}, "roles": {"shop": {"statement_timeout": None}}}]
+    roles = {"shop": {"statement_timeout": None}}
+    kept: list[dict[str, Any]] = [{"state": "begun", "settings": {"work_mem": "1MB"}, "roles": roles}]
     found = steps.planned(seen(setting("work_mem", "8MB", "8MB", changed=False)), kept)
     assert found["go"] and found["resumed"] and found["undo"] == {"work_mem": "1MB"}
     assert found["undo_roles"] == {"shop": {"statement_timeout": None}}
+    # The report has what that run changed already.
+    kept[0]["rows"] = [steps._row(name, "1MB", "8MB", "planned") for name in ("work_mem", "gone")]
+    variables = seen(setting("work_mem", "8MB", "8MB", changed=False))
+    found = steps.as_now(steps.planned(variables, kept), variables)
+    assert [each["name"] for each in found["rows"]] == ["work_mem"] and found["rows"][0]["before"] == "1MB"
+    done = steps.ended("db1", {**found, "no_restart": ""}, {}, {"oncall_triage": HEALTHY})
+    assert steps.notes(done)[0] == "tuned: 1 setting changed; a run that came to no end had begun it"
 
 
 @pytest.mark.parametrize(
@@ -363,9 +371,14 @@ def test_a_restart_does_not_bring_into_force_what_was_left() -> None:
 
 
 def test_back_means_that_the_server_uses_it() -> None:
-    """Where there was no restart, it goes on with the new value, and the report says so."""
+    """Where it was not restarted back, it goes on with the new value, and the report says so; not where it has never
+    had that: of what goes out of its file a server says that it waits for a restart, whatever it had in use."""
     mine, worse = planned(undo={"wal_buffers": None}), {"db1": ["it is slow"]}
     variables = {"oncall_triage": HEALTHY, "oncall_back": {"pending_restart": ["wal_buffers", "port"]}}
+    assert steps.ended("db1", mine, worse, variables)["waiting"] == []
+    for done, resumed in (({"changed": True}, False), ({}, True)):
+        way = steps.way_back({**mine, "resumed": resumed, "no_restart": "no"}, {**variables, "oncall_done": done})
+        variables["oncall_way"] = {"back": {"db1": way}}
     found = steps.ended("db1", mine, worse, variables)
     assert found["waiting"] == ["wal_buffers"] and "in use with the new value" in steps.notes(found)[1]
     again = {**variables, "oncall_back_restarted": {"changed": True, "outcome": "done"}}
@@ -408,25 +421,97 @@ def test_a_snapshot_of_another_cluster_is_none_of_this_one() -> None:
 
 
 def test_what_could_not_be_put_back_is_left() -> None:
-    variables = seen(setting("ssl_passphrase_command", "echo ********", "echo ********"), setting("jit", "on", "off"))
-    variables["oncall_foreseen"]["undo"]["ssl_passphrase_command"] = "echo ********"
+    variables = seen(setting("archive_command", "cp ********", "cp ********"), setting("jit", "on", "off"))
+    variables["oncall_foreseen"]["undo"]["archive_command"] = "cp ********"
     found = steps.planned(variables, [])
     assert found["settings"] == {"jit": "off"} and found["undo"] == {"jit": None}
-    assert "ssl_passphrase_command left as it is" in steps.notes(found)[1]
+    assert "archive_command left as it is" in steps.notes(found)[1]
 
 
 def test_what_a_server_had_that_is_down_is_kept_as_well() -> None:
     wanted = {"settings": {"shared_buffers": None}, "roles": {}, "system_identifier": "7", "at": "T"}
     down = {"oncall_triage": DOWN, "oncall_wanted": wanted, "oncall_foreseen_then": {"undo": {"shared_buffers": "9GB"}}}
-    found = steps.planned(down, [], down_too=True)
+    down["oncall_streams"] = {"identifier": "7"}
+    found = steps.planned(down, [], verb="tune_restore")
     assert found["go"] and found["is_down"] and found["undo"] == {"shared_buffers": "9GB"}
-    begun = [{"state": "begun", "settings": {"shared_buffers": "1GB"}, "roles": {}}]
-    assert steps.planned(down, begun, down_too=True)["undo"] == {"shared_buffers": "1GB"}
+    begun = [{"state": "begun", "settings": {"shared_buffers": "1GB"}, "roles": {}, "system_identifier": "7"}]
+    assert steps.planned(down, begun, verb="tune_restore")["undo"] == {"shared_buffers": "1GB"}
     hosts = {"db1": found}
     assert list(steps.together(hosts, {"db1": down}).hosts) == ["db1"] and hosts["db1"]["go"]
     refusal = {"msg": "Start refused: its cause is unknown", "refused": True, "sqlstate": None}
-    refused = steps.planned({**down, "oncall_foreseen_then": refusal}, [], down_too=True)
+    refused = steps.planned({**down, "oncall_foreseen_then": refusal}, [], verb="tune_restore")
     assert refused["outcome"] == "refused" and "cause is unknown" in refused["why"]
+
+
+@pytest.mark.parametrize(
+    ("here", "said"), [("8", "is of another cluster"), (None, "pg_controldata could not read"), ("7", "")]
+)
+def test_a_server_that_is_down_gets_only_what_its_own_cluster_had(here: str | None, said: str) -> None:
+    """Its control file says which that is; the host may have been set up anew under its old name."""
+    wanted = {"settings": {"shared_buffers": None}, "roles": {}, "system_identifier": "7", "at": "T"}
+    down = {"oncall_triage": DOWN, "oncall_wanted": wanted, "oncall_streams": {"identifier": here}}
+    found = steps.planned(down, [], verb="tune_restore")
+    assert found["go"] is (not said) and said in found["why"] and (found["outcome"] == "refused") is bool(said)
+
+
+@pytest.mark.parametrize("name", ["port", "Listen_Addresses", "ssl_cert_file", "primary_conninfo", "recovery_target"])
+def test_what_would_cut_off_clients_is_refused(name: str) -> None:
+    found = steps.planned(seen(setting("jit", "on", "off"), setting(name, "1", "2")), [])
+    assert found["outcome"] == "refused" and found["why"].startswith("%s may cut off clients" % name)
+
+
+def test_a_standby_that_is_down_is_known_by_its_control_file() -> None:
+    for ready, standby, left in (([], True, True), (["s"], True, False), ([], False, False)):  # the last one is a copy
+        down = {"oncall_triage": DOWN, "oncall_streams": {"identifier": "7", "was_standby": standby}}
+        variables = {"p": seen(MORE, oncall_allowed={"ready": ready}), "s": down, "x": {"oncall_triage": DOWN}}
+        hosts = {name: steps.planned(mine, []) for name, mine in variables.items()}
+        steps.together(hosts, variables)
+        assert ("max_connections" not in hosts["p"]["settings"]) is left
+        assert ("s, whose values are not known, may be a standby" in str(steps.notes(hosts["p"]))) is left
+
+
+def test_a_batch_begins_with_what_is_there_then() -> None:
+    """That may be hours after the plan, and another run's doing."""
+    mine = steps.planned(seen(setting("work_mem", "4MB", "8MB"), setting("jit", "on", "off")), [])
+    now: dict[str, Any] = {
+        "settings": [setting("work_mem", "6MB", "8MB")],
+        "undo": {"work_mem": "6MB"},
+        "cluster": CLUSTER,
+    }
+    then: dict[str, Any] = {"oncall_foreseen": {"cluster": CLUSTER}, "oncall_now": now}
+    found = steps.as_now(mine, then)
+    assert found["go"] and found["undo"] == {"work_mem": "6MB"}  # somebody else's jit stays
+    assert found["rows"][0]["before"] == "6MB"
+    first = {**mine, "first": {**mine["first"], "settings": {"work_mem": "1MB"}}}
+    assert steps.as_now(first, then)["undo"] == {"work_mem": "1MB"}  # before the run that was interrupted
+    refused = steps.as_now(mine, {**then, "oncall_now": {"msg": "Settings refused: x", "refused": True}})
+    assert refused["outcome"] == "refused" and not refused["go"]
+    moved = {**then, "oncall_now": {**now, "cluster": {**CLUSTER, "in_recovery": True}}}
+    assert "run it again" in steps.as_now(mine, moved)["why"] and not steps.as_now(mine, moved)["go"]
+
+
+def test_a_batch_that_came_to_no_end_stops_the_rollout() -> None:
+    lost = {"x": {"outcome": "planned", "kept": "/a/b.json"}, "later": {"outcome": "planned"}}
+    found = steps.may_begin("p", planned(), {"oncall_triage": HEALTHY}, lost, [])
+    assert found["outcome"] == "not_begun" and found["why"] == "the rollout was stopped at x"
+
+
+def test_a_restore_says_restored() -> None:
+    mine, fine = planned(verb="tune_restore"), {"oncall_triage": HEALTHY}
+    found = steps.ended("db1", mine, {}, fine)
+    assert steps.notes(found) == ["restored: 1 setting changed"] and found["rows"][0]["state"] == "restored"
+    late = {**mine, **steps.left_out(mine, steps.NOT_BEGUN, "x")}
+    assert steps.notes(late) == ["not restored: x"]
+
+
+def test_a_host_that_is_lost_is_named_once_with_what_to_do() -> None:
+    gone = {"unreachable": True, "msg": "Task failed: no route"}
+    lost = {"oncall_triage": gone, "oncall_back": gone, "oncall_applied": gone}
+    found = steps.ended("db1", planned(), {"db1": steps.applied(lost)}, lost)
+    assert found["why"].startswith("settings not changed: no route. NOT put back: it is not reached. Once that is")
+    assert found["why"].endswith(
+        "run this again to go on, or oncall.postgresql.tune_restore -e oncall_snapshot=latest to put them back"
+    )
 
 
 @pytest.mark.parametrize(("clients", "left"), [(22, False), (23, True)])

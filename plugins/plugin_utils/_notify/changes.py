@@ -25,7 +25,7 @@ PHASES = {BEGUN: "%s has begun on %s", ENDED: "%s has ended on %s", ROLLED_BACK:
 _SUMMARY = 1024  # characters, the API's limit
 _ROWS = 100  # of settings: the whole event may have 512 kB
 _VALUE = 200
-_USUAL = {BEGUN: "planned", ENDED: "tuned", ROLLED_BACK: "put_back"}
+_USUAL = {BEGUN: ("planned",), ENDED: ("tuned", "restored"), ROLLED_BACK: ("put_back",)}
 
 
 def request(
@@ -66,7 +66,7 @@ def _url(alerts: str) -> str:
 def _summary(verb: str, phase: str, rows: Mapping[str, Sequence[Setting]]) -> str:
     told = PHASES[phase] % (verb, names(rows))
     changes = [
-        "%s %s%s" % (row.name, row.change, "" if row.state == _USUAL[phase] else " (%s)" % row.shown.said)
+        "%s %s%s" % (row.name, row.change, "" if row.state in _USUAL[phase] else " (%s)" % row.shown.said)
         for mine in rows.values()
         for row in mine
     ]

@@ -27,9 +27,10 @@ STATES = {  # worst first
     "planned": State("planned", "planned", "warning"),
     "left": State("left as it is", "left as they are", "skip"),
     "tuned": State("tuned", "tuned", "ok"),
+    "restored": State("restored", "restored", "ok"),
     "unchanged": State("unchanged", "unchanged", "skip"),
 }
-_CHANGES = ("failed", "put_back", "waits_for_restart", "planned", "tuned")
+_CHANGES = ("failed", "put_back", "waits_for_restart", "planned", "tuned", "restored")
 _ORDER = tuple(STATES)
 _UNSET = "not set"
 

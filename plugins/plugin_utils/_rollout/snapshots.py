@@ -6,10 +6,13 @@ for its owner only. Nothing is ever deleted."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ...module_utils._core.text import names
 from .._report.files import OWNER, make, replace
@@ -48,6 +51,20 @@ def read(directory: str, host: str) -> List[Dict[str, Any]]:
         raise UnreadableError(
             "%s cannot be read: %s. Give another directory with oncall_rollout_dir." % (place, error.strerror)
         ) from None
+
+
+@contextlib.contextmanager
+def locked(directory: str, host: str) -> Iterator[None]:
+    """Of two runs that begin with a host in the same moment, the second sees what the first has written. Raises
+    OSError."""
+    place = _place(directory, host)
+    make(place, OWNER)
+    handle = os.open(str(place), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def interrupted(found: Sequence[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:

@@ -9,9 +9,10 @@ judged as a whole: where one host is worse than before, all of its batch get the
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ...module_utils._core.mask import MASK
 from ...module_utils._core.text import count, names
@@ -36,6 +37,9 @@ LISTED, TUNED, UNCHANGED, PLANNED, SKIPPED, REFUSED, PUT_BACK, FAILED, NOT_BEGUN
     "not_begun",
 )
 STOPS = (PUT_BACK, FAILED)
+LEFT = "left"  # a setting, not a host
+RESTORED = "restored"  # of a setting
+TUNE, RESTORE = "tune", "tune_restore"
 # What the modules return where they succeed, and no refusal has; of the procedures, how it ended.
 _PROOFS = frozenset(("settings", "undo", "pending_restart", "worse"))
 _DONE = ("done", "unchanged")
@@ -50,16 +54,46 @@ _OF_SETTINGS = (
     "pool_nearly_exhausted",
     "storage_low",
 )
-_ANOTHER = "the snapshot %s is of another cluster (system identifier %s, here it is %s)"
+_ANOTHER = "the snapshot %s is of another cluster (system identifier %s, %s)"
+_UNKNOWN = (
+    "the snapshot %s is of the cluster with the system identifier %s, and pg_controldata could not read the one here: "
+    "start it with oncall.postgresql.start first"
+)
+_MOVED = "since the plan another cluster, or a primary in a standby's place, has come here: run it again"
+# Where clients and we reach it, and what a standby follows.
+_CUTS_OFF = re.compile(
+    r"(port|listen_addresses|unix_socket_.*|ssl|ssl_.*|hba_file|ident_file|data_directory|config_file|external_pid_file"
+    r"|primary_.*|restore_command|recovery_target.*|hot_standby|allow_alter_system)\Z"
+)
+_CUT_OFF = "%s may cut off clients, standbys or this run: change it by hand, one server at a time"
 _SECRET = "what it has now may be a secret, which is not kept, so it could not be put back: set it by hand"
 _CLOSED = "it is outside of oncall_window; run it again in there, or with -e oncall_approve=true"
+_APPLIED = {
+    "oncall_applied": "settings not changed",
+    "oncall_changed": "settings not changed",
+    "oncall_roles_applied": "roles not changed",
+}
+_BACK = {
+    "oncall_back": "",
+    "oncall_back_started": "",
+    "oncall_back_roles": "",
+    "oncall_back_restarted": "restart: ",
+}
+BROKEN = "the rollout itself failed: %s"
+_WITH = "all of a batch go back, and %s got worse"
+_BY_HAND = (
+    "Once that is corrected, run this again to go on, or oncall.postgresql.tune_restore -e oncall_snapshot=latest to "
+    "put them back"
+)
+_ANSIBLES = "Task failed: "  # it puts this before what failed
 WOULD_NOT_START = "would not start again"  # as graceful_restart refuses
 
 
-def nothing(outcome: str, why: str = "") -> Dict[str, Any]:
+def nothing(outcome: str, why: str = "", verb: str = TUNE) -> Dict[str, Any]:
     """A host that is left alone."""
     return {
         "go": False,
+        "verb": verb,
         "outcome": outcome,
         "why": why,
         "rows": [],
@@ -68,6 +102,7 @@ def nothing(outcome: str, why: str = "") -> Dict[str, Any]:
         "roles": {},
         "undo": {},
         "undo_roles": {},
+        "first": {"settings": {}, "roles": {}, "rows": []},  # what it had before a run that was interrupted
         "waiting": [],
         "is_down": False,
         "resumed": False,
@@ -77,78 +112,152 @@ def nothing(outcome: str, why: str = "") -> Dict[str, Any]:
 
 
 def planned(
-    variables: Variables, kept: Sequence[Mapping[str, Any]], restarts: bool = False, down_too: bool = False
+    variables: Variables, kept: Sequence[Mapping[str, Any]], restarts: bool = False, verb: str = TUNE
 ) -> Dict[str, Any]:
     """{go, outcome, why, rows, settings, roles, undo, undo_roles, waiting, resumed} of one host, before the fleet is
-    looked at as a whole. ``kept``: its snapshots. ``down_too``: a server that is down may have its former values back.
+    looked at as a whole. ``kept``: its snapshots. A server that is down may have its former values back.
     """
-    foreseen = _mapping(variables, "oncall_foreseen")
-    here = _mapping(foreseen, "cluster").get("system_identifier")
-    kept = snapshots.of_cluster(kept, here)
-    interrupted = snapshots.interrupted(kept)
-    found = {**nothing(SKIPPED), "resumed": bool(interrupted), "restarts": restarts}
-    why = _unfit(variables)
     wanted = _mapping(variables, "oncall_wanted")
+    kept = snapshots.of_cluster(kept, identifier(variables))
+    interrupted = snapshots.interrupted(kept)
+    found = {**nothing(SKIPPED, "", verb), "resumed": bool(interrupted), "restarts": restarts}
+    if interrupted:
+        found["first"] = {name: interrupted.get(name) or empty for name, empty in found["first"].items()}
     listed = variables.get("oncall_listed")
     if listed and not wanted and not variables.get("oncall_refused"):
         return {**found, "outcome": LISTED, "listed": list(listed)}
-    if why and not (down_too and wanted and _is_down(variables)):
+    down = verb == RESTORE and bool(wanted) and _is_down(variables)
+    why = _unfit(variables)
+    if why and not down and not variables.get("oncall_refused"):
         return {**found, "why": why}
-    if why:
-        refused = _failure(variables, "oncall_foreseen_then")
-        if refused:
-            return {**found, "outcome": REFUSED, "why": _line(refused)}
-        undo = _mapping(variables, "oncall_foreseen_then").get("undo") or {}
-        found["undo"] = {**undo, **(interrupted["settings"] if interrupted else {})}
-        found.update(is_down=True, settings=wanted.get("settings") or {}, roles=wanted.get("roles") or {})
-        found["asked"] = dict(found["settings"])
-        rows = [_row(name, None, value, PLANNED) for name, value in sorted(found["settings"].items())]
-        return {**found, "go": True, "outcome": PLANNED, "rows": rows}
-    refused = (
-        variables.get("oncall_refused")
-        or _failure(variables, "oncall_foreseen")
-        or _failure(variables, "oncall_roles_foreseen")
-    )
+    refused = _refused(variables, down)
     if refused:
         return {**found, "outcome": REFUSED, "why": _line(refused)}
-    there = wanted.get("system_identifier")
-    if here and there and here != there:
-        return {**found, "outcome": REFUSED, "why": _ANOTHER % (wanted["at"], there, here)}
-    rows = [each for each in foreseen.get("settings") or [] if each["changed"]]
-    waiting = [each["name"] for each in foreseen.get("settings") or [] if each["waits_for_restart"]]
-    roles = [row for each in _results(variables, "oncall_roles_foreseen") for row in each.get("settings") or []]
-    roles = [each for each in roles if each["changed"]]
+    return _of_down(found, variables) if down else _of_running(found, variables, kept)
+
+
+def identifier(variables: Variables) -> Optional[str]:
+    """Of the cluster; of a server that is down, as its control file says."""
+    found = _mapping(_mapping(variables, "oncall_foreseen"), "cluster").get("system_identifier")
+    return found or _mapping(variables, "oncall_streams").get("identifier")
+
+
+def _refused(variables: Variables, down: bool) -> str:
+    """Why nothing of what is wanted is done; empty: it may be."""
+    wanted = _mapping(variables, "oncall_wanted")
+    here, there = identifier(variables), wanted.get("system_identifier")
+    cut = sorted(name for name in wanted.get("settings") or {} if _CUTS_OFF.match(str(name).lower()))
+    if variables.get("oncall_refused"):
+        return str(variables["oncall_refused"])
+    if cut:
+        return _CUT_OFF % names(cut)
+    if there and here != there and (here or down):
+        return _ANOTHER % (wanted["at"], there, "here it is %s" % here) if here else _UNKNOWN % (wanted["at"], there)
+    registers = ("oncall_foreseen_then",) if down else ("oncall_foreseen", "oncall_roles_foreseen")
+    return next(filter(None, (_failure(variables, each) for each in registers)), "")
+
+
+def _of_down(found: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
+    """What it has is written into its file, and it is started."""
+    wanted = _mapping(variables, "oncall_wanted")
+    settings = wanted.get("settings") or {}
+    undo = _mapping(variables, "oncall_foreseen_then").get("undo") or {}
+    return {
+        **found,
+        "go": True,
+        "outcome": PLANNED,
+        "is_down": True,
+        "settings": settings,
+        "asked": dict(settings),
+        "roles": wanted.get("roles") or {},
+        "undo": {**undo, **found["first"]["settings"]},
+        "rows": [_row(name, None, value, PLANNED) for name, value in sorted(settings.items())],
+    }
+
+
+def _of_running(found: Mapping[str, Any], variables: Variables, kept: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    foreseen, wanted = _mapping(variables, "oncall_foreseen"), _mapping(variables, "oncall_wanted")
+    every = list(foreseen.get("settings") or [])
+    rows = [each for each in every if each["changed"]]
+    waiting = [each["name"] for each in every if each["waits_for_restart"]]
     asked = wanted.get("settings") or {}
-    if restarts:  # what an earlier one has written down counts from now on
-        rows += [
-            dict(each, before=each["in_use"])
-            for each in foreseen["settings"]
-            if each not in rows and each["name"] in waiting
-        ]
-    found.update(
-        settings={each["name"]: asked.get(each["name"]) for each in rows if each["changed"]},
-        roles=wanted.get("roles") or {} if roles else {},
-        undo=dict(foreseen.get("undo") or {}),
-        asked=dict(asked),
-        waiting=waiting,
-        rows=[_row(each["name"], each["before"], each["after"], PLANNED) for each in rows]
-        + [_row(each["name"], each["before"], each["after"], PLANNED, each["role"]) for each in roles]
-        + [_row(name, None, None, "left", why=text) for name, text in _mapping(variables, "oncall_left").items()],
-    )
-    for each in roles:
-        found["undo_roles"].setdefault(each["role"], {})[each["name"]] = each["before"]
+    if found["restarts"]:  # what an earlier one has written down counts from now on
+        rows += [dict(each, before=each["in_use"]) for each in every if each not in rows and each["name"] in waiting]
+    roles = [each for each in _role_rows(variables, "oncall_roles_foreseen") if each["changed"]]
+    undo = dict(foreseen.get("undo") or {})
     for name in waiting:  # written down by an earlier one: it goes back to what that found
         for each in reversed(kept):
-            if name in each["settings"] and name not in found["undo"]:
-                found["undo"][name] = each["settings"][name]
-    if interrupted:
-        found["undo"] = {**found["undo"], **interrupted["settings"]}
-        found["undo_roles"] = {**found["undo_roles"], **(interrupted.get("roles") or {})}
-    go = bool(rows or roles or interrupted or (waiting and restarts))
-    found.update(go=go, outcome=PLANNED if go else UNCHANGED)
-    left = {name: _SECRET for name in found["settings"] if MASK in str(found["undo"].get(name))}
-    left.update(_crowded(_mapping(variables, "oncall_streams"), found["rows"]))
-    return _leave(found, left) if left else found
+            if name in each["settings"] and name not in undo:
+                undo[name] = each["settings"][name]
+    go = bool(rows or roles or found["resumed"] or (waiting and found["restarts"]))
+    planned_ = {
+        **found,
+        "go": go,
+        "outcome": PLANNED if go else UNCHANGED,
+        "settings": {each["name"]: asked.get(each["name"]) for each in rows if each["changed"]},
+        "asked": dict(asked),
+        "roles": wanted.get("roles") or {} if roles else {},
+        "undo": {**undo, **found["first"]["settings"]},
+        "undo_roles": {**_former_of_roles(roles), **found["first"]["roles"]},
+        "waiting": waiting,
+        "rows": [_planned_row(each) for each in rows]
+        + [_planned_row(each, each["role"]) for each in roles]
+        + [_row(name, None, None, LEFT, why=text) for name, text in _mapping(variables, "oncall_left").items()],
+    }
+    left = {name: _SECRET for name in planned_["settings"] if MASK in str(planned_["undo"].get(name))}
+    left.update(_crowded(_mapping(variables, "oncall_streams"), planned_["rows"]))
+    return _leave(planned_, left) if left else planned_
+
+
+def _begun(first: Sequence[Mapping[str, Any]], foreseen: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """What the interrupted run has changed already, and is in use."""
+    every = foreseen.get("settings") or []
+    done = {each["name"]: each["before"] for each in every if not (each["changed"] or each["waits_for_restart"])}
+    return [dict(each) for each in first if each["state"] == PLANNED and each["after"] == done.get(each["name"])]
+
+
+def _planned_row(row: Mapping[str, Any], role: str = "") -> Dict[str, Any]:
+    return _row(row["name"], row["before"], row["after"], PLANNED, role)
+
+
+def _former_of_roles(rows: Sequence[Mapping[str, Any]]) -> Dict[str, Dict[str, Any]]:
+    found: Dict[str, Dict[str, Any]] = {}
+    for each in rows:
+        found.setdefault(each["role"], {})[each["name"]] = each["before"]
+    return found
+
+
+def as_now(mine: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
+    """``mine`` as its batch begins, which may be long after it was planned: it goes back to what is there now."""
+    if not mine["go"] or mine["is_down"]:
+        return dict(mine)
+    mine = {**mine, "rows": [*_begun(mine["first"]["rows"], _mapping(variables, "oncall_foreseen")), *mine["rows"]]}
+    if not (mine["settings"] or mine["roles"]):
+        return mine
+    registers = ("oncall_now", "oncall_roles_now")
+    refused = next(filter(None, (_failure(variables, each) for each in registers)), "")
+    if refused:
+        return {**mine, "go": False, **left_out(mine, REFUSED, _line(refused))}
+    now = _mapping(variables, "oncall_now")
+    then, here = (_mapping(each, "cluster") for each in (_mapping(variables, "oncall_foreseen"), now))
+    if any(here and here.get(key) != then.get(key) for key in ("system_identifier", "in_recovery")):
+        return {**mine, "go": False, **left_out(mine, SKIPPED, _MOVED)}
+    roles = _role_rows(variables, "oncall_roles_now")
+    before = {each["name"]: each["before"] for each in now.get("settings") or []}
+    before.update(("%s of role %s" % (each["name"], each["role"]), each["before"]) for each in roles)
+    kept = {name: value for name, value in mine["undo"].items() if name not in mine["settings"]}
+    return {
+        **mine,
+        "undo": {**kept, **(now.get("undo") or {}), **mine["first"]["settings"]},
+        "undo_roles": {
+            **_former_of_roles([each for each in roles if each["changed"]]),
+            **mine["first"]["roles"],
+        },
+        "rows": [
+            dict(each, before=before.get(each["name"], each["before"])) if each["state"] == PLANNED else each
+            for each in mine["rows"]
+        ],
+    }
 
 
 def _crowded(streams: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
@@ -195,7 +304,7 @@ def _leave(mine: Mapping[str, Any], left: Mapping[str, str]) -> Dict[str, Any]:
         return {key: value for key, value in mine[name].items() if key not in left}
 
     rows = [each for each in mine["rows"] if each["name"] not in left]
-    rows += [_row(name, None, None, "left", why=why) for name, why in left.items()]
+    rows += [_row(name, None, None, LEFT, why=why) for name, why in left.items()]
     found = {
         **mine,
         "settings": rest("settings"),
@@ -226,7 +335,11 @@ def _members(hosts: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Var
         cluster = _mapping(_mapping(variables[host], "oncall_foreseen"), "cluster")
         if cluster.get("of_standbys") is not None:
             clusters.setdefault(cluster["system_identifier"] or " " + host, []).append(host)
-    strangers = {host: found for same in clusters.values() for found in [_strangers(same, variables)] for host in same}
+    strangers = {
+        host: [*_strangers(same, variables), *_asleep(name, same, variables)]
+        for name, same in clusters.items()
+        for host in same
+    }
     found: Dict[str, Member] = {}
     for host, theirs in strangers.items():
         cluster = variables[host]["oncall_foreseen"]["cluster"]
@@ -256,6 +369,18 @@ def _strangers(hosts: Sequence[str], variables: Mapping[str, Variables]) -> Sequ
     return (names_ if len(names_) > known else []) + away
 
 
+def _asleep(cluster: str, hosts: Sequence[str], variables: Mapping[str, Variables]) -> Sequence[str]:
+    """Hosts of this run that are standbys of the cluster by their control file, and are down: what they have is not
+    known."""
+    ready = {each for host in hosts for each in _ready(variables[host])}
+    return [
+        "%s, whose values are not known," % host
+        for host, mine in variables.items()
+        if host not in hosts and host not in ready
+        if _mapping(mine, "oncall_streams").get("was_standby") and identifier(mine) == cluster
+    ]
+
+
 def _ready(variables: Variables) -> Sequence[str]:
     given = _mapping(variables, "oncall_allowed").get("ready") or []
     return [each.strip() for each in given.split(",")] if isinstance(given, str) else [str(each) for each in given]
@@ -274,8 +399,13 @@ def may_begin(
     tuned: Mapping[str, Mapping[str, Any]],
     after: Sequence[str],
 ) -> Dict[str, Any]:
-    """{} to go on, or {outcome, why, rows, waiting}. ``tuned``: what became of all hosts so far."""
-    bad = [other for other, each in tuned.items() if each.get("outcome") in STOPS]
+    """{} to go on, or {outcome, why, rows, waiting}. ``tuned``: what became of all hosts so far; one of an earlier
+    batch that is still planned came to no end."""
+    bad = [
+        other
+        for other, each in tuned.items()
+        if each.get("outcome") in STOPS or (each.get("outcome") == PLANNED and each.get("kept"))
+    ]
     if bad:
         return left_out(mine, NOT_BEGUN, "the rollout was stopped at %s" % names(bad))
     waits = [other for other in after if tuned.get(other, {}).get("outcome") not in (TUNED, UNCHANGED)]
@@ -307,7 +437,7 @@ def restart(
 
 def applied(variables: Variables) -> List[str]:
     """Why the host was not changed; empty: it was."""
-    for register, what in (("oncall_applied", "settings not changed"), ("oncall_roles_applied", "roles not changed")):
+    for register, what in _APPLIED.items():
         failed = _failure(variables, register)
         if failed:
             return ["%s: %s" % (what, _line(failed))]
@@ -353,16 +483,19 @@ def judged(mine: Mapping[str, Any], before: Mapping[str, Any], variables: Variab
 
 
 def way_back(mine: Mapping[str, Any], variables: Variables) -> Dict[str, bool]:
-    """How a host gets its former values back: {start: into the stopped server, settings: by SQL, restart: again}."""
+    """How a host gets its former values back: {start: into the stopped server, settings: by SQL, restart: again};
+    ``in_use``: whether it may have run with the new ones, which a reload does not bring into force."""
     down = _is_down(variables)
     done = _mapping(variables, "oncall_done")
-    # It may have been, where it was lost in the middle, or the run before this one was interrupted after its restart.
-    restarted = done.get("changed") is True or done.get("unreachable") or (mine["resumed"] and not mine["no_restart"])
+    # It may have been restarted where it was lost in the middle, or the run before this one was interrupted after that.
+    restarted = bool(done.get("changed") or done.get("unreachable"))
+    again = restarted or (mine["resumed"] and not mine["no_restart"])
     return {
         "start": down,
         "settings": not down and bool(mine["undo"]),
-        "restart": bool(not down and restarted and mine["undo"]),
+        "restart": bool(not down and again and mine["undo"]),
         "roles": bool(mine["undo_roles"]),
+        "in_use": restarted or mine["resumed"],
     }
 
 
@@ -370,44 +503,37 @@ def ended(host: str, mine: Mapping[str, Any], worse: Mapping[str, List[str]], va
     """{outcome, why, rows, waiting} of a host whose batch is over. ``worse``: of the batch, by host."""
     if not worse:
         return _tuned(mine, variables)
-    why = "; ".join(
-        worse.get(host) or ["put back with %s: %s" % (names(list(worse)), "; ".join(next(iter(worse.values()))))]
-    )
+    why = "; ".join(worse.get(host) or [_WITH % names(list(worse))])
     failed = [
-        _line(text)
-        for register in ("oncall_back", "oncall_back_started", "oncall_back_roles")
-        for text in [_failure(variables, register)]
-        if text
+        what + _line(text) for register, what in _BACK.items() for text in [_failure(variables, register)] if text
     ]
-    again = _mapping(variables, "oncall_back_restarted")
-    if _failure(variables, "oncall_back_restarted"):
-        failed.append("restart: %s" % _line(again.get("msg")))
-    if variables["oncall_triage"].get("unreachable"):
-        failed.append("it is not reached")
+    if _mapping(variables, "oncall_triage").get("unreachable"):
+        failed = ["it is not reached"]
+    if failed:
+        return {
+            "outcome": FAILED,
+            "why": "%s. NOT put back: %s. %s" % (why, "; ".join(failed), _BY_HAND),
+            "rows": [dict(each, state=FAILED) if each["state"] == PLANNED else each for each in mine["rows"]],
+            "waiting": [],
+        }
     rows = [
         dict(each, before=each["after"], after=each["before"], state=PUT_BACK) if each["state"] == PLANNED else each
         for each in mine["rows"]
     ]
-    if failed:
-        hint = "oncall.postgresql.tune_restore puts them back"
-        return {
-            "outcome": FAILED,
-            "why": "%s. NOT put back: %s; %s" % (why, "; ".join(failed), hint),
-            "rows": [dict(each, state=FAILED) if each["state"] == PLANNED else each for each in mine["rows"]],
-            "waiting": [],
-        }
-    back = _mapping(variables, "oncall_back")
-    waiting = (
-        [] if again.get("changed") else [each for each in back.get("pending_restart") or [] if each in mine["undo"]]
-    )
+    pending = _mapping(variables, "oncall_back").get("pending_restart") or []
+    # A server says so of each that was in its file and is not: without a restart in between it never had another.
+    way = _mapping(_mapping(_mapping(variables, "oncall_way"), "back"), host)
+    in_use = way.get("in_use") and not _mapping(variables, "oncall_back_restarted").get("changed")
+    waiting = [each for each in pending if each in mine["undo"]] if in_use else []
     return {"outcome": PUT_BACK, "why": why, "rows": rows, "waiting": waiting}
 
 
 def _tuned(mine: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
     shown = _mapping(variables, "oncall_shown")
     waiting = [each["name"] for each in shown.get("settings") or [] if each["waits_for_restart"]]
+    state = RESTORED if mine["verb"] == RESTORE else TUNED
     rows = [
-        dict(each, state="waits_for_restart" if each["name"] in waiting else TUNED)
+        dict(each, state="waits_for_restart" if each["name"] in waiting else state)
         if each["state"] == PLANNED
         else each
         for each in mine["rows"]
@@ -417,6 +543,7 @@ def _tuned(mine: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
     why = refused or mine.get("no_restart") or _CLOSED if waiting else ""
     restarted = ", restarted (downtime %.1f s)" % done["downtime_seconds"] if done.get("downtime_seconds") else ""
     return {
+        "verb": mine["verb"],
         "outcome": TUNED,
         "why": why,
         "rows": rows,
@@ -430,20 +557,25 @@ def _tuned(mine: Mapping[str, Any], variables: Variables) -> Dict[str, Any]:
 def notes(done: Mapping[str, Any]) -> List[str]:
     """What the report says of a host."""
     outcome, why = done["outcome"], done.get("why") or ""
+    word = "restored" if done.get("verb") == RESTORE else "tuned"
     if outcome == LISTED:
         return list(done["listed"])
-    changed = [each for each in done["rows"] if each["state"] not in ("left",)]
+    changed = [each for each in done["rows"] if each["state"] != LEFT]
     told = {
-        TUNED: "tuned: %s changed%s" % (count(len(changed), "setting"), done.get("restarted") or "")
-        if changed or not done.get("resumed")
-        else "tuned: nothing was left to change; a run that came to no end had begun it",
+        TUNED: "%s: %s changed%s%s"
+        % (
+            word,
+            count(len(changed), "setting"),
+            done.get("restarted") or "",
+            "; a run that came to no end had begun it" if done.get("resumed") else "",
+        ),
         UNCHANGED: "not changed: all settings are as asked",
         PLANNED: "plan: %s would be changed" % count(len(changed), "setting"),
-        SKIPPED: "not tuned: %s" % why,
+        SKIPPED: "not %s: %s" % (word, why),
         REFUSED: "refused: %s" % why,
         PUT_BACK: "put back: %s" % why,
         FAILED: "FAILED: %s" % why,
-        NOT_BEGUN: "not tuned: %s" % why,
+        NOT_BEGUN: "not %s: %s" % (word, why),
     }[outcome]
     lines = [told]
     if done.get("waiting"):
@@ -451,7 +583,7 @@ def notes(done: Mapping[str, Any]) -> List[str]:
         words = {PLANNED: plan, PUT_BACK: "in use with the new value until it is restarted"}
         more = " (%s)" % why if why and outcome == TUNED else ""
         lines.append("%s: %s%s" % (words.get(outcome, "waiting for a restart"), names(done["waiting"], 10), more))
-    lines += ["%s left as it is: %s" % (each["name"], each["why"]) for each in done["rows"] if each["state"] == "left"]
+    lines += ["%s left as it is: %s" % (each["name"], each["why"]) for each in done["rows"] if each["state"] == LEFT]
     return lines
 
 
@@ -477,7 +609,8 @@ def _unfit(variables: Variables) -> str:
     triage = _mapping(variables, "oncall_triage")
     verdict = triage.get("verdict")
     if not isinstance(verdict, Mapping):
-        return "triage could not check it: %s" % _line(triage.get("msg") or "no result")
+        why = _line(triage.get("msg") or "no result")
+        return ("it was not reached: %s" if triage.get("unreachable") else "triage could not check it: %s") % why
     return "" if verdict["code"] == "healthy" else "%s: %s" % (verdict_code(verdict), _line(verdict["summary"]))
 
 
@@ -513,10 +646,15 @@ def _failure(variables: Variables, register: str) -> str:
     return next(filter(None, map(_why_failed, _results(variables, register))), "")
 
 
+def _role_rows(variables: Variables, register: str) -> List[Mapping[str, Any]]:
+    return [row for each in _results(variables, register) for row in each.get("settings") or []]
+
+
 def _results(variables: Variables, register: str) -> List[Mapping[str, Any]]:
     """Of a loop."""
     return [each for each in _mapping(variables, register).get("results") or [] if isinstance(each, Mapping)]
 
 
 def _line(text: Any) -> str:
-    return " ".join(str(text or "").split()).rstrip(".")
+    said = " ".join(str(text or "").split()).rstrip(".")
+    return said[len(_ANSIBLES) :] if said.startswith(_ANSIBLES) else said

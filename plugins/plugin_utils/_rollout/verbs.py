@@ -15,9 +15,9 @@ from ...module_utils._procedures.server.run import RESTART
 from .._run.checking import Problem
 from .fleet import SERIAL, serial
 from .snapshots import KEPT
+from .steps import RESTORE, TUNE
 from .window import windows
 
-TUNE, RESTORE = "tune", "tune_restore"
 _ROLLOUT = Spec(
     {
         "serial": {"type": "raw", "default": SERIAL},
