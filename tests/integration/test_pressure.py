@@ -155,15 +155,8 @@ def test_a_container_that_runs_out_of_memory() -> None:
         assert before["memory"]["limit_bytes"] == 320 * MB and before["memory"]["source"] != "host"
         eater = subprocess.Popen(psql(EATS % (80, 600)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(lambda: sample()["memory"]["used_bytes"] > before["memory"]["used_bytes"] + 70 * MB)
-        docker(
-            "exec",
-            name,
-            "psql",
-            "-U",
-            "postgres",
-            "-c",
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
-        )
+        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        wait_for(lambda: docker("exec", name, "psql", "-U", "postgres", "-tAc", ended) != "0")
         eater.wait(30)
         subprocess.run(psql(EATS % (500, 0)), capture_output=True, check=False)
         wait_for(lambda: sample()["connections"] is not None)
