@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils._core.times import now
 from ..plugin_utils._incident.store import goes_on, this_run
 from ..plugin_utils._report.model import raw_variables
-from ..plugin_utils._rollout import snapshots, steps
+from ..plugin_utils._rollout import cluster, judge, outcomes, plan, registered, snapshots
 from ..plugin_utils._rollout.fleet import SERIAL, batches
 from ..plugin_utils._rollout.window import windows
 
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         work = dict(zip(_STATES, states))
         result.update(work[options["state"]](options, found, variables))
         for each in (result.get("hosts") or {}).values():
-            each.update(notes=steps.notes(each), failure=steps.failure(each))
+            each.update(notes=outcomes.notes(each), failure=outcomes.failure(each))
         return {"changed": False, **_NOTHING, **result}
 
     def _planned(
@@ -72,13 +72,13 @@ class ActionModule(ActionBase):
                 kept = snapshots.read(_directory(mine), host)
                 another = _another_run(kept)
                 hosts[host] = (
-                    steps.nothing(steps.REFUSED, another, options["verb"])
+                    outcomes.nothing(outcomes.REFUSED, another, options["verb"])
                     if another
-                    else steps.planned(seen[host], kept, restarts, options["verb"])
+                    else plan.planned(seen[host], kept, restarts, options["verb"])
                 )
             except snapshots.UnreadableError as error:
-                hosts[host] = steps.nothing(steps.REFUSED, str(error), options["verb"])
-        order = steps.together(hosts, seen)
+                hosts[host] = outcomes.nothing(outcomes.REFUSED, str(error), options["verb"])
+        order = cluster.together(hosts, seen)
         going = batches([host for host in order.hosts if hosts[host]["go"]], order.after, options["serial"])
         return {
             "hosts": {host: {**mine, "after": list(order.after.get(host, ()))} for host, mine in hosts.items()},
@@ -95,12 +95,12 @@ class ActionModule(ActionBase):
         hosts = {}
         for host, mine in found.items():
             planned = mine["oncall_rollout"]
-            done: Dict[str, Any] = steps.may_begin(host, planned, mine, tuned, planned["after"])
+            done: Dict[str, Any] = judge.may_begin(host, planned, mine, tuned, planned["after"])
             if not done:
                 allowed = mine["oncall_allowed"]
                 until = _until(allowed["window"])
-                planned = steps.as_now(steps.not_yet(planned, tuned), mine)
-                why = steps.restart(planned, allowed["restart"], allowed["approve"], until is not None, tuned)
+                planned = plan.as_now(cluster.not_yet(planned, tuned), mine)
+                why = judge.restart(planned, allowed["restart"], allowed["approve"], until is not None, tuned)
                 done = {"no_restart": why, "until": None if allowed["approve"] else until}
                 if planned["go"]:
                     done.update(self._keep(options, host, planned, mine))
@@ -122,7 +122,7 @@ class ActionModule(ActionBase):
             "verb": options["verb"],
             "state": snapshots.BEGUN,
             "version": target.get("version"),
-            "system_identifier": steps.identifier({**mine, "oncall_streams": _streams(triage)}),
+            "system_identifier": registered.identifier({**mine, "oncall_streams": _streams(triage)}),
             "settings": planned["undo"],
             "roles": planned["undo_roles"],
             "rows": planned["rows"],
@@ -131,12 +131,12 @@ class ActionModule(ActionBase):
             with snapshots.locked(_directory(mine), host):
                 another = _another_run(snapshots.read(_directory(mine), host))
                 if another:
-                    return steps.left_out(planned, steps.REFUSED, another)
+                    return outcomes.left_out(planned, outcomes.REFUSED, another)
                 return {"kept": snapshots.write(_directory(mine), host, snapshot), "snapshot": snapshot}
         except snapshots.UnreadableError as error:
-            return steps.left_out(planned, steps.REFUSED, str(error))
+            return outcomes.left_out(planned, outcomes.REFUSED, str(error))
         except OSError as error:
-            return steps.left_out(planned, steps.REFUSED, _NOT_KEPT % (_directory(mine), error.strerror or error))
+            return outcomes.left_out(planned, outcomes.REFUSED, _NOT_KEPT % (_directory(mine), error.strerror or error))
 
     def _judged(
         self, options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]
@@ -144,9 +144,9 @@ class ActionModule(ActionBase):
         judged = variables.get("oncall_judged") or {}
         going = {host: mine for host, mine in found.items() if mine["oncall_rollout"]["go"]}
         told = {
-            host: steps.applied(mine)
+            host: judge.applied(mine)
             if options["state"] == "applied"
-            else steps.judged(mine["oncall_rollout"], mine.get("oncall_before") or {}, mine)
+            else judge.judged(mine["oncall_rollout"], mine.get("oncall_before") or {}, mine)
             for host, mine in going.items()
         }
         worse = {host: why for host, why in told.items() if why}
@@ -158,7 +158,7 @@ class ActionModule(ActionBase):
         self, _options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], _variables: Mapping[str, Any]
     ) -> Dict[str, Any]:
         going = {host: mine["oncall_rollout"] for host, mine in found.items() if mine["oncall_rollout"]["go"]}
-        return {"back": {host: steps.way_back(mine, found[host]) for host, mine in going.items()}}
+        return {"back": {host: judge.way_back(mine, found[host]) for host, mine in going.items()}}
 
     def _ended(
         self, _options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], variables: Mapping[str, Any]
@@ -168,9 +168,9 @@ class ActionModule(ActionBase):
         hosts = {}
         for host, mine in found.items():
             planned = mine["oncall_rollout"]
-            done = steps.ended(host, planned, worse, mine) if planned["go"] else planned
-            if planned["go"] and done["outcome"] in (steps.TUNED, steps.PUT_BACK):
-                state = snapshots.DONE if done["outcome"] == steps.TUNED else snapshots.PUT_BACK
+            done = judge.ended(host, planned, worse, mine) if planned["go"] else planned
+            if planned["go"] and done["outcome"] in (outcomes.TUNED, outcomes.PUT_BACK):
+                state = snapshots.DONE if done["outcome"] == outcomes.TUNED else snapshots.PUT_BACK
                 try:
                     snapshots.write(_directory(mine), host, {**planned["snapshot"], "state": state})
                 except OSError as error:  # the next run takes it for interrupted, and looks again
@@ -181,7 +181,7 @@ class ActionModule(ActionBase):
 
 def _broken(found: Mapping[str, Mapping[str, Any]], judged: Mapping[str, Any]) -> Dict[str, Any]:
     """Why a batch goes back though nobody knows whether a host is worse: that decision has failed."""
-    return {host: [steps.BROKEN % judged.get("msg")] for host, mine in found.items() if mine["oncall_rollout"]["go"]}
+    return {host: [judge.BROKEN % judged.get("msg")] for host, mine in found.items() if mine["oncall_rollout"]["go"]}
 
 
 def _another_run(kept: Sequence[Mapping[str, Any]]) -> str:

@@ -13,7 +13,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ansible_collections.oncall.postgresql.plugins.module_utils._model.standby import OF_STANDBYS
-from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout import snapshots, steps, verbs
+from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout import (
+    cluster,
+    judge,
+    outcomes,
+    plan,
+    snapshots,
+    verbs,
+)
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout.fleet import Member, arrange, batches
 from ansible_collections.oncall.postgresql.plugins.plugin_utils._rollout.window import windows
 
@@ -158,7 +165,7 @@ def seen(*settings: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def test_what_is_planned_of_a_host() -> None:
-    found = steps.planned(seen(setting("work_mem", "4MB", "8MB"), setting("wal_buffers", "4MB", "16MB", True)), [])
+    found = plan.planned(seen(setting("work_mem", "4MB", "8MB"), setting("wal_buffers", "4MB", "16MB", True)), [])
     assert found["go"] and found["outcome"] == "planned" and found["waiting"] == ["wal_buffers"]
     assert found["settings"] == {"work_mem": "8MB", "wal_buffers": "16MB"} == found["asked"]
     assert found["undo"] == {"work_mem": None, "wal_buffers": None}
@@ -166,25 +173,25 @@ def test_what_is_planned_of_a_host() -> None:
 
 def test_a_tuned_host_is_left_alone_until_it_may_restart() -> None:
     variables = seen(setting("wal_buffers", "16MB", "16MB", True, changed=False))
-    assert steps.planned(variables, [])["outcome"] == "unchanged"
+    assert plan.planned(variables, [])["outcome"] == "unchanged"
     kept = [{"state": "done", "settings": {"wal_buffers": "4MB"}, "roles": {}}]
-    found = steps.planned(variables, kept, restarts=True)
+    found = plan.planned(variables, kept, restarts=True)
     assert found["go"] and found["undo"] == {"wal_buffers": "4MB"}
 
 
 def test_an_interrupted_one_goes_on_and_back_to_what_was_before_it() -> None:
     roles = {"shop": {"statement_timeout": None}}
     kept: list[dict[str, Any]] = [{"state": "begun", "settings": {"work_mem": "1MB"}, "roles": roles}]
-    found = steps.planned(seen(setting("work_mem", "8MB", "8MB", changed=False)), kept)
+    found = plan.planned(seen(setting("work_mem", "8MB", "8MB", changed=False)), kept)
     assert found["go"] and found["resumed"] and found["undo"] == {"work_mem": "1MB"}
     assert found["undo_roles"] == {"shop": {"statement_timeout": None}}
     # The report has what that run changed already.
-    kept[0]["rows"] = [steps._row(name, "1MB", "8MB", "planned") for name in ("work_mem", "gone")]
+    kept[0]["rows"] = [outcomes.table_row(name, "1MB", "8MB", "planned") for name in ("work_mem", "gone")]
     variables = seen(setting("work_mem", "8MB", "8MB", changed=False))
-    found = steps.as_now(steps.planned(variables, kept), variables)
+    found = plan.as_now(plan.planned(variables, kept), variables)
     assert [each["name"] for each in found["rows"]] == ["work_mem"] and found["rows"][0]["before"] == "1MB"
-    done = steps.ended("db1", {**found, "no_restart": ""}, {}, {"oncall_triage": HEALTHY})
-    assert steps.notes(done)[0] == "tuned: 1 setting changed; a run that came to no end had begun it"
+    done = judge.ended("db1", {**found, "no_restart": ""}, {}, {"oncall_triage": HEALTHY})
+    assert outcomes.notes(done)[0] == "tuned: 1 setting changed; a run that came to no end had begun it"
 
 
 @pytest.mark.parametrize(
@@ -198,12 +205,12 @@ def test_an_interrupted_one_goes_on_and_back_to_what_was_before_it() -> None:
     ],
 )
 def test_what_is_not_touched(more: dict[str, Any], outcome: str, why: str) -> None:
-    found = steps.planned(seen(setting("work_mem", "4MB", "8MB"), **more), [])
+    found = plan.planned(seen(setting("work_mem", "4MB", "8MB"), **more), [])
     assert not found["go"] and found["outcome"] == outcome and why in found["why"]
 
 
 def planned(**more: Any) -> dict[str, Any]:
-    return {**steps.planned(seen(setting("work_mem", "4MB", "8MB")), []), "no_restart": "", **more}
+    return {**plan.planned(seen(setting("work_mem", "4MB", "8MB")), []), "no_restart": "", **more}
 
 
 @pytest.mark.parametrize(
@@ -252,28 +259,34 @@ def planned(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_what_is_worse_than_before(more: dict[str, Any], why: list[str]) -> None:
-    assert steps.judged(planned(), HEALTHY, {"oncall_triage": HEALTHY, **more}) == why
+    assert judge.judged(planned(), HEALTHY, {"oncall_triage": HEALTHY, **more}) == why
+
+
+def test_what_the_soak_could_not_look_at_is_told() -> None:
+    soaked = {"worse": [], "not_covered": ["log: log_destination is syslog, which is not read: add stderr to it"]}
+    done = judge.ended("db1", planned(), {}, {"oncall_triage": HEALTHY, "oncall_soaked": soaked})
+    assert "not watched meanwhile: log: log_destination is syslog" in outcomes.notes(done)[1]
 
 
 def test_a_batch_goes_back_as_a_whole() -> None:
     variables = {"oncall_triage": HEALTHY}
     worse = {"db1": ["it is down"]}
-    one, other = (steps.ended(host, planned(), worse, variables) for host in ("db1", "db2"))
+    one, other = (judge.ended(host, planned(), worse, variables) for host in ("db1", "db2"))
     assert one["outcome"] == other["outcome"] == "put_back" and one["why"] == "it is down" and "db1" in other["why"]
     assert one["rows"] == [{"name": "work_mem", "before": "8MB", "after": "4MB", "state": "put_back", "why": ""}]
-    bad = steps.ended("db1", planned(), worse, {**variables, "oncall_back": {"failed": True, "msg": "no way"}})
-    assert bad["outcome"] == "failed" and "NOT put back: no way" in steps.failure(bad)
+    bad = judge.ended("db1", planned(), worse, {**variables, "oncall_back": {"failed": True, "msg": "no way"}})
+    assert bad["outcome"] == "failed" and "NOT put back: no way" in outcomes.failure(bad)
 
 
 def test_who_may_begin() -> None:
     fine, stopped = {"outcome": "tuned", "waiting": []}, {"outcome": "put_back"}
-    assert steps.may_begin("p", planned(), {"oncall_triage": HEALTHY}, {"s": fine}, ["s"]) == {}
+    assert judge.may_begin("p", planned(), {"oncall_triage": HEALTHY}, {"s": fine}, ["s"]) == {}
     for tuned, triage, outcome in (
         ({"x": stopped}, HEALTHY, "not_begun"),
         ({"s": {"outcome": "skipped"}}, HEALTHY, "skipped"),
         ({"s": fine}, DOWN, "skipped"),
     ):
-        assert steps.may_begin("p", planned(), {"oncall_triage": triage}, tuned, ["s"])["outcome"] == outcome
+        assert judge.may_begin("p", planned(), {"oncall_triage": triage}, tuned, ["s"])["outcome"] == outcome
 
 
 def test_a_window_closes() -> None:
@@ -296,33 +309,33 @@ def test_a_failure_is_one_whatever_ansible_says(found: dict[str, Any]) -> None:
     told = {"changed": False, "failed": False, "failed_when_result": False, **found}
     for each in told.get("results", []):
         each.update(failed=False, failed_when_result=False)
-    assert steps.applied({"oncall_applied": told}) == ["settings not changed: it broke"]
-    assert steps.planned(seen(MORE, oncall_roles_foreseen=told), [])["outcome"] == "refused"
+    assert judge.applied({"oncall_applied": told}) == ["settings not changed: it broke"]
+    assert plan.planned(seen(MORE, oncall_roles_foreseen=told), [])["outcome"] == "refused"
     bad = {"oncall_triage": HEALTHY, "oncall_back": told}
-    assert "NOT put back: it broke" in steps.ended("db1", planned(), {"db1": ["x"]}, bad)["why"]
+    assert "NOT put back: it broke" in judge.ended("db1", planned(), {"db1": ["x"]}, bad)["why"]
 
 
 @pytest.mark.parametrize("found", [{"skipped": True}, {"undo": {}}, {"results": []}, {"results": [{"settings": []}]}])
 def test_what_is_no_failure(found: dict[str, Any]) -> None:
-    assert steps.applied({"oncall_applied": {"changed": False, "failed": False, **found}}) == []
+    assert judge.applied({"oncall_applied": {"changed": False, "failed": False, **found}}) == []
 
 
 def test_what_is_not_written_down_before_others_run_with_it() -> None:
     """A crash is a restart, too."""
-    mine = {**steps.planned(seen(setting("max_connections", "100", "200", True), setting("jit", "on", "off")), [])}
+    mine = {**plan.planned(seen(setting("max_connections", "100", "200", True), setting("jit", "on", "off")), [])}
     waits = {"s": {"outcome": "tuned", "waiting": ["max_connections"]}}
-    found = steps.not_yet({**mine, "after": ["s"]}, waits)
+    found = cluster.not_yet({**mine, "after": ["s"]}, waits)
     assert found["settings"] == {"jit": "off"} and found["waiting"] == [] and found["go"]
-    assert "s must be restarted first" in str(steps.notes(found))
+    assert "s must be restarted first" in str(outcomes.notes(found))
     fast = {"s": {"outcome": "tuned", "waiting": []}}
-    assert steps.not_yet({**mine, "after": ["s"]}, fast)["settings"] == mine["settings"]
+    assert cluster.not_yet({**mine, "after": ["s"]}, fast)["settings"] == mine["settings"]
 
 
 def test_a_host_of_which_all_is_left_is_not_watched_for_nothing() -> None:
     """It goes on waiting for its restart, which nobody allows now."""
     waiting = setting("wal_buffers", "16MB", "16MB", True, changed=False)
-    hosts = {"p": steps.planned(seen(MORE, waiting, oncall_streams={"names": ["x"]}), [])}
-    steps.together(hosts, {"p": seen(MORE, waiting, oncall_streams={"names": ["x"]})})
+    hosts = {"p": plan.planned(seen(MORE, waiting, oncall_streams={"names": ["x"]}), [])}
+    cluster.together(hosts, {"p": seen(MORE, waiting, oncall_streams={"names": ["x"]})})
     assert hosts["p"]["outcome"] == "unchanged" and not hosts["p"]["go"] and hosts["p"]["waiting"] == ["wal_buffers"]
 
 
@@ -335,8 +348,8 @@ def fleet(primary: dict[str, Any], **standbys: dict[str, Any]) -> dict[str, dict
             **variables[name]["oncall_foreseen"],
             "cluster": {**CLUSTER, "in_recovery": True},
         }
-    hosts = {name: steps.planned(mine, []) for name, mine in variables.items()}
-    steps.together(hosts, variables)
+    hosts = {name: plan.planned(mine, []) for name, mine in variables.items()}
+    cluster.together(hosts, variables)
     return hosts
 
 
@@ -365,7 +378,7 @@ def test_a_restart_does_not_bring_into_force_what_was_left() -> None:
     primary["oncall_foreseen"]["pending_restart"] = ["max_connections", "shared_buffers"]
     held = fleet(primary)["p"]
     assert held["held"] == ["max_connections"]
-    assert "max_connections into force" in steps.restart({**held, "after": []}, True, True, True, {})
+    assert "max_connections into force" in judge.restart({**held, "after": []}, True, True, True, {})
     alone = {**primary, "oncall_streams": {}}
     assert fleet(alone)["p"]["held"] == []
 
@@ -375,30 +388,30 @@ def test_back_means_that_the_server_uses_it() -> None:
     had that: of what goes out of its file a server says that it waits for a restart, whatever it had in use."""
     mine, worse = planned(undo={"wal_buffers": None}), {"db1": ["it is slow"]}
     variables = {"oncall_triage": HEALTHY, "oncall_back": {"pending_restart": ["wal_buffers", "port"]}}
-    assert steps.ended("db1", mine, worse, variables)["waiting"] == []
+    assert judge.ended("db1", mine, worse, variables)["waiting"] == []
     for done, resumed in (({"changed": True}, False), ({}, True)):
-        way = steps.way_back({**mine, "resumed": resumed, "no_restart": "no"}, {**variables, "oncall_done": done})
+        way = judge.way_back({**mine, "resumed": resumed, "no_restart": "no"}, {**variables, "oncall_done": done})
         variables["oncall_way"] = {"back": {"db1": way}}
-    found = steps.ended("db1", mine, worse, variables)
-    assert found["waiting"] == ["wal_buffers"] and "in use with the new value" in steps.notes(found)[1]
+    found = judge.ended("db1", mine, worse, variables)
+    assert found["waiting"] == ["wal_buffers"] and "in use with the new value" in outcomes.notes(found)[1]
     again = {**variables, "oncall_back_restarted": {"changed": True, "outcome": "done"}}
-    assert steps.ended("db1", mine, worse, again)["waiting"] == []
+    assert judge.ended("db1", mine, worse, again)["waiting"] == []
     crashed = {**variables, "oncall_back_restarted": {"failed": True, "msg": "it stays down"}}
-    assert "NOT put back: restart: it stays down" in steps.ended("db1", mine, worse, crashed)["why"]
+    assert "NOT put back: restart: it stays down" in judge.ended("db1", mine, worse, crashed)["why"]
     # One that an interrupted run has restarted, or whose connection was lost meanwhile, is restarted again.
     for done, resumed in (({"unreachable": True}, False), ({}, True)):
-        way = steps.way_back({**mine, "resumed": resumed}, {"oncall_triage": HEALTHY, "oncall_done": done})
+        way = judge.way_back({**mine, "resumed": resumed}, {"oncall_triage": HEALTHY, "oncall_done": done})
         assert way["restart"] is True
-    assert not steps.way_back({**mine, "resumed": True, "no_restart": "no"}, {"oncall_triage": HEALTHY})["restart"]
+    assert not judge.way_back({**mine, "resumed": True, "no_restart": "no"}, {"oncall_triage": HEALTHY})["restart"]
 
 
 def test_when_there_is_a_restart() -> None:
     waits = {"s": {"outcome": "tuned", "waiting": ["max_connections"]}}
     alone, primary = planned(after=[]), planned(after=["s"])
-    assert steps.restart(alone, True, False, True, {}) == "" == steps.restart(alone, True, True, False, {})
-    assert "oncall_restart" in steps.restart(alone, False, True, True, {})
-    assert "oncall_window" in steps.restart(alone, True, False, False, {})
-    assert "s must be restarted first" in steps.restart(primary, True, True, False, waits)
+    assert judge.restart(alone, True, False, True, {}) == "" == judge.restart(alone, True, True, False, {})
+    assert "oncall_restart" in judge.restart(alone, False, True, True, {})
+    assert "oncall_window" in judge.restart(alone, True, False, False, {})
+    assert "s must be restarted first" in judge.restart(primary, True, True, False, waits)
 
 
 def test_a_snapshot_is_a_point_in_time() -> None:
@@ -414,7 +427,7 @@ def test_a_snapshot_is_a_point_in_time() -> None:
 def test_a_snapshot_of_another_cluster_is_none_of_this_one() -> None:
     """The host was set up anew under its old name."""
     old = {"at": "1", "state": "begun", "system_identifier": "6", "settings": {"work_mem": "1MB"}, "roles": {}}
-    found = steps.planned(seen(setting("jit", "on", "off")), [old])
+    found = plan.planned(seen(setting("jit", "on", "off")), [old])
     assert not found["resumed"] and found["undo"] == {"jit": None}
     new = {**old, "at": "2", "system_identifier": "7", "settings": {"jit": None}}
     assert snapshots.before([old, new], old)["settings"] == {"work_mem": "1MB"}
@@ -423,23 +436,23 @@ def test_a_snapshot_of_another_cluster_is_none_of_this_one() -> None:
 def test_what_could_not_be_put_back_is_left() -> None:
     variables = seen(setting("archive_command", "cp ********", "cp ********"), setting("jit", "on", "off"))
     variables["oncall_foreseen"]["undo"]["archive_command"] = "cp ********"
-    found = steps.planned(variables, [])
+    found = plan.planned(variables, [])
     assert found["settings"] == {"jit": "off"} and found["undo"] == {"jit": None}
-    assert "archive_command left as it is" in steps.notes(found)[1]
+    assert "archive_command left as it is" in outcomes.notes(found)[1]
 
 
 def test_what_a_server_had_that_is_down_is_kept_as_well() -> None:
     wanted = {"settings": {"shared_buffers": None}, "roles": {}, "system_identifier": "7", "at": "T"}
     down = {"oncall_triage": DOWN, "oncall_wanted": wanted, "oncall_foreseen_then": {"undo": {"shared_buffers": "9GB"}}}
     down["oncall_streams"] = {"identifier": "7"}
-    found = steps.planned(down, [], verb="tune_restore")
+    found = plan.planned(down, [], verb="tune_restore")
     assert found["go"] and found["is_down"] and found["undo"] == {"shared_buffers": "9GB"}
     begun = [{"state": "begun", "settings": {"shared_buffers": "1GB"}, "roles": {}, "system_identifier": "7"}]
-    assert steps.planned(down, begun, verb="tune_restore")["undo"] == {"shared_buffers": "1GB"}
+    assert plan.planned(down, begun, verb="tune_restore")["undo"] == {"shared_buffers": "1GB"}
     hosts = {"db1": found}
-    assert list(steps.together(hosts, {"db1": down}).hosts) == ["db1"] and hosts["db1"]["go"]
+    assert list(cluster.together(hosts, {"db1": down}).hosts) == ["db1"] and hosts["db1"]["go"]
     refusal = {"msg": "Start refused: its cause is unknown", "refused": True, "sqlstate": None}
-    refused = steps.planned({**down, "oncall_foreseen_then": refusal}, [], verb="tune_restore")
+    refused = plan.planned({**down, "oncall_foreseen_then": refusal}, [], verb="tune_restore")
     assert refused["outcome"] == "refused" and "cause is unknown" in refused["why"]
 
 
@@ -450,13 +463,13 @@ def test_a_server_that_is_down_gets_only_what_its_own_cluster_had(here: str | No
     """Its control file says which that is; the host may have been set up anew under its old name."""
     wanted = {"settings": {"shared_buffers": None}, "roles": {}, "system_identifier": "7", "at": "T"}
     down = {"oncall_triage": DOWN, "oncall_wanted": wanted, "oncall_streams": {"identifier": here}}
-    found = steps.planned(down, [], verb="tune_restore")
+    found = plan.planned(down, [], verb="tune_restore")
     assert found["go"] is (not said) and said in found["why"] and (found["outcome"] == "refused") is bool(said)
 
 
 @pytest.mark.parametrize("name", ["port", "Listen_Addresses", "ssl_cert_file", "primary_conninfo", "recovery_target"])
 def test_what_would_cut_off_clients_is_refused(name: str) -> None:
-    found = steps.planned(seen(setting("jit", "on", "off"), setting(name, "1", "2")), [])
+    found = plan.planned(seen(setting("jit", "on", "off"), setting(name, "1", "2")), [])
     assert found["outcome"] == "refused" and found["why"].startswith("%s may cut off clients" % name)
 
 
@@ -464,50 +477,50 @@ def test_a_standby_that_is_down_is_known_by_its_control_file() -> None:
     for ready, standby, left in (([], True, True), (["s"], True, False), ([], False, False)):  # the last one is a copy
         down = {"oncall_triage": DOWN, "oncall_streams": {"identifier": "7", "was_standby": standby}}
         variables = {"p": seen(MORE, oncall_allowed={"ready": ready}), "s": down, "x": {"oncall_triage": DOWN}}
-        hosts = {name: steps.planned(mine, []) for name, mine in variables.items()}
-        steps.together(hosts, variables)
+        hosts = {name: plan.planned(mine, []) for name, mine in variables.items()}
+        cluster.together(hosts, variables)
         assert ("max_connections" not in hosts["p"]["settings"]) is left
-        assert ("s, whose values are not known, may be a standby" in str(steps.notes(hosts["p"]))) is left
+        assert ("s, whose values are not known, may be a standby" in str(outcomes.notes(hosts["p"]))) is left
 
 
 def test_a_batch_begins_with_what_is_there_then() -> None:
     """That may be hours after the plan, and another run's doing."""
-    mine = steps.planned(seen(setting("work_mem", "4MB", "8MB"), setting("jit", "on", "off")), [])
+    mine = plan.planned(seen(setting("work_mem", "4MB", "8MB"), setting("jit", "on", "off")), [])
     now: dict[str, Any] = {
         "settings": [setting("work_mem", "6MB", "8MB")],
         "undo": {"work_mem": "6MB"},
         "cluster": CLUSTER,
     }
     then: dict[str, Any] = {"oncall_foreseen": {"cluster": CLUSTER}, "oncall_now": now}
-    found = steps.as_now(mine, then)
+    found = plan.as_now(mine, then)
     assert found["go"] and found["undo"] == {"work_mem": "6MB"}  # somebody else's jit stays
     assert found["rows"][0]["before"] == "6MB"
     first = {**mine, "first": {**mine["first"], "settings": {"work_mem": "1MB"}}}
-    assert steps.as_now(first, then)["undo"] == {"work_mem": "1MB"}  # before the run that was interrupted
-    refused = steps.as_now(mine, {**then, "oncall_now": {"msg": "Settings refused: x", "refused": True}})
+    assert plan.as_now(first, then)["undo"] == {"work_mem": "1MB"}  # before the run that was interrupted
+    refused = plan.as_now(mine, {**then, "oncall_now": {"msg": "Settings refused: x", "refused": True}})
     assert refused["outcome"] == "refused" and not refused["go"]
     moved = {**then, "oncall_now": {**now, "cluster": {**CLUSTER, "in_recovery": True}}}
-    assert "run it again" in steps.as_now(mine, moved)["why"] and not steps.as_now(mine, moved)["go"]
+    assert "run it again" in plan.as_now(mine, moved)["why"] and not plan.as_now(mine, moved)["go"]
 
 
 def test_a_batch_that_came_to_no_end_stops_the_rollout() -> None:
     lost = {"x": {"outcome": "planned", "kept": "/a/b.json"}, "later": {"outcome": "planned"}}
-    found = steps.may_begin("p", planned(), {"oncall_triage": HEALTHY}, lost, [])
+    found = judge.may_begin("p", planned(), {"oncall_triage": HEALTHY}, lost, [])
     assert found["outcome"] == "not_begun" and found["why"] == "the rollout was stopped at x"
 
 
 def test_a_restore_says_restored() -> None:
     mine, fine = planned(verb="tune_restore"), {"oncall_triage": HEALTHY}
-    found = steps.ended("db1", mine, {}, fine)
-    assert steps.notes(found) == ["restored: 1 setting changed"] and found["rows"][0]["state"] == "restored"
-    late = {**mine, **steps.left_out(mine, steps.NOT_BEGUN, "x")}
-    assert steps.notes(late) == ["not restored: x"]
+    found = judge.ended("db1", mine, {}, fine)
+    assert outcomes.notes(found) == ["restored: 1 setting changed"] and found["rows"][0]["state"] == "restored"
+    late = {**mine, **outcomes.left_out(mine, outcomes.NOT_BEGUN, "x")}
+    assert outcomes.notes(late) == ["not restored: x"]
 
 
 def test_a_host_that_is_lost_is_named_once_with_what_to_do() -> None:
     gone = {"unreachable": True, "msg": "Task failed: no route"}
     lost = {"oncall_triage": gone, "oncall_back": gone, "oncall_applied": gone}
-    found = steps.ended("db1", planned(), {"db1": steps.applied(lost)}, lost)
+    found = judge.ended("db1", planned(), {"db1": judge.applied(lost)}, lost)
     assert found["why"].startswith("settings not changed: no route. NOT put back: it is not reached. Once that is")
     assert found["why"].endswith(
         "run this again to go on, or oncall.postgresql.tune_restore -e oncall_snapshot=latest to put them back"
@@ -517,9 +530,9 @@ def test_a_host_that_is_lost_is_named_once_with_what_to_do() -> None:
 @pytest.mark.parametrize(("clients", "left"), [(22, False), (23, True)])
 def test_clients_that_are_there_keep_their_slots(clients: int, left: bool) -> None:
     fewer = setting("max_connections", "100", "25", True)
-    found = steps.planned(seen(fewer, oncall_streams={"clients": clients, "reserved": 3}), [])
+    found = plan.planned(seen(fewer, oncall_streams={"clients": clients, "reserved": 3}), [])
     assert ("max_connections" not in found["settings"]) is left
-    assert ("with 25 only 22 could be" in str(steps.notes(found))) is left
+    assert ("with 25 only 22 could be" in str(outcomes.notes(found))) is left
 
 
 def test_snapshots_are_kept(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from ...module_utils._procedures.clients.run import PATIENCE
 from ...module_utils._procedures.server.run import RESTART
 from .._run.checking import Problem
 from .fleet import SERIAL, serial
+from .outcomes import RESTORE, TUNE
 from .snapshots import KEPT
-from .steps import RESTORE, TUNE
 from .window import windows
 
 _ROLLOUT = Spec(
