@@ -93,7 +93,6 @@ oldest=(.venv-2.18/bin/python -m pytest)
 newest=(.venv-2.21/bin/python -m pytest)
 # Three at a time: they wait for servers and for Ansible more than they compute. A file's tests share its servers.
 three=(-n 3 --dist loadfile)
-two=(-n 2 --dist loadfile) # beside the lab
 
 stage virtualenvs bash -c 'scripts/venv.sh .venv run demo dev && scripts/venv.sh .venv-2.18 ansible-2.18 &&
     { LEAST=12 PYTHON= scripts/venv.sh .venv-2.21 ansible-2.21 || [ $? -eq 3 ]; }' || exit 1
@@ -105,22 +104,22 @@ stage lint scripts/lint.sh || true
 stage unit "${pytest[@]}" -n 2 tests/unit || true
 stage demo "${pytest[@]}" tests/test_demo.py || true
 end images || true
-begin sanity nice scripts/sanity.sh # computes, and measures no time: it gets what the others leave
-stage integration "${pytest[@]}" "${three[@]}" tests/integration || true
-# The lab mostly waits (for time-outs, for containers that stop), what is beside it computes: Ansible.
-begin lab "${pytest[@]}" -n 2 --dist worksteal --durations=15 tests/lab
+begin molecule scripts/molecule.sh                               # waits
+begin integration "${pytest[@]}" "${three[@]}" tests/integration # waits
+stage sanity nice scripts/sanity.sh || true                      # computes, and measures no time
+end molecule || true
+end integration || true
+# From here on one at a time, for each keeps two processors busy: side by side they took no less time.
 # What depends on Ansible runs on each one; the procedures over SSH on one, and on the middle one in the lab.
-stage playbooks "${pytest[@]}" "${two[@]}" tests/playbooks || true
-stage playbooks-2.18 "${oldest[@]}" "${two[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
+stage playbooks "${pytest[@]}" "${three[@]}" tests/playbooks || true
+stage playbooks-2.18 "${oldest[@]}" "${three[@]}" tests/playbooks tests/unit/test_triage_playbook.py || true
 if [ -d .venv-2.21 ]; then
-    stage playbooks-2.21 "${newest[@]}" "${two[@]}" tests/playbooks || true
+    stage playbooks-2.21 "${newest[@]}" "${three[@]}" tests/playbooks || true
 else
     summary+=("  playbooks-2.21  not run: there is no Python 3.12 or later here")
 fi
-stage procedures "${oldest[@]}" "${two[@]}" tests/procedures || true
-stage molecule scripts/molecule.sh || true
-end sanity || true
-end lab || true
+stage procedures "${oldest[@]}" "${three[@]}" tests/procedures || true
+stage lab "${pytest[@]}" -n 2 --dist worksteal --durations=15 tests/lab || true
 
 for each in ${wanted[@]+"${wanted[@]}"}; do
     [[ " ${known[*]} " == *" $each "* ]] || fail "there is no stage $each; there are: ${known[*]}"
