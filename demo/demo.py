@@ -70,14 +70,7 @@ def shop_api(server: Server) -> Iterator[str]:
 def inventory(server: Server) -> dict[str, Any]:
     """What a user would write into inventory.yml for a server on its own host."""
     login = {"host": server.host, "port": server.port, "user": "shop", "password": PASSWORD, "database": "shop"}
-    target = {
-        "runtime": "pg_ctl",
-        "data_directory": str(server.data),
-        "bin_directory": str(server.bin),
-        "log_file": str(server.log_file),
-        "login_user": "postgres",
-        "clients": [{"service": "shop-api", "application_name": "shop-api", "login": login}],
-    }
+    target = server.target({"service": "shop-api", "application_name": "shop-api", "login": login})
     variables = {"oncall_report_dir": str(REPORT), "oncall_incident_dir": str(REPORT / "incidents")}
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "oncall_target": target}
     return {"postgresql": {"hosts": {"shop-db": here}, "vars": variables}}

@@ -229,6 +229,17 @@ class Server:
     def socket(self) -> str:
         return str(self.directory / (".s.PGSQL.%d" % self.port))
 
+    def target(self, *clients: Dict[str, Any]) -> Dict[str, Any]:
+        """oncall_target of this server on its own host."""
+        return {
+            "runtime": "pg_ctl",
+            "data_directory": str(self.data),
+            "bin_directory": str(self.bin),
+            "log_file": str(self.log_file),
+            "login_user": SUPERUSER,
+            "clients": list(clients),
+        }
+
     @property
     def pid(self) -> int:
         """The postmaster's."""

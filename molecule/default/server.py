@@ -28,14 +28,7 @@ def start(file: pathlib.Path) -> None:
     server = Server().start()
     server.sql("CREATE ROLE shop LOGIN PASSWORD '%s'" % PASSWORD)
     login = {"host": server.host, "port": server.port, "user": "shop", "password": PASSWORD, "database": "postgres"}
-    target = {
-        "runtime": "pg_ctl",
-        "data_directory": str(server.data),
-        "bin_directory": str(server.bin),
-        "log_file": str(server.log_file),
-        "login_user": "postgres",
-        "clients": [{"service": "shop-api", "login": login}],
-    }
+    target = server.target({"service": "shop-api", "login": login})
     file.write_text(json.dumps(target))
     atexit._clear()  # the server and its programs stay until "stop"
 

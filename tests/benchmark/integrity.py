@@ -182,14 +182,7 @@ def _each(server: Server, work: Sequence[tuple[str, str]]) -> None:
 
 @contextlib.contextmanager
 def _inventory(server: Server) -> Iterator[tuple[Path, Path]]:
-    target = {
-        "runtime": "pg_ctl",
-        "data_directory": str(server.data),
-        "bin_directory": str(server.bin),
-        "log_file": str(server.log_file),
-        "login_user": "postgres",
-        "clients": [],
-    }
+    target = server.target()
     with tempfile.TemporaryDirectory(prefix="oncall-benchmark-") as directory:
         yield write_inventory(Path(directory), {"shop": {"oncall_target": target}}), Path(directory) / "reports"
 

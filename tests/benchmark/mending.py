@@ -58,14 +58,7 @@ def _count(server: Server, user: str) -> int:
 @contextlib.contextmanager
 def _inventory(server: Server, user: str, **more: Any) -> Iterator[Path]:
     client = {"service": "shop", "application_name": "shop", "login": {**_login(server, user), "database": "postgres"}}
-    target = {
-        "runtime": "pg_ctl",
-        "data_directory": str(server.data),
-        "bin_directory": str(server.bin),
-        "log_file": str(server.log_file),
-        "login_user": "postgres",
-        "clients": [client],
-    }
+    target = server.target(client)
     with tempfile.TemporaryDirectory(prefix="oncall-benchmark-") as directory:
         reports = {"oncall_report_dir": directory + "/reports"}
         yield write_inventory(Path(directory), {"shop": {"oncall_target": target, **reports, **more}})

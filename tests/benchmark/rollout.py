@@ -30,14 +30,7 @@ class Fleet:
         self.settings: dict[str, str] = {}
         hosts = {}
         for number, server in enumerate(servers):
-            target = {
-                "runtime": "pg_ctl",
-                "data_directory": str(server.data),
-                "bin_directory": str(server.bin),
-                "log_file": str(server.log_file),
-                "login_user": "postgres",
-                "clients": [],
-            }
+            target = server.target()
             psql = [str(server.bin / "psql"), "-XAtq", "-h", str(server.directory), "-p", str(server.port)]
             hosts["pg-%d" % number] = {
                 "oncall_target": target,

@@ -44,15 +44,7 @@ def down() -> Iterator[Server]:
 
 
 def beside(server: Server, **more: Any) -> dict[str, Any]:
-    return {
-        "runtime": "pg_ctl",
-        "data_directory": str(server.data),
-        "bin_directory": str(server.bin),
-        "log_file": str(server.log_file),
-        "login_user": "postgres",
-        "clients": [{"service": "shop", "login": login(server)}],
-        **more,
-    }
+    return {**server.target({"service": "shop", "login": login(server)}), **more}
 
 
 def remote(server: Server, **more: Any) -> dict[str, Any]:
