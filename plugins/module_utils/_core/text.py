@@ -72,3 +72,8 @@ def names(words: Iterable[str], most: int = 5) -> str:
     seen = list(dict.fromkeys(words))
     rest = " and %d more" % (len(seen) - most) if len(seen) > most else ""
     return ", ".join(seen[:most]) + rest
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier: a role's, a database's, a table's name."""
+    return '"%s"' % name.replace('"', '""')

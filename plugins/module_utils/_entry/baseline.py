@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence
 
 from .._core.errors import OncallError, OptionsError
 from .._core.numbers import major
+from .._core.text import quoted
 from .._gather.baseline.names import names
 from .._gather.baseline.read import Wanted, read
 from .._judge.baseline import ODD, UNREADABLE, changes, foreign, sizes
@@ -86,7 +87,7 @@ def _compare(target: Target, before: Mapping[str, Any], options: Mapping[str, An
     databases: Sequence[str] = options["databases"]
     old = [one for one in before["databases"] if not databases or one["name"] in databases]
     tables = [(one["name"], each) for one in old for each in one["tables"]]
-    counted = ['"%s":%s' % (name.replace('"', '""'), each["name"]) for name, each in tables if each["exact"]]
+    counted = ["%s:%s" % (quoted(name), each["name"]) for name, each in tables if each["exact"]]
     estimate = any(each["rows"] is not None and not each["exact"] for _name, each in tables)
     wanted = Wanted(names(counted), databases, estimate, options["jobs"], seconds, min(seconds, _COUNT_SECONDS))
     now = read(target, wanted)

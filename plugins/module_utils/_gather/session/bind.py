@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..._core.deadline import statement_milliseconds
 from ..._core.errors import DeadlineError, RightsError, VersionError
+from ..._core.text import quoted
 
 if TYPE_CHECKING:
     from ..._core.deadline import Deadline
@@ -47,7 +48,7 @@ def literal(value: Any) -> str:
         # In brackets: "x -%(y)s" must not become the comment "x --1". No literal of its own for inf and nan.
         return "(%s)" % number if _NUMBER.fullmatch(number) else "'%s'::float8" % number
     if isinstance(value, Identifier):
-        return '"%s"' % value.replace('"', '""')
+        return quoted(value)
     if isinstance(value, str):
         if "\0" in value:
             raise ValueError("PostgreSQL's texts cannot hold a NUL character")

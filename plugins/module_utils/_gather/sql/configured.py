@@ -20,13 +20,13 @@ SETTINGS_LIMITED = "settings AS MATERIALIZED (SELECT name, setting, source, pend
 
 # A changed setting that needs a restart has an "error" in pg_file_settings, too; it is no error. Of one that was taken
 # out of the files only the text says which it is.
-NO_ERROR = """EXISTS (SELECT FROM settings s WHERE s.pending_restart AND (s.name = lower(f.name)
-                         OR f.name IS NULL AND f.sourcefile IS NULL AND strpos(f.error, '"' || s.name || '"') > 0))"""
+_NAMES_IT = """(s.name = lower(f.name)
+             OR f.name IS NULL AND f.sourcefile IS NULL AND strpos(f.error, '"' || s.name || '"') > 0)"""
+NO_ERROR = "EXISTS (SELECT FROM settings s WHERE s.pending_restart AND %s)" % _NAMES_IT
 # What PostgreSQL calls pending, and a restart would change. What was changed and taken out of the files again stays
 # pending for it, without an "error".
-PENDING = """(s.pending_restart AND s.source <> 'command line' AND EXISTS (
-      SELECT FROM files f WHERE f.error IS NOT NULL AND (s.name = lower(f.name)
-             OR f.name IS NULL AND f.sourcefile IS NULL AND strpos(f.error, '"' || s.name || '"') > 0)))"""
+PENDING = """(s.pending_restart AND s.source <> 'command line'
+      AND EXISTS (SELECT FROM files f WHERE f.error IS NOT NULL AND {names_it}))""".replace("{names_it}", _NAMES_IT)
 FILE_ERRORS = """(
     SELECT coalesce(json_agg(json_build_object(
              'file', f.sourcefile, 'line', f.sourceline, 'name', f.name, 'error', f.error) ORDER BY f.seqno), '[]')

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
+from ..._core.text import quoted
+
 Meaning = Union[float, str, Tuple[str, ...]]
 
 _MEMORY = {"TB": 1024**4, "GB": 1024**3, "MB": 1024**2, "kB": 1024, "B": 1}
@@ -232,7 +234,7 @@ def parts(row: Mapping[str, Any], text: Optional[str]) -> Optional[Sequence[str]
 def listed(words: Sequence[str]) -> str:
     """A list of names as one text, from which ``elements`` makes the same."""
     plain = re.compile(r"[a-z_/.\-][a-z0-9_/$.\-]*\Z")
-    return ", ".join(word if plain.match(word) else '"%s"' % word.replace('"', '""') for word in words)
+    return ", ".join(word if plain.match(word) else quoted(word) for word in words)
 
 
 def shown(row: Mapping[str, Any], text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..._core.errors import RefusedError
-from ..._core.text import names
+from ..._core.text import names, quoted
 from ..._gather.client.verifier import matches
 from ..procedure import Change
 
@@ -59,8 +59,7 @@ def decide(
     if stands is not None and stands["mark"] != MARK:
         raise RefusedError(
             "Role %s exists and is not marked as the monitoring's own" % role,
-            "Choose another name; or, if it may be taken over: COMMENT ON ROLE \"%s\" IS '%s'."
-            % (role.replace('"', '""'), MARK),
+            "Choose another name; or, if it may be taken over: COMMENT ON ROLE %s IS '%s'." % (quoted(role), MARK),
         )
     same = matches(password, verifier, role) is True if password and found["reads_verifiers"] else True
     steps = ([] if stands is None else [DROP]) if absent else _missing(found, same, bool(password), limit)

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..._core import mask
 from ..._core.errors import RefusedError
-from ..._core.text import count, did_you_mean, names, nearest
+from ..._core.text import count, did_you_mean, names, nearest, quoted
 from ..configuration import allowed, values
 from ..configuration.plan import decide as decide_reload
 from ..procedure import Change
@@ -225,7 +225,7 @@ def _problem(why: str, name: Optional[str] = None) -> Dict[str, Any]:
 
 def _refuse_rights(who: Mapping[str, Any], missing: Sequence[str], denied: Sequence[str]) -> None:
     """``missing``: what may not be read or run; ``denied``: the parameters that may not be changed."""
-    role = '"%s"' % str(who["user"]).replace('"', '""')
+    role = quoted(str(who["user"]))
     lacks = ["use %s" % each for each in missing] + ["change %s" % names(denied)] * bool(denied)
     grants = []
     if who["version_num"] >= _GRANTED_SINCE:
